@@ -4,8 +4,8 @@ The middleware lets only staff in, and removes scheme and host from URLs in page
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException
@@ -80,15 +80,17 @@ class RelativeUrlsMiddleware:
         self.app = app
         self.admin = admin
         self.path = path
-        self.routes_by_name: dict[str, BaseRoute] = {}
+        self.paths_by_name: dict[str, Callable[..., str]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.admin.load()
-        self.routes_by_name = self.routes_by_name or {
-            f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.admin.routes)
+        self.paths_by_name = self.paths_by_name or {
+            f"admin:{name}": lru_cache(typed=True)(partial(route.url_path_for, name))
+            for route in reversed(self.admin.routes)
+            if (name := getattr(route, "name", ""))
         }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        router = _PathRouter(scope["router"], self.routes_by_name, self.path)
+        router = _PathRouter(scope["router"], self.paths_by_name, self.path)
         hostless_scope = {**scope, "headers": headers, "server": None, "router": router}
         try:
             await self.app(hostless_scope, receive, send)
@@ -103,15 +105,15 @@ class _Path(URLPath):
 
 
 class _PathRouter:
-    def __init__(self, router: Any, routes_by_name: Mapping[str, BaseRoute], path: str) -> None:
+    def __init__(self, router: Any, paths_by_name: Mapping[str, Callable[..., str]], path: str) -> None:
         self.router = router
-        self.routes_by_name = routes_by_name
+        self.paths_by_name = paths_by_name
         self.path = path
 
     def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
         # A list has a hundred links, and a router would search all routes of the site for each.
-        if route := self.routes_by_name.get(name):
-            return _Path(self.path + route.url_path_for(name.partition(":")[2], **parameters))
+        if path_of := self.paths_by_name.get(name):
+            return _Path(self.path + path_of(**parameters))
         return _Path(str(self.router.url_path_for(name, **parameters)))
 
 

@@ -56,11 +56,8 @@ async def search_everything(request: Request, site: Any, query: str) -> SearchOu
 def _pages(request: Request, site: Any) -> Iterator[Entry]:
     """Yield the entries of the menu, and the pages and buttons of Operations."""
     yield Entry(gettext("Overview"), str(request.url_for("admin:index")), OVERVIEW)
-    for item in site.menu.items:
-        entries = item.children if item.type_ == "Category" else [item]
-        for entry in entries:
-            if entry.is_visible(request) and entry.is_accessible(request):
-                yield Entry(entry.display_name, str(entry.url(request)), entry.icon)
+    for _heading, entries in site.menu_groups(request):
+        yield from (Entry(entry.display_name, href, entry.icon) for entry, href, _is_current in entries)
     if is_superuser(request) and any(view.identity == "operations" for view in site.views):
         url = str(request.url_for("admin:view-operations"))
         labels = chain.from_iterable(feature.admin.operations for feature in request.app.state.features)

@@ -5,7 +5,7 @@ Options of views also have short names, as in `Crud` and `CrudPages`. SQLAdmin's
 A release of SQLAdmin that changes its names only affects this module.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from inspect import getattr_static, unwrap
 from types import FunctionType
@@ -210,9 +210,19 @@ def property_name(value: Any) -> str:
 class AdapterSite(Admin):
     """The admin site: access to its pages and lookup of its views."""
 
-    @property
-    def menu(self) -> Any:
-        return self._menu
+    def menu_groups(self, request: Request, current: str = "") -> Iterator[tuple[str, list[tuple[Any, str, bool]]]]:
+        """Yield the headings of the menu, with entries that the user may open, their URLs and whether they are current.
+
+        Templates do not collect them, because their calls take longer. `current` is the identity of an entry.
+        """
+        for item in self._menu.items:
+            entries = [
+                (entry, str(entry.url(request)), entry.view.identity == current or entry.is_active(request))
+                for entry in cast("list[Any]", item.children or [item])
+                if entry.is_visible(request) and entry.is_accessible(request)
+            ]
+            if entries:
+                yield item.display_name if item.children else "", entries
 
     def find_view(self, identity: str) -> ModelView:
         """Return the view of an identity.
