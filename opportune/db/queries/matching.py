@@ -88,9 +88,17 @@ def patterns_of(text: str) -> list[str]:
 def matching_words(
     searched: Sequence[AttributePath], text: str, visible: Visible = all_rows
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield one condition per word: at least one of the columns contains it."""
-    for pattern in patterns_of(text):
+    """Yield one condition per word: at least one of the columns contains it.
+
+    Databases compare the words in this order, up to one that is missing. So words that are probably rare come first.
+    """
+    for pattern in sorted(patterns_of(text), key=_probable_rarity, reverse=True):
         yield or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))
+
+
+def _probable_rarity(pattern: str) -> tuple[bool, int]:
+    """Return the sort key of a pattern: numbers are rarer than words, and long words rarer than short ones."""
+    return any(map(str.isdigit, pattern)), len(pattern)
 
 
 def contains(column: Any, text: str) -> ColumnElement[bool]:
