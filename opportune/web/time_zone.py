@@ -143,7 +143,8 @@ def format_time(moment: datetime | None) -> str:
     """Return a formatted time in a `<time>` element: `{{ book.created_at | time }}`."""
     if not moment:
         return ""
-    return Markup('<time datetime="%s">%s</time>') % (local(moment).isoformat(), format_datetime(moment))
+    moment = local(moment)
+    return Markup('<time datetime="%s">%s</time>') % (moment.isoformat(), format_moment(moment))
 
 
 def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":

@@ -38,6 +38,10 @@ class ListPage(Pagination):
     has_number: bool = True
     """Whether the page has a number. Other pages begin or end at a row of a large list."""
 
+    def add_pagination_urls(self, base_url: URL) -> None:
+        if not self.total.is_large:
+            super().add_pagination_urls(base_url)
+
 
 class RowQueriesMixin(PersistenceMixin):
     """The queries of `AdminView`."""
