@@ -184,6 +184,7 @@ class AdminView(RowQueriesMixin):
         self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
+        self.typed_keys = typed_keys_of(self.mapper)
         self.files = {**file_columns_of(self.model), **self.file_columns}
         readonly = dict.fromkeys((*map(self.names.of, self.readonly), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
@@ -274,7 +275,7 @@ class AdminView(RowQueriesMixin):
 
     def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
         """Return the fields that the user sees and may not change. `row` is None for a new row."""
-        return () if row is None else (*typed_keys_of(self.mapper), *self.readonly_after_create)
+        return () if row is None else (*self.typed_keys, *self.readonly_after_create)
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         values = {name: getattr(obj, name) for name in self.names.in_form if name not in self.many_to_many}
@@ -307,6 +308,12 @@ async def build_form_class(request: Request, view: AdminView, *, creating: bool)
         rules = view.form_rules or (view.form_create_rules if creating else view.form_edit_rules)
         form = await view.scaffold_form([view.names.of(name) for name in rules])
     return await view.form_extension.extend(form, request, creating=creating)
+
+
+def has_field_hooks(view: AdminView) -> bool:
+    """Return whether the fields of a view may differ from row to row."""
+    hooks = type(view).get_fields, type(view).get_readonly_fields
+    return hooks != (AdminView.get_fields, AdminView.get_readonly_fields)
 
 
 def shown_fields(request: Request, view: AdminView, row: Any) -> list[str]:

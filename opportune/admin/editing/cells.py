@@ -19,7 +19,7 @@ from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.row_keys import key_of, writable_keys
 from opportune.admin.templates import render_page
-from opportune.admin.views import AdminView, unwritable_columns
+from opportune.admin.views import AdminView, has_field_hooks, unwritable_columns
 from opportune.db.models.columns import python_type_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -50,8 +50,10 @@ async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any])
         return {}
     rows_by_pk = {key_of(row): row for row in rows}
     writable = await writable_keys(request, view, list(rows_by_pk))
+    # Without hooks of its own, a view has the same fields for all rows.
+    unwritable = None if has_field_hooks(view) else unwritable_columns(request, view, rows[0])
     return {
-        pk: names.difference(unwritable_columns(request, view, row))
+        pk: names.difference(unwritable_columns(request, view, row) if unwritable is None else unwritable)
         for pk, row in rows_by_pk.items()
         if pk in writable and await view.check_can_edit(request, row)
     }

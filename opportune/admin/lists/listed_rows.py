@@ -1,6 +1,7 @@
 """Rows of a list with everything that the template shows, because calls in templates take longer than in Python."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -24,6 +25,8 @@ class ListedCell(NamedTuple):
     is_editable: bool
     toggle: str
     """The value that a click sets, `yes` or `no`, in cells that need no control; else empty."""
+    state: str
+    """The text of a cell with `toggle`, without tags."""
 
 
 class ListedRow(NamedTuple):
@@ -85,7 +88,7 @@ class RowBuilder:
         cells = await self._cells(row, f"{self.details_url}{quoted_pk}{self.query}" if may_view else "", editable)
         edit_url = f"{self.edit_url}{quoted_pk}{self.query}" if may_edit else ""
         more = self.query.replace("?", "&", 1)
-        delete_url = f"{self.delete_url}?pks={quote(pk, '')}{more}" if may_delete else ""
+        delete_url = f"{self.delete_url}?pks={quoted_pk}{more}" if may_delete else ""
         return ListedRow(pk, quoted_pk, cells, bool(editable), edit_url, delete_url)
 
     async def _cells(self, row: Any, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
@@ -98,8 +101,15 @@ class RowBuilder:
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
             toggle = ("no" if value else "yes") if name in editable and name in self.toggled else ""
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, name in editable, toggle))
+            state = _without_tags(str(text)) if toggle else ""
+            is_editable = name in editable
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle, state))
         return cells
+
+
+@lru_cache
+def _without_tags(text: str) -> str:
+    return Markup(text).striptags()  # noqa: S704 - its result is escaped
 
 
 def _title_column(view: AdminView, columns: Sequence[str]) -> str:
