@@ -28,7 +28,7 @@ from redis import Redis
 
 from bench.harness.options import BenchmarkParser, comma_separated_numbers, exit_status
 from bench.harness.servers import PROJECT, environment
-from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import PROGRAM, redis
 

@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from bench.harness.options import BenchmarkParser
 from opportune.config.settings import Settings
+from opportune.contrib.deploy.rehearsal.pgbouncer import PROGRAM, pgbouncer
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer
 from opportune.testing.services.postgres import postgres_of_run
 
 MIN_RATIO = 0.95

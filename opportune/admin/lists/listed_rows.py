@@ -101,15 +101,15 @@ class RowBuilder:
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
             toggle = ("no" if value else "yes") if name in editable and name in self.toggled else ""
-            state = _without_tags(str(text)) if toggle else ""
+            state = _without_tags(escape(text)) if toggle else ""
             is_editable = name in editable
             cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle, state))
         return cells
 
 
 @lru_cache
-def _without_tags(text: str) -> str:
-    return Markup(text).striptags()  # noqa: S704 - its result is escaped
+def _without_tags(text: Markup) -> str:
+    return text.striptags()
 
 
 def _title_column(view: AdminView, columns: Sequence[str]) -> str:

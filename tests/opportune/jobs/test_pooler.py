@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from opportune.config.settings import Settings
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.jobs.models import JobState
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.jobs.conftest import Emails, MakeQueue
 from tests.opportune.jobs.tasks import register
 

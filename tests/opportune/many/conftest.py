@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import make_url
 
 from opportune.contrib.deploy.rehearsal.fakes import BUCKET, Services
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.testing.services.missing_programs import skip_for_missing
-from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres, replica
 from opportune.testing.services.redis import redis
 from opportune.testing.services.web_server import serving

@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.db import Database, open_database
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
 from opportune.storage.models import StoredPiece
 from opportune.storage.storage import StorageFullError
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 
 
 @pytest.fixture

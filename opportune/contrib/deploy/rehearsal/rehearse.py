@@ -51,7 +51,7 @@ def rehearsal_server() -> Iterator[Postgres]:
 @contextmanager
 def pooled_database(server: Postgres, name: str) -> Iterator[tuple[str, bool]]:
     """Create an empty database for the block. Yield its URL, and whether it leads through PgBouncer with TLS."""
-    from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
+    from opportune.contrib.deploy.rehearsal.pgbouncer import PROGRAM, pgbouncer  # imports pytest
 
     url = server.create_database(name)
     try:

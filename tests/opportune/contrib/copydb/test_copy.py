@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from opportune.contrib.copydb.copy import TableReport, copy
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import ADVISORY_LOCK_ID
@@ -19,7 +20,6 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import USERS
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.development.processes import paused_copy
 from tests.opportune.contrib.copydb.two_databases import (

@@ -10,6 +10,7 @@ from psycopg import sql
 from sqlalchemy import inspect
 
 from opportune.config.settings import Settings
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.contrib.doctor import diagnose as diagnose_module
 from opportune.contrib.doctor import prepared_statements, server
 from opportune.contrib.doctor.diagnose import diagnose
@@ -20,7 +21,6 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.installed import installed_names
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.contrib.doctor.findings import examine, find_finding, run_check
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy

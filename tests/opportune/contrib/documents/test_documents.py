@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.contrib.documents import MAX_RANKED_HITS, DocumentSearch, sqlite
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
@@ -16,7 +17,6 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import NotFound
 from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.contrib.documents.shelf_index import (
     CodeDocument,

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
 from opportune.accounts.models import User
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.database("postgresql")
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Column, Integer, text
 
+from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.runner import run_migrations_within
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
