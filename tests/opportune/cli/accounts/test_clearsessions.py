@@ -14,7 +14,7 @@ from tests.opportune.stored_rows import count_rows
 async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
     user = await make_user(database)
     async with database.writer() as session:
-        for name, hours in (("expired", -1), ("valid", 1)):
+        for name, hours in (("expired", -1), ("old", -2), ("valid", 1)):
             end = utc_now() + timedelta(hours=hours)
             session.add(Session(token_hash=name, user_id=user.id, expires_at=end))
             session.add(ApiToken(token_hash=name, user_id=user.id, name=name, expires_at=end, scopes="*"))
@@ -22,6 +22,6 @@ async def test_clearsessions_deletes_expired_rows(settings: Settings, database: 
             created = end - timedelta(days=settings.account_event_days)
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=created))
     outcome = await run("clearsessions")
-    assert outcome == (0, "Deleted 1 session, 1 token, 1 attempt counter and 1 account event.\n", "")
+    assert outcome == (0, "Deleted 2 sessions, 2 tokens, 2 attempt counters and 2 account events.\n", "")
     for model in (Session, ApiToken, Attempt, AccountEvent):
         assert await count_rows(database, model) == 1

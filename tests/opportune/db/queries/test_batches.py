@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.models import Attempt, Session, User
+from opportune.accounts.models import ApiToken, Attempt, Session, User
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.listeners import listening
@@ -102,7 +102,7 @@ async def test_many_dependent_rows_are_deleted_first(database: Database) -> None
 async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     user = await make_user(database)
     await add_sessions(database, user, 5)
-    (key,) = batches._table_of(Session).c.user_id.foreign_keys
+    (key,) = batches._table_of(ApiToken).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
     assert await count_rows(database, Session) == 5
