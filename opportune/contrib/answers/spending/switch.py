@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -20,6 +20,8 @@ CHECK_INTERVAL_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 60.0
 """Retry-After of a refusal."""
 OFF_MESSAGE = _l("Answers of language models are switched off for now. Try again later.")
+
+_IS_OFF = select(col(LlmState.key)).where(col(LlmState.key) == OFF)
 
 
 def switched_off_error() -> SpendingRefused:
@@ -68,8 +70,7 @@ class Switch:
     async def read(self) -> bool:
         """Return True if answers are off. During a database outage, return the last known state."""
         try:
-            async with self._database.reader(fresh=True) as session:
-                self.update(is_off=await read_switch(session) is not None)
+            self.update(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
         except TRANSIENT_ERRORS as fault:
             if not can_recover(fault):
                 raise
