@@ -1,14 +1,12 @@
 """The header of the site fits every window."""
 
-from dataclasses import replace
-
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.feature import Feature, Link, Site
+from opportune.feature import Link
 from opportune.testing import make_team, make_user, sign_in_browser
 
 SHORT_NAMES = "ann@example.com", "Crew", "Customer orders"
@@ -46,8 +44,7 @@ async def user(request: pytest.FixtureRequest, app: FastAPI, monkeypatch: pytest
     """A user with a team, for whom the menu of the site has some entries."""
     count, (email, team, label) = request.param
     links = [Link(f"{label} {number}", f"/orders-{number}", icon="box") for number in range(count)]
-    others = [replace(feature, site=replace(feature.site, navigation=())) for feature in app.state.features]
-    monkeypatch.setattr(app.state, "features", (*others, Feature("orders", "Orders", site=Site(navigation=links))))
+    monkeypatch.setattr(app.state, "navigation", links)
     owner = await make_user(app.state.database, email, is_superuser=True)
     await make_team(app.state.database, owner, name=team)
     return owner
