@@ -21,7 +21,6 @@ RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migr
 """Command of the Dockerfile."""
 # The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
 WAIT_AND_EXEC = 'read -r _; exec "$@"'
-OWN_MOUNTS = ("unshare", "--mount")
 MOUNT_READ_ONLY = """
 tree=$1; shift
 while [ "$1" != -- ]; do mount --bind "$1" "$1" || exit 97; shift; done; shift
@@ -53,7 +52,7 @@ class Launcher:
     def __post_init__(self) -> None:
         for name in ("tmp", "home"):
             (self.folder / name).mkdir()
-        self.has_mounts = not self.rules.is_writable and _can_mount()
+        self.mounts = None if self.rules.is_writable else _unshare_command()
         self.image = self.folder / "image"
         shutil.copytree(self.source, self.image, ignore=self._excluded_names, symlinks=True)
         compileall.compile_dir(self.image, quiet=2)  # like the build of an image
@@ -67,7 +66,7 @@ class Launcher:
     def tree_description(self) -> str:
         if self.rules.is_writable:
             return "a writable disk" if self.rules.host.keeps_disk else "a disk that each deploy resets"
-        return "a read-only disk (mounted)" if self.has_mounts else "a read-only disk (by file modes)"
+        return "a read-only disk (mounted)" if self.mounts else "a read-only disk (by file modes)"
 
     def deploy(self) -> None:
         """Give the next process a fresh copy of the image, unless the site cannot write or the host keeps its disk.
@@ -138,17 +137,22 @@ class Launcher:
 
     def _wrap(self, command: Sequence[str]) -> list[str]:
         """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
-        if not self.has_mounts:
+        if not self.mounts:
             return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
         script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
-        return [*OWN_MOUNTS, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
 
 
-def _can_mount() -> bool:
-    """Return whether a process can have its own mounts. Root needs them, because file modes do not stop it."""
-    trial = [*OWN_MOUNTS, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
-    is_installed = shutil.which(OWN_MOUNTS[0]) is not None
-    return is_installed and subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0
+def _unshare_command() -> list[str] | None:
+    """Return a command that gives a process its own mounts, or None if this user may not do that."""
+    if not shutil.which("unshare"):
+        return None
+    for options in (["--mount"], ["--map-current-user", "--mount"], ["-r", "--mount"]):
+        command = ["unshare", *options]
+        trial = [*command, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
+        if subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0:
+            return command
+    return None
 
 
 def remove_folder(folder: Path) -> None:
