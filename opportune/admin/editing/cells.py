@@ -50,7 +50,7 @@ async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any])
         return {}
     rows_by_pk = {key_of(row): row for row in rows}
     writable = await writable_keys(request, view, list(rows_by_pk))
-    # Without hooks of its own, a view has the same fields for all rows.
+    # Only hooks make the fields differ from row to row.
     unwritable = None if has_field_hooks(view) else unwritable_columns(request, view, rows[0])
     return {
         pk: names.difference(unwritable_columns(request, view, row) if unwritable is None else unwritable)

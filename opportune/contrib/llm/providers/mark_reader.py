@@ -28,8 +28,8 @@ class MarkReader:
 
     def __init__(self, tools: Mapping[str, Schema] | None = None, template: PromptTemplate | None = None) -> None:
         """`tools`: Schemas of the arguments by name. None if any name may be called."""
-        self.calls: list[dict[str, Any]] = []  # that the model wrote as text
-        self.template = template or PromptTemplate()  # which answers share
+        self.calls: list[dict[str, Any]] = []  # written by the model as text
+        self.template = template or PromptTemplate()  # shared by answers
         self._tools = tools or {}
         self._marks = OfferedMarks(tools)
         self._part = Part("beginning")

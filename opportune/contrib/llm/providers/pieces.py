@@ -51,8 +51,10 @@ class Piece(NamedTuple):
     calls: Sequence[Fields]
     finish_reason: str
     fields: Fields
-    is_whole: bool  # it may repeat what was already sent
-    json: str = ""  # content of a message that is JSON instead of text
+    is_whole: bool
+    """The piece may repeat earlier text."""
+    json: str = ""
+    """Content of a message that is JSON instead of text."""
 
 
 def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
