@@ -1,16 +1,17 @@
 """Rows that tests store and read without the pages."""
 
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI
-from sqlalchemy import Executable, delete, func, select
+from sqlalchemy import Executable, delete, func, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
 from opportune.accounts.models import Group, GroupPermission, User
-from opportune.db import Database
+from opportune.db import Database, Model
 from opportune.testing.factories import add_permission, make_user
 
+M = TypeVar("M", bound=Model)
 Site = FastAPI | Database
 """The application or its database."""
 
@@ -32,18 +33,22 @@ async def execute(site: Site, statement: Executable) -> None:
         await session.execute(statement)
 
 
-async def read_all(site: Site, statement: Executable) -> list[Any]:
+async def read_all(site: Site, query: Executable | type[SQLModel], /, **values: Any) -> list[Any]:
+    """Return the result of a statement, or the rows of a model with these values, oldest first."""
+    if isinstance(query, type):
+        query = select(query).filter_by(**values).order_by(*inspect(query).primary_key)
     async with _database(site).reader(fresh=True) as session:
-        return list(await session.scalars(statement))
+        return list(await session.scalars(query))
 
 
-async def read_one(site: Site, statement: Executable) -> Any:
-    (row,) = await read_all(site, statement)
+async def read_one(site: Site, query: Executable | type[SQLModel], /, **values: Any) -> Any:
+    """Return the only row or value."""
+    (row,) = await read_all(site, query, **values)
     return row
 
 
-async def count_rows(site: Site, model: type[SQLModel]) -> Any:
-    return await read_one(site, select(func.count()).select_from(model))
+async def count(site: Site, model: type[SQLModel], /, **values: Any) -> int:
+    return int(await read_one(site, select(func.count()).select_from(model).filter_by(**values)))
 
 
 async def get_row(site: Site, model: type[SQLModel], pk: object = 1) -> Any:
@@ -51,10 +56,35 @@ async def get_row(site: Site, model: type[SQLModel], pk: object = 1) -> Any:
         return await session.get_one(model, pk)
 
 
-async def change_row(app: FastAPI, model: type[SQLModel], pk: object = 1, **values: Any) -> None:
+async def reload(site: Site, row: M) -> M:
+    return cast(M, await get_row(site, type(row), row.id))
+
+
+async def change_row(site: Site, model: type[SQLModel], pk: object = 1, /, **values: Any) -> None:
     """Change a row like the site, with its hooks."""
-    async with app.state.database.writer() as session:
+    async with _database(site).writer() as session:
         (await session.get_one(model, pk)).sqlmodel_update(values)
+
+
+async def change(site: Site, row: Model, /, **values: Any) -> None:
+    await change_row(site, type(row), row.id, **values)
+
+
+async def set_all(site: Site, model: type[SQLModel], /, **values: Any) -> None:
+    """Set values of all rows by a statement, which runs no hooks."""
+    await execute(site, update(model).values(**values))
+
+
+async def delete_row(site: Site, row: Model) -> None:
+    """Delete a row like the site, with its hooks."""
+    async with _database(site).writer() as session:
+        await session.delete(await session.get_one(type(row), row.id))
+
+
+async def has_waiting_lock(database: Database) -> bool:
+    """Return whether a transaction of PostgreSQL waits for a lock."""
+    query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return bool(await read_one(database, text(query)))
 
 
 async def make_staff(app: FastAPI, *permissions: str) -> User:

@@ -18,7 +18,7 @@ from opportune.feature import Feature
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.guides import code_blocks, read_guide, run_code
-from tests.opportune.stored_rows import add_rows, count_rows
+from tests.opportune.stored_rows import add_rows, count
 
 GUIDE = read_guide("hooks.md")
 
@@ -74,7 +74,7 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], library: Datab
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all([names["Loan"](book_id=book.id) for _ in range(loans)])
-    assert await count_rows(library, names["Loan"]) == copies
+    assert await count(library, names["Loan"]) == copies
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -100,7 +100,7 @@ async def test_overlaps_and_wrong_periods_are_refused(
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all(rows)
-    assert await count_rows(library, names["Booking"]) == stored
+    assert await count(library, names["Booking"]) == stored
 
 
 def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:

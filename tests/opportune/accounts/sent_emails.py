@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing import PASSWORD, RecordedJobs
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.stored_rows import read_all
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"

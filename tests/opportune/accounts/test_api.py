@@ -13,7 +13,7 @@ from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.conftest import bearer
-from tests.opportune.accounts.stored_rows import count, read_one
+from tests.opportune.stored_rows import count, read_one
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"

@@ -26,7 +26,7 @@ from opportune.project.installed import installed_features
 from opportune.testing import PASSWORD, Make, RecordedJobs, make_user, signed_in_client
 from opportune.web.streaming import ClosingResponse
 from tests.opportune.accounts.sent_emails import list_sent_subjects
-from tests.opportune.accounts.stored_rows import read_all, store
+from tests.opportune.stored_rows import add_rows, read_all
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"
 DELETION_FORM = {"email": "ADA@example.com ", "current_password": PASSWORD}
@@ -148,7 +148,7 @@ async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -
 
 async def test_row_is_exported_once(app: FastAPI, ada_client: AsyncClient, user: User, database: Database) -> None:
     other_user = await make_user(database)
-    await store(
+    await add_rows(
         database,
         AccountEvent(kind="both", user_id=user.id, actor_id=user.id),
         AccountEvent(kind="one", user_id=other_user.id, actor_id=user.id),

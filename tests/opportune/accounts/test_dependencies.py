@@ -13,7 +13,7 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.db import Database, WriteSession
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.conftest import bearer
-from tests.opportune.accounts.stored_rows import reload
+from tests.opportune.stored_rows import reload
 
 TOKENS_URL = "http://testserver/accounts/tokens"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

@@ -14,7 +14,7 @@ from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.email_sign_in.sign_in_emails import read_newest_code, wrong_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings
-from tests.opportune.accounts.stored_rows import set_all
+from tests.opportune.stored_rows import set_all
 
 __all__ = ["settings"]  # a fixture
 CONFIRMATION_PAGE = "/accounts/confirm/email"

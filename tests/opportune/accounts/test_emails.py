@@ -17,7 +17,7 @@ from opportune.services.clock import clock
 from opportune.testing.factories import PASSWORD
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import EMAIL, NEW_PASSWORD, read_sent_emails, read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import reload
+from tests.opportune.stored_rows import reload
 
 __all__ = ["settings"]  # a fixture
 

@@ -26,8 +26,8 @@ from tests.opportune.accounts.sent_emails import (
     settings,
     sign_in_to_api,
 )
-from tests.opportune.accounts.stored_rows import change, delete, read_all, read_one
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.stored_rows import change, delete_row, read_all, read_one
 
 __all__ = ["settings"]  # a fixture
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -226,5 +226,5 @@ async def test_events_are_deleted(app: FastAPI, database: Database, user: User, 
     settings = app.state.settings.model_copy(update={"account_event_days": days})
     assert (await delete_expired(database, settings))["events"] == deleted_count
     assert len(await read_event_kinds(app)) == 2 - deleted_count
-    await delete(database, user)
+    await delete_row(database, user)
     assert await read_event_kinds(app) == []

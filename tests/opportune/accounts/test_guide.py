@@ -18,8 +18,8 @@ from opportune.cli.main import main
 from opportune.config import Settings, installed_features
 from opportune.db.database import Database
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import read_one, store
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.stored_rows import add_rows, read_one
 
 GUIDE = read_guide("accounts.md")
 LINES = [line for block in code_blocks(GUIDE, "sh") for line in block.splitlines()]
@@ -107,7 +107,7 @@ async def test_guide_limits_count_addresses_and_users(
 async def test_guide_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
     await make_user(database, "ada@example.com", totp_secret="sealed")
-    await store(database, Group(name="Editors"))
+    await add_rows(database, Group(name="Editors"))
     lines = [line for line in LINES if line.startswith("python3 oppman.py ")]
     assert len(lines) == 5
     for line in lines:

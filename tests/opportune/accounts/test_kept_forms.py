@@ -14,10 +14,10 @@ from opportune.accounts.models import Attempt
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.web import RateLimit
-from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.crud.library import Note
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import read_all
 
 NEW_NOTE = "/notes/new"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

@@ -9,7 +9,7 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.stored_rows import read_all
 
 EMAIL = "ada@example.com"
 

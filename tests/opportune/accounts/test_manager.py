@@ -17,7 +17,7 @@ from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_sent_emails, settings
-from tests.opportune.accounts.stored_rows import read_one
+from tests.opportune.stored_rows import read_one
 
 __all__ = ["settings"]  # a fixture
 EMAIL, NEW_PASSWORD = "new@example.com", "a much better password"

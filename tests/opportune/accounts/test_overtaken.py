@@ -21,7 +21,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.stored_rows import has_waiting_lock, read_all, read_one, set_all
+from tests.opportune.stored_rows import has_waiting_lock, read_all, read_one, set_all
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD, THIEF_PASSWORD = "another good password", "a password of the thief"

@@ -8,8 +8,8 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from tests.opportune.accounts.conftest import token_status
-from tests.opportune.accounts.stored_rows import read_all, read_one, reload
 from tests.opportune.form_tokens import without_tokens
+from tests.opportune.stored_rows import read_all, read_one, reload
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"

@@ -23,7 +23,7 @@ from opportune.config.settings import Settings
 from opportune.errors import Busy
 from opportune.testing import make_user
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.stored_rows import set_all
+from tests.opportune.stored_rows import set_all
 
 LONG_PASSWORD = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(16))
 EMAIL = "john.smith@analytical-engines.co.uk"

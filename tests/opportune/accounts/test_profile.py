@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing import PASSWORD, RecordedJobs, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
-from tests.opportune.accounts.stored_rows import reload
+from tests.opportune.stored_rows import reload
 
 EMAIL, NEW_EMAIL, TAKEN_EMAIL = "ada@example.com", "new@example.com", "bob@example.com"
 

@@ -6,7 +6,7 @@ from httpx2 import AsyncClient
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from tests.opportune.accounts.stored_rows import reload
+from tests.opportune.stored_rows import reload
 
 LANGUAGE = "/accounts/language"
 

@@ -18,7 +18,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import RateLimit
 from tests.opportune.accounts.conftest import new_client
-from tests.opportune.accounts.stored_rows import read_all, read_one, set_all, store
+from tests.opportune.stored_rows import add_rows, read_all, read_one, set_all
 
 EMAIL = "ada@example.com"
 WRONG_PASSWORD = "not the password"
@@ -164,7 +164,7 @@ async def test_processes_share_the_counts(settings: Settings, client: AsyncClien
 async def test_hits_delete_old_counts(client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "CLEANUP_EVERY_HITS", 1)
     for key, minutes in (("old", -1), ("new", 1)):
-        await store(database, Attempt(key=key, count=1, ends_at=utc_now() + timedelta(minutes=minutes)))
+        await add_rows(database, Attempt(key=key, count=1, ends_at=utc_now() + timedelta(minutes=minutes)))
     await guess(client)
     keys = {attempt.key for attempt in await read_all(database, Attempt)}
     assert keys & {"old", "new"} == {"new"}
@@ -172,7 +172,7 @@ async def test_hits_delete_old_counts(client: AsyncClient, database: Database, m
 
 async def test_refunds_stop_at_zero(database: Database, settings: Settings) -> None:
     storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
-    await store(database, Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
+    await add_rows(database, Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
     for _ in range(2):
         async with database.writer() as session:
             await storage.refund(session, hit)

@@ -18,7 +18,7 @@ from opportune.testing.factories import PASSWORD, make_token, make_user, signed_
 from opportune.web.cache import cached
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer
-from tests.opportune.accounts.stored_rows import count, set_all
+from tests.opportune.stored_rows import count, set_all
 
 CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
 PROTECTED_PAGE = "/danger"

@@ -33,7 +33,7 @@ from tests.opportune.accounts.sent_emails import (
     sign_in_to_api,
     submit_new_password,
 )
-from tests.opportune.accounts.stored_rows import read_all, reload
+from tests.opportune.stored_rows import read_all, reload
 
 __all__ = ["settings"]  # a fixture
 

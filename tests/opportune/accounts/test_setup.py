@@ -19,7 +19,7 @@ from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.stored_rows import count, read_all
+from tests.opportune.stored_rows import count, read_all
 
 SETUP_PAGE = "/accounts/setup"
 EMAIL = "ada@example.com"

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, String, Uuid, select
+from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, String, Uuid
 from sqlalchemy import Enum as EnumType
 from sqlalchemy.dialects.postgresql import CIDR, INET
 from sqlmodel import Field, SQLModel
@@ -88,7 +88,7 @@ async def test_saving_a_form_unchanged_keeps_all_values(app: FastAPI, admin: Asy
     fields = {name: html.unescape(text) for name, text in texts}
     assert fields.keys() == VALUES.keys()
     assert (await admin.post("/admin/kit/edit/1", data=fields | {"sizes": "[3]"})).status_code == 303
-    row = await read_one(app, select(Kit))
+    row = await read_one(app, Kit)
     assert {name: getattr(row, name) for name in VALUES} == VALUES | {"sizes": [3]}
 
 
@@ -109,5 +109,5 @@ async def test_addresses_are_texts(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, Host(address="10.0.0.1"))
     fields = {"address": "10.0.0.1", "network": "10.0.0.0/8", "save": "Save"}
     assert (await admin.post("/admin/host/edit/1", data=fields)).status_code == 303
-    host = await read_one(app, select(Host))
+    host = await read_one(app, Host)
     assert (host.address, host.network) == ("10.0.0.1", "10.0.0.0/8")

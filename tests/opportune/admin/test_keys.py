@@ -150,12 +150,12 @@ async def test_rows_with_special_keys_are_edited_and_deleted(app: FastAPI, admin
         await add_rows(app, Part(code=code))
         (url,) = {*await read_links(admin, "/admin/part/list", "/part/edit/")}
         assert (await admin.post(url, data={"title": "new", "save": "Save"})).status_code == 303, code
-        assert (await read_one(app, select(Part))).title == "new", code
+        assert (await read_one(app, Part)).title == "new", code
         (history,) = await read_links(admin, url, "/part/history/")
         assert "new" in (await admin.get(history)).text, code
         (deletion,) = {*await read_links(admin, "/admin/part/list", "/part/delete")}
         assert (await admin.post(deletion, data={"confirmed": "1"})).status_code == 303, code
-        assert await read_all(app, select(Part)) == [], code
+        assert await read_all(app, Part) == [], code
 
 
 async def test_log_stores_the_key_itself(app: FastAPI, admin: AsyncClient) -> None:
@@ -181,7 +181,7 @@ async def test_hashed_key_has_no_undo(app: FastAPI, admin: AsyncClient, length: 
     url = f"/admin/part/cell/title/{code}"
     fields = hidden_fields((await admin.get(url)).text)
     page = (await admin.post(url, data=fields | {f"{code}-title": "new"})).text
-    assert (await read_one(app, select(Part))).title == "new"
+    assert (await read_one(app, Part)).title == "new"
     assert ("/undo" in page) is has_undo
 
 
@@ -230,7 +230,7 @@ async def test_inline_rows_may_refer_to_a_text(app: FastAPI, admin: AsyncClient)
     url, data = f"/admin/part/edit/{quote_key('a/b')}", {"title": "", "note-1-body": "changed", "save": "Save"}
     assert "old" in (await admin.get(url)).text
     assert (await admin.post(url, data={**data, "note-new0-body": "new"})).status_code == 303
-    notes = await read_all(app, select(Note).order_by(col(Note.id)))
+    notes = await read_all(app, Note)
     assert [(note.part_code, note.body) for note in notes] == [("a/b", "changed"), ("a/b", "new")]
 
 
@@ -269,5 +269,5 @@ async def test_key_that_refers_to_another_row_is_chosen_once(app: FastAPI, admin
     fields = {"kit_id": str(UNIT), "number": "1", "save": "Save"}
     assert (await admin.post("/admin/passport/create", data=fields)).status_code == 303
     assert (await admin.post(f"/admin/passport/edit/{UNIT}", data={"number": "2"})).status_code == 303
-    assert (await read_one(app, select(Passport))).number == "2"
+    assert (await read_one(app, Passport)).number == "2"
     assert "This value is already in use." in (await admin.post("/admin/passport/create", data=fields)).text

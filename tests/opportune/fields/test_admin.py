@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.fields.samples_feature import FORM_TEXTS, Sample, Status
@@ -21,7 +19,7 @@ SUMMER_TIME = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vie
 
 
 async def read_samples(app: FastAPI) -> list[Sample]:
-    return await read_all(app, select(Sample).order_by(col(Sample.id)))
+    return await read_all(app, Sample)
 
 
 @pytest.mark.language("de")

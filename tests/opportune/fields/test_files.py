@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
@@ -63,7 +62,7 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
         app.state.database.writer() as session,
     ):
         session.add(Sample(**values))
-    row: Sample = await read_one(app, select(Sample))
+    row: Sample = await read_one(app, Sample)
     return row
 
 
@@ -130,7 +129,7 @@ async def test_refusal_of_a_hook_deletes_the_upload(app: FastAPI, tmp_path: Path
 async def test_interrupted_commit_keeps_the_upload(app: FastAPI, database_is_lost: None) -> None:
     with pytest.raises(OperationalError):
         await add_sample(app, contract=Upload("a.txt", b"text"))
-    row = await read_one(app, select(Sample))
+    row = await read_one(app, Sample)
     assert await app.state.storage.read(row.contract) == b"text"
 
 

@@ -61,7 +61,7 @@ STORED_VALUES: dict[str, Any] = (
 @pytest.mark.database("sqlite", "postgresql")
 async def test_stored_values_round_trip(app: FastAPI) -> None:
     await add_rows(app, Sample(**STORED_VALUES))
-    row = await read_one(app, select(Sample))
+    row = await read_one(app, Sample)
     assert {name: getattr(row, name) for name in STORED_VALUES} == STORED_VALUES
 
     async with app.state.database.writer() as session:

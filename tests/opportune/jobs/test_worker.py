@@ -25,7 +25,7 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.jobs import tasks
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, expire_leases
 from tests.opportune.jobs.processes import work_in_process
-from tests.opportune.stored_rows import count_rows, execute, read_all
+from tests.opportune.stored_rows import count, execute, read_all
 
 EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
 
@@ -172,7 +172,7 @@ async def test_run_is_queued_later(make_queue: MakeQueue, database: Database, mo
         await scheduler.queue_runs({tasks.hourly.name: utc_now()})
     monkeypatch.undo()
     await scheduler.queue_all()
-    assert await count_rows(database, Job) == 1
+    assert await count(database, Job) == 1
 
 
 async def test_missing_tables_are_checked_later(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,9 +19,9 @@ from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email, send_email_
 from opportune.mail.outage import read_outage
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs, make_user
-from tests.opportune.accounts.stored_rows import read_one, reload, store
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
 from tests.opportune.mail.smtp_server import smtp_server
+from tests.opportune.stored_rows import add_rows, read_one, reload
 
 FIRST_FIELDS = ("to", "subject", "text", "html", "message_id")
 """Fields of an e-mail in the first version."""
@@ -126,14 +126,14 @@ def waiting_job(minutes: int, **values: Any) -> Job:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_outage_counts_waiting_emails(database: Database) -> None:
     done, other = waiting_job(90, state=JobState.DONE), waiting_job(90, name="other.job")
-    await store(database, waiting_job(20), waiting_job(1), done, other)
+    await add_rows(database, waiting_job(20), waiting_job(1), done, other)
     async with database.reader() as session:
         outage = await read_outage(session)
     assert str(outage) == "2 e-mails could not be sent yet. The server is down."
 
 
 async def test_recent_emails_are_not_an_outage(database: Database) -> None:
-    await store(database, waiting_job(9))
+    await add_rows(database, waiting_job(9))
     async with database.reader() as session:
         assert await read_outage(session) is None
 

@@ -11,7 +11,7 @@ from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import add_permission, make_token, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.conftest import token_status
-from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload, store
+from tests.opportune.stored_rows import add_rows, count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
 CONFIRMED = {"confirmed": "yes"}
@@ -176,7 +176,7 @@ async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) ->
 async def test_permissions_for_missing_models_are_kept(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     group = await add_permission(database, await make_user(database), "*", "list")
-    await store(database, GroupPermission(group_id=group.id, identity="gone", action="list"))
+    await add_rows(database, GroupPermission(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
     assert "Not installed: gone:list" in extract_text(response)

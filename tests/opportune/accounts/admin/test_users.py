@@ -13,7 +13,7 @@ from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.feature import Admin, Feature, UserColumn
 from opportune.testing.factories import add_permission, make_token, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload
+from tests.opportune.stored_rows import count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
 CONFIRMED = {"confirmed": "yes"}

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.feature import Accounts, Feature, Person, PersonalData
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import read_one
+from tests.opportune.stored_rows import read_one
 
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
 SEATS_BY_EMAIL = {STRANGER: "a seat at the clinic"}
@@ -39,8 +39,8 @@ async def staff(site: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def read_user(site: FastAPI, email: str = STRANGER) -> User:
-    return await read_one(site.state.database, User, email=email)
+async def read_user(site: FastAPI, email: str = STRANGER) -> Any:
+    return await read_one(site, User, email=email)
 
 
 async def export_seats(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:

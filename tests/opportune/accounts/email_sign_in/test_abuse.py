@@ -15,8 +15,8 @@ from opportune.testing.factories import make_user
 from tests.opportune.accounts.conftest import is_signed_in, read_security_log
 from tests.opportune.accounts.email_sign_in import sign_in_emails as emails
 from tests.opportune.accounts.sent_emails import EMAIL, read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import count, delete, set_all
 from tests.opportune.form_tokens import without_tokens
+from tests.opportune.stored_rows import count, delete_row, set_all
 
 __all__ = ["settings"]  # a fixture
 pytestmark = pytest.mark.usefixtures("user")
@@ -154,7 +154,7 @@ async def test_email_is_invalid_after_account_changes(
     if changes:
         await set_all(database, User, **changes)
     else:
-        await delete(database, user)
+        await delete_row(database, user)
     assert (await client.get(f"{emails.SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
     assert (await emails.submit_link(client, token)).status_code == 410
     assert (await client.post(f"{emails.SIGN_IN_API}/code", json=data)).status_code in (401, 410)

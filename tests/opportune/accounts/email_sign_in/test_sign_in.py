@@ -12,7 +12,7 @@ from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import bearer, is_signed_in
 from tests.opportune.accounts.email_sign_in import sign_in_emails as emails
 from tests.opportune.accounts.sent_emails import EMAIL, ME, read_users, settings, sign_in_to_api
-from tests.opportune.accounts.stored_rows import read_all, read_one, store
+from tests.opportune.stored_rows import add_rows, read_all, read_one
 
 __all__ = ["settings"]  # a fixture
 
@@ -77,7 +77,7 @@ async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient
 
 async def test_sign_in_ends_access_of_earlier_registrant(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
-    await store(database, LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
+    await add_rows(database, LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
     async with signed_in_client(app, user) as visitor:
         await emails.request_email(client)
         redirect = await emails.send_code(client, await emails.read_newest_code(app))

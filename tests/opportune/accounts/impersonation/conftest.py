@@ -9,7 +9,7 @@ from httpx2 import AsyncClient, Response
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.stored_rows import read_all
 
 BOSS, ADA = "boss@example.com", "ada@example.com"
 REASON = "She asked why her list is empty"

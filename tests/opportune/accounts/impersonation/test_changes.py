@@ -17,7 +17,7 @@ from opportune.db import Database, WriteSession
 from opportune.testing import make_team, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
 from tests.opportune.accounts.sent_emails import read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store
+from tests.opportune.stored_rows import add_rows, read_all, read_one, reload
 
 __all__ = ["settings"]  # a fixture
 
@@ -32,7 +32,7 @@ async def read_event_texts(app: FastAPI, user: User) -> list[str]:
 
 
 async def read_team_name(database: Database) -> str:
-    return (await read_one(database, Team)).name
+    return str((await read_one(database, Team)).name)
 
 
 async def test_impersonation_is_read_only(boss_client: AsyncClient, ada: User, team: Team, database: Database) -> None:
@@ -103,7 +103,7 @@ async def test_other_changes_are_listed(
 
 async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team: Team, database: Database) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
-    await store(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
+    await add_rows(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
     await impersonate(boss_client, ada, may_write=True)
 
     invitation = {"email": "boss@example.com", "role": "owner"}

@@ -21,7 +21,7 @@ from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, BOSS, END, REASON, impersonate, read_events
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, reload, set_all
+from tests.opportune.stored_rows import change, count, read_all, read_one, reload, set_all
 
 __all__ = ["settings"]  # a fixture
 BANNER = 'id="impersonation"'

@@ -9,7 +9,7 @@ from opportune.accounts.models import AccountEvent, Passkey, Session, User
 from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
-from tests.opportune.accounts.stored_rows import read_all, set_all
+from tests.opportune.stored_rows import read_all, set_all
 
 LOGIN, CODE, PASSKEYS = "/accounts/login", "/accounts/login/code", "/accounts/passkeys"
 SIGN_IN, SECOND_STEP = f"{LOGIN}/passkey", f"{CODE}/passkey"

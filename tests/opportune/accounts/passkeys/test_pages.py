@@ -16,7 +16,7 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.conftest import is_signed_in, token_status
 from tests.opportune.accounts.passkeys import conftest as keys
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
-from tests.opportune.accounts.stored_rows import read_all, set_all
+from tests.opportune.stored_rows import read_all, set_all
 
 API = "/api/v1/users/me/passkeys"
 

@@ -17,7 +17,7 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.passkeys import conftest as keys
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
-from tests.opportune.accounts.stored_rows import delete, set_all
+from tests.opportune.stored_rows import delete_row, set_all
 
 NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
@@ -143,7 +143,7 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
     database = app.state.database
     await set_all(database, User, is_active=False)
     await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), passkeys.DEACTIVATED)
-    await delete(database, user)
+    await delete_row(database, user)
     assert await keys.read_passkeys(database, user) == []
     await assert_refused(
         client, device.sign(await keys.get_options(client, "sign-in")), "This site does not know this passkey."

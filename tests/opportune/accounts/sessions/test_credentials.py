@@ -15,7 +15,7 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, sign_in_browser, signed_in_client
 from tests.opportune.accounts.conftest import bearer, is_signed_in, token_status
-from tests.opportune.accounts.stored_rows import change, read_all, set_all
+from tests.opportune.stored_rows import change, read_all, set_all
 
 SESSIONS_API, TOKENS_API = "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_API_TOKEN = {"name": "Backup <script>", "days": 30, "current_password": PASSWORD}

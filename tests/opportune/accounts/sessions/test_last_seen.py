@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.conftest import bearer
-from tests.opportune.accounts.stored_rows import read_one, set_all
+from tests.opportune.stored_rows import read_one, set_all
 
 MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
@@ -28,9 +28,9 @@ async def backdate(database: Database, minutes: float, **values: object) -> None
     await set_all(database, Session, seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **values)
 
 
-async def read_session(app: FastAPI) -> Session:
+async def read_session(app: FastAPI) -> Any:
     await app.state.last_seen.close()
-    return await read_one(app.state.database, Session)
+    return await read_one(app, Session)
 
 
 def is_now(moment: datetime) -> bool:

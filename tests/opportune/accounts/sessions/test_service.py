@@ -15,7 +15,7 @@ from opportune.db import Database, utc_now
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.conftest import new_client, token_status
-from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, set_all, store
+from tests.opportune.stored_rows import add_rows, change, count, read_all, read_one, set_all
 
 PROFILE = "/accounts/profile"
 
@@ -142,7 +142,7 @@ async def test_sessions_per_user_are_limited(
     fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
     for owner, token_hash, hours in (*((user, str(hours), hours) for hours in (4, 1, 3, 2)), (other_user, "x", 1)):
         ends = utc_now() + timedelta(hours=hours)
-        await store(database, model(token_hash=token_hash, user_id=owner.id, expires_at=ends, **fields))
+        await add_rows(database, model(token_hash=token_hash, user_id=owner.id, expires_at=ends, **fields))
     async with database.writer() as session:
         await credentials.delete_expired_and_surplus(session, user, model)
 

@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.social_sign_in.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, run_provider
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.stored_rows import read_all
 
 
 @pytest.fixture(scope="package")

@@ -21,7 +21,7 @@ from tests.opportune.accounts.social_sign_in.conftest import (
     return_from_provider,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
-from tests.opportune.accounts.stored_rows import has_waiting_lock, store
+from tests.opportune.stored_rows import add_rows, has_waiting_lock
 
 NEW_PASSWORD = "another good password"
 
@@ -129,7 +129,7 @@ async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakePr
 async def test_concurrent_removals_keep_one(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
-    await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
+    await add_rows(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
     first_id, second_id = await list_linked_ids(client)
     async with database.writer() as session:
         await session.execute(select(User).where(col(User.id) == user_id).with_for_update())
@@ -159,7 +159,7 @@ async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) ->
 async def test_removed_provider_is_no_method(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
-    await store(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
+    await add_rows(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first_id, second_id = await list_linked_ids(client)
     message = await follow_to_message(client, await unlink_account(client, first_id))
     assert "This is your only sign-in method." in message

@@ -18,7 +18,7 @@ from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import is_signed_in, new_client
 from tests.opportune.accounts.social_sign_in import conftest
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
-from tests.opportune.accounts.stored_rows import store
+from tests.opportune.stored_rows import add_rows
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
 GITHUB_EMAILS = [
@@ -28,7 +28,7 @@ GITHUB_EMAILS = [
 
 
 async def add_linked_account(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> None:
-    await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
+    await add_rows(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
 
 
 async def test_provider_registers_and_signs_in(client: AsyncClient, database: Database, provider: FakeProvider) -> None:

@@ -10,7 +10,7 @@ from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH
 from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, make_token
 from tests.opportune.accounts.conftest import bearer, token_status
-from tests.opportune.accounts.stored_rows import read_one, set_all
+from tests.opportune.stored_rows import read_one, set_all
 
 ME, LOGIN, LOGOUT = "/api/v1/users/me", "/api/v1/auth/login", "/api/v1/auth/logout"
 

@@ -17,7 +17,7 @@ from opportune.db import Database, utc_now
 from opportune.testing import PASSWORD, RecordedJobs, make_token, make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.conftest import bearer, token_status
-from tests.opportune.accounts.stored_rows import change, delete, set_all
+from tests.opportune.stored_rows import change, delete_row, set_all
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/{path}" for path in ("auth/login", "auth/refresh", "auth/logout", "users/me"))
 
@@ -182,7 +182,7 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
 
 async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
     old_token, user_id = (await login(client, user))["access_token"], user.id
-    await delete(database, user)
+    await delete_row(database, user)
     new_user = await make_user(database, "eve@example.com", is_verified=True)
     new_token = (await login(client, new_user))["access_token"]
     assert new_user.id == user_id

@@ -24,7 +24,7 @@ from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.accounts.conftest import bearer, new_client, token_status
-from tests.opportune.accounts.stored_rows import read_all, reload
+from tests.opportune.stored_rows import read_all, reload
 
 TWO_FACTOR_PAGE = "/accounts/two-factor"
 TWO_FACTOR_API = "/api/v1/users/me/two-factor"

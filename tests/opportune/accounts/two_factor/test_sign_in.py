@@ -15,7 +15,7 @@ from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
 from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
 from tests.opportune.accounts.conftest import token_status
-from tests.opportune.accounts.stored_rows import count, read_one, set_all
+from tests.opportune.stored_rows import count, read_one, set_all
 
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"

@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import SECRET_KEY
 from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
-from tests.opportune.accounts.stored_rows import change, count, read_all, reload
+from tests.opportune.stored_rows import change, count, read_all, reload
 
 OTHER_KEY = "another secret key for tests"
 

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, Route, expect
-from sqlalchemy import select
 
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
@@ -30,7 +29,7 @@ async def local_page(app: FastAPI, chromium: Browser, site: str, superuser: User
 
 
 async def read_gadgets(app: FastAPI) -> list[Gadget]:
-    return await read_all(app, select(Gadget))
+    return await read_all(app, Gadget)
 
 
 async def save(page: Page) -> None:

@@ -128,7 +128,7 @@ async def test_changed_inline_is_deleted_on_repetition(app: FastAPI, admin: Asyn
     page = (await admin.post(EDIT, data=form_data)).text
     assert "Save again to delete it." in page
     assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 303
-    assert await read_all(app, select(Label)) == []
+    assert await read_all(app, Label) == []
 
 
 async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient) -> None:

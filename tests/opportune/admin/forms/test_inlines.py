@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
@@ -28,7 +28,7 @@ async def app(app_with_shelves: FastAPI) -> FastAPI:
 
 
 async def read_labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
-    rows = await read_all(app, select(Label).order_by(col(Label.id)))
+    rows = await read_all(app, Label)
     return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
 
 
@@ -40,7 +40,7 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
     response = await admin.post(EDIT, data={**FORM, **changes})
     assert response.status_code == 303, response.text
     assert await read_labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
-    recorded = await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
+    recorded = await read_all(app, AuditEntry)
     texts = [f"{entry.action} {entry.identity} {entry.title}" for entry in recorded]
     assert texts == ["update label crimson", "delete label blue", "create label gold"], "no unchanged row"
 

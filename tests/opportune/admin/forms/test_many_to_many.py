@@ -61,7 +61,7 @@ async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClie
     assert await read_genre_ids(app) == [2], "a form without the field changes nothing"
     await admin.post(EDIT, data=NOVEL_FORM | {"genres": ""})
     assert await read_genre_ids(app) == []
-    entries = await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
+    entries = await read_all(app, AuditEntry)
     recorded = [entry.changes.get("genres") for entry in entries]
     assert recorded == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
     assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
@@ -70,7 +70,7 @@ async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClie
 async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admin: AsyncClient) -> None:
     assert 'name="lent"' not in (await admin.get("/admin/reader/create")).text
     await admin.post("/admin/reader/create", data={"name": "Ada", "lent": "1", "save": "Save"})
-    assert await read_all(app, select(Loan)) == []
+    assert await read_all(app, Loan) == []
     await add_rows(app, Loan(reader_id=1, genre_id=2, until="Monday"))
     form = (await admin.get("/admin/reader/edit/1")).text
     assert "Poetry" in form
@@ -108,7 +108,7 @@ async def test_invalid_selection_is_refused(app: FastAPI, admin: AsyncClient) ->
         response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": text})
         assert (response.status_code, extract_error(response.text)) == (400, message), text
         assert BANNED not in response.text, text
-        assert await read_all(app, select(Novel)) == [], text
+        assert await read_all(app, Novel) == [], text
 
 
 async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:

@@ -136,7 +136,7 @@ async def test_export_keeps_the_order_and_is_logged(
     query = "sortBy=size&sort=desc&size__gte=113&search=gadget"
     text = (await admin.get(f"/admin/gadget/export/csv?{query}")).text
     assert [row["size"] for row in csv.DictReader(io.StringIO(text))] == ["120", "118", "116", "114"]
-    entry = await read_one(app, select(AuditEntry))
+    entry = await read_one(app, AuditEntry)
     assert (entry.actor, entry.action, entry.identity) == (superuser.email, "export", "gadget")
     assert entry.title == f"csv {query}"
 

@@ -5,8 +5,6 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.log.diff import diff_values, snapshot
@@ -21,7 +19,7 @@ app = site_fixture(gadgets, make_makers)
 
 
 async def read_entries(app: FastAPI) -> list[AuditEntry]:
-    return await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
+    return await read_all(app, AuditEntry)
 
 
 async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> None:

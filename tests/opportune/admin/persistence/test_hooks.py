@@ -31,7 +31,7 @@ async def read_labels(app: FastAPI) -> list[str]:
 
 async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
-    novel = await read_one(app, select(Novel))
+    novel = await read_one(app, Novel)
     assert (novel.title, novel.added_by) == ("Saga", "root@example.com")
     assert await read_labels(app) == ["new: Crime"]
     await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"genres": "1,2"})

@@ -99,7 +99,7 @@ async def test_permanent_deletion_asks_first(app: FastAPI, admin: AsyncClient) -
     await admin.post(f"{TRASH}/purge", data={**row, **CONFIRMED})
     assert await _codes(app, deleted=True) == ["Here"]
     assert await _logged_actions(app) == ["delete permanently"]
-    assert await read_all(app, select(Stamp)) == []
+    assert await read_all(app, Stamp) == []
 
 
 @pytest.mark.database("sqlite", "postgresql")

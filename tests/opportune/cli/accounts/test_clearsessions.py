@@ -8,7 +8,7 @@ from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
-from tests.opportune.stored_rows import count_rows
+from tests.opportune.stored_rows import count
 
 
 async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
@@ -24,4 +24,4 @@ async def test_clearsessions_deletes_expired_rows(settings: Settings, database: 
     outcome = await run("clearsessions")
     assert outcome == (0, "Deleted 2 sessions, 2 tokens, 2 attempt counters and 2 account events.\n", "")
     for model in (Session, ApiToken, Attempt, AccountEvent):
-        assert await count_rows(database, model) == 1
+        assert await count(database, model) == 1

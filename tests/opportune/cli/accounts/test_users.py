@@ -15,7 +15,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user
 from tests.opportune.cli.accounts.conftest import Run
-from tests.opportune.stored_rows import add_rows, count_rows, read_all, read_one
+from tests.opportune.stored_rows import add_rows, count, read_all, read_one
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 
@@ -65,7 +65,7 @@ async def test_groups_are_joined_and_left(database: Database, run: Run) -> None:
         ("--join", "Editors", "--leave", "Cooks"): "in Editors",
     }.items():
         assert (await run("users", "change", BOB, *options)).out == f"{BOB}: {groups}\n"
-    assert await count_rows(database, Membership) == 1
+    assert await count(database, Membership) == 1
 
 
 @pytest.mark.usefixtures("ada")
@@ -74,7 +74,7 @@ async def test_two_factor_is_reset(database: Database, run: Run) -> None:
     await add_rows(database, RecoveryCode(user_id=bob.id, code_hash="hash"))
     assert await run("users", "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without permissions\n", "")
     assert not (await load_user(database, BOB)).has_two_factor
-    assert await count_rows(database, RecoveryCode) == 0
+    assert await count(database, RecoveryCode) == 0
 
 
 async def test_user_is_added_with_permissions(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ async def test_email_is_changed_and_verified(database: Database, ada: User, run:
 async def test_sign_out_ends_every_session(database: Database, ada: User, run: Run) -> None:
     await make_token(database, ada)
     assert await run("users", "sign-out", ADA) == (0, f"{ADA} was signed out everywhere.\n", "")
-    assert await count_rows(database, ApiToken) == 0
+    assert await count(database, ApiToken) == 0
 
 
 async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
@@ -123,7 +123,7 @@ async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run
     for email, message in {ADA: "createsuperuser", BOB: f"There is no user with the e-mail {BOB}."}.items():
         assert message in (await run("users", "delete", email, "--yes")).line()
     assert await read_all(database, select(col(User.id))) == [ada.id]
-    assert await count_rows(database, ApiToken) == 0
+    assert await count(database, ApiToken) == 0
 
 
 async def test_last_superuser_cannot_be_removed(database: Database, ada: User, run: Run) -> None:

@@ -18,7 +18,7 @@ from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
-from tests.opportune.accounts.stored_rows import count
+from tests.opportune.stored_rows import count
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
 WITH_SECRETS = [

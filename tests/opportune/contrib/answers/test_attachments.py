@@ -24,9 +24,9 @@ from opportune.db import Database
 from opportune.feature import Person
 from opportune.storage import MissingFileError, Storage, open_storage
 from opportune.testing import RecordedJobs, signed_in_client
-from tests.opportune.accounts.stored_rows import delete, read_all
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
 from tests.opportune.storage.pictures import draw_image, encode_image
+from tests.opportune.stored_rows import delete_row, read_all
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
             await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
     assert [file.name for file in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
-    await delete(app.state.database, user)
+    await delete_row(app.state.database, user)
     await recorded_jobs.work()
     assert not await file_exists(storage, cat.stored_as)
 

@@ -27,9 +27,9 @@ from opportune.db import Database, WriteSession, utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.services.clock import clock
 from opportune.testing import Make, RecordedJobs, make_token, make_user
-from tests.opportune.accounts.stored_rows import read_all, read_one, set_all
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.stored_rows import read_all, read_one, set_all
 
 PRICED = LlmModel(
     name="Fast",

@@ -15,8 +15,8 @@ from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerSta
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError, ToolCall
 from opportune.testing import picture, signed_in_client
-from tests.opportune.accounts.stored_rows import read_all, set_all, store
 from tests.opportune.contrib.answers.questions import ask_and_wait
+from tests.opportune.stored_rows import add_rows, read_all, set_all
 
 TRANSCRIPTIONS = "/answers/transcriptions"
 JSON = {"Accept": "application/json"}
@@ -33,7 +33,7 @@ def media(app: FastAPI) -> FakeMedia:
 async def add_answer(app: FastAPI, user: User) -> str:
     text = "**Yes** & no.\n\n```\ncode\n```"
     answer = Answer(owner_id=user.id, topic="books:1", text=text, status=AnswerStatus.DONE)
-    await store(app.state.database, answer)
+    await add_rows(app.state.database, answer)
     return f"/answers/{answer.id}/speech"
 
 

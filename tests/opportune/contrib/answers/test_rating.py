@@ -15,8 +15,8 @@ from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.testing import Make, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+from tests.opportune.stored_rows import reload
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 

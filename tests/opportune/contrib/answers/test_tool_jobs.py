@@ -21,9 +21,9 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
-from tests.opportune.accounts.stored_rows import delete, set_all
 from tests.opportune.contrib.answers import waiting_answers
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, wait_until_ended
+from tests.opportune.stored_rows import delete_row, set_all
 
 READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
 FIND = ToolCall("call_1", "find_book", "{}")
@@ -167,7 +167,7 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
 
 async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
     answer = await waiting_answers.ask_until_waiting(manager, user)
-    await delete(manager.database, answer)
+    await delete_row(manager.database, answer)
     await recorded_jobs.work()
     assert not written
 

@@ -23,8 +23,8 @@ from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.db import Database
 from opportune.testing import make_user
-from tests.opportune.accounts.stored_rows import delete, read_all
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+from tests.opportune.stored_rows import delete_row, read_all
 
 PRICED = LlmModel(
     name="Fast",
@@ -86,7 +86,7 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     await llm.for_user(user.id).complete("Why?")
     await guard.flusher.flush()
-    await delete(guard.database, user)
+    await delete_row(guard.database, user)
     await llm.for_user(user.id).complete("As they left.")
     new_user = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
     await llm.for_user(new_user.id).complete("Why?")

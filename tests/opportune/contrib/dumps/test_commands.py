@@ -15,9 +15,9 @@ from opportune.contrib.dumps.commands import flush
 from opportune.db import Database, utc_now
 from opportune.errors import CommandError
 from opportune.testing import Make, call_command
-from tests.opportune.accounts.stored_rows import count
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, emails, execute
+from tests.opportune.stored_rows import count
 
 USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'
 NUL = "\\u0000"

@@ -18,7 +18,7 @@ from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict
 from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
 from opportune.db import Database
 from opportune.testing import make_user
-from tests.opportune.accounts.stored_rows import delete, read_all, read_one, store
+from tests.opportune.stored_rows import add_rows, delete_row, read_all, read_one
 
 Evaluate = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -92,7 +92,7 @@ async def ratings(database: Database, user: User) -> list[Answer]:
     ]
     unrated = Answer(owner_id=user.id, question="Which bird?", text="?", status=AnswerStatus.DONE)
     stopped = Answer(owner_id=user.id, question="Which?", rating=Rating.UP, status=AnswerStatus.STOPPED)
-    await store(database, *answers, unrated, stopped)
+    await add_rows(database, *answers, unrated, stopped)
     return answers
 
 
@@ -195,7 +195,7 @@ async def test_verdicts_leave(evaluate: Evaluate, ratings: list[Answer], user: U
     await evaluate("--judge", "Judge", "--yes")
     verdicts = await read_all(database, EvaluationVerdict)
     assert {(row.question, row.reason) for row in verdicts} == {("", "")}
-    await delete(database, user)
+    await delete_row(database, user)
     assert await read_all(database, EvaluationVerdict) == []
 
 

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient, Response
 from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.stored_rows import read_all
 
 GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
 

@@ -16,8 +16,8 @@ from opportune.contrib.llm import Chunk, Done, LlmError, LlmModel, Message, Prov
 from opportune.contrib.llm.evaluation import Question, read_questions
 from opportune.db import Database
 from opportune.errors import OperatorError
-from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.cli.conftest import Oppman
+from tests.opportune.stored_rows import read_all
 
 
 class EchoProvider(Provider):

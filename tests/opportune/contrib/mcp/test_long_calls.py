@@ -12,9 +12,9 @@ from opportune.db import Database
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.url.direct import direct_url
 from opportune.jobs.service import open_services
-from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.mcp.library import BOTH_MODES, Connect
 from tests.opportune.contrib.mcp.reading_room import LOANS, Loan
+from tests.opportune.stored_rows import reload
 
 CALL = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "lend_book", "arguments": {}}}
 CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}

@@ -14,9 +14,9 @@ from opportune.accounts.models import AccountEvent, ApiToken, Session
 from opportune.contrib.mcp.oauth.models import McpGrant
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import change, read_all, read_one
 from tests.opportune.contrib.mcp.library import SITE, open_mcp_client, read_text
 from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, Program, consent_form, parse_query, read_redirect
+from tests.opportune.stored_rows import change, read_all, read_one
 
 if TYPE_CHECKING:
     from mcp.shared.auth import OAuthClientInformationFull, OAuthToken

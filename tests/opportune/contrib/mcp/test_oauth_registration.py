@@ -10,9 +10,9 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
-from tests.opportune.accounts.stored_rows import read_all, set_all
 from tests.opportune.contrib.mcp.library import SITE
 from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, OAUTH, Program, read_error, read_redirect, register
+from tests.opportune.stored_rows import read_all, set_all
 
 
 async def list_program_names(database: Database) -> list[str]:

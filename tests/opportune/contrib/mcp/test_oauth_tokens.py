@@ -14,9 +14,9 @@ from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
-from tests.opportune.accounts.stored_rows import delete, read_all, read_one, set_all
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
+from tests.opportune.stored_rows import delete_row, read_all, read_one, set_all
 
 OTHER_RESOURCE = "https://other.example/mcp"
 
@@ -157,6 +157,6 @@ async def test_expired_code_is_refused_and_deleted(program: Program, database: D
 
 async def test_deleted_program_loses_its_tokens(program: Program, database: Database) -> None:
     access, refresh = await program.connect()
-    await delete(database, await read_one(database, McpClient))
+    await delete_row(database, await read_one(database, McpClient))
     assert await program.status(access) == 401
     assert read_error(await program.refresh(refresh)) == "invalid_client"

@@ -6,7 +6,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
-from tests.opportune.accounts.stored_rows import change, read_one, store
+from tests.opportune.stored_rows import add_rows, change, read_one
 
 
 async def roles_in(database: Database, team: Team) -> dict[str, str]:
@@ -17,11 +17,11 @@ async def roles_in(database: Database, team: Team) -> dict[str, str]:
 
 
 async def member_id(database: Database, team: Team, user: User) -> int:
-    return (await read_one(database, TeamMember, team_id=team.id, user_id=user.id)).id
+    return int((await read_one(database, TeamMember, team_id=team.id, user_id=user.id)).id)
 
 
 async def add_member(database: Database, team: Team, user: User, role: TeamRole) -> None:
-    await store(database, TeamMember(team_id=team.id, user_id=user.id, role=role))
+    await add_rows(database, TeamMember(team_id=team.id, user_id=user.id, role=role))
 
 
 async def make_owner(database: Database, team: Team, user: User) -> None:

@@ -11,9 +11,9 @@ from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
-from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import make_owner, roles_in
+from tests.opportune.stored_rows import reload
 
 REFUSAL = "Crew would have no active owner. Make another active member owner first"
 

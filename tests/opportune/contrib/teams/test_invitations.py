@@ -13,9 +13,9 @@ from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_newest_link, read_sent_emails
-from tests.opportune.accounts.stored_rows import change, delete, read_all, read_one, set_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id, roles_in
+from tests.opportune.stored_rows import change, delete_row, read_all, read_one, set_all
 
 ADDRESS = "new@example.com"
 STRANGER = "stranger@example.com"
@@ -31,7 +31,7 @@ async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = AD
 
 
 async def only_id(database: Database) -> int:
-    return (await read_one(database, TeamInvitation)).id
+    return int((await read_one(database, TeamInvitation)).id)
 
 
 async def test_new_user_registers_and_accepts(
@@ -171,7 +171,7 @@ async def test_invitation_needs_an_inviter_who_may_invite(
     assert await is_refused()
     await add_member(database, crew.team, inviter, TeamRole.ADMIN)
     assert (await client.get(link)).status_code == 200, "the inviter is back"
-    await delete(database, inviter)
+    await delete_row(database, inviter)
     assert await is_refused()
     assert "stranger" not in await roles_in(database, crew.team)
 

@@ -15,10 +15,10 @@ from opportune.db.queries import batches
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.testing.factories import PASSWORD
-from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
+from tests.opportune.stored_rows import read_all
 
 REFUSAL = "Crew would have no active owner"
 

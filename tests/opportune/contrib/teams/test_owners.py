@@ -22,10 +22,10 @@ from opportune.db import Database, utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing import PASSWORD, make_team, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
-from tests.opportune.accounts.stored_rows import change, has_waiting_lock, read_all, read_one, reload, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
+from tests.opportune.stored_rows import add_rows, change, has_waiting_lock, read_all, read_one, reload
 
 Action = Callable[[AsyncSession], Awaitable[Any]]
 REFUSAL = "The team would have no active owner"
@@ -69,7 +69,7 @@ async def team(database: Database, ann: User, bob: User) -> Team:
 
 async def store_invitation(database: Database, team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
     invitation = make_invitation(team, by, email, role)
-    await store(database, invitation)
+    await add_rows(database, invitation)
     return invitation
 
 

@@ -5,9 +5,9 @@ from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
-from tests.opportune.accounts.stored_rows import read_all, reload, store
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
+from tests.opportune.stored_rows import add_rows, read_all, reload
 
 
 async def test_pages_need_a_role(client: AsyncClient, clients: Clients, crew: Crew) -> None:
@@ -108,7 +108,7 @@ async def test_owner_hands_over_to_a_member(app: FastAPI, clients: Clients, crew
 async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, database: Database) -> None:
     users = [await make_user(database, f"person{number:02}@example.com") for number in range(30)]
     members = (TeamMember(team_id=crew.team.id, user_id=user.id, role=TeamRole.MEMBER) for user in users)
-    await store(database, *members)
+    await add_rows(database, *members)
     page = await clients["member"].get(f"/teams/{crew.team.id}")
     assert "Page 1 of 2" in page.text
     assert page.text.index("owner@example.com") < page.text.index("admin@example.com")

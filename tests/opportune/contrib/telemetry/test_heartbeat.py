@@ -17,9 +17,9 @@ from opportune.errors import SettingsError
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.stored_rows import store
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
 from tests.opportune.jobs.tasks import job_queue
+from tests.opportune.stored_rows import add_rows
 
 
 def called_paths(monitor: FakeEndpoint) -> list[str]:
@@ -62,7 +62,7 @@ async def test_monitor_error_is_logged_without_its_secret(
 
 @pytest.fixture
 async def late_job(database: Database) -> None:
-    await store(database, Job(name="a.late", key="schedule:a.late:1", due_at=utc_now() - timedelta(hours=1)))
+    await add_rows(database, Job(name="a.late", key="schedule:a.late:1", due_at=utc_now() - timedelta(hours=1)))
 
 
 @pytest.mark.usefixtures("late_job")
@@ -103,7 +103,7 @@ async def test_job_calls_its_url_on_success(settings: Settings, database: Databa
     async def broken(_run: JobContext) -> None:
         raise ValueError
 
-    await store(database, Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
+    await add_rows(database, Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
     options = settings.having(TelemetrySettings(heartbeat_url=SecretStr(f"{monitor.address}/all")))
     queue = job_queue(options, database, [nightly, broken, watch_jobs])
     async with queue.running():

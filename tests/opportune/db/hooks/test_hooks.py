@@ -24,7 +24,7 @@ from opportune.db.hooks.registry import find_hook_error, has_hooks
 from opportune.errors import FieldErrors, OperatorError
 from opportune.web import Form
 from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre, Ticket, add_play
-from tests.opportune.stored_rows import count_rows, get_row, read_all
+from tests.opportune.stored_rows import count, get_row, read_all
 
 
 class RefusedError(Exception):
@@ -86,7 +86,7 @@ async def test_form_refused_by_a_hook_saves_nothing(database: Database) -> None:
 
         assert not await form.save(save, session)
     assert form.errors == {"title": "It is on."}
-    assert await count_rows(database, Theatre) == 0
+    assert await count(database, Theatre) == 0
 
 
 @pytest.mark.parametrize("register", [before_create, after_create])

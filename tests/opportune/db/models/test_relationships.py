@@ -14,7 +14,7 @@ from opportune.db.models.foreign_keys import load_targets
 from opportune.db.models.model import ModelBase
 from opportune.db.queries.paths import load
 from opportune.errors import OperatorError
-from tests.opportune.stored_rows import add_rows, count_rows
+from tests.opportune.stored_rows import add_rows, count
 from tests.opportune.tables import UnmigratedTable, make_tables
 
 
@@ -61,7 +61,7 @@ async def count_after_deletion(database: Database, row: Rack | Tome | RackLoan, 
     async with database.writer() as session:
         options = [load(Rack.tomes), load(Rack.children)] if loaded else []
         await session.delete(await session.get_one(Rack, 1, options=options))
-    return int(await count_rows(database, type(row)))
+    return int(await count(database, type(row)))
 
 
 @pytest.mark.parametrize("loaded", [True, False])

@@ -18,7 +18,7 @@ from opportune.db.listeners import listening
 from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
 from opportune.testing.factories import make_user
-from tests.opportune.stored_rows import add_rows, count_rows, read_all
+from tests.opportune.stored_rows import add_rows, count, read_all
 
 is_expired = col(Attempt.ends_at) <= utc_now()
 """Ended before the tests started."""
@@ -61,7 +61,7 @@ async def test_rows_are_changed_and_deleted_in_batches(database: Database) -> No
         assert await update_in_batches(database, Attempt, is_expired, {"ends_at": later}) == 7
         assert await delete_in_batches(database, Attempt, col(Attempt.ends_at) == later) == 7
     assert len(commits) == 4 + 4
-    assert await count_rows(database, Attempt) == 3
+    assert await count(database, Attempt) == 3
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -75,7 +75,7 @@ async def test_other_writers_run_between_batches(database: Database, monkeypatch
     monkeypatch.setattr(batches, "asyncio", SimpleNamespace(sleep=write))  # other modules sleep as usual
     await delete_in_batches(database, Attempt, is_expired)
     monkeypatch.undo()
-    assert await count_rows(database, Attempt) == 3
+    assert await count(database, Attempt) == 3
 
 
 @pytest.mark.database("postgresql")  # SQLite has no row locks
@@ -105,4 +105,4 @@ async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, mon
     (key,) = batches._table_of(ApiToken).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
-    assert await count_rows(database, Session) == 5
+    assert await count(database, Session) == 5
