@@ -1,13 +1,14 @@
 """The selected theme, corners and density of a site, which `static/colours.css` of the project stores."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from opportune.config import themes
 
 FILE = "static/colours.css"
-TEMPLATE = Path(__file__).with_name("colours.css.tmpl").read_text(encoding="utf-8")
+TEMPLATE = files("opportune.config").joinpath("colours.css.tmpl").read_text(encoding="utf-8")  # also from a wheel
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
 
 

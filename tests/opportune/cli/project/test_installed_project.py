@@ -131,6 +131,11 @@ def package(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Package:
     return Package(folder, output, before)
 
 
+def test_project_refuses_startproject_from_its_wheel(site: Site) -> None:
+    message = site.run("startproject", "Second", fails=True)
+    assert message == f"{site.folder} is a project already. Run startproject in a clone of Opportune."
+
+
 def test_feature_package_is_added(site: Site, package: Package) -> None:
     assert "Added reviews of opportune-reviews 0.1.0" in package.output
     assert "Applying reviews.0001_initial... OK" in package.output
