@@ -45,7 +45,6 @@ from opportune.crud.registry import find_default_errors
 from opportune.db.models.labels import title_of
 from opportune.db.sessions.session import Session
 from opportune.errors import OperatorError
-from opportune.fields.display import with_breaks
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.web import is_htmx
 from opportune.web.rendering.environment import TemplateLoader
@@ -58,7 +57,7 @@ UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export",
 TEMPLATE_FUNCTIONS = (
     *(control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history, has_trash),
     *(listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash, related_rows),
-    *(row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions, with_breaks),
+    *(row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions),
 )
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},

@@ -1,18 +1,17 @@
 """Formats of values by the annotations of their field."""
 
 import json
-import re
 from enum import Enum
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pydantic.fields import FieldInfo
 
 from opportune.fields.contents import currency_of
 from opportune.fields.files import File
 from opportune.i18n import gettext_lazy
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.web.rendering.environment import format_money
+from opportune.web.rendering.environment import format_money, with_breaks
 
 LINKS = {
     # Left to right also for an address with an Arabic name, whose parts would change places otherwise.
@@ -51,8 +50,3 @@ def _display_text(options: FieldOptions, text: str) -> str:
     if link and is_safe:
         return link.format(text, with_breaks(text))
     return str(gettext_lazy(options.choices[text])) if text in options.choices else text
-
-
-def with_breaks(text: str) -> Markup:
-    """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
-    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text)) if "@" in text else escape(text)

@@ -23,13 +23,14 @@ from opportune.db.models.columns import is_amount, is_json
 from opportune.db.models.labels import label_of_field, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
-from opportune.fields.display import display, has_format, with_breaks
+from opportune.fields.display import display, has_format
 from opportune.fields.files import FileColumn, ImageColumn
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import options_of
 from opportune.schemas.text import shorten
 from opportune.storage import Storage, StorageError
+from opportune.web.rendering.environment import with_breaks
 from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 300

@@ -57,7 +57,7 @@ def _fill_in(context: EvalContext, message: str, text: str, values: dict[str, An
 
 
 def add_translation(environment: Environment) -> None:
-    """Add the functions, the tag `{% trans %}` and the filters of numbers and lists to an environment.
+    """Add the functions, the tag `{% trans %}` and the filters of numbers, lists and e-mail addresses.
 
     Texts in `_()` are escaped like other values. Texts in `{% trans %}` and `ngettext()` may contain HTML.
     """
@@ -65,7 +65,7 @@ def add_translation(environment: Environment) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
     formats = {"filesize": format_size, "join_list": format_list, "number": format_number, "percent": format_percent}
-    environment.filters |= formats
+    environment.filters |= formats | {"with_breaks": with_breaks}
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,
@@ -191,6 +191,11 @@ def format_money(amount: Decimal | None, currency: str = "") -> str:
     if amount is None:
         return ""
     return format_amount(amount, currency)
+
+
+def with_breaks(text: str) -> Markup:
+    """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
+    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text)) if "@" in text else escape(text)
 
 
 def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:
