@@ -1,5 +1,6 @@
 """Tables of answers, chunks of running answers, and attachments."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -152,6 +153,11 @@ class Answer(Model, table=True):
     def is_running(self) -> bool:
         """True until the answer has ended, also while it waits for an approval."""
         return self.status in (AnswerStatus.STREAMING, AnswerStatus.WAITING)
+
+    @property
+    def is_private(self) -> bool:
+        """True for an answer of a user or a visitor, who may stop it. False if your code shows it to all."""
+        return bool(self.owner_id or re.search(r":[0-9a-f]{32}\Z", self.topic))
 
     @property
     def is_waiting(self) -> bool:

@@ -87,8 +87,7 @@ def decide(
     if answer.lease_until is None or answer.lease_until < now:
         approval = REFUSED
         reply = None
-    has_reply = reply is not None
-    if approval != REFUSED and has_reply != _is_question(run):
+    if approval != REFUSED and (reply is not None) != _is_question(run):
         return False
     scopes = get_common_scopes(answer.tool_scopes, scopes)
     missing = toolbox.missing_scopes(run["name"], scopes) if toolbox and run["name"] in toolbox.tools else ()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Request, Response
 
-from opportune.accounts.dependencies import CurrentUser, OptionalUser
+from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user
 from opportune.accounts.models import ApiToken
 from opportune.accounts.sessions.cookies import PageCookie
 from opportune.accounts.tokens.dependencies import require_scope
@@ -60,11 +60,13 @@ Answers = Annotated[AnswerManager, Depends(get_answers)]
 """Dependency of a route: the `AnswerManager` of the site, for the current user or token."""
 
 
-async def get_answer(request: Request, answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:
-    if answer := await answers.find(answer_id, user.id):
+async def find_own_answer(request: Request, answer_id: RowId, user: OptionalUser, answers: Answers) -> Answer | None:
+    if answer := await answers.find(answer_id, user.id if user else None):
         _require_scope(request, answer)
-        return answer
-    raise HTTPException(404)
+    return answer
+
+
+FoundAnswer = Annotated[Answer | None, Depends(find_own_answer)]
 
 
 def _require_scope(request: Request, answer: Answer) -> None:
@@ -74,8 +76,24 @@ def _require_scope(request: Request, answer: Answer) -> None:
         require_scope(request, f"{feature}:{READ if request.method in SAFE_METHODS else WRITE}")
 
 
+async def get_answer(user: CurrentUser, answer: FoundAnswer) -> Answer:
+    if answer is None:
+        raise HTTPException(404)
+    return answer
+
+
 CurrentAnswer = Annotated[Answer, Depends(get_answer)]
 """An answer of the current user. Answers of other users are not found."""
+
+
+async def get_own_answer(request: Request, answer: FoundAnswer) -> Answer:
+    if answer and answer.owner_id is None:
+        return answer
+    return await get_answer(await get_current_user(request), answer)
+
+
+OwnAnswer = Annotated[Answer, Depends(get_own_answer)]
+"""An answer of the current user or of the visitor's browser. Other visitors have to sign in."""
 
 
 async def get_stream_position(
@@ -89,16 +107,10 @@ StreamPosition = Annotated[tuple[int, int] | None, Depends(get_stream_position)]
 """Id and offset at which the client resumes a stream."""
 
 
-async def get_stream(
-    request: Request, answer_id: RowId, user: OptionalUser, answers: Answers, position: StreamPosition
-) -> AnswerStream | None:
+async def get_stream(answer: FoundAnswer, answers: Answers, position: StreamPosition) -> AnswerStream | None:
     """Return the stream of an answer from the client's position. None if the user or visitor has no such answer."""
-    answer = await answers.find(answer_id, user.id if user else None)
-    if answer is None:
-        return None
-    _require_scope(request, answer)
-    offset = position[1] if position and position[0] == answer.id else 0
-    return AnswerStream(answers.view(answer), offset, answer.id)
+    offset = position[1] if answer and position and position[0] == answer.id else 0
+    return AnswerStream(answers.view(answer), offset, answer.id) if answer else None
 
 
 CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]

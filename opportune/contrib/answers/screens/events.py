@@ -110,9 +110,8 @@ class AnswerStream:
                 if growth.has_new_calls:
                     yield encode("status", offset, status=status, tools=without_returned(live.tool_runs))
                 if growth.reasoning:
-                    yield encode(
-                        "status", offset, status=status, reasoning=growth.reasoning, reasoning_offset=reasoning_length
-                    )
+                    details = {"reasoning": growth.reasoning, "reasoning_offset": reasoning_length}
+                    yield encode("status", offset, status=status, **details)
                     reasoning_length += len(growth.reasoning)
                 if growth.text:
                     offset += len(growth.text)

@@ -1,5 +1,7 @@
 """Changes of an answer that a page has not received: text, tool calls and reasoning."""
 
+from bisect import bisect_left
+
 from markupsafe import Markup, escape
 
 from opportune.contrib.answers.engine.citations import cite
@@ -62,15 +64,11 @@ class PageDetails:
 def _difference(before: str, after: str) -> tuple[int, str]:
     """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
     # Binary search. Usually the prefix ends shortly before the closing tags.
-    low = 0
-    high = min(len(before), len(after))
-    if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
-        low = max(0, high - MAX_CLOSING_LENGTH)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if before[low:middle] == after[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    utf16_length = low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2
-    return utf16_length, after[low:]
+    shorter = min(len(before), len(after))
+    start = max(0, shorter - MAX_CLOSING_LENGTH)
+    if not after.startswith(before[:start]):
+        start = 0
+    ends = range(1, shorter + 1)
+    length = bisect_left(ends, True, start, key=lambda end: before[start:end] != after[start:end])
+    utf16_length = length if after.isascii() else len(after[:length].encode("utf-16-le")) // 2
+    return utf16_length, after[length:]

@@ -15,7 +15,7 @@ from opportune.contrib.answers.engine import decisions
 from opportune.contrib.answers.engine.attachments import find_attachments
 from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream
+from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream, OwnAnswer
 from opportune.contrib.answers.screens.events import answer_gone
 from opportune.contrib.answers.screens.questions import answer_path, show_answer
 from opportune.db import ReadSession, RowId, WriteSession
@@ -42,7 +42,7 @@ async def attachment(
 
 
 @router.get("/{answer_id}")
-async def page(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+async def page(request: Request, answer: OwnAnswer, answers: Answers) -> Response:
     return templates.render(request, "answers/page.html", {"answer": await answers.shown(answer)})
 
 
@@ -59,10 +59,9 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
 
 
 @router.post("/{answer_id}/stop")
-async def stop(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+async def stop(request: Request, answer: OwnAnswer, answers: Answers) -> Response:
     await answers.stop(answer)
-    # With htmx, the stream sends the final state.
-    return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
+    return _after_decision(request, answer)
 
 
 @router.post("/{answer_id}/approve")
@@ -87,7 +86,7 @@ async def refuse(
 
 
 def _after_decision(request: Request, answer: Answer) -> Response:
-    """Redirect to the page with the answer. With htmx, the stream sends the changes."""
+    """Redirect to the page with the answer. With htmx, the stream sends the changes and the final state."""
     return Response(status_code=204) if is_htmx(request) else _back(request, answer)
 
 

@@ -102,7 +102,8 @@ async def ask_by_form(
         return None
     answer = None
     with refusals_in(form, "question"):
-        files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
+        uploads = form.data.attachments if isinstance(form.data, FileQuestionForm) else ()
+        files = [await llm.read_attachment(display_name(upload.filename), upload.content) for upload in uploads]
         async with answers.database.writer() as session:
             question = form.data.question
             prompt = [*earlier, llm.Message("user", question)]
@@ -110,10 +111,6 @@ async def ask_by_form(
                 session, prompt, owner_id=owner_id, topic=topic, question=question, attachments=files, **options
             )
     return None if form.errors else answer
-
-
-async def _read_files(uploads: Sequence[Upload]) -> list[llm.Attachment]:
-    return [await llm.read_attachment(display_name(upload.filename), upload.content) for upload in uploads]
 
 
 def answer_path(answer: Answer) -> str:

@@ -50,10 +50,20 @@ async def test_visitor_sees_only_the_answers_of_the_same_browser(app: FastAPI, c
         await other.post("/tides", data={"question": "Yours?"})
         pages = [(await visitor.get("/tides")).text for visitor in (client, other)]
         streams = [visitor.get("/answers/1/stream") for visitor in (client, other)]
-        texts = ("Mine?", "Yours?", "/stop", "/rate", "data-copy=")  # visitors cannot stop, rate or copy
+        texts = ("Mine?", "Yours?", "/rate", "data-copy=")  # visitors cannot rate or copy
         assert [[text for text in texts if text in page] for page in pages] == [["Mine?"], ["Yours?"]]
         assert ["So." in (await stream).text for stream in streams] == [True, False]
     assert not any({"Mine?", "Yours?"} <= {turn.content for turn in turns} for turns in model.received)
+
+
+async def test_only_the_visitor_who_asked_stops_an_answer(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = FakeProvider("So", asyncio.Event())
+    await client.post("/tides", data={"question": "Mine?"})
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
+        assert (await other.post("/answers/1/stop")).headers["location"].startswith("/accounts/login")
+    assert 'action="/answers/1/stop"' in (await client.get("/tides")).text, "it is still running"
+    response = await client.post("/answers/1/stop", follow_redirects=True)
+    assert "Stopped" in response.text
 
 
 @pytest.mark.parametrize(
