@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from opportune.contrib.llm.providers.loose_json import object_in, objects_in
+from opportune.contrib.llm.providers.loose_json import is_number, object_in, objects_in
 from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
 
 ANSWER_FIELDS = frozenset(
@@ -71,28 +71,18 @@ def choices_of(chunk: Fields, depth: int = MAX_DEPTH) -> Sequence[Fields]:
     """Return the choices of a chunk, which itself is one if it has none. Those of predictions are in another list."""
     if choices := chunk.get("choices"):
         return objects_in(choices)
+    if is_number(chunk.get("response")):  # a token of digits, at Cloudflare
+        chunk = {"delta": {"content": chunk["response"]}}
     if "delta" in chunk:
         return [chunk]
     if chunk.get("success") is True and isinstance(chunk.get("response"), dict):  # JSON of Cloudflare's models
         chunk = {"message": {"content": chunk["response"]}}
     choices = next(filter(None, (objects_in(chunk.get(name)) for name in LIST_FIELDS)), [])
-    if "BYTES" in [choice.get("datatype") for choice in choices]:
-        return [_read_tensors(choices)]
     if not choices:
         return [chunk] if _is_choice(chunk) else []
     if not depth:
         return choices
     return [part for choice in choices for part in choices_of(choice, depth - 1) or [choice]]
-
-
-def _read_tensors(tensors: Sequence[Fields]) -> Fields:
-    """Return the choice in the outputs of KServe, each of which has a name and data. The first may have any name."""
-    texts = {
-        normal_name(str(tensor.get("name"))): tensor.get("data")
-        for tensor in tensors
-        if tensor.get("datatype") == "BYTES"
-    }
-    return {"content": next(iter(texts.values()), None), **texts}
 
 
 def _is_choice(chunk: Fields) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, REASONS, UNAVAILABLE, Reason
-from opportune.contrib.llm.providers.loose_json import json_in, plain_key
+from opportune.contrib.llm.providers.loose_json import json_in, object_in, plain_key
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.web.remote_responses import seconds_to_wait
 
 MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
 """Levels of an error object, and characters of each text, that are read."""
-_MIXED = (None, 400, 403, 413, 422, 429, 500)
+_MIXED = (None, 400, 403, 412, 413, 422, 429, 498, 500)
 """Statuses whose bodies are searched for the specific reasons. None is status 200."""
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
@@ -45,7 +45,7 @@ def error_in(event: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
             `{"success": false, "errors": [{"code": 7009, "message": "Upstream timeout"}]}`.
         is_error: True if the event is called an error.
     """
-    error = event.get("error")
+    error = event.get("error") or object_in(event.get("x_groq")).get("error")
     if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
         is_error = is_error or _has_content(error)
     else:

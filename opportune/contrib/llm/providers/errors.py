@@ -46,7 +46,7 @@ UNAVAILABLE = Reason(
     "unavailable",
     _l("The model's endpoint is not working at the moment."),
     # The model wrote a call that its endpoint could not read. It may do better next time.
-    specific=r"tool_use_failed|failed to call a function",
+    specific=r"tool_use_failed|failed to call a function|model has crashed|degraded function",
     general=r"status (409|42[45]|49[89]|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
     r"|try again",
 )
@@ -54,17 +54,17 @@ REASONS = (
     Reason(
         "rate_limited",
         _l("The model's endpoint allows no more questions for now."),
-        specific=r"(?s)^(?!.*request too large).*(per (minute|day|hour)|please wait|throttl)",
+        specific=r"(?s)^(?!.*request too large).*(per (minute|day|hour)|please wait|throttl|call volume)",
         general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|并发|频率|请求过多",
     ),
     Reason(
         "context_too_long",
         _l("This conversation is too long for the model."),
         "Lower context_tokens in LLM_MODELS.",
-        r"(context|sequence).?(length|window|size|limit)|exceeds.{0,20}context|too many (input )?tokens"
-        r"|tokens? too long|(prompt|input|messages?|conversation|request)\S* (is |are )?too l|more than max tokens"
-        r"|maximum (prompt|input) length|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)"
-        r"|reduce the length|tokens must be reduced"
+        r"(context|sequence).?(length|window|size|limit)|exceeds.{0,20}context|too many (input )?tokens|max_seq_len"
+        r"|tokens? too long|(prompt|input|messages?|conversation|request)\S*[ _](is |are |length )?too.l"
+        r"|more than max tokens|(maximum (prompt|input|model)|the max) length|reduce the length|tokens must be reduced"
+        r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports|no more)|tokens exceeds limit"
         r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
         r"|tokens.{0,30}must be <=|input length should|token limit exceeded|超长|超过.{0,4}(上限|限制|长度)",
         "status 413",
@@ -75,15 +75,17 @@ REASONS = (
         "unauthorised",
         _l("The account at the model's endpoint has no credit left."),
         specific=r"insufficient.{0,6}(quota|balance|credit|fund)|(no|any|out of|more|enough|available) credit"
-        r"|credit balance|arrear|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded"
-        r"|account is suspended|spending limit|balance is insufficient|欠费|余额不足|额度",
+        r"|credit balance|arrear|overdue|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded"
+        r"|key limit exceeded|account.{0,40}suspended|spending limit|specified api usage|provider.quota"
+        r"|balance is insufficient|free tier.{0,40}exhausted|欠费|余额不足|额度",
         general="status 402",
     ),
     Reason(
         "unauthorised",
         _l("The model's endpoint refused the key."),
         "Check LLM_API_KEY.",
-        r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
+        r"valid api (key|token)|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)|been restricted"
+        r"|requires terms|location is not supported",
         r"status 40[13]|auth(enti|oriz|.?fail)|no.?auth|login fail|api.?key|permission|forbidden|access.?denied"
         r"|(access|security).?token|credentials|身份",
     ),
@@ -91,18 +93,20 @@ REASONS = (
         "not_configured",
         _l("The endpoint does not know this model."),
         "Check LLM_MODEL and LLM_BASE_URL.",
-        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not work with the specified"
-        r"|not a valid model|model not exist|invalid model:",
-        r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model|模型不存在",
+        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not a valid model"
+        r"|not work with the specified|model not exist|invalid model( name|:)|no such model|unknown model"
+        r"|model disabled|non-serverless|on-demand throughput|provider not provided|configure ai gateway",
+        r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|unknown.?model|模型不存在",
     ),
     # A redirect would send the key elsewhere.
-    Reason("not_configured", NOT_A_MODEL, CHECK_URL, general=r"status (405|[123]\d\d)"),
+    Reason("not_configured", NOT_A_MODEL, CHECK_URL, "unexpected endpoint", r"status (405|[123]\d\d)"),
     UNAVAILABLE,
     Reason(
         "rejected",
         _l("The model's endpoint did not accept this conversation."),
         "Check LLM_MODEL.",
-        general=r"status 4\d\d|invalid|not.{0,20} valid|bad.?(request|input)|template|validation|unsupported"
+        "invalid params",
+        r"status 4\d\d|invalid|not.{0,20} valid|bad.?(request|input)|template|validation|unsupported"
         r"|unprocessable|malformed|missing|参数",
     ),
 )

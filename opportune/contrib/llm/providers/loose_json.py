@@ -13,8 +13,10 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_REPAIRS = 6
 """Maximum number of repairs of a text, each of which reads its rest."""
-# Words in braces, a brace before another one, or an example with an ellipsis instead of a value.
-PROSE_BRACE = re.compile(r"\{(?:[^{}:]+\}|(?=\s*+\{)|[^{}]*[:,\[]\s*+(?:\.{3}|…)[^{}]*\})")
+OBJECT_BRACE = re.compile(r"\{(?!\s*+\{)")
+"""Beginning of an object. Some models double braces, as in templates."""
+# Words in braces, or an example with an ellipsis instead of a value.
+PROSE_BRACE = re.compile(r"\{(?:[^{}:]+\}|[^{}]*[:,\[]\s*+(?:\.{3}|…)[^{}]*\})")
 QUOTED_NAME = re.compile(r"\{\s*+[\"'“]")
 BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)
@@ -42,7 +44,8 @@ def json_objects_in(text: str, *, is_prose: bool = False, may_lack_end: bool = F
     """
     objects = list[dict[str, Any]]()
     end = repairs = invalid_end = 0
-    while (start := text.find("{", end)) >= 0:
+    while next_brace := OBJECT_BRACE.search(text, end):
+        start = next_brace.start()
         if is_prose and (brace := PROSE_BRACE.match(text, start)):
             end = brace.end()
             continue

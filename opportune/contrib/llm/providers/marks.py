@@ -59,9 +59,9 @@ OPENED_BY_PROMPT = ("", ("</think>",))
 M3 = "]<]minimax[>["
 """Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""
 DSML = tuple(f"{bar}DSML{bar}" for bar in (BAR, BAR * 2, "|", "||", "‖"))
-VENDORS = ("", "minimax:", "seed:", "longcat_", *DSML)
+VENDORS = ("", "minimax:", "seed:", "longcat_", "antml:", *DSML)
 CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
-CALL_TAGS = ("tools", "toolcall", "TOOLCALL", "TOOL_CALL")
+CALL_TAGS = ("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "tool_use")
 BAR_TAGS = ("|tool_call|", "|tool_call", "|function_call|", "|python_tag|")
 CALLS = {
     **_pairs("<{}>", "</{}>", (vendor + name for vendor in VENDORS for name in CALL_NAMES)),
@@ -70,7 +70,7 @@ CALLS = {
     **_pairs("<|{}_begin|>", "<|{}_end|>", ("tool_calls_section", "tool_call_section", "tool_call")),
     **_pairs(f"<{BAR}{{}}_begin{BAR}>", f"<{BAR}{{}}_end{BAR}>", ("tool_calls", "tool_call")),
     **_pairs(f"<{BAR}{{}}▁begin{BAR}>", f"<{BAR}{{}}▁end{BAR}>", ("tool▁calls", "tool▁call")),
-    **_pairs("<{} name=", "</{}>", ("function", "invoke", "steptml:invoke")),
+    **_pairs("<{} name=", "</{}>", ("function", "invoke", "steptml:invoke", "antml:invoke", "tool_call")),
     **_pairs("[{}]", "[/{}]", ("TOOL_CALLS", "TOOL_CALL", "TOOL_REQUEST")),
     "<function=": ("</function>",),
     "<function(": ("</function>",),
@@ -80,6 +80,7 @@ CALLS = {
     f"{M3}<tool_call>": ("</tool_call>",),
     "<|message_sep|>\n\nfunction call<|role_sep|>": (),
     "function call<|role_sep|>": (),
+    "commentary to=functions.": (),
 }
 """Closing marks of each opening mark: none if the call ends with the answer.
 
@@ -87,7 +88,8 @@ The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaCha
 """
 CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
 FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
-OBJECTS = tuple(product(CODE_FENCES, ("", "[", "[\n  "), ("", "\n  ", "\n    "), FIELDS))
+SPACES = ("", "\n  ", "\n    ", "\n        ")
+OBJECTS = tuple(product(CODE_FENCES, ("", *(f"[{space}" for space in SPACES[:3])), SPACES, FIELDS))
 WHOLE_CALLS = (
     *(f'{fence}{bracket}{{{space}"{field}"' for fence, bracket, space, field in OBJECTS),
     "```tool_code\n",

@@ -55,7 +55,8 @@ class OpenAICompatible(RemoteProvider):
         parameters = RefusedParameters(self._url, body, self._model.parameters)
 
         async def was_changed(_number: int, error: LlmError) -> bool:
-            return error.code in ("rejected", "context_too_long") and parameters.change(400, error)
+            is_refusal = error.report and error.code in ("rejected", "context_too_long")
+            return bool(is_refusal) and parameters.change(400, error)
 
         return first_answer(repeat(partial(self._attempt, parameters, tools)), was_changed)
 

@@ -53,7 +53,7 @@ class ChatCompletionReader:
         self._finish_reason = ""
         self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._usage = TokenCounts()
-        self._calls = ToolCallReader()
+        self._calls = ToolCallReader(schemas or ())
         self._returned = ReturnedFields(origin)
         self._is_message = False  # the last piece was a whole message
         self._is_part = False  # the last event belongs to a stream

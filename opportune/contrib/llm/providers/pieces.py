@@ -23,7 +23,7 @@ NORMAL_NAMES = {
         "text|response|refusal|transcript|generatedtext|completion|outputtext|textoutput|generation|answer|result|token|reply"
         "|messages|output|predictions"
     ),
-    "tool_calls": re.compile("toolcalls?|toolcalllist|functioncall|tooluse"),
+    "tool_calls": re.compile("toolcalls?|functioncall|tooluse"),
     "finish_reason": re.compile("finishreason|donereason|finishdetails|stopreason|completionreason|stoptype"),
     "thinking": re.compile("(reasoning|thinking|thought|cot)(content|text|summary.*)?"),
 }
@@ -31,9 +31,7 @@ NORMAL_NAMES = {
 ADDITION_FIELDS = ("delta", "content_block", "start", "item")
 """Fields of a choice with the addition."""
 TEXT_TYPE = "response.output_text.delta"
-UNFINISHED = re.compile(
-    "|null|none|not_finished|in_progress|finish_reason_unspecified|alternative_status_(unspecified|partial)"
-)
+UNFINISHED = re.compile("|null|none|not_finished|in_progress|finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)
@@ -67,9 +65,6 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     addition = _addition_of(choice)
     if choice.get("type") == TEXT_TYPE:  # most events of OpenAI's responses, which have nothing else
         return Piece(text_in(addition.get("content")), (), "", addition, is_last)
-    # Reka sends the whole text each time.
-    if choice.keys() == {"chunk", "finish_reason"} and object_in(choice["chunk"]):
-        return read_piece({"message": choice["chunk"], "finish_reason": choice["finish_reason"]})
     message = choice.get("message")
     if isinstance(addition.get("message"), dict):
         addition = addition["message"]
@@ -84,10 +79,9 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
     type_ = str(fields.get("type") or "")
     is_result = fields.get("role") in TOOL_ROLES or bool(RESULT_TYPE.search(type_))
-    content = "" if is_result else fields.get("content") or ""
+    content = fields.get("content")  # Cloudflare sends digits as numbers
+    content = "" if is_result or content is None else content
     calls = objects_in(fields.get("tool_calls"))
-    if calls and "toolCalls" in calls[0]:  # the list of Yandex
-        calls = objects_in(calls[0]["toolCalls"])
     if not calls and is_call(type_):
         calls = [fields]
     if not isinstance(content, str):
@@ -101,8 +95,6 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
 
 def _finish_reason_of(choice: Fields, fields: Fields) -> str:
     reason = choice.get("finish_reason") or fields.get("finish_reason") or ""
-    if str(fields.get("status")).startswith("ALTERNATIVE_STATUS_"):  # Yandex
-        reason = fields["status"]
     reason = str(reason).lower()
     return "" if UNFINISHED.fullmatch(reason) else reason
 

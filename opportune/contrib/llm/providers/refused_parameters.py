@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 LIMIT_WORDS = "maximum tokens you requested|max tokens must be|maxOutputTokens"
-"""Other names of limits in refusals."""
+FORMAT_WORDS = "(?i:grammar|schema|requested parameters|data policy)"
+OTHER_WORDS = {**dict.fromkeys(LIMITS, LIMIT_WORDS), "response_format": FORMAT_WORDS}
+"""Words of refusals that do not name the parameter."""
 OTHER_NAMES = {**LIMITS, "documents": "texts"}
 """Names for other endpoints. Rerankers of TEI need `texts`."""
 FORMAT_OPTION = "response_format"
@@ -24,13 +26,13 @@ VAGUE_STATUSES = (400, 422)
 LISTS = ("messages", "tool_calls")
 """Parts of a request that contain fields which endpoints may refuse."""
 NEEDED_BACK = r"(?i)passed back|missing|required|must be (present|provided)"
-LIMIT_OF_MODEL = r"(?i)max_(completion_)?tokens\W{1,3}must be (<|less|at most)"
-"""Refusal of Groq, whose limit belongs to each conversation."""
+LIMIT_OF_MODEL = r"(?i)max[_ ](completion_)?tokens\W{1,3}must be (<|less|at most)"
+"""Refusal of Groq and Cohere, whose limit belongs to each conversation."""
 ANSWER_MENTIONED = r"max_new_tokens|\b(the|or) completion\b"
 """Refusals of a context that includes the maximum answer."""
 TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
-    r"|tool choice requires|tools param"
+    r"|tool.?choice.{0,10}requires|tools param|\"tools\"\]"
 )
 MAX_REMEMBERED = 500
 
@@ -68,17 +70,17 @@ class RefusedParameters:
         Raises:
             LlmError: It refuses a parameter of LLM_MODELS.
         """
+        logger.warning("the LLM endpoint responded with %s", status)
         refusal = error.report
         names = self._named(refusal) if status in REFUSAL_STATUSES else set()
         is_too_long = error.code == "context_too_long"
         if is_too_long:
             names = self._excessive_limits(names, refusal)
+        elif not names and "tools" in self._body and re.search(TOOLS_REFUSED, refusal):
+            raise refused_parameter("tools")
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
             self._require_owner_parameters(status, refusal)
             names = self._often_refused()
-        logger.warning("the LLM endpoint responded with %s", status)
-        if not names and "tools" in self._body and re.search(TOOLS_REFUSED, refusal):
-            raise refused_parameter("tools")
         for name in names:
             is_renamed = name in OTHER_NAMES and name not in self._changes and not is_too_long
             self._changes[name] = OTHER_NAMES[name] if is_renamed else ""
@@ -94,9 +96,7 @@ class RefusedParameters:
         sent_as = self._changes.get(name, name)
         if not sent_as or (name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)):
             return False
-        words = rf"\b({name}|{sent_as}|{OTHER_NAMES.get(name, name)})\b"
-        if name in LIMITS:
-            words += f"|{LIMIT_WORDS}"
+        words = rf"(?a:\b({name}|{sent_as}|{OTHER_NAMES.get(name, name)})\b)|{OTHER_WORDS.get(name, '(?!)')}"
         return bool(re.search(words, refusal))
 
     def _excessive_limits(self, names: set[str], refusal: str) -> set[str]:
@@ -110,7 +110,7 @@ class RefusedParameters:
 
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
         for name in self._owner_parameters:
-            if re.search(rf"\b{re.escape(name)}\b", refusal):
+            if re.search(rf"(?a)\b{re.escape(name)}\b", refusal):
                 logger.warning("the LLM endpoint responded with %s and rejects %s", status, name)
                 raise refused_parameter(name)
 

@@ -11,7 +11,8 @@ Body = Mapping[str, Any]
 
 USAGE_OPTION = "stream_options"
 """Option that requests token counts. Some endpoints always report them and refuse it."""
-SIGHT = r"(images|image.?(input|url|content|\(s\))|vision|multimodal)"
+SIGHT = r"(images|image.?(input|url|content|modality|\(s\))|vision|multimodal)"
+NO_TEXT = "[No text]"
 SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
@@ -72,25 +73,34 @@ def _shorten_id(part: Body, field: str) -> dict[str, Any]:
     return {**part, field: sha256(id_.encode()).hexdigest()[:9]}
 
 
+def _without_empty_texts(body: Body) -> Body:
+    return {**body, "messages": [{**turn, "content": turn["content"] or NO_TEXT} for turn in body["messages"]]}
+
+
 FORMS = {
     "a stream": Form(
-        r"(?i)verified to stream|stream(ing|=true)?\W{1,2}(is |does )?not support|not support stream|in streaming mode",
+        r"(?i)verified to stream|stream(ing|=true)?( with tools)?\W{1,2}(is |does )?not (support|allow)"
+        r"|(not support|unsupported for) stream|in streaming mode",
         _without_stream,
     ),
     "system messages": Form(
-        r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
-        r"|developer instruction|roles must alternate|un(expected|supported) role\W+(system|developer)"
+        r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|(not|n't) support.{0,30}(system|developer)"
+        r"|developer instruction|roles must alternate|(unexpected|unsupported|invalid) role\W+(system|developer)"
         r"|user'? (and|or) '?assistant",
         _without_system,
     ),
     "pictures": Form(
-        rf"(?i)\b(no|not|cannot|missing|at most 0)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
+        rf"(?i)(\b(no|not|cannot|missing|at most 0)|n't)\b.{{0,40}}{SIGHT}|{SIGHT}.{{0,40}}(not|cannot|only|expected)"
         r"|content.type.{0,80}'text'|content\W{1,6}(value )?must be a string|expected a string",
         _without_pictures,
     ),
+    "messages without text": Form(
+        r"(?i)content.{0,60}(non-empty|empty|non-whitespace)|(non-?empty|at least one) content|must not be empty",
+        _without_empty_texts,
+    ),
     "ids of calls": Form(
         r"(?i)tool.?(call|use).{0,40}\bid\b.{0,100}(length|pattern|must be|too long)"
-        r"|tool_call_id.{0,60}(length|pattern)",
+        r"|tool(_call_|use)id.{0,100}(length|pattern)",
         _with_short_ids,
     ),
 }

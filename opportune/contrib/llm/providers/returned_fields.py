@@ -54,8 +54,7 @@ class ReturnedFields:
         reasoning = ""
         for name in REASONING_FIELDS:
             if name in fields and (name in TEXT_FIELDS or not reasoning):
-                value = fields[name] if isinstance(fields[name], str | list | dict) else ""
-                added = self._reasoning[name].add(text_in(value), is_whole=is_whole)
+                added = self._reasoning[name].add(text_in(fields[name]), is_whole=is_whole)
                 reasoning = reasoning or added
         return reasoning
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -17,7 +17,7 @@ INDEX_FIELDS = ("index", "output_index", "item_id")
 ID_FIELDS = ("call_id", "id", "toolUseId")
 NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
-VENDOR_TYPE = re.compile("server_|mcp_")
+VENDOR_TYPE = re.compile(r"server_|mcp_|(?!function|tool|custom)\w+_call$")
 """Calls that the vendor runs."""
 CUT = "{"
 """Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
@@ -99,8 +99,10 @@ class _Call:
 class ToolCallReader:
     """Assembles the calls of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, offered: Collection[str] = ()) -> None:
+        """`offered`: Names of the offered tools."""
         self._calls: list[_Call] = []
+        self._offered = offered
 
     def __len__(self) -> int:
         return sum(not call.is_vendors for call in self._calls)
@@ -148,14 +150,20 @@ class ToolCallReader:
             id_ = make_storable(call.id)
             is_free = id_ and all(other.id != id_ for other in finished)
             id_ = id_ if is_free else f"call_{len(finished)}"
-            finished.append(ToolCall(id_, plain_name(call.name), arguments, call.returned))
+            finished.append(ToolCall(id_, plain_name(call.name, self._offered), arguments, call.returned))
         return tuple(finished)
 
 
-def plain_name(name: str) -> str:
-    """Return the name of a function without marks and prefixes, such as `functions.find:0` of Kimi's models."""
-    plain = re.sub(r":\d+$", "", make_storable(name).strip().partition("<|")[0])
-    return re.sub(r"^(?:(?:functions|default_api)\.|(.+):(?=\1$))", "", plain)
+def plain_name(name: str, offered: Collection[str]) -> str:
+    """Return the offered name that a model means by another spelling, such as `functions.Find:0`, or else the name."""
+    plain = re.sub(r":\d+$", "", make_storable(name).partition("<|")[0]).strip("\"'`() \n")
+    spellings = {_letters(plain), _letters(re.split(r"[.:/]", plain)[-1])}
+    meant = [tool for tool in offered if _letters(tool) in spellings]
+    return meant[0] if len(meant) == 1 and plain not in offered else plain
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _plain_arguments(arguments: str, *, is_cut: bool) -> str:

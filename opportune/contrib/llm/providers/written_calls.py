@@ -18,7 +18,9 @@ START_OF_CALL = re.compile(
     "|".join(map(re.escape, (*CALLS, "<|plugin|>", "functools")))
     + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|\A\w*\s*to=|```tool_\w+\s|\AAction:"
 )
-PYTHON_CALL = re.compile(r"\s*(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
+PYTHON_CALL = re.compile(r"\s*(?:\w+ = )?(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
+PRINT = re.compile(r"(?m)^print\((.*)\)$")
+"""Output of a call, as Gemma's models request it."""
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
     r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
@@ -42,7 +44,7 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
     calls = list[dict[str, Any]]()
     for part in START_OF_CALL.split(plain):
         for piece in map(read_call, _pieces_of(part, tools)):
-            name = plain_name(piece.name)
+            name = plain_name(piece.name, tools)
             if name in tools or (name and piece.arguments and is_marked):
                 calls.append({"name": name, "arguments": piece.arguments})
     if is_cut:
@@ -65,7 +67,7 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         # Apertus has the name as the only key.
         named = [{"name": key, "arguments": item[key]} for item in objects for key in item if key in tools]
         return nested or named or objects
-    properties = tools.get(name[1], {}).get("properties", {})
+    properties = tools.get(plain_name(name[1], tools), {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
     return [{"name": name[1], "arguments": values or (objects[0] if objects else brace + rest)}]
 
@@ -75,8 +77,8 @@ def _python_pieces(text: str) -> list[dict[str, Any]]:
     pieces = list[dict[str, Any]]()
     with warnings.catch_warnings(), suppress(SyntaxError, ValueError, MemoryError, RecursionError):
         warnings.simplefilter("ignore")  # unknown escapes in texts
-        lines = ast.parse(text.strip("` \n")[:MAX_PYTHON_LENGTH]).body
-        expressions = [line.value for line in lines if isinstance(line, ast.Expr)]
+        lines = ast.parse(PRINT.sub(r"\1", text.strip("` \n")[:MAX_PYTHON_LENGTH])).body
+        expressions = [line.value for line in lines if isinstance(line, ast.Expr | ast.Assign)]
         for node in (item for expression in expressions for item in getattr(expression, "elts", [expression])):
             if isinstance(node, ast.Call):
                 values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}

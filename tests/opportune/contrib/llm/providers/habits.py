@@ -119,7 +119,6 @@ SAYS_YES = {"delta": {"content": "Yes"}}
 
 COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 USAGE = usage(COUNTED["usage"])
-CUMULATIVE = ("Ye", None), ("Yes", "stop")
 RECORDED = (("weather", ARGUMENTS),)
 
 
@@ -153,6 +152,10 @@ DOCUMENTS = {
 }
 CHOICES = {
     "no choices": says(event({"choices": None}), event({"choices": []}), YES),
+    "digits as numbers": says(text("$"), delta(content=0), text("."), delta(content=6), delta(content=6), text="$0.66"),
+    "digits of Workers AI": ends(
+        event({"response": "$"}), event({"response": 0}), event({"response": 0}), DONE, text="$00"
+    ),
     "delta as list": says(choice(delta=["Ye", "s"])),
     "whole text in each piece": says(*map(text, ["It is", "It is so", "It is so", "It is so."]), text="It is so."),
     "repetition at the end": says(text("1"), text("10"), text="110"),
@@ -177,6 +180,7 @@ ERRORS = {
     "header of Spark": fails("unavailable", event({"header": {"code": 10013, "message": "x"}})),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
+    "error of Groq": fails("unavailable", text("Ye"), event({"x_groq": {"error": "over capacity"}}), text="Ye"),
     "error beside choices": fails("unavailable", chunk({"delta": {}, "finish_reason": "error"}, error={"code": 502})),
     **{
         f"{code}: {words}": fails(code, error(message=words))
@@ -188,12 +192,15 @@ ERRORS = {
             ("context_too_long", "prompt token count of 70000 exceeds the limit of 64000"),
             ("filtered", "The prompt was blocked: PROHIBITED_CONTENT"),
             ("not_configured", "foo/bar is not a valid model ID"),
+            ("rejected", "invalid params, tool result's tool id(a) not found (2013)"),
+            ("not_configured", "Unexpected endpoint or method. Returning 200 anyway"),
             ("context_too_long", "max_tokens (8192) plus prompt (5000) exceeds model context 8192"),
         )
     },
 }
 REASONING = {
     "reasoning_content": thinks(delta(content=None, reasoning_content="Hm."), YES),
+    "reasoning in numbers": thinks(delta(reasoning_content="Hm "), delta(reasoning_content=0), YES, reasoning="Hm 0"),
     "reasoning_details": thinks(delta(reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]), YES),
     "encrypted": thinks(delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]), YES, reasoning=""),
     "part with reasoning": thinks(delta(content=[{"type": "reasoning", "text": "Hm."}, {"text": "Yes"}])),
@@ -224,6 +231,11 @@ CALLS = {
     "no index": calls(piece(id="a", **FIND), piece(id="b", **OPEN), calls=TWO),
     "same id for all": calls(FOUND, piece(index=1, id="a", **OPEN), calls=TWO),
     "name in pieces": calls(piece(index=0, id="a", name="fi"), piece(index=0, name="nd", arguments=ARGS)),
+    **{
+        f"other spelling of a name: {name}": calls(piece(index=0, id="a", name=name, arguments=ARGS))
+        for name in ("Find", "tools.find", "default_api:find", '"find"', "find()", "FIND<|channel|>json")
+    },
+    "call of the vendor": says(delta(tool_calls=[{"type": "web_search_call", "function": {"name": "search"}}]), YES),
     "name later": calls(piece(index=0, id="a", arguments=""), piece(index=0, name="find", arguments=ARGS)),
     "arguments as null": calls(found(None), calls=[("find", "")]),
     "empty object at the end": calls(FOUND, piece(index=0, arguments="{}")),
@@ -331,6 +343,14 @@ WRITTEN = {
             f'<{BAR}DSML{BAR}tool_calls><{BAR}DSML{BAR}invoke name="find"><{BAR}DSML{BAR}parameter name="q">1'
             f"</{BAR}DSML{BAR}parameter></{BAR}DSML{BAR}invoke></{BAR}DSML{BAR}tool_calls>",
             *("[find(q=1)]", "<|python_tag|>find(q=1)", "```tool_code\nfind(q=1)\n```"),
+            "```tool_code\nrows = find(q=1)\n```",
+            "```tool_code\nprint(find(q=1))\n```",
+            f"commentary to=functions.find json{ARGS}",
+            f"<tool_call>{{{json.dumps(FIND)}}}</tool_call>",
+            f"<tool_use>{json.dumps(FIND)}</tool_use>",
+            f'<tool_call name="find">{ARGS}</tool_call>',
+            'Action: ```json\n[\n    {\n        "tool_name": "find",\n        "parameters": {"q": 1}\n    }\n]\n```',
+            '<antml:invoke name="find"><antml:parameter name="q">1</antml:parameter></antml:invoke>',
         )
     },
     **{
@@ -368,26 +388,7 @@ WRITTEN = {
 NATIVE = {
     "blocked prompt of Gemini": fails("filtered", event({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})),
     "text of Hugging Face": ends(document([{"generated_text": "Yes"}])),
-    "stream of Reka": ends(
-        *(event({"responses": [{"chunk": {"content": text}, "finish_reason": end}]}) for text, end in CUMULATIVE)
-    ),
-    "tensors of KServe": ends(document({"outputs": [{"name": "output_0", "datatype": "BYTES", "data": [["Yes"]]}]})),
-    "stream of Yandex": ends(
-        *(
-            document({"result": {"alternatives": [{"message": {"text": text}, "status": f"ALTERNATIVE_STATUS_{end}"}]}})
-            for text, end in (("Ye", "PARTIAL"), ("Yes", "TRUNCATED_FINAL"))
-        ),
-        truncated=True,
-    ),
-    "calls of Yandex": ends(
-        document(
-            {"result": {"alternatives": [{"message": {"toolCallList": {"toolCalls": [{"functionCall": FIND}]}}}]}}
-        ),
-        text="",
-        calls=FINDS,
-    ),
     "JSON object": ends(document(message({"title": "Emma"}) | {"usage": None}), text='{"title": "Emma"}'),
-    "tensors without text": fails("empty", document({"outputs": [{"datatype": "FP32", "data": [1.0]}, {"name": "x"}]})),
     "call of Bedrock beside a capital": ends(
         document({"output": {"message": {"content": [{"toolUse": FIND}]}}, "stopReason": "tool_use", "Metadata": {}}),
         text="",

@@ -69,6 +69,29 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("403 OpenRouter", {"error": {"message": "Key limit exceeded (total limit)", "code": 403}}, "unauthorised"),
     ("400 Groq", {"error": {"message": "The model `x` has been decommissioned."}}, "not_configured"),
     ("403 OpenRouter", {"error": {"message": "Your input was flagged", "metadata": {"reasons": ["x"]}}}, "filtered"),
+    ("400 Gemini", [{"error": {"message": "User location is not supported for the API use."}}], "unauthorised"),
+    ("400 Anthropic", {"error": {"message": "You have reached your specified API usage limits."}}, "unauthorised"),
+    ("403 Azure", {"message": "Out of call volume quota. Quota will be replenished in 01:12:34."}, "rate_limited"),
+    (
+        "400 Cloudflare",
+        {"errors": [{"message": "AiError: No such model @cf/x or task", "code": 5007}]},
+        "not_configured",
+    ),
+    (
+        "400 LiteLLM",
+        {"error": {"message": "/chat/completions: Invalid model name passed in model=m."}},
+        "not_configured",
+    ),
+    ("400 Bedrock", {"message": "on-demand throughput isn't supported. Use an inference profile."}, "not_configured"),
+    ("400 LM Studio", {"error": "The model has crashed without additional information."}, "unavailable"),
+    ("412 Fireworks", {"error": {"message": "Account x is suspended, possibly due to its spending."}}, "unauthorised"),
+    ("498 Cohere", {"message": "invalid api token"}, "unauthorised"),
+    (
+        "400 vLLM",
+        {"message": "The decoder prompt (length 9) is longer than the maximum model length of 8."},
+        "context_too_long",
+    ),
+    ("400 ExLlama", {"detail": "Prompt length 9000 is greater than max_seq_len 8192"}, "context_too_long"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 

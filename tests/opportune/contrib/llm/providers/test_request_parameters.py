@@ -143,6 +143,7 @@ def has(name: str, body: dict[str, Any]) -> bool:
         ({"max_tokens": "Use 'max_completion_tokens' instead of 'max_tokens'."}, {"max_completion_tokens", *OPTIONS}),
         ({"max_tokens": "No max_tokens", "max_completion_tokens": "Unknown: max_completion_tokens"}, OPTIONS),
         ({"temperature": "temperature does not support 0.5"}, {"max_tokens", "stream_options"}),
+        ({"temperature": "temperature参数非法。请检查文档。"}, {"max_tokens", "stream_options"}),
         ({"stream_options": "Unrecognized: stream_options", "temperature": "No temperature."}, {"max_tokens"}),
         ({"reasoning": "property 'messages.1.assistant.reasoning' is unsupported"}, {"max_tokens", *OPTIONS}),
     ],
@@ -193,7 +194,8 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        *("System role not supported", "Developer instruction is not enabled for gemma"),
+        *("System role not supported", "Developer instruction is not enabled for gemma", "Invalid role: system"),
+        "This model doesn't support system messages. Try again without them.",
         "messages.0.role: Input should be 'user' or 'assistant'",
     ],
 )
@@ -211,7 +213,8 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
     [
         *("unknown variant `image_url`, expected `text`", "image input is not supported"),
         *("'messages.0.content' : value must be a string", "messages[0]: invalid type: sequence, expected a string"),
-        "messages.content.type: ['text']",
+        *("messages.content.type: ['text']", "Model does not support image modality"),
+        "This model doesn't support the image content block that you provided.",
     ],
 )
 async def test_refused_pictures_become_notes(refusal: str) -> None:
@@ -227,6 +230,7 @@ async def test_refused_pictures_become_notes(refusal: str) -> None:
     [
         "Tool call id was call_0fypS1hVX but must be a-z, A-Z, 0-9, with a length of 9.",
         "messages.1.content.1.tool_use.id: String should match pattern '^[a-zA-Z0-9-]+$'",
+        "Value at 'toolUse.toolUseId' failed to satisfy constraint: Member must satisfy regular expression pattern: x",
     ],
 )
 async def test_ids_of_calls_from_another_endpoint_are_shortened(words: str) -> None:
@@ -244,7 +248,49 @@ async def test_ids_of_calls_from_another_endpoint_are_shortened(words: str) -> N
 @pytest.mark.parametrize(
     "words",
     [
+        "messages: text content blocks must be non-empty",
+        "Each message must have at least one content element.",
+        "Invalid request: message at position 1 with role 'assistant' must not be empty",
+    ],
+)
+async def test_refused_empty_messages_get_a_text(words: str) -> None:
+    call = ToolCall("1", "find", "{}")
+    turns = [ASKED, Message("assistant", "", tool_calls=(call,)), Message("tool", "", tool_call_id=call.id)]
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse = lambda body: None if all(turn["content"] for turn in body["messages"]) else refuse(words)
+        assert [(await read_answer(provider, (), turns))[0] for _ in range(2)] == ["Because."] * 2
+    assert len(endpoint.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("404 Not Found", "No endpoints found that can handle the requested parameters."),
+        ("500 Internal Server Error", "failed to parse grammar"),
+    ],
+)
+async def test_schema_that_is_refused_in_words_is_left_out(status: str, words: str) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse_parameter("response_format", refuse(words, status))
+        chunks = [chunk async for chunk in provider.stream([ASKED], schema={"type": "object"})]
+    assert chunks[0] == "Because."
+    assert len(endpoint.bodies) == 2
+
+
+@pytest.mark.parametrize("words", ["m does not support tools", 'tool_choice="auto" requires --tool-call-parser'])
+async def test_refused_tools_are_not_requested_again(words: str) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse_parameter("tools", refuse(words))
+        error = (await read_answer(provider, [ToolSchema("find", "Find rows.", {})]))[1]
+    assert isinstance(error, LlmError)
+    assert ("calls_tools" in error.advice, len(endpoint.bodies)) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         "Your organization must be verified to stream this model.",
+        *("The model is unsupported for streaming", "streaming with tools is not supported"),
         "Unsupported value: 'stream' does not support true with this model.",
     ],
 )
@@ -272,6 +318,7 @@ TOO_LARGE_FOR_MODEL = (
             "The maximum tokens you requested exceeds the model limit of 9", [True, False, False], id="Bedrock"
         ),
         pytest.param(TOO_LARGE_FOR_MODEL, [True, False, False], id="for each conversation, at Groq"),
+        pytest.param("too many tokens: max tokens must be less than 64", [True, False, False], id="Cohere"),
     ],
 )
 async def test_limit_that_is_too_large_is_left_out(message: str, is_sent: list[bool]) -> None:
