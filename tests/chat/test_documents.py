@@ -164,6 +164,17 @@ async def test_document_without_javascript(user_client: AsyncClient, fake_llm: F
     assert (export.text, export.headers["content-type"]) == ("Mine <b>.\n", "text/markdown; charset=utf-8")
 
 
+async def test_running_answer_is_not_opened(user_client: AsyncClient, fake_llm: FakeProvider) -> None:
+    end = asyncio.Event()
+    fake_llm.script = ["Half", end]
+    page = (await user_client.post("/chat", data={"content": "Why?"})).headers["location"]
+    stop = conversations.find_path((await user_client.get(page)).text, "/chat/messages/N/stop")
+    refused = await user_client.post(stop.replace("stop", "document"), data={"block": "0"})
+    assert refused.headers["location"] == page
+    assert "This answer cannot be edited" in (await user_client.get(page)).text
+    end.set()
+
+
 async def test_document_of_others_is_not_shown(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
     other_user = await make_user(app.state.database)
     async with signed_in_client(app, user) as client, signed_in_client(app, other_user) as other_client:

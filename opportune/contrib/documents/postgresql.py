@@ -137,7 +137,8 @@ class PostgreSQLStore(Store):
     def clear(self) -> bool:
         with self._explained_errors(), create_postgresql_engine(self.url).begin() as connection:
             exists = self._exists(connection)
-            connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
+            # A build that was killed may have left the old index.
+            connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}, {schema}_old CASCADE"))
         return exists
 
     @contextmanager

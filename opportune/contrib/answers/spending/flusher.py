@@ -55,6 +55,7 @@ class UsageFlusher:
                 await self.flush()
             except TRANSIENT_ERRORS as fault:
                 logger.warning("the usage of models is not stored yet (%s)", type(fault).__name__)
+                self._is_due = True
                 delay = RETRY_DELAY_SECONDS
 
     async def flush(self) -> None:
@@ -71,7 +72,6 @@ class UsageFlusher:
                 for key, usage in pending_usage.items():
                     self._pending_usage.setdefault(key, TokenUsage()).add(usage)
                 self._ended_reservations |= reservations
-                self._is_due = True
                 raise
             await self._after_flush()
 

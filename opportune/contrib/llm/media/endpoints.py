@@ -17,7 +17,8 @@ from opportune.storage.images import ImageRefusedError, check_image
 MAX_PICTURE_BYTES = 50_000_000
 MAX_SPEECH_BYTES = 50_000_000
 MAX_TEXT_BYTES = 5_000_000
-SOUND_TYPES = ("audio/", "video/", "binary/", "application/octet-stream", "application/ogg")
+SOUND_TYPES = ("audio/", "video/", "application/ogg")
+UNTYPED = ("", "binary/octet-stream", "application/octet-stream")
 SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
 CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
@@ -78,7 +79,8 @@ class MediaEndpoints(MediaProvider):
             sound = content if value is None else _decode(results_in(value, AUDIO_FIELDS))
         except ValueError:
             sound = b""
-        if not sound or (value is None and content_type and not content_type.startswith(SOUND_TYPES)):
+        is_sound = content_type.startswith(SOUND_TYPES) or (content_type in UNTYPED and not content.isascii())
+        if not sound or (value is None and not is_sound):
             raise self._endpoints["speech"].failure(value, NO_SPEECH)
         return Made(Speech(sound, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 

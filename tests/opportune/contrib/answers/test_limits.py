@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.accounts import CurrentUser, User
 from opportune.config.settings import Settings
@@ -21,6 +22,7 @@ from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
 from opportune.contrib.answers.spending.switch import switch_off, switch_on
+from opportune.contrib.answers.spending.totals import read_totals
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
@@ -261,6 +263,28 @@ async def test_superusers_are_notified_of_limits(app: FastAPI, recorded_jobs: Re
     assert await subjects() == []
     for guard in guards:
         await guard.close()
+
+
+async def test_notice_survives_an_outage(
+    app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_user(app.state.database, "root@example.com", is_superuser=True)
+    monkeypatch.setattr("opportune.contrib.answers.spending.flusher.RETRY_DELAY_SECONDS", 0)
+    guard = SpendingGuard(settings.having(AnswersSettings(llm_max_tokens_per_day=550)), app.state.database)
+    outages = [SQLAlchemyError()]
+
+    async def read_in_outage(*arguments: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return await read_totals(*arguments)
+
+    monkeypatch.setattr("opportune.contrib.answers.spending.notices.read_totals", read_in_outage)
+    await llm_with(guard).complete("Why?")
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "count tokens"))
+    assert [email.to for email in recorded_jobs.outbox] == ["root@example.com"]
+    assert await count_total_tokens(app.state.database) == 500, "the usage is counted once"
+    await guard.close()
 
 
 async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make) -> None:

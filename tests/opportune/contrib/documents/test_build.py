@@ -8,10 +8,12 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
+from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
@@ -74,6 +76,17 @@ async def test_build_replaces_the_index(source: ScriptedSource, empty_database_u
     build_index(ScriptedSource({"d": [code_document("delta")]}), empty_database_url)
     assert await find_names(empty_database_url, "delta") == ["delta"]
     assert await find_names(empty_database_url, "alpha") == []
+
+
+@pytest.mark.database("postgresql")
+def test_clear_drops_what_a_killed_build_left(source: ScriptedSource, empty_database_url: str) -> None:
+    build_index(source, empty_database_url)
+    url = DatabaseUrl.parse(empty_database_url)
+    with create_postgresql_engine(url).connect() as connection:
+        connection.execute(text("CREATE SCHEMA shelf_old"))
+        connection.commit()
+        assert store_of(shelf, url).clear()
+        assert connection.scalars(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'shelf%'")).all() == []
 
 
 async def test_interrupted_build_keeps_the_old_index(source: ScriptedSource, empty_database_url: str) -> None:

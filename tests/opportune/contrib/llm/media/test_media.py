@@ -162,6 +162,8 @@ async def test_documents_are_ordered(answer: object) -> None:
         ("speech", audio_response(b""), "could not read this text aloud"),
         ("speech", audio_response(b'{"audio": null}'), "could not read this text aloud"),
         ("speech", audio_response(b"pixels", "Image/PNG"), "could not read this text aloud"),
+        ("speech", response("200 OK", b"{broken"), "could not read this text aloud"),
+        ("speech", audio_response(b"Internal error", "application/octet-stream"), "could not read this text aloud"),
         ("rerank", json_response({"results": []}), "did not order the results"),
         ("rerank", json_response([{"index": 0, "score": 10**400}]), "did not order the results"),
         ("transcribe", json_response({"text": None}), "heard no words"),

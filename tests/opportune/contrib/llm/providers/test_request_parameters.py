@@ -11,6 +11,7 @@ from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, To
 from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
+from opportune.contrib.llm.providers.remote import SHORTENED
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
@@ -189,6 +190,16 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
     sent = endpoint.bodies[1]["messages"]
     assert [message["content"][:1] for message in sent] == ["B", "4", "4", "5", "5", "W"]
     assert len(endpoint.bodies) == 4
+
+
+async def test_results_of_tools_are_shortened_in_turn() -> None:
+    calls = (ToolCall("1", "find", "{}"), ToolCall("2", "find", "{}"))
+    results = [Message("tool", word * 2_000, tool_call_id=id_) for id_, word in (("1", "long"), ("2", "ok"))]
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse = lambda body: TOO_LONG if len(body["messages"][-2]["content"]) == 8_000 else None
+        await read_answer(provider, (), [ASKED, Message("assistant", "", tool_calls=calls), *results])
+    contents = [turn["content"] for turn in endpoint.bodies[-1]["messages"][2:]]
+    assert contents == [text[:3_000] + SHORTENED for text in ("long" * 2_000, "ok" * 2_000)]
 
 
 @pytest.mark.parametrize(
