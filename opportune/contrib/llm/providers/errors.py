@@ -3,7 +3,15 @@
 import re
 from typing import NamedTuple
 
-from opportune.contrib.llm.providers.provider import CHECK_URL, EMPTY, NOT_A_MODEL, Done, ErrorCode, LlmError
+from opportune.contrib.llm.providers.provider import (
+    CHECK_URL,
+    EMPTY,
+    INTERRUPTED,
+    NOT_A_MODEL,
+    Done,
+    ErrorCode,
+    LlmError,
+)
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 
@@ -113,6 +121,7 @@ REASONS = (
 FILTER_REASONS = re.compile(
     r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
 )
+FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
 
 def refused_parameter(name: str) -> LlmError:
@@ -123,7 +132,21 @@ def refused_parameter(name: str) -> LlmError:
     return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
 
 
-def failure_without_text(done: Done, *, has_reasoning: bool) -> LlmError:
+def failure_of(reason: str, done: Done, *, has_text: bool, has_reasoning: bool) -> LlmError | None:
+    """Return why a finished answer is none. Some models count their reasoning but never send it.
+
+    Args:
+        reason: Reason of the endpoint for the end, in lower case.
+        done: End of the answer.
+        has_text: The answer has a text that is not blank.
+        has_reasoning: The endpoint sent reasoning.
+    """
+    if FILTER_REASONS.search(reason) and "malformed" not in reason:
+        return FILTERED.error(done=done)
+    if FAILURE_REASONS.search(reason):
+        return LlmError("interrupted", INTERRUPTED, done=done) if has_text else UNAVAILABLE.error(done=done)
+    if has_text or done.tool_calls:
+        return None
     if done.truncated:
         return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
     return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else EMPTY, done=done)

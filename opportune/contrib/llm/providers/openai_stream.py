@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, unwrap
 from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
-from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, UNAVAILABLE, failure_without_text
+from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, objects_in, text_in
@@ -27,7 +27,6 @@ UNCOUNTED_FIELDS = frozenset(
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete|^limit")
-FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
 
 class ChatCompletionReader:
@@ -184,19 +183,10 @@ class ChatCompletionReader:
             tool_calls=self._returned.attach_to(self._calls.finish(is_cut=self._is_truncated)),
             returned=self._returned.of_message(),
         )
-        if failure := self._failure_of(done):
+        has_reasoning = self._reasoning_length > 0
+        if failure := failure_of(self._finish_reason, done, has_text=self._has_text, has_reasoning=has_reasoning):
             raise failure
         return done
-
-    def _failure_of(self, done: Done) -> LlmError | None:
-        """Return why a finished answer is none. Some models count their reasoning but never send it."""
-        if FILTER_REASONS.search(self._finish_reason) and "malformed" not in self._finish_reason:
-            return FILTERED.error(done=done)
-        if FAILURE_REASONS.search(self._finish_reason):
-            return LlmError("interrupted", INTERRUPTED, done=done) if self._length else UNAVAILABLE.error(done=done)
-        if self._has_text or done.tool_calls:
-            return None
-        return failure_without_text(done, has_reasoning=self._reasoning_length > 0)
 
 
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:

@@ -31,7 +31,7 @@ NORMAL_NAMES = {
 ADDITION_FIELDS = ("delta", "content_block", "start", "item")
 """Fields of a choice with the addition."""
 TEXT_TYPE = "response.output_text.delta"
-UNFINISHED = re.compile("|null|none|not_finished|in_progress|finish_reason_unspecified")
+UNFINISHED = re.compile("|null|none|not_finished|in_progress|queued|finish_reason_unspecified")
 TOOL_ROLES = ("tool", "function")
 CALL_TYPE = re.compile(r"tool|function|input_json|arguments")
 RESULT_TYPE = re.compile(r"_(result|output|reference)$|(function|tool)[_-]?(result|response|output)", re.IGNORECASE)

@@ -22,9 +22,10 @@ from pydantic_ai.tools import ToolDefinition
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.error_reader import error_for_status, error_in
-from opportune.contrib.llm.providers.errors import FILTERED, failure_without_text
+from opportune.contrib.llm.providers.errors import FILTERED, failure_of
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.contrib.llm.providers.pieces import UNFINISHED
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
     INTERRUPTED,
@@ -119,14 +120,14 @@ def _settings_of(model: LlmModel) -> ModelSettings:
 
 
 def _require_complete(answer: library.ModelResponse, done: Done, *, has_text: bool) -> None:
-    if answer.finish_reason == "content_filter":
-        raise FILTERED.error(done=done)
-    if answer.finish_reason in (None, "error"):
+    raw_reason = str((answer.provider_details or {}).get("finish_reason", "")).lower()
+    # The library has no word for some reasons, such as `pause_turn`.
+    reason = answer.finish_reason or ("" if UNFINISHED.fullmatch(raw_reason) else raw_reason)
+    if not reason:
         raise LlmError("interrupted", INTERRUPTED, done=done)
-    if not (has_text or done.tool_calls):
-        raise failure_without_text(
-            done, has_reasoning=any(isinstance(part, library.ThinkingPart) for part in answer.parts)
-        )
+    has_reasoning = any(isinstance(part, library.ThinkingPart) for part in answer.parts)
+    if failure := failure_of(reason, done, has_text=has_text, has_reasoning=has_reasoning):
+        raise failure
 
 
 @contextmanager

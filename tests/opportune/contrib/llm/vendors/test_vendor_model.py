@@ -168,6 +168,32 @@ async def test_cut_answer_keeps_its_text(dialect: str, served: Serve) -> None:
     assert (text[:4], error.code in ("interrupted", "unavailable")) == ("One ", True)
 
 
+ENDS = {
+    "pause": ("anthropic", ANSWERS["anthropic"].replace(b'"tool_use"}', b'"pause_turn"}'), ""),
+    "other": ("google", ANSWERS["google"].replace(b'"STOP"', b'"OTHER"'), ""),
+    "malformed call": (
+        "google",
+        events(candidate({"text": ""}, finishReason="MALFORMED_FUNCTION_CALL")),
+        "unavailable",
+    ),
+    "cut": (
+        "openai-responses",
+        ANSWERS["openai-responses"]
+        .partition(b"event: response.completed")[0]
+        .replace(b'"gpt-5"', b'"gpt-5", "status": "in_progress"'),
+        "interrupted",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_reason_of_the_end_is_read(end: str, served: Serve) -> None:
+    dialect, body, code = ENDS[end]
+    async with served(dialect, response("200 OK", body, EVENT_STREAM)) as (_, provider):
+        _, _, outcome = await read_chunks(provider, TOOLS, QUESTION)
+    assert getattr(outcome, "code", "") == code
+
+
 ONLY_THOUGHTS = {
     "anthropic": ANSWERS["anthropic"].partition(b"event: ping")[0]
     + events({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 12}}),
