@@ -9,9 +9,9 @@ from opportune.web.rendering.markdown import join_pieces, preformatted, render_p
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 
 MAX_OPEN_BLOCK_LENGTH = 4_000
-"""Longer open blocks are shown as plain text."""
+"""Longer open blocks show what is added as plain text."""
 MAX_PLAIN_WORD_LENGTH = 60
-PARAGRAPH_END = "</p>\n"
+PARAGRAPH_END = Markup("</p>\n")
 
 # Plain words at the end of a paragraph are appended without parsing, because they cannot start or end any markup.
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[.,:?!])*")
@@ -73,32 +73,24 @@ class MarkdownBlocks:
             self._frozen.append(render_piece(piece))
 
     def _render_open(self) -> None:
-        """Render the unfinished block. Added plain words are appended without rendering it again."""
-        piece = self._splitter.open_piece
-        if piece == self._rendered_piece:
-            return
-        if len(piece.source) > MAX_OPEN_BLOCK_LENGTH:
-            self._open_html = preformatted(piece.source)
-        else:
-            self._open_html = self._append_words(piece) or render_piece(piece)
-        self._rendered_piece = piece
+        """Render the unfinished block. Some texts are appended to a paragraph without rendering it again.
 
-    def _append_words(self, piece: MarkdownPiece) -> Markup | None:
-        """Return the last HTML with the added words, or None if the block must be rendered again."""
-        rendered = self._rendered_piece
+        These are plain words, and all texts in a long block, whose markup is rendered when the block is finished.
+        """
+        piece, rendered = self._splitter.open_piece, self._rendered_piece
+        if piece == rendered:
+            return
+        is_same = bool(rendered.source) and piece.continued == rendered.continued
+        has_grown = is_same and piece.source.startswith(rendered.source)
+        is_long = has_grown and len(piece.source) > MAX_OPEN_BLOCK_LENGTH
         added = piece.source[len(rendered.source) :]
-        if not (
-            self._open_html.endswith(PARAGRAPH_END)
-            and rendered.continued == piece.continued
-            and piece.source.startswith(rendered.source)
-            and _WORDS.fullmatch(added)
-            and _ends_with_word(rendered.source)
-        ):
-            return None
-        spaces = rendered.source[len(rendered.source.rstrip(" ")) :]
-        appended = f"{spaces}{added}".rstrip(" ")
-        html = f"{self._open_html[: -len(PARAGRAPH_END)]}{appended}{PARAGRAPH_END}"
-        return Markup(html)  # noqa: S704 - letters, digits and punctuation
+        is_plain = is_long or (has_grown and _WORDS.fullmatch(added) and _ends_with_word(rendered.source))
+        if is_plain and self._open_html.endswith(PARAGRAPH_END):
+            spaces = rendered.source[len(rendered.source.rstrip()) :]
+            self._open_html = self._open_html[: -len(PARAGRAPH_END)] + f"{spaces}{added}".rstrip() + PARAGRAPH_END
+        else:
+            self._open_html = preformatted(piece.source) if is_long else render_piece(piece)
+        self._rendered_piece = piece
 
     @property
     def unrendered_chars(self) -> int:

@@ -71,7 +71,10 @@ def test_appended_words_equal_full_rendering(end: str) -> None:
 
 
 def test_long_open_block_is_plain_text() -> None:
-    assert MarkdownBlocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
+    blocks = MarkdownBlocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8))
+    assert blocks.open.startswith("<p><strong>a</strong> &lt;b&gt;")
+    blocks.feed("**c** <d>")
+    assert blocks.open.endswith("<strong>a</strong> &lt;b&gt; **c** &lt;d&gt;</p>\n")
 
 
 @pytest.fixture
