@@ -189,7 +189,7 @@ class Cell(ListRow):
     async def _reason(self, edit: RowEdit, refusal: FieldErrors, row: Any) -> str:
         if edit.conflicts:
             return await describe_change(self.request, self.view, row, self.name)
-        return edit.error_of(self.name) or edit.other_errors([self.name]) or str(refusal)
+        return edit.error_of(self.name) or edit.other_errors([self.name]) or gettext(str(refusal))
 
     async def _stored_field(self, row: Any) -> Any:
         """Return the form field with the stored value."""

@@ -24,6 +24,7 @@ from opportune.admin.views import AdminView, build_form_class, has_changed, unwr
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ROWS_SAVED_SINGLY = 100
@@ -92,16 +93,12 @@ class RowEdit:
         fields = [field for field in self.form if field.errors and field.short_name not in columns]
         return " ".join(f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields)
 
-    def message_for(self, columns: Sequence[str]) -> str:
-        """Return why the edit was refused: the messages of these columns, then the others."""
-        return " ".join(filter(None, [*map(self.error_of, columns), self.other_errors(columns)]))
-
     def stored_value(self, name: str) -> Any:
         """Return the value before the change."""
         return self.stored[name] if name in self.stored else getattr(self.row, name, None)
 
     def refuse(self, refusal: FieldErrors) -> None:
-        self.error = add_refusal(self.form, refusal) if self.form else str(refusal)
+        self.error = add_refusal(self.form, refusal) if self.form else gettext(str(refusal))
 
 
 def prefix_of(pk: str) -> str:

@@ -134,7 +134,7 @@ async def _save(editor: RowEditor, page: Page) -> Response:
     try:
         changed = await editor.save(page.edits)
     except FieldErrors as refusal:
-        page.error = _("Nothing was changed. %(reason)s", reason=refusal)
+        page.error = _("Nothing was changed. %(reason)s", reason=_(str(refusal)))
         return await _render(request, editor.view, page)
     message = _("Changed %(rows)s.", rows=describe_rows(editor.view, len(changed)))
     flash(request, message, undo=undo_url(request, editor.view))

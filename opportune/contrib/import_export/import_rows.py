@@ -135,7 +135,7 @@ class ImportPlan:
 
     async def _plan_change(self, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
-            raise ValidationRefused("You may not change this row.")
+            raise ValidationRefused(_l("You may not change this row."))
         unwritable = unwritable_columns(self.request, self.view, row)
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(without_fields(form_class, unwritable), line, row, stored)

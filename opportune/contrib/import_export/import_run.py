@@ -264,8 +264,9 @@ class ImportWriter:
         try:
             written += await self._write([planned])
         except FieldErrors as refusal:
+            message = gettext(str(refusal))
             labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
-            self.plan.faults.append((planned.line.number, f"{labels}: {refusal}" if labels else str(refusal)))
+            self.plan.faults.append((planned.line.number, f"{labels}: {message}" if labels else message))
 
 
 def _replace_placeholders(value: Any, ids: Mapping[int, Any]) -> Any:

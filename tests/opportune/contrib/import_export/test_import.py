@@ -199,6 +199,11 @@ async def test_labels_are_read_as_headings(app: FastAPI, admin: AsyncClient, lan
     assert "Name, name" in page.text
 
 
+@pytest.mark.language("de")
+async def test_refused_file_is_explained_in_german(admin: AsyncClient, language: str) -> None:
+    assert "Diese Datei ist kein Text." in (await upload(admin, "name\n\0")).text
+
+
 async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"file": ("rows.csv", "name\nNew\n")}
     for path in ("maker", "user", "session"):
