@@ -19,7 +19,7 @@ from opportune.db import WriteSession
 from opportune.jobs import JobContext
 from opportune.testing import RecordedJobs, make_token, make_user, signed_in_client
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
-from tests.opportune.contrib.answers.waiting_answers import start_manager
+from tests.opportune.contrib.answers.waiting_answers import StartManager
 
 URL = "/api/v1/ag-ui"
 EVENT = TypeAdapter[Any](Event)
@@ -62,15 +62,12 @@ def model() -> FakeProvider:
 
 
 @pytest.fixture(autouse=True)
-async def manager(app: FastAPI, model: FakeProvider) -> AsyncIterator[AnswerManager]:
+def manager(app: FastAPI, model: FakeProvider, start_manager: StartManager) -> AnswerManager:
     global may_end  # noqa: PLW0603 - a tool is a function of a module
     may_end = asyncio.Event()
     may_end.set()
     lent.clear()
-    toolbox = Toolbox(app, [find_book, lend_book, tool(read_shelf, asks=False), ask_user(Audience)])
-    manager = start_manager(app, model, toolbox)
-    yield manager
-    await manager.engine.close()
+    return start_manager(model, Toolbox(app, [find_book, lend_book, tool(read_shelf, asks=False), ask_user(Audience)]))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
-from tests.opportune.stored_rows import count
+from tests.opportune.stored_rows import count, execute, read_one
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
 WITH_SECRETS = [
@@ -59,8 +59,7 @@ async def test_secret_columns_are_masked(settings: Settings) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_expressions_cannot_reveal_secrets(settings: Settings, database: Database) -> None:
-    async with database.reader() as session:
-        password = (await session.scalars(select(col(User.hashed_password)))).one()
+    password = await read_one(database, select(col(User.hashed_password)))
     for sql in WITH_SECRETS:
         text = str((await run_query(settings, sql, 10))["rows"])
         assert MASK in text, sql
@@ -86,8 +85,7 @@ async def test_paths_around_the_mask_are_refused(settings: Settings, database_ki
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_special_characters_in_table_names(settings: Settings, database: Database, database_kind: str) -> None:
-    async with database.writer() as session:
-        await session.execute(text('CREATE TABLE "keys (old" (id integer, password varchar)'))
+    await execute(database, text('CREATE TABLE "keys (old" (id integer, password varchar)'))
     assert (await run_query(settings, 'SELECT password FROM "keys (old"', 10))["rows"] == []
     schema = "main" if database_kind == "sqlite" else "public"
     with pytest.raises(OperatorError, match=r"^Name the table keys \(old without its schema|is prohibited$"):

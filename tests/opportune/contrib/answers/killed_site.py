@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -55,9 +56,7 @@ class Librarian(llm.Provider):
     context_budget = 10_000
     continues = True
 
-    async def stream(
-        self, messages: Sequence[llm.Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(self, messages: Sequence[llm.Message], **_: Any) -> AsyncGenerator[llm.Chunk, None]:
         """Tell the story from the end of the prompt."""
         text = messages[-1].content if messages[-1].role == "assistant" else ""
         for start in range(len(text), len(STORY), CHARACTERS_PER_CHUNK):

@@ -42,9 +42,8 @@ async def ask_about_waves(request: Request, user: CurrentUser, answers: Answers)
 
 @pages.api_route("/tides", methods=["GET", "POST"])
 async def tides(request: Request, user: OptionalUser, answers: Answers) -> Response:
-    return await answer_page(
-        request, answers, "waves.html", topic="tides", owner_id=user.id if user else None, follow_ups=True
-    )
+    owner_id = user.id if user else None
+    return await answer_page(request, answers, "waves.html", topic="tides", owner_id=owner_id, follow_ups=True)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Limits of one answer: steps, seconds of work, and cost."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,7 +15,7 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, LlmModel, ToolCall
 from opportune.contrib.tools import Toolbox
 from tests.opportune.contrib.answers.questions import ask_and_wait, resume, retry, wait_until_ended
-from tests.opportune.contrib.answers.waiting_answers import start_manager
+from tests.opportune.contrib.answers.waiting_answers import StartManager
 
 PRICED = LlmModel(
     name="Fast",
@@ -41,23 +41,22 @@ def librarian() -> FakeProvider:
 
 
 @pytest.fixture
-async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
+def manager(app: FastAPI, librarian: FakeProvider, start_manager: StartManager) -> AnswerManager:
     searches.clear()
-    manager = start_manager(app, librarian, Toolbox(app, [find_book]), limits=site_limits(AnswersSettings()))
+    manager = start_manager(librarian, Toolbox(app, [find_book]), limits=site_limits(AnswersSettings()))
     manager.llm.model, manager.llm.models = PRICED, [PRICED]
-    yield manager
-    await manager.engine.close()
+    return manager
 
 
-async def ask(manager: AnswerManager, user: User, limits: AnswerLimits) -> Answer:
-    return await ask_and_wait(manager, user.id, tools=True, limits=limits)
+async def ask(manager: AnswerManager, user: User, **limits: Any) -> Answer:
+    return await ask_and_wait(manager, user.id, tools=True, limits=AnswerLimits(**limits))
 
 
 async def test_last_step_has_no_tools_and_says_so(
     user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     librarian.next_scripts = [["Step. ", FIND], ["It is there."]]
-    answer = await ask(manager, user, AnswerLimits(steps=2))
+    answer = await ask(manager, user, steps=2)
     assert (answer.status, answer.error_code, answer.text) == ("truncated", "step_limit", "Step. Step. It is there.")
     assert (len(librarian.offered), len(librarian.received), len(searches)) == (2, 3, 2)
     page = (await user_client.get(f"/answers/{answer.id}")).text
@@ -67,7 +66,7 @@ async def test_last_step_has_no_tools_and_says_so(
 
 async def test_time_limit_keeps_the_text(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     librarian.script, librarian.next_scripts = ["So ", asyncio.Event()], [["far."]]
-    answer = await ask(manager, user, AnswerLimits(seconds=0.3))
+    answer = await ask(manager, user, seconds=0.3)
     assert (answer.status, answer.error_code, answer.text) == ("failed", "time_limit", "So ")
     assert answer.error == "This answer has reached its time limit."
     assert (await resume(manager, answer)).text == "So far."
@@ -76,7 +75,7 @@ async def test_time_limit_keeps_the_text(manager: AnswerManager, user: User, lib
 async def test_cost_limit_ends_before_the_next_step(
     user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask(manager, user, AnswerLimits(cost=0.003))  # a call costs 0.0017
+    answer = await ask(manager, user, cost=0.003)  # a call costs 0.0017
     assert (answer.status, answer.error_code, answer.text) == ("failed", "cost_limit", "Step. Step. ")
     assert answer.error == "This answer has reached its cost limit."
     assert (answer.cost_micro, len(librarian.received), len(searches)) == (3_400, 2, 1)
@@ -88,7 +87,7 @@ async def test_cost_limit_ends_before_the_next_step(
 
 async def test_cost_limit_ends_a_long_text(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     librarian.script = ["word " * 400] * 9
-    answer = await ask(manager, user, AnswerLimits(cost=0.005))  # 500 tokens cost 0.002
+    answer = await ask(manager, user, cost=0.005)  # 500 tokens cost 0.002
     assert (answer.error_code, answer.text) == ("cost_limit", "word " * 1200)
 
 
@@ -96,5 +95,5 @@ async def test_limits_come_from_settings_and_survive_retry(manager: AnswerManage
     settings = AnswersSettings(llm_max_steps_per_answer=3, llm_max_seconds_per_answer=9)
     limits = site_limits(settings).having({"steps": 5.0})
     assert (limits.max_steps, limits.seconds, limits.cost) == (5, 9, 0)
-    answer = await ask(manager, user, AnswerLimits(seconds=9, cost=0.001))
+    answer = await ask(manager, user, seconds=9, cost=0.001)
     assert (await wait_until_ended(manager, await retry(manager, answer))).limits == {"seconds": 9, "cost": 0.001}

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,14 +20,15 @@ from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_tu
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession, utc_now
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import make_token, signed_in_client
 from tests.opportune.contrib.answers import questions
-from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, start_manager
+from tests.opportune.contrib.answers.waiting_answers import StartManager, ask_until_waiting
 
 LEND_DUNE = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
 LEND_EMMA = ToolCall("call_1", "lend_book", '{"loan": {"book_title": "Emma"}}')
 FIND = ToolCall("call_2", "find_book", "{}")
 NOT_ALLOWED = "The user has not allowed this call."
+Restart = Callable[[], AnswerManager]
 
 lent_titles: list[str] = []
 may_lend = asyncio.Event()
@@ -54,26 +55,23 @@ def librarian() -> FakeProvider:
     return FakeProvider.in_turn(["One moment. ", request_calls(LEND_DUNE)], ["It is **yours**.", Done(20, 7)])
 
 
-def restart(app: FastAPI, librarian: FakeProvider) -> AnswerManager:
-    return start_manager(app, librarian, Toolbox(app, [find_book, lend_book]))
+@pytest.fixture
+def restart(app: FastAPI, librarian: FakeProvider, start_manager: StartManager) -> Restart:
+    return lambda: start_manager(librarian, Toolbox(app, [find_book, lend_book]))
 
 
 @pytest.fixture
-async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
+def manager(restart: Restart) -> AnswerManager:
     global may_lend  # noqa: PLW0603 - a tool is a function of a module
     may_lend = asyncio.Event()
     may_lend.set()
     lent_titles.clear()
-    manager = restart(app, librarian)
-    yield manager
-    await manager.engine.close()
+    return restart()
 
 
-async def decide(
-    manager: AnswerManager, answer: Answer, call: int = 0, *, yes: bool = True, rest: bool = False
-) -> None:
+async def decide(manager: AnswerManager, answer: Answer, call: int = 0, *, ok: bool = True, rest: bool = False) -> None:
     async with manager.database.writer() as session:
-        await (manager.approve(session, answer, call, rest=rest) if yes else manager.refuse(session, answer, call))
+        await (manager.approve(session, answer, call, rest=rest) if ok else manager.refuse(session, answer, call))
 
 
 async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: AnswerManager, user: User) -> None:
@@ -86,9 +84,8 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
         assert 'http-equiv="refresh"' not in page, "a reload would interrupt reading the arguments"
         assert (await client.get(f"/api/v1{path}")).json()["tool_runs"][0]["approval"] == "waiting"
         streaming = asyncio.create_task(client.get(f"{path}/stream"))
-        approval = await client.post(
-            f"{path}/approve", data={"call": 0}, headers={"Referer": "http://testserver/accounts/profile"}
-        )
+        referer = {"Referer": "http://testserver/accounts/profile"}
+        approval = await client.post(f"{path}/approve", data={"call": 0}, headers=referer)
         assert (approval.status_code, approval.headers["location"]) == (303, "/accounts/profile")
         streamed = (await streaming).text
         page = (await client.get(path)).text
@@ -111,7 +108,7 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, 
 
 async def test_model_continues_after_a_refusal(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     answer = await ask_until_waiting(manager, user)
-    await decide(manager, answer, yes=False)
+    await decide(manager, answer, ok=False)
     assert (await questions.wait_until_ended(manager, answer)).status == "done"
     assert librarian.received[1][1:] == [
         Message("assistant", "One moment. ", tool_calls=(LEND_DUNE,)),
@@ -121,18 +118,17 @@ async def test_model_continues_after_a_refusal(manager: AnswerManager, user: Use
 
 
 async def test_repeated_approval_elsewhere_runs_once(
-    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, user: User, restart: Restart
 ) -> None:
     answer = await ask_until_waiting(manager, user)
     await manager.engine.close()
-    other = restart(app, librarian)
+    other = restart()
     await other.engine.takeover.take_over([await questions.find(other, answer.id)])
     assert (await questions.find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
     approvals = [user_client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
     assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}
     assert (await questions.wait_until_ended(other, answer)).text == "One moment. It is **yours**."
     assert lent_titles == ["Dune <1>"]
-    await other.engine.close()
 
 
 async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
@@ -157,7 +153,7 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     answer = await ask_until_waiting(manager, user)
     assert [run["result"] for run in answer.tool_runs] == [None] * 3, "calls without approval also wait"
     await decide(manager, answer, 0)  # which needs no approval
-    await decide(manager, answer, 1, yes=False)
+    await decide(manager, answer, 1, ok=False)
     assert (await questions.find(manager, answer.id)).is_waiting
     await decide(manager, answer, 2, rest=True)
     stored = await questions.wait_until_ended(manager, answer)
@@ -168,18 +164,17 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     assert received == ["Third shelf.", NOT_ALLOWED, "Lent."]
 
 
-async def test_change_runs_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
+async def test_change_runs_once(manager: AnswerManager, user: User, librarian: FakeProvider, restart: Restart) -> None:
     answer = await ask_until_waiting(manager, user)
     may_lend.clear()
     await decide(manager, answer)
     await questions.wait_for_progress(manager, answer, lambda progress: progress.answer.tool_runs[0]["has_begun"])
     await questions.kill_process(manager, answer)
     may_lend.set()
-    other = restart(app, librarian)
+    other = restart()
     stored = await questions.wait_until_ended(other, await questions.find(other, answer.id))
     assert (stored.status, stored.tool_runs[0]["result"], lent_titles) == ("done", RESULT_UNKNOWN, [])
     assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
-    await other.engine.close()
 
 
 def test_interrupted_search_is_repeated_once() -> None:
@@ -224,13 +219,12 @@ async def test_approval_needs_the_scope(app: FastAPI, client: AsyncClient, manag
     approved = await client.post(path, json={"call": 0}, headers=headers)
     assert (approved.json()["status"], approved.json()["tool_runs"][0]["approval"]) == ("streaming", "allowed")
     assert (await questions.wait_until_ended(manager, await questions.find(manager, answer.id))).status == "done"
-    stranger = await make_user(app.state.database, "eve@example.com")
-    async with signed_in_client(app, stranger) as stranger_client:
-        assert (await stranger_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404
+    async with signed_in_client(app) as stranger:
+        assert (await stranger.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404
 
 
 async def test_fields_of_the_endpoint_outlive_the_approval(
-    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider, restart: Restart
 ) -> None:
     returned = {"origin": "here", "message": {"reasoning_content": "Hm."}, "call": {"extra_content": "sig"}}
     end = {"origin": "here", "message": {"reasoning_content": "Ah."}}
@@ -239,7 +233,7 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     librarian.next_scripts = [["It is yours.", Done(20, 7, returned=end)]]
     answer = await ask_until_waiting(manager, user)
     await manager.engine.close()
-    restarted = restart(app, librarian)
+    restarted = restart()
     await decide(restarted, answer)
     await questions.wait_until_ended(restarted, answer)
     assert librarian.received[-1][-2].tool_calls[0].returned == returned
@@ -249,7 +243,6 @@ async def test_fields_of_the_endpoint_outlive_the_approval(
     assert (turns[0].tool_calls[0].returned, turns[2].returned) == (returned, end)
     assert [turn.content for turn in answer_turns(stored, "elsewhere")] == ["It is yours."]
     assert "Hm." not in (await user_client.get(f"/api/v1/answers/{answer.id}")).text
-    await restarted.engine.close()
 
 
 async def test_waiting_answer_blocks_its_topic(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:

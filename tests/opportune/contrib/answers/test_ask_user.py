@@ -1,7 +1,6 @@
 """Questions of a model to the user, answered with a form, also days later and after restarts."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
@@ -14,7 +13,7 @@ from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ask_user
 from tests.opportune.contrib.answers.questions import find
-from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, end, start_manager
+from tests.opportune.contrib.answers.waiting_answers import StartManager, ask_until_waiting, end
 
 ASK = ToolCall("call_0", "ask_audience", '{"question": "For <whom>?"}')
 
@@ -32,10 +31,8 @@ def writer() -> FakeProvider:
 
 
 @pytest.fixture
-async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerManager]:
-    manager = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
-    yield manager
-    await manager.engine.close()
+def manager(app: FastAPI, writer: FakeProvider, start_manager: StartManager) -> AnswerManager:
+    return start_manager(writer, Toolbox(app, [ask_user(Audience)]))
 
 
 @pytest.fixture
@@ -44,10 +41,10 @@ async def answer(manager: AnswerManager, user: User) -> Answer:
 
 
 async def test_reply_on_the_page_continues_the_answer(
-    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider, start_manager: StartManager
 ) -> None:
-    await manager.engine.close()  # a restart
-    restarted = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
+    await manager.engine.close()
+    restarted = start_manager(writer, manager.toolbox)
     path = f"/answers/{answer.id}/reply/0"
     assert "For &lt;whom&gt;?" in (await user_client.get(f"/answers/{answer.id}")).text
     assert 'name="max_words"' in (await user_client.get(path)).text
@@ -60,7 +57,6 @@ async def test_reply_on_the_page_continues_the_answer(
     reply = Message("tool", '{"readers":"experts","max_words":200}', tool_call_id="call_0")
     assert writer.received[1][-1] == reply
     assert (await user_client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
-    await restarted.engine.close()
 
 
 async def test_first_reply_of_the_api_counts(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:

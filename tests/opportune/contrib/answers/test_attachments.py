@@ -116,11 +116,8 @@ async def test_file_has_an_owner(app: FastAPI, client: AsyncClient, user: User, 
         assert {row.filename: row.text for row in found.values()} == {"cat.png": "", "page.html": page.text}
         person = Person(user.id, "")
         assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
-        exported = (await read(session, person))["attachments"]
-        assert [(row["filename"], row["topic"]) for row in exported] == [
-            ("cat.png", "books:1"),
-            ("page.html", "books:1"),
-        ]
+        files = (await read(session, person))["attachments"]
+        assert [(row["filename"], row["topic"]) for row in files] == [("cat.png", "books:1"), ("page.html", "books:1")]
     async with database.writer() as session:
         await delete_attachments(session, col(AnswerAttachment.topic) == "books:1")
     assert await read_all(database, AnswerAttachment) == []

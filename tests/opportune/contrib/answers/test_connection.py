@@ -127,9 +127,7 @@ async def test_silent_streams_are_reconnected(
     page: Page, proxy: FaultyProxy, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
-    await page.add_init_script(
-        "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
-    )
+    await page.add_init_script("let n = 0; addEventListener('ping', () => document.documentElement.dataset.n = ++n)")
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/stream" in request.url else None)
     await ask_and_wait_for_text(page)

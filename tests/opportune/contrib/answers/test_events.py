@@ -18,10 +18,7 @@ from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.web import EventStream, MarkdownBlocks
 
-TEXT = (
-    "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
-    "- one\n- two\n\nThe end: <script>x</script> 😀"
-)
+TEXT = "First *part*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n- one\n- two\n\nEnd: <script>x</script> 😀"
 DONE = AnswerStatus.DONE
 ERROR = {"answer_id": 7, "status": "failed", "code": "timeout", "message": "The model took too long."}
 

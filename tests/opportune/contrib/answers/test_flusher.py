@@ -45,9 +45,7 @@ class Parrot(FakeProvider):
         super().__init__()
         self.gates = [asyncio.Event(), asyncio.Event()]
 
-    async def stream(
-        self, messages: Sequence[llm.Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(self, messages: Sequence[llm.Message], **_: Any) -> AsyncGenerator[llm.Chunk, None]:
         for gate in self.gates:
             await gate.wait()
             yield f"{messages[-1].content.strip()} "

@@ -14,7 +14,7 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Person
 from opportune.jobs import JobContext, defer, job
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.answers.questions import ask, kill_process, load_answer, wait_until_ended, wait_until_saved
+from tests.opportune.contrib.answers.questions import ask, ask_and_wait, kill_process, load_answer, wait_until_saved
 
 
 @job("books.note")
@@ -37,8 +37,8 @@ def arguments(jobs: RecordedJobs) -> list[tuple[object, ...]]:
 
 
 async def test_hook_queues_job_for_topic(manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs) -> None:
-    answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
-    await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
+    answer = await ask_and_wait(manager, owner_id, topic="books:1")
+    await ask_and_wait(manager, owner_id, topic="films:1")
     assert arguments(recorded_jobs) == [(answer.id, "done")]
 
 
@@ -61,13 +61,13 @@ async def test_failing_hook_keeps_the_answer(
     async def fail(session: AsyncSession, answer: Answer) -> None:
         raise ZeroDivisionError
 
-    stored = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    stored = await ask_and_wait(manager, owner_id, topic="books:1")
     assert (stored.status, stored.text) == ("done", "An answer.")
     assert "ZeroDivisionError" in caplog.text
 
 
 async def test_export_contains_answers(manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs) -> None:
-    await wait_until_ended(manager, await ask(manager, owner_id))
+    await ask_and_wait(manager, owner_id)
     async with manager.database.reader() as session:
         (exported,) = (await read(session, Person(owner_id, "")))["answers"]
         assert (await read(session, Person(owner_id + 1, "")))["answers"] == []

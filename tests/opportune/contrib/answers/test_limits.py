@@ -131,13 +131,8 @@ def test_days_of_limits_are_local(settings: Settings, database: Database, monkey
 async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
     """Each call reserves 501 tokens and uses 401, in chunks of 100."""
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
-    answers = await asyncio.gather(
-        *(
-            llm_with(guards[number % 2], *["word" * 100] * 4, Done()).for_user(user.id).complete("Why?")
-            for number in range(20)
-        ),
-        return_exceptions=True,
-    )
+    models = [llm_with(guard, *["word" * 100] * 4, Done()).for_user(user.id) for guard in guards * 10]
+    answers = await asyncio.gather(*(model.complete("Why?") for model in models), return_exceptions=True)
     for guard in guards:
         await guard.flusher.flush()
     assert {type(answer) for answer in answers} == {str, SpendingRefused}
@@ -158,11 +153,8 @@ async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user
 
 
 async def test_answer_stops_at_the_limit(app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User) -> None:
-    llm = app.state.llm
-    llm.model = PRICED
-    llm.guard = guard = SpendingGuard(
-        settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=200)), app.state.database
-    )
+    app.state.llm.model, limits = PRICED, AnswersSettings(llm_max_tokens_per_person_per_day=200)
+    app.state.llm.guard = guard = SpendingGuard(settings.having(limits), app.state.database)
     fake_llm.script = ["Word " * 100, "word " * 100, "never", REPORTED_USAGE]
     manager: AnswerManager = app.state.answers
     answer = await wait_until_ended(manager, await ask(manager, user.id))
@@ -202,8 +194,7 @@ async def test_api_limit_is_429_with_retry_after(
     assert response.json()["detail"].startswith("You have used up the 10 tokens that a visitor")
     async with app.state.database.writer() as session:
         await switch_off(session, "test")
-    response = await client.post("/api/v1/test/ask", headers=headers)
-    assert response.status_code == 429  # checked first
+    assert (await client.post("/api/v1/test/ask", headers=headers)).status_code == 429  # checked first
 
 
 async def test_switch_stops_all_calls(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,9 +305,8 @@ async def test_old_rows_are_deleted_after_set_days(app: FastAPI, make: Make, use
         assert [len(await read_all(app.state.database, model)) for model in (LlmUsage, Answer)] == [count, count]
 
 
-async def test_guide_examples_run(
-    app: FastAPI, user: User, recorded_jobs: RecordedJobs, fake_llm: FakeProvider
-) -> None:
+@pytest.mark.usefixtures("fake_llm")
+async def test_guide_examples_run(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> None:
     guide = read_guide("spending.md")
     names = run_code(*code_blocks(guide))
     for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):

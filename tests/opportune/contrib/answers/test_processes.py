@@ -8,9 +8,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import store
@@ -20,6 +18,7 @@ from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel, Reasoning
 from opportune.db import utc_now
 from tests.opportune.contrib.answers import questions
+from tests.opportune.stored_rows import delete_row
 
 
 async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
@@ -130,7 +129,6 @@ async def test_close_does_not_wait_for_an_outage(
 
 async def test_deleted_answer_writes_into_no_other(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     deleted = await questions.start_answer(manager, owner_id, "Secret", asyncio.Event())
-    async with manager.database.writer() as session:
-        await session.execute(delete(Answer).where(col(Answer.id) == deleted.id))
+    await delete_row(manager.database, deleted)
     model.script = ["Another answer."]
     assert (await questions.ask_and_wait(manager, owner_id)).text == "Another answer."

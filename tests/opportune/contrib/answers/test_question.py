@@ -1,6 +1,7 @@
 """Questions of the macro `question_form`: files, and refused questions that stay in the form."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -71,9 +72,7 @@ async def test_only_the_visitor_who_asked_stops_an_answer(app: FastAPI, client: 
     [("x" * 501, {}), ("What is it?", {"attachments": ("a.bin", bytes(range(256)), "application/octet-stream")})],
     ids=["too long", "unreadable file"],
 )
-async def test_invalid_question_is_kept(
-    user_client: AsyncClient, question: str, files: dict[str, tuple[str, bytes, str]]
-) -> None:
+async def test_invalid_question_is_kept(user_client: AsyncClient, question: str, files: dict[str, Any]) -> None:
     response = await user_client.post("/waves", data={"question": question}, files=files)
     assert response.status_code == 422
     assert f'value="{question}"' in response.text

@@ -36,9 +36,8 @@ async def test_owner_rates_and_removes_the_rating(app: FastAPI, user_client: Asy
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
     fragment = await user_client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
     assert fragment.text.count('aria-pressed="true" aria-label="Good answer"') == 1
-    redirected = await user_client.post(
-        page, data={"rating": "down", "note": "Wrong"}, headers={"Referer": "http://testserver/accounts/profile"}
-    )
+    referer = {"Referer": "http://testserver/accounts/profile"}
+    redirected = await user_client.post(page, data={"rating": "down", "note": "Wrong"}, headers=referer)
     assert redirected.headers["location"] == "/accounts/profile"
     assert await read_rating(app.state.database, answer) == (Rating.DOWN, "Wrong")
     assert (await user_client.post(page, data={"rating": "sideways"})).status_code == 422
@@ -55,14 +54,11 @@ async def test_export_contains_ratings_and_usage(app: FastAPI, user: User, answe
         # As in a feature that exports questions and answers itself.
         await make(Answer, owner_id=rater.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
     async with app.state.database.reader() as session:
-        exported = await read(session, Person(user.id, ""))
-    assert [(row["topic"], row["rating"], row["rating_note"]) for row in exported["ratings"]] == [
-        ("books:2", "down", "Wrong")
-    ]
-    assert (date(2026, 1, 5), "Fast", 7) in [
-        (row["day"], row["model"], row["prompt_tokens"]) for row in exported["usage"]
-    ]
-    assert {row["model"] for row in exported["usage"]} <= {"Fast", answer.model}
+        data = await read(session, Person(user.id, ""))
+    (rated,) = data["ratings"]
+    assert (rated["topic"], rated["rating"], rated["rating_note"]) == ("books:2", "down", "Wrong")
+    assert (date(2026, 1, 5), "Fast", 7) in [(row["day"], row["model"], row["prompt_tokens"]) for row in data["usage"]]
+    assert {row["model"] for row in data["usage"]} <= {"Fast", answer.model}
 
 
 async def test_admin_shows_ratings_but_no_texts(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:

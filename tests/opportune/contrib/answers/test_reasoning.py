@@ -17,7 +17,7 @@ HOSTILE = "<script>alert(1)</script> **no**"
 @pytest.mark.database("sqlite", "postgresql")
 async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
-    stored = await questions.wait_until_ended(manager, await questions.ask(manager, owner_id))
+    stored = await questions.ask_and_wait(manager, owner_id)
     assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
@@ -36,8 +36,7 @@ async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: 
 
 async def test_reasoning_is_escaped(app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider) -> None:
     fake_llm.script = [Reasoning(HOSTILE), "Because."]
-    async with app.state.database.writer() as session:
-        answer = await app.state.answers.ask(session, "Why?", owner_id=user.id)
+    answer = await questions.ask(app.state.answers, user.id)
     stream = (await user_client.get(f"/answers/{answer.id}/stream")).text
     page = (await user_client.get(f"/answers/{answer.id}")).text
     read = (await user_client.get(f"/api/v1/answers/{answer.id}")).json()

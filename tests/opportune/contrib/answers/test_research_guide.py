@@ -13,8 +13,9 @@ from opportune.accounts import User
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.testing import signed_in_client
-from tests.opportune.contrib.answers.waiting_answers import start_manager, wait_for_tasks
+from tests.opportune.contrib.answers.waiting_answers import StartManager, wait_for_tasks
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.stored_rows import read_one
 
 GUIDE = read_guide("agents-and-steps.md")
 BLOCKS = code_blocks(GUIDE)
@@ -62,28 +63,26 @@ async def client(app: FastAPI, user: User, names: dict[str, Any]) -> AsyncIterat
 
 
 async def test_page_is_researched_written_and_published(
-    app: FastAPI, client: AsyncClient, writer: FakeProvider, names: dict[str, Any]
+    app: FastAPI, client: AsyncClient, writer: FakeProvider, names: dict[str, Any], start_manager: StartManager
 ) -> None:
-    manager = start_manager(app, writer, Toolbox(app, names["tools"]))
+    manager = start_manager(writer, Toolbox(app, names["tools"]))
     path = (await client.post("/research", data={"topic": "Write about bees."})).headers["location"]
     await wait_for_tasks(manager)
     assert "For whom is the page?" in (await client.get(path)).text
     await manager.engine.close()
-    manager = start_manager(app, writer, Toolbox(app, names["tools"]))  # while the answer waits for the user
+    manager = start_manager(writer, Toolbox(app, names["tools"]))  # while the answer waits for the user
     assert (await client.post(f"{path}/reply/0")).status_code == 303
     assert (await client.post(f"{path}/reply/1", data={"readers": "experts"})).status_code == 303
     await wait_for_tasks(manager)
     await manager.engine.close()
     await app.state.jobs.worker.drain()  # the job writes the page while no site runs
-    manager = start_manager(app, writer, Toolbox(app, names["tools"]))
+    manager = start_manager(writer, Toolbox(app, names["tools"]))
     await manager.engine.takeover.continue_released()
     await wait_for_tasks(manager)
     assert "Allow this action? Publish a page" in (await client.get(path)).text
     assert (await client.post(f"{path}/approve", data={"call": 3})).status_code == 303
     await wait_for_tasks(manager)
     assert "The page is public" in (await client.get(path)).text
-    async with app.state.database.reader(fresh=True) as session:
-        page = (await session.scalars(select(names["Page"]))).one()
+    page = await read_one(app, select(names["Page"]))
     assert (page.text, page.is_published) == ("## Dance\n\nThey dance.\n\n## Wax\n\nThey make wax.", True)
     assert len(app.state.llm.provider.received) == 2
-    await manager.engine.close()

@@ -25,7 +25,7 @@ from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
-from tests.opportune.contrib.answers.waiting_answers import start_manager, wait_for_tasks
+from tests.opportune.contrib.answers.waiting_answers import StartManager, ask_until_waiting
 
 API = "/api/v1/answers"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -153,15 +153,6 @@ async def pay(session: WriteSession) -> str:
     return "Paid."
 
 
-async def ask_to_pay(app: FastAPI, owner_id: int) -> tuple[AnswerManager, Answer]:
-    """An answer that waits for the approval of a changing call."""
-    model = FakeProvider.in_turn([Done(tool_calls=(ToolCall("c1", "pay", "{}"),))], ["Then not."])
-    manager = start_manager(app, model, Toolbox(app, [pay]))
-    answer = await ask(manager, owner_id, "Pay it.", tools=True)
-    await wait_for_tasks(manager)
-    return manager, answer
-
-
 async def impersonate(client: AsyncClient, app: FastAPI, superuser: User, user_id: int, *, may_write: bool) -> None:
     async with app.state.database.writer() as session:
         session_row = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
@@ -172,10 +163,18 @@ async def impersonate(client: AsyncClient, app: FastAPI, superuser: User, user_i
 
 @pytest.mark.parametrize(("may_write", "message"), [(False, READ_ONLY), (True, "needs the scope write")])
 async def test_impersonator_cannot_approve_tool_calls(
-    app: FastAPI, user: User, superuser: User, superuser_client: AsyncClient, may_write: bool, message: str
+    app: FastAPI,
+    user: User,
+    superuser: User,
+    superuser_client: AsyncClient,
+    start_manager: StartManager,
+    may_write: bool,
+    message: str,
 ) -> None:
     """An impersonator with permission to write may refuse them."""
-    manager, answer = await ask_to_pay(app, user.id)
+    model = FakeProvider.in_turn([Done(tool_calls=(ToolCall("c1", "pay", "{}"),))], ["Then not."])
+    manager = start_manager(model, Toolbox(app, [pay]))
+    answer = await ask_until_waiting(manager, user)
     client, path = superuser_client, f"/answers/{answer.id}"
     await impersonate(client, app, superuser, user.id, may_write=may_write)
     assert "Pay the bill" in (await client.get(path)).text
@@ -187,4 +186,3 @@ async def test_impersonator_cannot_approve_tool_calls(
     assert (await client.post(f"{path}/refuse", data={"call": 0})).status_code == (303 if may_write else 403)
     if may_write:
         assert (await wait_until_ended(manager, answer)).text == "Then not."
-    await manager.engine.close()

@@ -44,9 +44,7 @@ class Storyteller(FakeProvider):
         self.pause = pause
         self.may_continue = asyncio.Event()
 
-    async def stream(
-        self, messages: Sequence[llm.Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(self, messages: Sequence[llm.Message], **_: Any) -> AsyncGenerator[llm.Chunk, None]:
         self.received.append([*messages])
         text = messages[-1].content if messages[-1].role == "assistant" else ""
         assert STORY.startswith(text)
@@ -116,9 +114,7 @@ class SlowStoryteller(Storyteller):
         super().__init__()
         self.is_read = asyncio.Event()
 
-    async def stream(
-        self, messages: Sequence[llm.Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[llm.Chunk, None]:
+    async def stream(self, messages: Sequence[llm.Message], **_: Any) -> AsyncGenerator[llm.Chunk, None]:
         yield STORY[:10]
         await self.may_continue.wait()
         yield STORY[10:20]
@@ -161,9 +157,8 @@ async def test_unsaved_text_is_handed_over(
 async def test_model_that_cannot_continue_is_interrupted(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.engine.close()
-    loaded = await questions.load_answer(
-        create_manager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer
-    )
+    sibling = create_manager(manager.database, LanguageModel(lambda: FakeProvider("Else.")))
+    loaded = await questions.load_answer(sibling, answer)
     assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
@@ -255,9 +250,7 @@ async def test_outage_of_the_watch_is_logged_once(
 async def test_late_worker_stores_the_whole_answer(manager: AnswerManager, owner_id: int, model: Storyteller) -> None:
     answer = await start_story(manager, owner_id)
     live = manager.engine.running.tasks[answer.id].live
-    await questions.set_values(
-        manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped."
-    )
+    await questions.set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="Stopped.")
     model.may_continue.set()
     await questions.read_to_end(live)
     loaded = await questions.load_answer(manager, answer)
@@ -318,20 +311,13 @@ def test_lock_survives_the_removal_of_its_folder(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("setting", "host", "environment", "seconds"),
-    [(None, "RENDER", "production", 28), (None, "", "production", 8), (1, "", "production", 1)],
+    ("setting", "host", "seconds"), [(None, "RENDER", 28), (None, "NO_HOST", 8), (1, "NO_HOST", 1)]
 )
 def test_grace_is_two_seconds_below_the_host_limit(
-    setting: float | None,
-    host: str,
-    environment: str,
-    seconds: float,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: float | None, host: str, seconds: float
 ) -> None:
-    if host:
-        monkeypatch.setenv(host, "yes")
-    changes = {"answer_grace_seconds": setting, "environment": environment}
+    monkeypatch.setenv(host, "yes")
+    changes = {"answer_grace_seconds": setting, "environment": "production"}
     assert grace_seconds(settings.model_copy(update=changes)) == seconds
 
 

@@ -1,7 +1,7 @@
 """Tools that run as jobs while their answer waits, also after restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from fastapi import FastAPI
@@ -21,8 +21,14 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.answers import waiting_answers
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, wait_until_ended
+from tests.opportune.contrib.answers.waiting_answers import (
+    StartManager,
+    ask_until_waiting,
+    cancel_job,
+    end,
+    wait_for_tasks,
+)
 from tests.opportune.stored_rows import delete_row, set_all
 
 READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
@@ -64,9 +70,7 @@ async def find_book() -> str:
 
 @pytest.fixture
 def librarian() -> FakeProvider:
-    return FakeProvider.in_turn(
-        ["One moment. ", Done(10, 5, tool_calls=(READ, FIND))], ["It has three [1].", Done(20, 7)]
-    )
+    return FakeProvider.in_turn(["One moment. ", Done(10, 5, tool_calls=(READ, FIND))], ["It has 3 [1].", Done(20, 7)])
 
 
 @pytest.fixture(autouse=True)
@@ -81,10 +85,8 @@ def tools(app: FastAPI) -> Toolbox:
 
 
 @pytest.fixture
-async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AsyncIterator[AnswerManager]:
-    manager = waiting_answers.start_manager(app, librarian, tools)
-    yield manager
-    await manager.engine.close()
+def manager(librarian: FakeProvider, tools: Toolbox, start_manager: StartManager) -> AnswerManager:
+    return start_manager(librarian, tools)
 
 
 async def start_working(app: FastAPI) -> asyncio.Task[None]:
@@ -98,7 +100,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     may_end.clear()
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     assert (answer.status, answer.worker) == ("waiting", "job")
     working = await start_working(app)
     page = (await user_client.get(f"/answers/{answer.id}")).text
@@ -110,8 +112,8 @@ async def test_result_of_a_job_goes_back_to_the_model(
     assert '<progress class="progress w-100" max="3" value="1"' in page
     assert (runs[0]["result_from"], runs[0]["progress"]["done"], runs[0]["result"]) == ("job", 1, None)
     assert runs[1]["result"] == "Third shelf.", "other calls of the round do not wait"
-    ended = await waiting_answers.end(manager, answer)
-    assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
+    ended = await end(manager, answer)
+    assert (ended.status, ended.text) == ("done", "One moment. It has 3 [1].")
     assert ended.sources == [{"title": "Shelf A", "url": "/shelves/1"}]
     results = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
     assert f"Three books, {user.email}." in results[0]
@@ -121,26 +123,29 @@ async def test_result_of_a_job_goes_back_to_the_model(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_answer_goes_on_after_site_and_worker_restart(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider, tools: Toolbox
+    app: FastAPI,
+    manager: AnswerManager,
+    user: User,
+    librarian: FakeProvider,
+    tools: Toolbox,
+    start_manager: StartManager,
 ) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     await manager.engine.close()
     worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
     app.state.services._objects["tool_jobs"] = worker
     await app.state.jobs.worker.drain()
-    restarted = [waiting_answers.start_manager(app, librarian, tools) for _ in range(3)]
+    restarted = [start_manager(librarian, tools) for _ in range(3)]
     await asyncio.gather(*(process.engine.takeover.continue_released() for process in restarted))
     ended = await wait_until_ended(restarted[0], await find(restarted[0], answer.id))
-    assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
+    assert (ended.status, ended.text) == ("done", "One moment. It has 3 [1].")
     assert len(librarian.received) == 2, "one of several processes continues the answer"
-    for process in restarted:
-        await process.engine.close()
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     may_end.clear()
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     working = await start_working(app)
     working.cancel()
     await asyncio.wait([working])
@@ -150,11 +155,11 @@ async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user:
     await set_all(manager.database, Job, state=JobState.WAITING)
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
-    assert (await waiting_answers.end(manager, answer)).status == "done"
+    assert (await end(manager, answer)).status == "done"
 
 
 async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
     assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
@@ -166,7 +171,7 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
 
 
 async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     await delete_row(manager.database, answer)
     await recorded_jobs.work()
     assert not written
@@ -206,38 +211,38 @@ async def test_failed_job_is_told_to_the_model(
     break_job: Callable[[FastAPI, Toolbox], Awaitable[None]],
     result: str,
 ) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     await break_job(app, tools)
     await app.state.jobs.worker.drain()
-    ended = await waiting_answers.end(manager, answer)
+    ended = await end(manager, answer)
     assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
     assert "A read" not in written
 
 
 async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
     may_end.clear()
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     working = await start_working(app)
-    await waiting_answers.cancel_job(app)
+    await cancel_job(app)
     may_end.set()
     await asyncio.wait_for(working, TIMEOUT_SECONDS)
-    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == CANCELLED
+    assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
 async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
-    await waiting_answers.cancel_job(app)
+    answer = await ask_until_waiting(manager, user)
+    await cancel_job(app)
     await manager.refresh([answer])
-    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == LOST
+    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
 
 
 async def test_deactivated_user_ends_job_and_answer(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     await set_all(manager.database, User, is_active=False)
     await recorded_jobs.work()
-    ended = await waiting_answers.end(manager, answer)
+    ended = await end(manager, answer)
     assert (ended.status, ended.error_code, ended.text) == ("failed", "inactive", "One moment. ")
     assert ended.error == "This account was deactivated, so the answer has ended here."
     assert (written, len(librarian.received)) == ([], 1)
@@ -248,14 +253,14 @@ async def test_approval_comes_first(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, tools: Toolbox
 ) -> None:
     tools.tools["read_shelf"] = tool(read_shelf)
-    answer = await waiting_answers.ask_until_waiting(manager, user)
+    answer = await ask_until_waiting(manager, user)
     assert (answer.tool_runs[0]["approval"], recorded_jobs.names) == ("waiting", [])
     async with manager.database.writer() as session:
         await manager.approve(session, answer, 0)
-    await waiting_answers.wait_for_tasks(manager)
+    await wait_for_tasks(manager)
     assert ((await find(manager, answer.id)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
     await recorded_jobs.work()
-    assert ((await waiting_answers.end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
+    assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
 
 async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
@@ -263,7 +268,5 @@ async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
         """Save a shelf."""
         return run.id
 
-    with pytest.raises(
-        OperatorError, match=r"The tool save_shelf takes a JobContext, so it runs again after a crash\."
-    ):
+    with pytest.raises(OperatorError, match=r"save_shelf takes a JobContext, so it runs again after a crash\."):
         Toolbox(app, [save_shelf]).require_valid_tools()

@@ -1,7 +1,6 @@
 """Answers of models that call tools."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -14,7 +13,7 @@ from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession
 from opportune.testing import make_token
 from tests.opportune.contrib.answers import questions
-from tests.opportune.contrib.answers.waiting_answers import start_manager
+from tests.opportune.contrib.answers.waiting_answers import StartManager
 
 REQUEST_BOOK = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
 gate = asyncio.Event()
@@ -54,12 +53,10 @@ def librarian() -> FakeProvider:
 
 
 @pytest.fixture
-async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
+def manager(app: FastAPI, librarian: FakeProvider, start_manager: StartManager) -> AnswerManager:
     global gate  # noqa: PLW0603 - a tool is a function of a module
     gate = asyncio.Event()
-    manager = start_manager(app, librarian, Toolbox(app, [find_book, lend_book]))
-    yield manager
-    await manager.engine.close()
+    return start_manager(librarian, Toolbox(app, [find_book, lend_book]))
 
 
 async def test_page_and_streams_show_tool_calls(

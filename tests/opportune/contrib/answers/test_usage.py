@@ -67,17 +67,16 @@ async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, i
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
-    await llm.for_user(user.id).complete("Why?")
-    await llm.for_user(user.id).complete("Why?")
-    await guard.flusher.flush()
-    await llm.for_user(user.id).complete("Why?")
+    for _ in range(3):
+        await llm.for_user(user.id).complete("Why?")
+        await guard.flusher.flush()
     await llm.complete("Of nobody.")
     assert await read_usage(guard) == [
         ("", 3, 3000, 1500, 0, 9000),
         ("site", 1, 1000, 500, 0, 3000),
         ("total", 4, 4000, 2000, 0, 12000),
     ]
-    assert [*await read_usage(guard, owner_id=user.id)] == [("", 3, 3000, 1500, 0, 9000)]
+    assert await read_usage(guard, owner_id=user.id) == [("", 3, 3000, 1500, 0, 9000)]
     days_and_models = {(row.day, row.model) for row in await read_all(guard.database, LlmUsage)}
     assert days_and_models == {(guard.now().date(), "Fast")}
 
@@ -152,9 +151,8 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
     guard = app.state.llm.guard
     guard.answers_settings = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
     demo = await make_user(app.state.database, "other@example.com")
-    async with AsyncClient(
-        transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver"
-    ) as visitor:
+    transport = ASGITransport(app, client=("192.0.2.1", 1))
+    async with AsyncClient(transport=transport, base_url="http://testserver") as visitor:
         await visitor.get("/told")
     await guard.flusher.flush()
     assert [row[0].partition(":")[0] for row in await read_usage(guard)] == ["total", "visitor", "visitors"]

@@ -1,8 +1,10 @@
 """Answers that wait for the user or a job."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
@@ -15,14 +17,24 @@ from opportune.contrib.tools import Toolbox
 from opportune.jobs.models import Job
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, wait_until_ended
 
+StartManager = Callable[..., AnswerManager]
 
-def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: Any) -> AnswerManager:
-    """Return a manager for the site and its jobs, as after a restart. It continues no answer by itself."""
-    app.state.answers = manager = create_manager(
-        app.state.database, LanguageModel(lambda: model), make_toolbox=lambda: tools, **options
-    )
-    app.state.tool_jobs.make_toolbox, app.state.tool_jobs.on_result = lambda: tools, lambda: None
-    return manager
+
+@pytest.fixture
+async def start_manager(app: FastAPI) -> AsyncIterator[StartManager]:
+    """Start managers for the site and its jobs, as after a restart. They continue no answer by themselves."""
+    managers: list[AnswerManager] = []
+
+    def start(model: FakeProvider, tools: Toolbox, **options: Any) -> AnswerManager:
+        llm = LanguageModel(lambda: model)
+        app.state.answers = create_manager(app.state.database, llm, make_toolbox=lambda: tools, **options)
+        app.state.tool_jobs.make_toolbox, app.state.tool_jobs.on_result = lambda: tools, lambda: None
+        managers.append(app.state.answers)
+        return managers[-1]
+
+    yield start
+    for manager in managers:
+        await manager.engine.close()
 
 
 async def wait_for_tasks(manager: AnswerManager) -> None:

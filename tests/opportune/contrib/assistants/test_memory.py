@@ -106,9 +106,8 @@ async def test_facts_are_marked_as_data(user: User, database: Database, make: Ma
 
 async def test_only_named_answers_offer_the_tools(app: FastAPI, user: User, database: Database, make: Make) -> None:
     await turn_on(database, user)
-    assert {"remember", "forget"} <= full_toolbox_of(app).named(
-        (await remembered(database, user))["tools"]
-    ).tools.keys()
+    names = (await remembered(database, user))["tools"]
+    assert {"remember", "forget"} <= full_toolbox_of(app).named(names).tools.keys()
     assert not {"remember", "forget"} & full_toolbox_of(app).named(["*"]).tools.keys()
     assert not {"remember", "forget"} & toolbox_of(app).tools.keys()  # for MCP clients
 

@@ -66,13 +66,8 @@ async def test_export_has_own_rows(user: User, database: Database, make: Make) -
 
 
 async def test_form_refuses_invalid_values(clients: Clients) -> None:
-    for field, value in (
-        ("name", ""),
-        ("temperature", "3"),
-        ("icon", 'x" onclick="'),
-        ("tools", "drop_tables"),
-        ("model", "Gone"),
-    ):
+    invalid = {"name": "", "temperature": "3", "icon": 'x" onclick="', "tools": "drop_tables", "model": "Gone"}
+    for field, value in invalid.items():
         response = await clients["member"].post("/assistants/new", data={"name": "x", "icon": "ti-book", field: value})
         assert response.status_code == 422, field
         assert f'id="{field}-error"' in response.text
