@@ -47,11 +47,15 @@ def with_member(name: str, change: Callable[[bytes], bytes]) -> Corrupt:
     return lambda path: rewrite(path, change_member)
 
 
-def with_changed_contents(change: Callable[[bytes], bytes]) -> Corrupt:
-    """Return a function that changes members without their checksums."""
+def add_revision(path: Path) -> None:
+    rewrite(path, lambda _, manifest: manifest["revisions"].append("accounts_0099_ffff"))
+
+
+def replace_text(old: bytes, new: bytes) -> Corrupt:
+    """Return a function that changes the content of members without their checksums."""
 
     def change_members(members: Members, _manifest: dict[str, Any]) -> None:
-        members.update({name: change(content) for name, content in members.items()})
+        members.update({name: content.replace(old, new) for name, content in members.items()})
 
     return lambda path: rewrite(path, change_members)
 
@@ -104,18 +108,9 @@ CORRUPTIONS: list[tuple[Corrupt, str]] = [
     (add_symbolic_link, "contains the unexpected file 'uploads/link.txt'"),
     (replace_database, "its database differs from its manifest"),
     (with_member(DATABASE, lambda content: content[:4096] + b"\xff" * 8192 + content[12288:]), "Its SQLite database"),
-    (
-        with_changed_contents(lambda content: content.replace(b"ada@example.com", b"eve@example.com")),
-        "database.sqlite3 has changed since the backup",
-    ),
-    (
-        with_changed_contents(lambda content: b"erutcip" if content == b"picture" else content),
-        "uploads/a/picture.png has changed since the backup",
-    ),
-    (
-        lambda path: rewrite(path, lambda _, manifest: manifest["revisions"].append("accounts_0099_ffff")),
-        "migrations that are missing here (accounts_0099_ffff)",
-    ),
+    (replace_text(b"ada@example.com", b"eve@example.com"), "database.sqlite3 has changed since the backup"),
+    (replace_text(b"picture", b"erutcip"), "uploads/a/picture.png has changed since the backup"),
+    (add_revision, "migrations that are missing here (accounts_0099_ffff)"),
     (with_manifest(version=2), "newer version"),
     (with_manifest(revisions=[]), "has no migrations"),
 ]

@@ -62,18 +62,14 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
     assert [row.split()[0] for row in rows] == [str(path) for path in newest_first]
     backups = json.loads(oppman("backup", "--list", "--json").out)
     assert (len(backups), backups[0]["uploads"], backups[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
-    missing = oppman("backup", str(tmp_path / "nowhere"), "--list")
-    assert (missing.code, missing.err.count("\n")) == (1, 1)
+    oppman("backup", str(tmp_path / "nowhere"), "--list").line()
 
 
 def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
     result = oppman("backup")
     (path,) = backups_of(site)
-    assert (
-        result.err
-        == "Notice: This backup does not contain the uploads in s3://s3.example/files: back up the bucket separately.\n"
-    )
+    assert result.err.startswith("Notice: This backup does not contain the uploads in s3://s3.example/files: back up ")
     with open_archive(path) as archive:
         assert (archive.manifest.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
     assert "The uploads are in s3://s3.example/files. Set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
@@ -161,9 +157,7 @@ def test_upload_name_that_is_not_utf8_is_refused(oppman: Oppman, site: Site, tmp
 
 
 @pytest.mark.usefixtures("site")
-def test_backup_that_fails_its_check_is_deleted(
-    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backup_that_fails_a_check_is_deleted(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def add_wrong_checksum(writer: ArchiveWriter, _folder: Path) -> None:
         writer.add("uploads/a", io.BytesIO(b"a"))
         writer.members["uploads/a"].sha256 = "that of b"
@@ -192,10 +186,8 @@ def test_dump_session_has_no_idle_timeout(site: Site) -> None:
 @only_postgresql
 @pytest.mark.usefixtures("programs")
 def test_dump_is_a_snapshot_of_its_start(site: Site, tmp_path: Path) -> None:
-    with (
-        (tmp_path / "dump").open("wb") as file,
-        postgresql.open_dump(site.settings, MigrationGraph(installed_names())) as dump,
-    ):
+    graph = MigrationGraph(installed_names())
+    with (tmp_path / "dump").open("wb") as file, postgresql.open_dump(site.settings, graph) as dump:
         site.add_user("later@example.com")
         dump.write(site.settings, file)
     dump_file = (tmp_path / "dump").read_bytes()

@@ -74,9 +74,7 @@ def test_bucket_uploads_are_backed_up(
 ) -> None:
     monkeypatch.setenv("STORAGE_URL", s3_url)
     storage = open_storage(site.settings.model_copy(update={"storage_url": SecretStr(s3_url)}))
-    deleted, existing = [
-        asyncio.run(storage.save("photos", "png", content, "image/png")) for content in (b"one", b"two")
-    ]
+    deleted, existing = [asyncio.run(storage.save("photos", "png", file, "image/png")) for file in (b"one", b"two")]
     assert oppman("backup").err == ""
     assert "2 uploads" in oppman("restore", "--rehearse").out
     asyncio.run(storage.delete(deleted))
@@ -105,11 +103,8 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
     assert "Removed opportune-20260101T000000Z-sqlite.zip." in result.out
     own_backups = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
     assert [path.stat().st_mode & 0o777 for path in own_backups] == [0o600]
-    assert {path.name for path in folder.iterdir()} == {
-        own_backups[0].name,
-        "notes.txt",
-        "other-20260101T000000Z-sqlite.zip",
-    }
+    names = {own_backups[0].name, "notes.txt", "other-20260101T000000Z-sqlite.zip"}
+    assert {path.name for path in folder.iterdir()} == names
     with zipfile.ZipFile(own_backups[0]) as archive:
         assert archive.testzip() is None
     content = own_backups[0].read_bytes()
@@ -137,10 +132,8 @@ def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monk
     assert oppman("restore", staging_backup, "--no-input", "--from-another-site").code == 0
     (folder / older).unlink()
     monkeypatch.delenv("BASE_URL")
-    assert (
-        f"begin with opportune- (from SITE_NAME). If {staging_backup} belongs to this site, pass that name."
-        in error_line(oppman, "restore", "--latest", "--no-input")
-    )
+    line = error_line(oppman, "restore", "--latest", "--no-input")
+    assert f"opportune- (from SITE_NAME). If {staging_backup} belongs to this site, pass that name." in line
 
 
 @pytest.mark.parametrize(
@@ -153,12 +146,8 @@ def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monk
     ],
 )
 @pytest.mark.usefixtures("site", "folder")
-def test_unusable_backup_url_hides_secrets(
-    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], message: str
-) -> None:
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    error = error_line(oppman, "backup")
+def test_unusable_backup_url_hides_secrets(oppman: Oppman, environ: dict[str, str], message: str) -> None:
+    error = oppman("backup", **environ).line()
     assert message in error
     assert "s3cr3t" not in error
 

@@ -23,8 +23,7 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     assert lines[-1].startswith("Copied 1 row of ")
     assert emails(target) == ["a@example.com"]
     execute(source, "UPDATE accounts_user SET email = 'new@example.com'")
-    result = oppman("copydb", source, target)
-    assert (result.code, result.err.count("\n")) == (1, 1)
+    oppman("copydb", source, target).line()
     assert oppman("copydb", source, target, "--force").code == 0
     assert emails(target) == ["new@example.com"]
 
@@ -34,21 +33,15 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     [
         ("{file}", "nonsense", "DST is not a database address"),
         ("{file}", "{file}", "Source and destination are the same file"),
-        (
-            "{file}",
-            "postgresql://u:secret@127.0.0.1:1/x",
-            "No server responds at 127.0.0.1:1. Is the database running, and is DST",
-        ),
+        ("{file}", "postgresql://u:secret@127.0.0.1:1/x", "1. Is the database running, and is DST"),
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )
 def test_invalid_url_is_one_line(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
     file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
     DatabaseUrl.parse(damaged).path.write_text("not a database at all " * 50)
-    code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
-    assert (code, err.count("\n")) == (1, 1)
-    assert line in err
-    assert "secret" not in err
+    err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target))).line()
+    assert (line in err, "secret" in err) == (True, False)
 
 
 def test_documented_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:

@@ -93,10 +93,7 @@ def test_copy_to_postgresql_and_back_is_identical(databases: AccountDatabases) -
     server, other = (databases.missing_url("postgresql") for _ in range(2))
     sqlite_copy, second_copy = (databases.missing_url("sqlite") for _ in range(2))
     reports = databases.run(start, server)
-    assert {report.name: report.rows for report in reports if report.rows} == {
-        "accounts_user": 2,
-        "accounts_session": 1,
-    }
+    assert {table.name: table.rows for table in reports if table.rows} == {"accounts_user": 2, "accounts_session": 1}
     assert databases.run(server, other) == reports, "equal rows have equal checksums"
     assert databases.run(other, sqlite_copy) == reports
     databases.run(sqlite_copy, second_copy)

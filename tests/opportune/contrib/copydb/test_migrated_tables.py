@@ -66,9 +66,7 @@ def with_database(site: SampleFeatures, url: str) -> SampleFeatures:
 
 
 @pytest.mark.parametrize(("kind", "target_kind"), [KINDS, KINDS[::-1]])
-def test_rows_are_copied_without_generated_columns(
-    site: SampleFeatures, databases: Databases, target_kind: str
-) -> None:
+def test_generated_columns_are_not_copied(site: SampleFeatures, databases: Databases, target_kind: str) -> None:
     target = with_database(site, databases.missing_url(target_kind))
     copy(url_of(site), url_of(target), site.graph, metadata=ItemModel.metadata)
     assert target.execute(ROWS) == [(1, 5, 10, "x")]
@@ -130,20 +128,14 @@ def read_genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
     return sample.execute("SELECT id, name FROM library_genre ORDER BY id")
 
 
-@pytest.mark.parametrize(
-    ("kind", "migrated", "force"),
-    [
-        ("postgresql", True, False),
-        ("sqlite", False, True),  # `restore`
-    ],
-)
+@pytest.mark.parametrize(("kind", "is_restore"), [("postgresql", False), ("sqlite", True)])
 def test_rows_of_migrations_are_replaced(
-    source: SampleFeatures, databases: Databases, kind: str, migrated: bool, force: bool
+    source: SampleFeatures, databases: Databases, kind: str, is_restore: bool
 ) -> None:
     target = with_database(source, databases.missing_url(kind))
-    if migrated:
+    if not is_restore:
         target.migrate()
-    copy_all(source, target, force=force)
+    copy_all(source, target, force=is_restore)
     assert read_genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
     assert read_genres(target)[-1] == (8, "essay"), "the sequence continues after the copied rows"

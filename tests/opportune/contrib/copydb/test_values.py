@@ -9,30 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import pytest
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Date,
-    DateTime,
-    Enum,
-    Float,
-    ForeignKey,
-    Integer,
-    Interval,
-    LargeBinary,
-    MetaData,
-    Numeric,
-    String,
-    Table,
-    Text,
-    Time,
-    Uuid,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.contrib.copydb.copy import TableReport, copy
@@ -46,7 +23,7 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import Databases, execute, has_tables
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 
-METADATA = MetaData(naming_convention=NAMING_CONVENTION)
+METADATA = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class Size(PythonEnum):
@@ -54,33 +31,36 @@ class Size(PythonEnum):
     LARGE = "l"
 
 
-ITEMS = Table(
+ITEMS = sa.Table(
     "shop_item",
     METADATA,
-    Column("id", ID, primary_key=True),
-    Column("part_of", ID, ForeignKey("shop_item.id")),
-    Column("shelf_id", ID, ForeignKey("shop_shelf.id")),
-    Column("name", String(8)),
-    Column("words", Text),
-    Column("number", Integer),
-    Column("large", BigInteger),
-    Column("sold", Boolean),
-    Column("weight", Float),
-    Column("price", Numeric(12, 2)),
-    Column("day", Date),
-    Column("hour", Time),
-    Column("at", UTCDateTime),
-    Column("local", DateTime),
-    Column("lasts", Interval),
-    Column("more", JSON),
-    Column("title", TranslatedColumn()),
-    Column("picture", LargeBinary),
-    Column("key", Uuid),
-    Column('100% "é"', Integer),
-    Column("size", Enum(Size, native_enum=False)),
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("part_of", ID, sa.ForeignKey("shop_item.id")),
+    sa.Column("shelf_id", ID, sa.ForeignKey("shop_shelf.id")),
+    sa.Column("name", sa.String(8)),
+    sa.Column("words", sa.Text),
+    sa.Column("number", sa.Integer),
+    sa.Column("large", sa.BigInteger),
+    sa.Column("sold", sa.Boolean),
+    sa.Column("weight", sa.Float),
+    sa.Column("price", sa.Numeric(12, 2)),
+    sa.Column("day", sa.Date),
+    sa.Column("hour", sa.Time),
+    sa.Column("at", UTCDateTime),
+    sa.Column("local", sa.DateTime),
+    sa.Column("lasts", sa.Interval),
+    sa.Column("more", sa.JSON),
+    sa.Column("title", TranslatedColumn()),
+    sa.Column("picture", sa.LargeBinary),
+    sa.Column("key", sa.Uuid),
+    sa.Column('100% "é"', sa.Integer),
+    sa.Column("size", sa.Enum(Size, native_enum=False)),
 )
-SHELVES = Table(
-    "shop_shelf", METADATA, Column("id", ID, primary_key=True), Column("best_id", ID, ForeignKey("shop_item.id"))
+SHELVES = sa.Table(
+    "shop_shelf",
+    METADATA,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("best_id", ID, sa.ForeignKey("shop_item.id")),
 )
 ROWS: list[dict[str, Any]] = [
     {
@@ -111,9 +91,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def copy_of_tables() -> MetaData:
+def copy_of_tables() -> sa.MetaData:
     """Copy the tables: after creating a cycle on PostgreSQL, SQLAlchemy omits one of its keys the next time."""
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
     for table in METADATA.tables.values():
         table.to_metadata(metadata)
     return metadata
@@ -138,17 +118,17 @@ def items(shop: SampleFeatures, databases: Databases) -> str:
 
 def insert_rows(url: str, rows: list[dict[str, Any]]) -> None:
     with connect(settings_for(url)) as connection, connection.begin():
-        connection.execute(insert(SHELVES).values(id=5))
+        connection.execute(sa.insert(SHELVES).values(id=5))
         for row in sorted(rows, key=lambda row: "part_of" in row):
-            connection.execute(insert(ITEMS).values(row))
-        connection.execute(update(SHELVES).values(best_id=rows[0]["id"]))
+            connection.execute(sa.insert(ITEMS).values(row))
+        connection.execute(sa.update(SHELVES).values(best_id=rows[0]["id"]))
 
 
 def read_rows(url: str) -> list[dict[str, Any]]:
     with connect(settings_for(url)) as connection:
         return [
             {name: value for name, value in row.items() if value is not None}
-            for row in connection.execute(select(ITEMS).order_by(ITEMS.c.id)).mappings()
+            for row in connection.execute(sa.select(ITEMS).order_by(ITEMS.c.id)).mappings()
         ]
 
 
@@ -169,7 +149,7 @@ def test_all_types_are_copied_to_postgresql_and_back(shop: SampleFeatures, datab
     copy_all(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in formats))}", other, shop.graph)
     assert read_rows(other) == ROWS
     with connect(settings_for(server)) as connection, pytest.raises(Exception, match="violates foreign key"):
-        connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no longer deferred
+        connection.execute(sa.insert(ITEMS).values(id=9, part_of=99))  # no longer deferred
 
 
 def test_json_null_and_exact_numbers_are_kept(shop: SampleFeatures, items: str, databases: Databases) -> None:

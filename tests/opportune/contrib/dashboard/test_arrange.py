@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
@@ -16,7 +16,7 @@ from opportune.feature import Number
 from opportune.testing import counted_statements, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, execute, make_staff, read_one, set_permissions
+from tests.opportune.stored_rows import add_rows, count, execute, make_staff, read_one, set_permissions
 
 URL = "/admin/arrange-overview"
 WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)]
@@ -50,8 +50,7 @@ async def readers(app: FastAPI, staff: User) -> int:
 
 
 def shown_labels(page: str) -> list[str]:
-    labels: list[str] = re.findall(r'list">(\w+)</a></h2>', page)
-    return labels
+    return [match[1] for match in re.finditer(r'list">(\w+)</a></h2>', page)]
 
 
 async def arrange(client: AsyncClient, group: object, order: list[str], shown: list[str], **button: str) -> int:
@@ -76,9 +75,7 @@ async def test_arrangement_of_a_group_is_shared_by_its_members(app: FastAPI, cli
         assert shown_labels((await other_client.get("/admin/?complete=1")).text) == ["Two"]
 
 
-async def test_hidden_parts_of_a_group_stay(
-    app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int
-) -> None:
+async def test_hidden_parts_of_groups_stay(app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int) -> None:
     await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))
     await arrange(admin, readers, [KEYS[2], KEYS[0], KEYS[1]], [KEYS[0], KEYS[1]])
     await arrange(client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
@@ -110,7 +107,7 @@ async def test_members_without_the_permission_may_not_arrange(app: FastAPI, clie
     assert f'href="{URL}' not in (await client.get("/admin/", params={"group": readers, "complete": 1})).text
     assert (await client.get(URL, params={"group": readers, "complete": 1})).status_code == 403
     assert await arrange(client, readers, KEYS, KEYS) == 403
-    assert await read_one(app, select(func.count()).select_from(DashboardLayout)) == 0
+    assert await count(app, DashboardLayout) == 0
 
 
 async def test_pages_of_others_are_not_found(client: AsyncClient) -> None:

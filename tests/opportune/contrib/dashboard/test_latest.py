@@ -38,9 +38,7 @@ class TimelessGadgetAdmin(GadgetAdmin):
     crud = Gadgets
 
 
-feature = Feature(
-    "gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((TimelessGadgetAdmin, MakerAdmin, SavedViewAdmin))
-)
+feature = Feature("gadgets", models=(Maker, Gadget), admin=Admin((TimelessGadgetAdmin, MakerAdmin, SavedViewAdmin)))
 
 
 @pytest.fixture

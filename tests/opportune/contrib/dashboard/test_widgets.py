@@ -130,9 +130,8 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS))
     async with site_with(feature, settings) as app:
-        await add_rows(
-            app, Maker(id=1, name="Acme"), *(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
-        )
+        rows = (Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
+        await add_rows(app, Maker(id=1, name="Acme"), *rows)
         pages = [await read_overview(app, f"{name}@example.com") for name in ("ada", "bob", "eve")]
     for label in ("Red ones", "Total size"):
         assert [read_number(page, label) for page in pages] == ["2", "1", "0"]

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from opportune.contrib.database_cache import store
 from opportune.contrib.database_cache.models import CacheRow
 from opportune.contrib.database_cache.store import TableStore
 from opportune.db import Database, utc_now
 from opportune.web.cache import Cache
+from tests.opportune.stored_rows import count, execute
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -24,8 +25,7 @@ async def cache(database: Database) -> AsyncIterator[Cache]:
 
 @both_databases
 async def test_missing_table_is_logged_once(cache: Cache, database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    async with database.writer() as session:
-        await session.execute(text("DROP TABLE database_cache_row"))
+    await execute(database, text("DROP TABLE database_cache_row"))
 
     async def build(_session: object) -> int:
         return 1
@@ -42,9 +42,7 @@ async def test_missing_table_is_logged_once(cache: Cache, database: Database, ca
 
 
 @both_databases
-async def test_write_does_not_wait_for_itself(
-    cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_write_never_waits_for_itself(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 0)
     async with asyncio.timeout(60):
         async with database.writer() as session:
@@ -67,11 +65,9 @@ async def test_clearing_waits_for_no_write(cache: Cache, database: Database, mon
 
 async def test_failed_clearing_is_repeated_with_the_next_write(cache: Cache, database: Database) -> None:
     await cache.set("a", 1, 60, tags=["books"])
-    async with database.writer() as session:
-        await session.execute(text("ALTER TABLE database_cache_row RENAME TO unavailable"))
+    await execute(database, text("ALTER TABLE database_cache_row RENAME TO unavailable"))
     await cache.clear("books")
-    async with database.writer() as session:
-        await session.execute(text("ALTER TABLE unavailable RENAME TO database_cache_row"))
+    await execute(database, text("ALTER TABLE unavailable RENAME TO database_cache_row"))
     await cache.set("b", 1, 60)
     assert await Cache(TableStore(database), database).get("a") is None
 
@@ -94,5 +90,4 @@ async def test_expired_rows_are_deleted(cache: Cache, database: Database, monkey
     monkeypatch.setattr(store, "CLEANUP_EVERY_WRITES", 2)
     await cache.set("a", 1, 1e-6)
     await cache.set("b", 1, 60)
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(CacheRow)) == 1
+    assert await count(database, CacheRow) == 1

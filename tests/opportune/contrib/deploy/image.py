@@ -126,14 +126,8 @@ def test_image_runs_read_only_as_its_user(image: Image) -> None:
         *(f"SECRET_KEY={secrets.token_urlsafe(48)}", f"PORT={port}", "ALLOWED_HOSTS=127.0.0.1"),
         *("DATABASE_URL=sqlite:////tmp/site.db", "STORAGE_URL=file:/tmp/uploads"),
     ]
-    chroot = [
-        f"--userspec={image.user}:{image.user}",
-        str(image.root),
-        "env",
-        "-i",
-        f"--chdir={image.folder}",
-        *environ,
-    ]
+    user = f"--userspec={image.user}:{image.user}"
+    chroot = [user, str(image.root), "env", "-i", f"--chdir={image.folder}", *environ]
     server = subprocess.Popen(["unshare", "--mount", "sh", "-c", READ_ONLY, image.root, *chroot, *image.command])
     try:
         assert wait_for(f"http://127.0.0.1:{port}/health/ready", server).status_code == 200

@@ -2,8 +2,10 @@
 
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -16,6 +18,10 @@ NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 def require_keys(keys: Iterable[str], allowed: str) -> None:
     assert set(keys) <= set(allowed.split()), sorted(set(keys) - set(allowed.split()))
+
+
+def run_program(*command: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, **options)
 
 
 def yaml(text: str) -> Any:
@@ -120,9 +126,7 @@ def check_space(text: str) -> None:
     """https://huggingface.co/docs/hub/spaces-config-reference"""
     data = yaml(re.fullmatch(r"---\n(.*)---\n", text, re.DOTALL)[1])  # type: ignore[index]
     require_keys(data, "title emoji colorFrom colorTo sdk app_port pinned short_description license tags header models")
-    assert {data["colorFrom"], data["colorTo"]} <= {
-        *("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
-    }
+    require_keys((data["colorFrom"], data["colorTo"]), "red yellow green blue indigo purple pink gray")
     assert (data["sdk"], type(data["app_port"])) == ("docker", int)
     assert len(data["emoji"]) == 1
 

@@ -59,11 +59,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("huggingface", {"DATABASE_URL": NEON}, "uses port 5432, but Hugging Face Spaces only allows 80, 443, 8080"),
     ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "DATABASE_URL disables TLS"),
     ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, which Render deletes"),
-    (
-        "render",
-        {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"},
-        "MAIL_URL uses port 587, which Render blocks on free plans",
-    ),
+    ("render", {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "port 587, which Render blocks on free plans"),
     ("fly", {"MAIL_URL": "smtp://127.0.0.1:1025"}, "MAIL_URL names a server on your own machine"),
     ("heroku", {"BASE_URL": ""}, "BASE_URL is missing. Public address of the site, shown by heroku info"),
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
@@ -86,11 +82,7 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"DATABSE_POOL_SIZE": "3"}, "Did you mean DATABASE_POOL_SIZE?"),
     ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same URL"),
     ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, but the smallest database of Neon allows 97"),
-    (
-        "kubernetes",
-        {"DATABASE_URL": NEON, "DATABASE_CONNECTIONS": "120"},
-        "may open 120 connections, but the smallest database of Neon allows 97: set DATABASE_CONNECTIONS=97",
-    ),
+    ("kubernetes", {"DATABASE_URL": NEON, "DATABASE_CONNECTIONS": "120"}, "97: set DATABASE_CONNECTIONS=97"),
     ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "clients may be able to forge"),
     ("fly", {"JOBS": "off"}, "no jobs run"),
     ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "No language model is configured"),
@@ -153,10 +145,7 @@ def test_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"DATABASE_URL": "sqlite:///./data/app.db"},
-            "DATABASE_URL is SQLite, which does not work on several machines.",
-        ),
+        ({"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, which does not work on several"),
         ({"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and each machine would have another one"),
         ({"CACHE_URL": ""}, "Processes do not tell each other which cached pages to clear"),
     ],

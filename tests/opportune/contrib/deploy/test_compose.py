@@ -12,7 +12,7 @@ from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.web.health import HEALTH_PATHS
 from tests.opportune.contrib.deploy.good_values import SITE
-from tests.opportune.contrib.deploy.published_formats import yaml
+from tests.opportune.contrib.deploy.published_formats import run_program, yaml
 
 RECIPE = RECIPES["compose"]
 FILES = {Path(path).name: text for path, text in render_files(RECIPE, SITE).items()}
@@ -68,11 +68,5 @@ def test_docker_accepts_the_files(files: str, tmp_path: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
     (tmp_path / ".env.production").write_text(ENV)
     options = [argument for name in files.split(":") for argument in ("--file", folder / name)]
-    result = subprocess.run(
-        [*docker, "--env-file", tmp_path / ".env.production", *options, "config", "--quiet"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_program(*docker, "--env-file", tmp_path / ".env.production", *options, "config", "--quiet")
     assert (result.returncode, result.stderr) == (0, "")

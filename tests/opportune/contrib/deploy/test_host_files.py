@@ -3,7 +3,6 @@
 import csv
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from opportune.contrib.deploy.host_files import SiteNames, render_files, render_
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.contrib.deploy.published_formats import FORMATS, yaml_documents
+from tests.opportune.contrib.deploy.published_formats import FORMATS, run_program, yaml_documents
 
 SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
 UNITS = (".service", ".timer")
@@ -45,17 +44,11 @@ def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     for program in ("fastapi", "fly", "heroku", "koyeb", "railway"):
         (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
         (tmp_path / program).chmod(0o755)
-    commands = "\n".join(render_steps(RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
-    arguments = subprocess.run(
-        ["sh", "-c", *(command for command in commands if ".env.production" in command)],
-        cwd=tmp_path,
-        env={"PATH": f"{tmp_path}:{PATH}"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-        timeout=60,
-    ).stdout.splitlines()
+    lines = "\n".join(render_steps(RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
+    commands = [line for line in lines if ".env.production" in line]
+    result = run_program("sh", "-c", *commands, cwd=tmp_path, env={"PATH": f"{tmp_path}:{PATH}"}, input="")
+    assert result.returncode == 0
+    arguments = result.stdout.splitlines()
     if host == "koyeb":  # reads each value as a line of CSV
         lines = [line for line in arguments if line.startswith("--env=")]
         arguments = [value for line in lines for value in next(csv.reader([line[6:]]))]
@@ -90,14 +83,7 @@ def test_caddy_accepts_its_files(host: str, tmp_path: Path) -> None:
     path = tmp_path / "Caddyfile"
     path.write_text(render_files(RECIPES[host], SITE)[f"deploy/{host}/Caddyfile"], encoding="utf-8")
     environ = {"BASE_URL": "https://books.example.org", "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-    result = subprocess.run(
-        [caddy, "adapt", "--config", path, "--validate"],
-        check=False,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_program(caddy, "adapt", "--config", path, "--validate", env=environ)
     assert result.returncode == 0, result.stderr
     assert "books.example.org" in result.stdout
 
@@ -108,11 +94,5 @@ def test_systemd_accepts_its_units(tmp_path: Path) -> None:
     units = {Path(path).name: text for path, text in files.items() if path.endswith(UNITS)}
     for name, text in units.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    result = subprocess.run(
-        [analyze, "verify", "--recursive-errors=no", *(tmp_path / name for name in units)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_program(analyze, "verify", "--recursive-errors=no", *(tmp_path / name for name in units))
     assert (result.returncode, result.stderr) == (0, "")

@@ -52,9 +52,7 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
         ("writes", "returns 502", "the disk is read-only"),
     ],
 )
-async def test_faults_name_their_fix(
-    postgres_server: Postgres, tmp_path: Path, fault: str, text: str, fix: str
-) -> None:
+async def test_fault_names_its_fix(postgres_server: Postgres, tmp_path: Path, fault: str, text: str, fix: str) -> None:
     (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
     rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
     _, results = await run(Rehearsal(rules, tmp_path, postgres_server, command=(sys.executable, "site.py", fault)))

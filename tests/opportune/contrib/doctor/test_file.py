@@ -60,16 +60,15 @@ def without_privileges() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("file_mode", "folder_mode", "log_mode", "text", "fix"),
     [
-        pytest.param(0o444, 0o755, None, "0444: this user may not write to it", "chmod", id="file"),
+        pytest.param(0o444, 0o755, 0o666, "0444: this user may not write to it", "chmod", id="file"),
         pytest.param(0o666, 0o777, 0o444, "this user may not write to {log}", "Run: chmod u+w {log}", id="log"),
     ],
 )
 def test_read_only_path_is_a_fault(
-    path: Path, file_mode: int, folder_mode: int, log_mode: int | None, text: str, fix: str
+    path: Path, file_mode: int, folder_mode: int, log_mode: int, text: str, fix: str
 ) -> None:
     log = path.with_name(f"{path.name}-shm")
-    if log_mode is not None:
-        log.touch(mode=log_mode)
+    log.touch(mode=log_mode)
     path.chmod(file_mode)
     path.parent.chmod(folder_mode)
     with without_privileges():
@@ -87,19 +86,16 @@ def test_file_readable_by_other_users_is_a_notice(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statements", "check", "text"),
+    ("sql", "check", "text"),
     [
-        (["BEGIN IMMEDIATE"], "writes", "fuser"),
-        (["PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"], "open", "locked by another process"),
+        ("BEGIN IMMEDIATE", "writes", "fuser"),
+        ("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE", "open", "locked by another process"),
     ],
 )
-def test_lock_is_a_fault(
-    path: Path, monkeypatch: pytest.MonkeyPatch, statements: list[str], check: str, text: str
-) -> None:
+def test_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, check: str, text: str) -> None:
     monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        for statement in statements:
-            other.execute(statement)
+        other.executescript(sql)
         findings = examine(path)
     assert faults(findings) == [check]
     finding = find_finding(check, findings)

@@ -13,10 +13,10 @@ from opportune.contrib.doctor import growth, plans, statistics
 from opportune.contrib.doctor.examination import Status
 from opportune.contrib.doctor.growth import examine_growth
 from opportune.crud import Crud
-from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import execute
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -37,6 +37,7 @@ SELECT oid AS dbid, 'SELECT  1' AS query, 20 AS calls, 300.0::float AS mean_exec
 FROM pg_database WHERE datname = current_database()
 """
 FILTER = "admin list of Parcels, filter weight: reads all rows of test_parcel; add index=True to Parcel.weight"
+ORDER = "admin list of Parcels, order code: reads all rows of test_parcel; add index=True to Parcel.code"
 SEARCH = "admin list of Parcels, search: reads all rows of test_parcel; set search_index on Parcel"
 DEPOTS = "indexes: each deletion in test_depot reads all rows of test_parcel; add index=True to Parcel.depot_id"
 
@@ -84,10 +85,7 @@ class Parcels(Crud[Parcel]):
     sort = ("code",)
 
 
-PARCELS = Feature(
-    "parcels", "Parcels.", models=(Depot, Label, Parcel), admin=Admin((DepotAdmin, LabelAdmin, ParcelAdmin))
-)
-
+PARCELS = Feature("parcels", models=(Depot, Label, Parcel), admin=Admin((DepotAdmin, LabelAdmin, ParcelAdmin)))
 WITHOUT_ADMIN = replace(PARCELS, admin=replace(PARCELS.admin, views=()))
 
 app = site_fixture(PARCELS)
@@ -97,7 +95,7 @@ app = site_fixture(PARCELS)
 async def full_app(app: FastAPI) -> FastAPI:
     """The site with many parcels."""
     dialect = app.state.database.engine.dialect.name
-    await run(app.state.database, INSERTS[dialect], "ANALYZE test_parcel")
+    await run(app, INSERTS[dialect], "ANALYZE test_parcel")
     return app
 
 
@@ -114,10 +112,9 @@ def all_lists_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "SLOW_LIST_MS", 0)
 
 
-async def run(database: Database, *statements: str) -> None:
-    async with database.writer() as session:
-        for statement in statements:
-            await session.execute(text(statement))
+async def run(app: FastAPI, *statements: str) -> None:
+    for statement in statements:
+        await execute(app, text(statement))
 
 
 async def read_lines(app: FastAPI, *features: Feature) -> list[str]:
@@ -132,11 +129,7 @@ async def test_small_tables_are_not_examined(app: FastAPI) -> None:
 
 async def test_lists_without_an_index_are_named(full_app: FastAPI) -> None:
     lines = await read_lines(full_app)
-    assert {
-        f"indexes: {FILTER}",
-        "indexes: admin list of Parcels, order code: reads all rows of test_parcel; add index=True to Parcel.code",
-        DEPOTS,
-    } <= {*lines}
+    assert {f"indexes: {FILTER}", f"indexes: {ORDER}", DEPOTS} <= {*lines}
     assert [line for line in lines if line.startswith(f"indexes: {SEARCH}")]
     assert not [line for line in lines if "sent_on" in line]
 
@@ -174,7 +167,7 @@ async def test_slow_list_is_interrupted(full_app: FastAPI, monkeypatch: pytest.M
 async def test_scans_of_large_tables_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "MIN_SCANS", 1)
     scan = "SELECT count(*) FROM test_parcel WHERE weight < 0"
-    await run(full_app.state.database, scan, "SELECT pg_stat_force_next_flush()")
+    await run(full_app, scan, "SELECT pg_stat_force_next_flush()")
     assert [line for line in await read_lines(full_app) if "queries have read test_parcel without an index" in line]
 
 
@@ -183,12 +176,12 @@ async def test_unused_indexes_are_named(full_app: FastAPI, monkeypatch: pytest.M
     monkeypatch.setattr(statistics, "MIN_UNUSED_BYTES", 1)
     monkeypatch.setattr(statistics, "MIN_USES", 0)
     columns = "code, weight", "depot_id, weight"
-    await run(full_app.state.database, *(f"CREATE INDEX ON test_parcel ({names})" for names in columns))
+    await run(full_app, *(f"CREATE INDEX ON test_parcel ({names})" for names in columns))
     lines = [line for line in await read_lines(full_app) if " queries of test_parcel has used test_parcel_" in line]
     assert ["_code_weight_idx" in line for line in lines] == [True], "foreign keys need their indexes"
 
 
 @pytest.mark.database("postgresql")
 async def test_slow_statements_are_named(full_app: FastAPI) -> None:
-    await run(full_app.state.database, STATEMENTS_VIEW)
+    await run(full_app, STATEMENTS_VIEW)
     assert "statements: 300 ms on average in 20 calls: SELECT 1" in await read_lines(full_app)

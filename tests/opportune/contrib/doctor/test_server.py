@@ -81,12 +81,9 @@ def test_migrations_without_a_file_are_reported(revision: str, status: Status, k
 
 @pytest.fixture
 def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[str]:
-    url = postgres_server.create_database("doctor_pooled", postgres_template)
-    try:
-        with pgbouncer(url) as pooled:
-            yield pooled
-    finally:
-        postgres_server.drop_database("doctor_pooled")
+    with pgbouncer(postgres_server.create_database("doctor_pooled", postgres_template)) as pooled:
+        yield pooled
+    postgres_server.drop_database("doctor_pooled")
 
 
 def connect_to_pooler(url: str) -> psycopg.Connection[Any]:
@@ -163,10 +160,8 @@ async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None
 
 @on_postgresql
 async def test_connection_limit_below_demand_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
-    name = DatabaseUrl.parse(settings.database_url.get_secret_value()).url.database
-    postgres_server.connection.execute(
-        sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(sql.Identifier(str(name)))
-    )
+    name = sql.Identifier(str(DatabaseUrl.parse(settings.database_url.get_secret_value()).url.database))
+    postgres_server.connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(name))
     finding = await run_check("connections", settings)
     assert (finding.status, finding.values["limit"]) == (Status.FAULT, 10)
 
@@ -180,9 +175,7 @@ async def test_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.Mon
 
 @on_postgresql
 @pytest.mark.parametrize(("limit", "status"), [(60, Status.NOTICE), (-1, Status.FAULT)])
-async def test_clock_drift_is_reported(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int, status: Status
-) -> None:
+async def test_clock_drift(settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int, status: Status) -> None:
     monkeypatch.setattr(server, "MAX_DIFFERENCE_SECONDS", -60)
     monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", limit)
     clock = await run_check("clock", settings)

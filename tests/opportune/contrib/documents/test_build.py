@@ -4,7 +4,8 @@ A build that fails leaves the old index unchanged.
 """
 
 import sqlite3
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.project.atomic_files import private_file, temporary_path
-from tests.opportune.contrib.documents.shelf_index import CodeDocument, code_document, open_search, shelf, write_index
+from tests.opportune.contrib.documents.shelf import CodeDocument, code_document, open_search, shelf, write_index
 
 DocumentsOrError = list[CodeDocument] | str
 
@@ -97,14 +98,19 @@ async def test_interrupted_build_keeps_the_old_index(source: ScriptedSource, emp
     assert await find_names(empty_database_url, "delta") == ["delta"]
 
 
-def test_empty_source_keeps_the_old_index(source: ScriptedSource, tmp_path: Path) -> None:
-    path = tmp_path / "index.db"
+@contextmanager
+def unchanged_index(source: ScriptedSource, folder: Path) -> Iterator[str]:
+    """Yield the URL of an index that the block must not change."""
+    path = folder / "index.db"
     build_index(source, f"sqlite:///{path}")
     before = path.read_bytes()
-    with pytest.raises(OperatorError, match="contains nothing to index"):
-        build_index(ScriptedSource({"b": "it is broken"}), f"sqlite:///{path}")
-    assert path.read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp*"))
+    yield f"sqlite:///{path}"
+    assert (path.read_bytes(), list(folder.glob("*.tmp*"))) == (before, [])
+
+
+def test_empty_source_keeps_the_old_index(source: ScriptedSource, tmp_path: Path) -> None:
+    with unchanged_index(source, tmp_path) as url, pytest.raises(OperatorError, match="contains nothing to index"):
+        build_index(ScriptedSource({"b": "it is broken"}), url)
 
 
 def test_concurrent_build_is_refused(source: ScriptedSource, tmp_path: Path) -> None:
@@ -116,18 +122,13 @@ def test_concurrent_build_is_refused(source: ScriptedSource, tmp_path: Path) -> 
 
 
 def test_full_disk_keeps_the_old_index(source: ScriptedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "index.db"
-    build_index(source, f"sqlite:///{path}")
-    before = path.read_bytes()
-
     def raise_disk_full(*arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("opportune.contrib.documents.sqlite._insert_terms", raise_disk_full)
-    with pytest.raises(OperatorError, match=r"The disk of .*index\.db is full"):
-        build_index(source, f"sqlite:///{path}")
-    assert path.read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp*"))
+    with unchanged_index(source, tmp_path) as url:
+        monkeypatch.setattr("opportune.contrib.documents.sqlite._insert_terms", raise_disk_full)
+        with pytest.raises(OperatorError, match=r"The disk of .*index\.db is full"):
+            build_index(source, url)
 
 
 def test_most_important_duplicate_is_kept() -> None:

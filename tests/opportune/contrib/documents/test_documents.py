@@ -18,14 +18,7 @@ from opportune.errors import NotFound
 from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.contrib.documents.shelf_index import (
-    CodeDocument,
-    Hit,
-    Shelf,
-    code_document,
-    open_search,
-    write_index,
-)
+from tests.opportune.contrib.documents.shelf import CodeDocument, Hit, Shelf, code_document, open_search, write_index
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -99,9 +92,8 @@ async def test_best_matches_come_first(search: DocumentSearch[Hit]) -> None:
 
 
 async def test_required_and_excluded_words(search: DocumentSearch[Hit]) -> None:
-    assert sorted(await find_names(search, "dictionary")) == sorted(
-        ["collections.OrderedDict", "collections.Counter", "asyncio.gather"]
-    )
+    names = {"collections.OrderedDict", "collections.Counter", "asyncio.gather"}
+    assert {*await find_names(search, "dictionary")} == names
     assert await find_names(search, "dictionary order") == ["collections.OrderedDict"]
     assert await find_names(search, "dictionary -numbers -future") == ["collections.OrderedDict"]
     assert await find_names(search, '"directory working"') == []

@@ -21,6 +21,7 @@ from opportune.search.registry import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.stored_rows import read_one
 
 TEXTS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
 
@@ -121,6 +122,5 @@ async def test_unused_vectors_are_deleted(handbook: SearchableHandbook, monkeypa
     monkeypatch.delitem(vector_tables, "handbook_documents")
     async with handbook.database.engine.begin() as connection:
         await connection.run_sync(run_due_statements)
-    async with handbook.database.reader() as session:
-        assert await session.scalar(text("SELECT count(*) FROM vectors_of_all")) == 0
+    assert await read_one(handbook.database, text("SELECT count(*) FROM vectors_of_all")) == 0
     assert await handbook.find_names("a sailing ship") == []

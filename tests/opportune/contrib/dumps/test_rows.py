@@ -51,16 +51,13 @@ class Visit(SQLModel, table=True):
 
 MODELS = (Office, Clerk, Visit)
 TABLES = {str(model.__tablename__): Row.metadata.tables[str(model.__tablename__)] for model in MODELS}
-ROWS = [
-    ("test_visit", [["Post"], ["Bo"]], {"times": 3}),
-    ("test_office", None, {"name": "Post", "head_id": ["Ann"]}),
-    ("test_office", None, {"name": "Mint", "head_id": ["Bo"]}),
-    ("test_clerk", None, {"name": "Ann", "office_id": ["Mint"], "mentor_id": ["Ann"]}),
-    ("test_clerk", None, {"name": "Bo", "office_id": None, "mentor_id": ["Cy"]}),
-    ("test_clerk", None, {"name": "Cy", "office_id": ["Post"], "mentor_id": ["Bo"]}),
-]
 DUMP: list[dict[str, object]] = [
-    {"model": model, **({"pk": pk} if pk else {}), "fields": fields} for model, pk, fields in ROWS
+    {"model": "test_visit", "pk": [["Post"], ["Bo"]], "fields": {"times": 3}},
+    {"model": "test_office", "fields": {"name": "Post", "head_id": ["Ann"]}},
+    {"model": "test_office", "fields": {"name": "Mint", "head_id": ["Bo"]}},
+    {"model": "test_clerk", "fields": {"name": "Ann", "office_id": ["Mint"], "mentor_id": ["Ann"]}},
+    {"model": "test_clerk", "fields": {"name": "Bo", "office_id": None, "mentor_id": ["Cy"]}},
+    {"model": "test_clerk", "fields": {"name": "Cy", "office_id": ["Post"], "mentor_id": ["Bo"]}},
 ]
 
 

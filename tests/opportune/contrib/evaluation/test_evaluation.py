@@ -4,12 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config import LlmModel, Settings
 from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
@@ -32,9 +32,7 @@ class BirdProvider(Provider):
     def __init__(self, _settings: Settings, model: LlmModel) -> None:
         self.name, self.context_budget = model.name, 10_000
 
-    async def stream(
-        self, messages: Sequence[Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, messages: Sequence[Message], **_: Any) -> AsyncGenerator[Chunk, None]:
         text = messages[-1].content
         if self.name == "Broken" and not FAULTS:
             raise LlmError("unavailable", "The model is unavailable.")
@@ -56,10 +54,8 @@ class BirdProvider(Provider):
 
 NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Prude", "Broken")
 PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
-MODELS = [
-    LlmModel.model_validate({"name": name, "model": name, "provider": f"{__name__}:BirdProvider", **PRICES})
-    for name in NAMES
-]
+SHARED = {"provider": f"{__name__}:BirdProvider", **PRICES}
+MODELS = [LlmModel.model_validate({"name": name, "model": name, **SHARED}) for name in NAMES]
 
 
 @pytest.fixture
@@ -75,8 +71,8 @@ async def evaluate(
 
     async def run(*arguments: str, **limits: int) -> tuple[int, str, str]:
         site = sites[0].having(AnswersSettings(**limits)) if limits else sites[0]  # type: ignore[arg-type]
-        for module in (transaction, "opportune.contrib.llm.commands"):
-            monkeypatch.setattr(f"{module if isinstance(module, str) else module.__name__}.get_settings", lambda: site)
+        for module in ("opportune.cli.transaction", "opportune.contrib.llm.commands"):
+            monkeypatch.setattr(f"{module}.get_settings", lambda: site)
         code = await asyncio.to_thread(main, ["llm", "evaluate", *arguments])
         return code, *capsys.readouterr()
 
@@ -86,13 +82,10 @@ async def evaluate(
 @pytest.fixture
 async def ratings(database: Database, user: User) -> list[Answer]:
     texts = [("I am an owl.", Rating.UP), ("I am an owl.", Rating.DOWN), ("I am a parrot.", Rating.DOWN)]
-    answers = [
-        Answer(owner_id=user.id, question="Which bird?", text=text, rating=rating, status=AnswerStatus.DONE)
-        for text, rating in texts
-    ]
-    unrated = Answer(owner_id=user.id, question="Which bird?", text="?", status=AnswerStatus.DONE)
+    shared: dict[str, Any] = {"owner_id": user.id, "question": "Which bird?", "status": AnswerStatus.DONE}
+    answers = [Answer(**shared, text=text, rating=rating) for text, rating in texts]
     stopped = Answer(owner_id=user.id, question="Which?", rating=Rating.UP, status=AnswerStatus.STOPPED)
-    await add_rows(database, *answers, unrated, stopped)
+    await add_rows(database, *answers, Answer(**shared, text="?"), stopped)
     return answers
 
 
@@ -110,10 +103,8 @@ async def test_judge_grades_rated_answers(evaluate: Evaluate, ratings: list[Answ
     assert (code, err) == (0, "")
     assert first.startswith("3 questions: 0 answers and 3 verdicts, about 0.00")
     assert models == "Sends questions and answers to Judge."
-    assert result == (
-        "stored answers: mean score 4.00, undecided 0. Agrees with 2 of 3 ratings. "
-        "3 of 3 questions judged by Judge, cost 0.00036."
-    )
+    assert result.startswith("stored answers: mean score 4.00, undecided 0. Agrees with 2 of 3 ratings. 3 of 3 ")
+    assert result.endswith(" judged by Judge, cost 0.00036.")
 
 
 @pytest.mark.parametrize(
@@ -199,9 +190,8 @@ async def test_verdicts_leave(evaluate: Evaluate, ratings: list[Answer], user: U
     assert await read_all(database, EvaluationVerdict) == []
 
 
-async def test_admin_shows_runs(
-    evaluate: Evaluate, ratings: list[Answer], questions: str, superuser_client: AsyncClient
-) -> None:
+@pytest.mark.usefixtures("ratings")
+async def test_admin_shows_runs(evaluate: Evaluate, questions: str, superuser_client: AsyncClient) -> None:
     assert "No evaluations yet" in (await superuser_client.get("/admin/evaluations")).text
     await evaluate("--judge", "Judge", "--yes")
     await evaluate("--judge", "Judge", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")

@@ -29,17 +29,15 @@ def make_pdf(*texts: str) -> bytes:
         body += f"{number} 0 obj\n".encode() + object_ + b"\nendobj\n"
     table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     size = len(objects) + 1
-    trailer = (
-        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}"
-    )
-    return body + trailer.encode() + b"\n%%EOF"
+    trailer = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF"
+    return body + f"xref\n0 {size}\n0000000000 65535 f \n{table}{trailer}".encode()
 
 
 def make_docx() -> bytes:
     document = Document()
-    document.add_paragraph("Before the first heading.")
+    document.add_paragraph("Preface.")
     document.add_heading("Loans", 1)
-    document.add_paragraph("A loan lasts four weeks.")
+    document.add_paragraph("Four weeks.")
     table = document.add_table(1, 2)
     table.cell(0, 0).text, table.cell(0, 1).text = "Fine", "10 cents"
     return _saved(document)
@@ -47,10 +45,10 @@ def make_docx() -> bytes:
 
 def make_pptx() -> bytes:
     presentation = Presentation()
-    for title, text in (("Welcome", "Library card"), ("Opening hours", "Closed on Mondays")):
+    for title, text in (("Welcome", "Library card"), ("Hours", "Not on Mondays")):
         slide = presentation.slides.add_slide(presentation.slide_layouts[1])
         slide.shapes.title.text, slide.placeholders[1].text = title, text
-    slide.notes_slide.notes_text_frame.text = "Mention the holidays."
+    slide.notes_slide.notes_text_frame.text = "Holidays."
     return _saved(presentation)
 
 

@@ -120,10 +120,8 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
     assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert "Imported 0 books, changed 1; 1 unchanged." in extract_text(await admin.get("/admin/book/list"))
-    assert [row[:3] for row in await read_books(app)] == [
-        ("Kristin", "Halldór", ["Epic", "Saga"]),
-        ("Salka", "Sigrid", ["Epic"]),
-    ]
+    kristin, salka = [row[:3] for row in await read_books(app)]
+    assert (kristin, salka) == (("Kristin", "Halldór", ["Epic", "Saga"]), ("Salka", "Sigrid", ["Epic"]))
     response = await upload(admin, rows.replace("Epic\n2", "\n2"))
     assert read_faults(response)[2] in ("Slug: This value is already in use.", "ISBN: This value is already in use.")
 
@@ -199,6 +197,5 @@ async def test_equal_decimals_name_the_same_row(admin: AsyncClient, monkeypatch:
     monkeypatch.setattr(Book, "natural_key", "price", raising=False)
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nEmma,e,1,Sigrid,,10.00\n"))
     for name in (10, "010.0", "1e1"):
-        assert "keeps 1" in extract_text(
-            await upload(admin, json.dumps([{"price": name, "title": "Emma"}]), "a.json", updates="1")
-        )
+        rows = json.dumps([{"price": name, "title": "Emma"}])
+        assert "keeps 1" in extract_text(await upload(admin, rows, "a.json", updates="1"))

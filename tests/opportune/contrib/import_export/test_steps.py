@@ -147,7 +147,7 @@ async def test_file_is_imported_once_by_overlapping_attempts(
     assert await read_names(app) == []
 
 
-async def test_fault_after_an_import_keeps_its_result(
+async def test_late_fault_keeps_the_rows(
     admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
@@ -197,14 +197,9 @@ async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient
     assert [(row.name, row.size) for row in await read_gadgets(app)] == [("first", 5)]
 
 
+@pytest.mark.usefixtures("running_jobs")
 async def test_steps_of_an_import(
-    app: FastAPI,
-    page: Page,
-    superuser: User,
-    site: str,
-    running_jobs: None,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    app: FastAPI, page: Page, superuser: User, site: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 1)
     await sign_in_browser(page, app, superuser, site)
