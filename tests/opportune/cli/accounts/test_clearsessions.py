@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.config.settings import Settings
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
 from tests.opportune.stored_rows import count

@@ -22,15 +22,13 @@ from opportune.cli.development import check, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
 from opportune.config.settings import Settings
-from opportune.db import Database
+from opportune.db import Database, Model
 from opportune.db.migrations import ownership
 from opportune.db.migrations.new_migration import NewMigration
-from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Data, Feature, Monitoring
-from opportune.schemas import Schema
+from opportune.web import Schema, icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
-from opportune.web.static import icons
 from tests.opportune.cli.conftest import Oppman
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

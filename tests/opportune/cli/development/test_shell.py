@@ -8,9 +8,7 @@ import sys
 import pytest
 
 from opportune.cli.development import shell
-from opportune.config.settings import Settings
-from opportune.project.installed import installed_features
-from opportune.project.layout import PROJECT
+from opportune.config import PROJECT, Settings, installed_features
 from tests.opportune.cli.conftest import Oppman
 
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"

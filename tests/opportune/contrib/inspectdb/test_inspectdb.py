@@ -105,18 +105,9 @@ def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, table
 @pytest.mark.parametrize(
     ("tables", "notice"),
     [
-        (
-            "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY)",
-            "Omitted: accounts_user. Installed features have tables with the same names",
-        ),
-        (
-            f"CREATE INDEX {LONG_NAME} ON item (id)",
-            f"Names longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n",
-        ),
-        (
-            "ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)",
-            "Omitted checks without a name, which only this database has: item (size > 3).\n",
-        ),
+        ("CREATE TABLE accounts_user (id INTEGER)", "Omitted: accounts_user. Installed features have tables with the"),
+        (f"CREATE INDEX {LONG_NAME} ON item (id)", f"longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n"),
+        ("ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)", "Omitted checks without a name, which only this"),
     ],
 )
 def test_inspectdb_reports_a_problem(oppman: Oppman, empty_database_url: str, tables: str, notice: str) -> None:
@@ -129,12 +120,10 @@ def test_inspectdb_reports_a_problem(oppman: Oppman, empty_database_url: str, ta
 @pytest.mark.database("postgresql")
 def test_inspectdb_keeps_parts_that_need_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     checks = "CONSTRAINT item_kind CHECK (kind IN ('new', 'old')), CONSTRAINT item_size CHECK (size > 0)"
-    label = (
-        'CREATE TABLE label (id INTEGER PRIMARY KEY, name text); CREATE INDEX own ON label (name COLLATE "C", id DESC)'
-    )
-    execute(settings_for(empty_database_url), f"{ITEM}kind text, size integer, {checks}); {label}")
+    tag = 'CREATE TABLE tag (id INTEGER PRIMARY KEY, name text); CREATE INDEX own ON tag (name COLLATE "C", id DESC)'
+    execute(settings_for(empty_database_url), f"{ITEM}kind text, size integer, {checks}); {tag}")
     result = oppman("inspectdb", DATABASE_URL=empty_database_url)
-    assert "These models need PostgreSQL: item (constraint item_kind), label (" in result.err
+    assert "These models need PostgreSQL: item (constraint item_kind), tag (" in result.err
     assert """Index("own", text('name COLLATE "C"'), text("id DESC"))""" in result.out
 
 

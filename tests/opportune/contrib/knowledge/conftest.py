@@ -4,7 +4,7 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.knowledge.collections import Shelf, make_collection
+from tests.opportune.contrib.knowledge.shelves import Shelf, make_collection
 
 
 @pytest.fixture

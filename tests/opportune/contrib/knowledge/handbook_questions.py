@@ -10,7 +10,7 @@ from opportune.contrib.knowledge import Collections, find_passages, readable_pas
 from opportune.contrib.knowledge.jobs import passage_rows
 from opportune.contrib.knowledge.models import KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
-from tests.opportune.contrib.knowledge.collections import make_collection
+from tests.opportune.contrib.knowledge.shelves import make_collection
 
 HANDBOOK = Path(__file__).with_name("handbook")
 QUESTIONS = 30

@@ -15,18 +15,24 @@ from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
 from opportune.storage import Storage, StorageError
-from tests.opportune.contrib.knowledge.collections import Shelf, read_documents, read_passages
+from tests.opportune.contrib.knowledge.shelves import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
 SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
+PUBLIC_ADDRESSES = ("93.184.215.14", "2606:2800:220:1::1")
+PRIVATE_ADDRESSES = (
+    *("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "168.63.129.16", "192.0.0.192", "192.88.99.1"),
+    *("224.0.0.1", "::1", "fd00::1", "3fff::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1"),
+    "64:ff9b:1::7f00:1",
+)
 PAGE = b"<title>Guide</title><p>K\xe4se</p>"
 
 
 async def test_private_web_page_fails(shelf: Shelf) -> None:
     document = await shelf.add_page("http://127.0.0.1:1/secret")
-    assert (document.state, document.fault) == (
-        "failed",
-        "http://127.0.0.1:1/secret leads into a private network, so it is not read. Upload the page as a file.",
+    assert document.state == "failed"
+    assert document.fault.startswith(
+        "http://127.0.0.1:1/secret leads into a private network, so it is not read. Upload"
     )
 
 
@@ -61,30 +67,9 @@ def test_passages_are_the_text_in_order(text: str) -> None:
     assert all(len(passage) <= MAX_PASSAGE_LENGTH for passage in passages)
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("93.184.215.14", True),
-        ("2606:2800:220:1::1", True),
-        ("127.0.0.1", False),
-        ("10.0.0.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("::1", False),
-        ("fd00::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::1", False),
-        ("64:ff9b:1::7f00:1", False),
-        ("168.63.129.16", False),
-        ("192.0.0.192", False),
-        ("192.88.99.1", False),
-        ("3fff::1", False),
-        ("224.0.0.1", False),
-    ],
-)
-def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
-    assert is_public(ip_address(address)) == expected
+@pytest.mark.parametrize("address", PUBLIC_ADDRESSES + PRIVATE_ADDRESSES)
+def test_private_addresses_are_not_public(address: str) -> None:
+    assert is_public(ip_address(address)) == (address in PUBLIC_ADDRESSES)
 
 
 @asynccontextmanager

@@ -14,13 +14,7 @@ from opportune.feature import Person
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs, add_permission, make_team, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
-from tests.opportune.contrib.knowledge.collections import (
-    Shelf,
-    add_file,
-    make_collection,
-    read_documents,
-    read_passages,
-)
+from tests.opportune.contrib.knowledge.shelves import Shelf, add_file, make_collection, read_documents, read_passages
 
 
 async def test_files_are_added_and_read(shelf: Shelf) -> None:
@@ -113,8 +107,7 @@ async def test_members_share_the_collections_of_a_team(app: FastAPI, database: D
     async with signed_in_client(app, owner) as client:
         await client.post("/knowledge/new", data={"name": "Shared", "description": ""})
     async with signed_in_client(app, member) as client:
-        page = await client.get("/knowledge")
-        assert "Shared" in page.text
+        assert "Shared" in (await client.get("/knowledge")).text
         await client.post("/teams/personal/switch")
         assert "Shared" in (await client.get("/knowledge")).text, "also while no team is selected"
 

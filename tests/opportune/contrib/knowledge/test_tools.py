@@ -17,8 +17,8 @@ from opportune.contrib.tools import ToolResult, toolbox_of
 from opportune.db import Database
 from opportune.search.postgresql import PostgreSQL
 from opportune.testing import make_team, make_user
-from tests.opportune.contrib.knowledge.collections import make_collection, make_document
 from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
+from tests.opportune.contrib.knowledge.shelves import make_collection, make_document
 
 MIN_HITS = 27
 
@@ -27,13 +27,8 @@ MIN_HITS = 27
 async def collections(database: Database, user: User) -> Mapping[str, int]:
     other = await make_user(database)
     team, other_team = await make_team(database, user), await make_team(database, other)
-    owners: dict[str, dict[str, Any]] = {
-        "user": {"owner_id": user.id},
-        "team": {"team_id": team.id},
-        "site": {"is_site": True},
-        "stranger": {"owner_id": other.id},
-        "other team": {"team_id": other_team.id},
-    }
+    owners: dict[str, dict[str, Any]] = {"user": {"owner_id": user.id}, "team": {"team_id": team.id}}
+    owners |= {"site": {"is_site": True}, "stranger": {"owner_id": other.id}, "other team": {"team_id": other_team.id}}
     stored = {name: await make_collection(database, name, **fields) for name, fields in owners.items()}
     for name, collection in stored.items():
         await make_document(database, collection.id, f"The vault of the {name} opens at nine.")

@@ -5,17 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from opportune.contrib.llm import (
-    Done,
-    FakeProvider,
-    LanguageModel,
-    LlmError,
-    LlmModel,
-    Message,
-    Reasoning,
-    ToolCall,
-    ToolSchema,
-)
+from opportune.config import LlmModel
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Message, Reasoning, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.provider import Chunk
 
 PLAUSIBLE = Done(9_000, 4_096, cached_tokens=8_000, reasoning_tokens=4_000)

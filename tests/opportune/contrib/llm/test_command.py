@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,7 @@ class EchoProvider(Provider):
     def __init__(self, _settings: Settings, model: LlmModel) -> None:
         self.name, self.context_budget, self.model = model.name, 1_000, model.model
 
-    async def stream(
-        self, messages: Sequence[Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, messages: Sequence[Message], **_: Any) -> AsyncGenerator[Chunk, None]:
         if self.model == "mute":
             raise LlmError("unauthorised", "The key is refused.")
         yield " ".join(message.content for message in messages)
@@ -40,13 +39,9 @@ def model(name: str, ending: str, **options: object) -> dict[str, object]:
     return {"name": name, "model": ending, "provider": f"{__name__}:EchoProvider", **options}
 
 
-MODELS = json.dumps(
-    [
-        model("Polly", "!", price_per_million_prompt_tokens=1, price_per_million_answer_tokens=2, calls_tools=True),
-        model("Quiet", "…", context_tokens=128_000, fallback="Polly"),
-        model("Mute", "mute"),
-    ]
-)
+POLLY = model("Polly", "!", price_per_million_prompt_tokens=1, price_per_million_answer_tokens=2, calls_tools=True)
+QUIET = model("Quiet", "…", context_tokens=128_000, fallback="Polly")
+MODELS = json.dumps([POLLY, QUIET, model("Mute", "mute")])
 
 
 @pytest.fixture
@@ -131,16 +126,11 @@ async def test_answers_are_switched_off_and_on(
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
     for command in ("off", "off", "on", "on"):
         assert await asyncio.to_thread(main, ["llm", command]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "Switched answers of language models off.",
-        "Answers of language models are already off.",
-        "Switched answers of language models on.",
-        "Answers of language models are already on.",
-    ]
-    assert [(entry.actor, entry.action) for entry in await read_all(database, AuditEntry)] == [
-        ("oppman.py", "switch-llm-off"),
-        ("oppman.py", "switch-llm-on"),
-    ]
+    off, still_off, on, still_on = capsys.readouterr().out.splitlines()
+    assert (off, on) == ("Switched answers of language models off.", "Switched answers of language models on.")
+    assert (still_off, still_on) == tuple(f"Answers of language models are already {state}." for state in ("off", "on"))
+    entries = [(entry.actor, entry.action) for entry in await read_all(database, AuditEntry)]
+    assert entries == [("oppman.py", "switch-llm-off"), ("oppman.py", "switch-llm-on")]
 
 
 @pytest.mark.parametrize(

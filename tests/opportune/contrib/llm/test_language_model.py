@@ -89,10 +89,8 @@ async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
 
 def llm_with_models(bright: FakeProvider, fast: FakeProvider, **bright_options: str) -> LanguageModel:
     url = "https://llm.example/v1"
-    models = [
-        LlmModel(name="Bright", base_url=url, **bright_options),
-        LlmModel(name="Fast", base_url=url, fallback="Bright"),
-    ]
+    bright_model = LlmModel(name="Bright", base_url=url, **bright_options)
+    models = [bright_model, LlmModel(name="Fast", base_url=url, fallback="Bright")]
     llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": models}))
     llm.provider, llm.using("Fast").provider = bright, fast
     return llm

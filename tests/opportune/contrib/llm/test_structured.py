@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Reasoning
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, text
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, text
 from tests.opportune.contrib.llm.providers.model_answers import serve_provider
 
 
@@ -137,10 +137,8 @@ INVOICE = (
 )
 
 
-async def partials(
-    llm: LanguageModel, into: type[Any] = Invoice, prompt: Any = "Read it.", attempts: int = 3
-) -> list[Any]:
-    async with aclosing(llm.stream_parse(prompt, into, attempts=attempts)) as values:
+async def partials(llm: LanguageModel, into: type[Any] = Invoice, attempts: int = 3) -> list[Any]:
+    async with aclosing(llm.stream_parse("Read it.", into, attempts=attempts)) as values:
         return [value async for value in values]
 
 

@@ -62,11 +62,8 @@ async def send_message(user: CurrentUser) -> str:
 for function in (whoami, sign_out_everywhere, crash, send_message):
     function.__module__ = "app.library.tools"
 
-LIBRARY = Feature(
-    "library",
-    "Books.",
-    llm=Llm(tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)]),
-)
+TOOLS = [whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)]
+LIBRARY = Feature("library", "Books.", llm=Llm(tools=TOOLS))
 
 
 def create_site(app: FastAPI, *features: Feature) -> FastAPI:
@@ -81,11 +78,8 @@ async def connect(
     site: FastAPI, user: User, scopes: str = "read write", mode: Any = MODERN, **headers: str
 ) -> AsyncIterator["Client"]:
     token = await make_token(site.state.database, user, scopes)
-    headers = {"Authorization": f"Bearer {token}", "Host": "testserver", **headers}
-    async with (
-        serve(site) as address,
-        open_mcp_client(f"{address}/mcp", httpx2.AsyncClient(headers=headers), mode) as client,
-    ):
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}", "Host": "testserver", **headers})
+    async with serve(site) as address, open_mcp_client(f"{address}/mcp", http, mode) as client:
         yield client
 
 
@@ -94,10 +88,8 @@ async def open_mcp_client(url: str, http: httpx2.AsyncClient, mode: Any = MODERN
     from mcp import Client  # the SDK is slow to import, which would delay the collection of tests
     from mcp.client.streamable_http import streamable_http_client  # as above
 
-    async with (
-        http,
-        Client(streamable_http_client(url, http_client=http), mode=mode, read_timeout_seconds=60) as client,
-    ):
+    transport = streamable_http_client(url, http_client=http)
+    async with http, Client(transport, mode=mode, read_timeout_seconds=60) as client:
         yield client
 
 

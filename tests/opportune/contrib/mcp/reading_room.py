@@ -117,23 +117,10 @@ RESOURCES = {
     "books://{book_id}": read_book,
     "books://{book_id}/cover": read_cover,
 }
-for function in (
-    *RESOURCES.values(),
-    review_book,
-    discuss_book,
-    suggest_titles,
-    scan_shelves,
-    lend_book,
-    recommend_books,
-):
+PROMPTS, TOOLS = [review_book, discuss_book], [scan_shelves, lend_book, recommend_books]
+for function in (*RESOURCES.values(), *PROMPTS, *TOOLS, suggest_titles):
     function.__module__ = "app.room.tools"
 
 ROOM = Feature(
-    "room",
-    llm=Llm(
-        tools=[scan_shelves, lend_book, recommend_books],
-        resources=RESOURCES,
-        prompts=[review_book, discuss_book],
-        completions={"title": suggest_titles},
-    ),
+    "room", llm=Llm(tools=TOOLS, resources=RESOURCES, prompts=PROMPTS, completions={"title": suggest_titles})
 )

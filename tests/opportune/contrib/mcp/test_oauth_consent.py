@@ -75,9 +75,8 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
 async def test_user_disconnects_a_program(site: FastAPI, program: Program, database: Database) -> None:
     access, refresh = await program.connect()
     browser = program.browser
-    action = re.search(
-        r'action="(/accounts/oauth/programs/\d+/disconnect)"', (await browser.get("/accounts/profile")).text
-    )
+    page = (await browser.get("/accounts/profile")).text
+    action = re.search(r'action="(/accounts/oauth/programs/\d+/disconnect)"', page)
     assert action
     async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
         assert (await other.post(action[1])).status_code == 404
@@ -124,14 +123,9 @@ async def test_consent_from_another_site_is_refused(program: Program, headers: d
 
 
 async def test_unknown_program_or_redirect_is_not_redirected(program: Program) -> None:
-    unknown: tuple[dict[str, Any], ...] = (
-        {"client_id": "nobody"},
-        {"redirect_uri": "https://evil.example/callback"},
-        {"redirect_uri": f"{CALLBACK}/more"},
-        {"redirect_uri": "https://assistant.example:444/callback"},
-        {"redirect_uri": "javascript:alert(1)"},
-        {"redirect_uri": "//evil.example"},
-    )
+    urls = ["https://evil.example/callback", f"{CALLBACK}/more", "https://assistant.example:444/callback"]
+    urls += ["javascript:alert(1)", "//evil.example"]
+    unknown: list[dict[str, Any]] = [{"client_id": "nobody"}, *({"redirect_uri": url} for url in urls)]
     for changes in unknown:
         for response in (await program.browser.get(program.url(**changes)), await program.consent(**changes)):
             assert response.status_code == 400, changes

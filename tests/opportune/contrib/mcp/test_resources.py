@@ -11,20 +11,11 @@ from opportune.contrib.mcp.server.offers import offers_of
 from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
-from tests.opportune.contrib.mcp.library import (
-    BOTH_MODES,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    LIBRARY,
-    Connect,
-    connect,
-    create_site,
-    error_of,
-)
+from tests.opportune.contrib.mcp import library
 from tests.opportune.contrib.mcp.reading_room import COVER, ROOM, read_book
 
 
-async def test_resources_and_templates_are_listed(open_room: Connect) -> None:
+async def test_resources_and_templates_are_listed(open_room: library.Connect) -> None:
     async with open_room() as client:
         resources = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
@@ -35,8 +26,8 @@ async def test_resources_and_templates_are_listed(open_room: Connect) -> None:
     assert [row.uri_template for row in templates] == ["books://{book_id}", "books://{book_id}/cover"]
 
 
-@BOTH_MODES
-async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> None:
+@library.BOTH_MODES
+async def test_resource_is_read_as_the_user(open_room: library.Connect, mode: str) -> None:
     from mcp.types import BlobResourceContents, TextResourceContents  # as in `open_mcp_client`
 
     async with open_room(mode=mode) as client:
@@ -52,34 +43,34 @@ async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> No
     assert (rules.mime_type, rules.text) == ("text/plain", "Be quiet.")
 
 
-async def test_unreadable_resource_is_an_error(open_room: Connect) -> None:
+async def test_unreadable_resource_is_an_error(open_room: library.Connect) -> None:
     async with open_room() as client:
         for uri, code, message in (
-            ("room://nothing", INVALID_PARAMS, "There is no resource room://nothing."),
-            ("books://8", INVALID_PARAMS, "Nothing was found that the user may see."),
-            ("books://seven", INVALID_PARAMS, "book_id: Input should be a valid integer"),
-            ("room://burnt", INTERNAL_ERROR, "The request failed on the server."),
+            ("room://nothing", library.INVALID_PARAMS, "There is no resource room://nothing."),
+            ("books://8", library.INVALID_PARAMS, "Nothing was found that the user may see."),
+            ("books://seven", library.INVALID_PARAMS, "book_id: Input should be a valid integer"),
+            ("room://burnt", library.INTERNAL_ERROR, "The request failed on the server."),
         ):
-            error_code, text = await error_of(client.read_resource(uri))
+            error_code, text = await library.error_of(client.read_resource(uri))
             assert (error_code, text[: len(message)]) == (code, message), uri
 
 
-async def test_large_resource_is_refused(open_room: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_resource_is_refused(open_room: library.Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_room() as client:
         await client.read_resource("room://rules")
         monkeypatch.setattr("opportune.contrib.mcp.server.calls.MAX_CONTENT_BYTES", 5)
         for request in (client.read_resource("books://7"), client.call_tool("recommend_books")):
-            _, message = await error_of(request)
+            _, message = await library.error_of(request)
             assert message.startswith("The content is larger than 5 bytes")
 
 
 async def test_scopes_limit_resources_and_prompts(app: FastAPI, ada: User) -> None:
-    async with connect(create_site(app, LIBRARY, ROOM), ada, "library:read") as client:
+    async with library.connect(library.create_site(app, library.LIBRARY, ROOM), ada, "library:read") as client:
         assert (await client.list_resources()).resources == []
         assert (await client.list_resource_templates()).resource_templates == []
         assert (await client.list_prompts()).prompts == []
         for request in (client.read_resource("books://7"), client.get_prompt("discuss_book", {"title": "Dune"})):
-            assert (await error_of(request))[1].startswith("This token lacks the scope room:read")
+            assert (await library.error_of(request))[1].startswith("This token lacks the scope room:read")
 
 
 async def rename_book(session: WriteSession, book_id: int) -> str:
@@ -103,11 +94,11 @@ async def suggest_nothing(text: str) -> list[str]:
 )
 async def test_wrong_declaration_is_refused(app: FastAPI, llm: Llm, message: str) -> None:
     with pytest.raises(OperatorError, match=message):
-        offers_of(create_site(app, Feature("room", llm=llm))).require_valid()
+        offers_of(library.create_site(app, Feature("room", llm=llm))).require_valid()
 
 
-@BOTH_MODES
-async def test_prompt_is_written_for_the_user(open_room: Connect, mode: str) -> None:
+@library.BOTH_MODES
+async def test_prompt_is_written_for_the_user(open_room: library.Connect, mode: str) -> None:
     from mcp.types import PromptMessage, TextContent  # as in `open_mcp_client`
 
     async with open_room(mode=mode) as client:
@@ -116,7 +107,7 @@ async def test_prompt_is_written_for_the_user(open_room: Connect, mode: str) -> 
     assert messages == [PromptMessage(role="user", content=TextContent(text=text))]
 
 
-async def test_arguments_are_completed(open_room: Connect) -> None:
+async def test_arguments_are_completed(open_room: library.Connect) -> None:
     from mcp.types import PromptReference  # as in `open_mcp_client`
 
     ref = PromptReference(name="review_book")

@@ -35,7 +35,6 @@ async def read_entries(app: FastAPI) -> list[tuple[str, str]]:
 async def flash_messages(client: AsyncClient) -> str:
     """Flash messages on the next page."""
     page = (await client.get(f"{PAGE}/backups")).text  # this page is the cheapest one that shows them
-    messages = re.findall(
-        r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>', page, re.DOTALL
-    )
+    pattern = r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>'
+    messages = re.findall(pattern, page, re.DOTALL)
     return " ".join(word for text in messages for word in text.split())

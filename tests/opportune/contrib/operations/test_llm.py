@@ -50,10 +50,8 @@ async def test_usage_is_shown_by_day_model_and_user(
             ("total", None, "Fast", today),
             ("total", None, "Slow", today - timedelta(days=20)),
         ):
-            estimated = 750 if payer == "visitors" else 0
-            session.add(
-                LlmUsage(payer=payer, owner_id=owner, model=model, day=day, estimated_tokens=estimated, **numbers)
-            )
+            numbers["estimated_tokens"] = 750 if payer == "visitors" else 0
+            session.add(LlmUsage(payer=payer, owner_id=owner, model=model, day=day, **numbers))
         await session.flush()
         await session.delete(await session.get_one(User, deleted_user.id))
     page = (await superuser_client.get(LLM)).text.replace("<wbr>", "")

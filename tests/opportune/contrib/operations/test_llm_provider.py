@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.operations.pages import CONFIRM
 from tests.opportune.stored_rows import execute, read_all, read_one
 
@@ -75,10 +76,7 @@ async def test_working_model_is_stored_encrypted_and_removable(
 
 
 async def test_failing_model_is_not_stored(app: FastAPI, operator: AsyncClient) -> None:
-    for status, message in (
-        ("401 Unauthorized", "refused the key."),
-        ("500 Oops", "is not working at the moment."),
-    ):
+    for status, message in (("401 Unauthorized", "refused the key."), ("500 Oops", "is not working at the moment.")):
         async with serve_endpoint(response(status)) as endpoint:
             page = await operator.post(PAGE, data=make_form(endpoint.address))
         assert page.status_code == 422, status
@@ -108,9 +106,8 @@ async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient
 
 
 async def test_settings_override_the_chosen_model(operator: AsyncClient, app: FastAPI) -> None:
-    app.state.settings = app.state.settings.model_copy(
-        update={"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
-    )
+    changes = {"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
+    app.state.settings = app.state.settings.model_copy(update=changes)
     page = (await operator.get(PAGE)).text
     assert "The settings of the site define the models (theirs)" in page
     site = create_test_app(app.state.settings)
@@ -128,10 +125,7 @@ async def test_page_needs_a_superuser_with_confirmed_password(
 
 
 async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, app: FastAPI) -> None:
-    for column, value in (
-        ("sealed_key", "encrypted with another SECRET_KEY"),
-        ("base_url", "https://changed-in-the-database.example/v1"),
-    ):
+    for column, value in (("sealed_key", "of another SECRET_KEY"), ("base_url", "https://changed.example/v1")):
         async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
             await operator.post(PAGE, data=make_form(endpoint.address))
         await execute(app, update(ChosenModel).values({column: value}))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pyotp
@@ -32,19 +33,16 @@ PANEL_TEMPLATE = "doctor/admin_operations.html"
 
 async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, operator: AsyncClient) -> None:
     states = ["failed", "failed", "done", "cancelled", "waiting", "running"]
-    await add_rows(
-        app, *(Job(name="gone.job", state=JobState(state), attempt=3, ended_at=utc_now()) for state in states)
-    )
+    ended: dict[str, Any] = {"name": "gone.job", "attempt": 3, "ended_at": utc_now()}
+    await add_rows(app, *(Job(state=JobState(state), **ended) for state in states))
     await operator.post(f"{pages.PAGE}/do/retry-failed-jobs")
     assert await pages.flash_messages(operator) == "2 failed jobs queued again."
     await operator.post(f"{pages.PAGE}/do/clear-ended-jobs")
     assert await pages.flash_messages(operator) == "2 ended jobs cleared."
     jobs = await read_all(app, select(Job).where(col(Job.name) == "gone.job").order_by(col(Job.id)))
     assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
-    assert await pages.read_entries(app) == [
-        ("retry-failed-jobs", "2 failed jobs queued again."),
-        ("clear-ended-jobs", "2 ended jobs cleared."),
-    ]
+    entries = [("retry-failed-jobs", "2 failed jobs queued again."), ("clear-ended-jobs", "2 ended jobs cleared.")]
+    assert await pages.read_entries(app) == entries
 
 
 async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
@@ -61,11 +59,9 @@ async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient,
     assert await pages.flash_messages(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
 
 
-async def test_email_for_testing_is_sent_or_refused(
-    app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
-) -> None:
+async def test_email_for_testing_is_sent_or_refused(app: FastAPI, operator: AsyncClient, tmp_path: Path) -> None:
     changes = {"mail_url": SecretStr(f"file:{tmp_path}")}
-    app.state.settings = settings.model_copy(update=changes)
+    app.state.settings = app.state.settings.model_copy(update=changes)
     await operator.post(f"{pages.PAGE}/do/send-test-email", data={"to": "ada@example.org"})
     assert await pages.flash_messages(operator) == f"The e-mail to ada@example.org went to {tmp_path}."
     assert pages.list_names(tmp_path)
@@ -90,10 +86,7 @@ async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -
     assert ("tests.count_stars", "Queued: Count the stars.") in await pages.read_entries(app)
     assert (await operator.post(f"{pages.PAGE}/do/tests.count_sheep")).status_code == 404
     assert "/jobs/run" not in (await operator.get(pages.PAGE)).text
-    for base_url, message in (
-        ("https://site.example", "https://site.example/jobs/run?signature="),
-        ("", "BASE_URL is"),
-    ):
+    for base_url, message in (("https://s.example", "https://s.example/jobs/run?signature="), ("", "BASE_URL is")):
         app.state.settings = app.state.settings.model_copy(update={"jobs": "request", "base_url": base_url})
         assert message in (await operator.get(pages.PAGE)).text
 
@@ -157,11 +150,8 @@ async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncCl
 
 
 async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: AsyncClient) -> None:
-    for next_url, location in (
-        (pages.READ_PATHS[1], pages.READ_PATHS[1]),
-        ("//evil.example", "/"),
-        ("https://evil.example", "/"),
-    ):
+    path = pages.READ_PATHS[1]
+    for next_url, location in ((path, path), ("//evil.example", "/"), ("https://evil.example", "/")):
         response = await admin.post(f"{pages.CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
         assert (response.status_code, response.headers["location"]) == (303, location)
     assert (await admin.get(pages.PAGE)).status_code == 200
@@ -190,11 +180,9 @@ async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: Asy
     assert await pages.read_entries(app) == []
 
 
-async def test_confirmation_needs_the_second_factor(
-    app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
-) -> None:
+async def test_confirmation_needs_the_second_factor(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     key = pyotp.random_base32()
-    await execute(app, update(User).values(totp_secret=seal(settings, f"two-factor:{superuser.id}", key)))
+    await execute(app, update(User).values(totp_secret=seal(app.state.settings, f"two-factor:{superuser.id}", key)))
     assert 'name="code"' in (await admin.get(pages.CONFIRM)).text
     for code in ("", "000000"):
         response = await admin.post(pages.CONFIRM, data={"current_password": PASSWORD, "code": code})

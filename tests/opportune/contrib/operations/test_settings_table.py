@@ -28,9 +28,8 @@ SECRET_VALUES = {
 
 
 def test_all_settings_are_shown_without_secrets() -> None:
-    values: dict[str, Any] = {
-        name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRET_VALUES.items()
-    }
+    values: dict[str, Any] = {name: SecretStr(value) for name, value in SECRET_VALUES.items()}
+    values["llm_base_url"] = SECRET_VALUES["llm_base_url"]
     values |= {f"{name}_client_id": "public" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
     rows = {row.name: row for row in list_displayed_settings(Settings(_env_file=None, environment="test", **values))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}

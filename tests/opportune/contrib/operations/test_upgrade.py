@@ -14,7 +14,7 @@ from opportune.contrib.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
 from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
-from tests.opportune.stored_rows import execute
+from tests.opportune.stored_rows import execute, read_one
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -47,8 +47,7 @@ async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClien
     await operator.post(f"{PAGE}/upgrade")
     assert await flash_messages(operator) == "Applied parcels.0001_initial."
     assert "all applied" in (await operator.get(PAGE)).text
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(text("SELECT count(*) FROM parcels_parcel")) == 0
+    assert await read_one(app, text("SELECT count(*) FROM parcels_parcel")) == 0
     await operator.post(f"{PAGE}/upgrade")
     assert await flash_messages(operator) == upgrade.NOTHING
     assert [action for action, _ in await read_entries(app)] == ["apply-migrations"] * 2

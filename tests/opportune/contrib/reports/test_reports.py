@@ -56,9 +56,8 @@ async def read(client: AsyncClient, query: str, url: str = URL) -> list[list[str
     response = await client.get(f"{url}?{query}")
     assert response.status_code == 200, response.text
     table = response.text.partition("<table")[2].partition("</table>")[0]
-    lines = [
-        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr>.*?</tr>|<tr class.*?</tr>", table)
-    ]
+    rows = re.findall(r"<tr>.*?</tr>|<tr class.*?</tr>", table)
+    lines = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     return [[unescape(re.sub(r"<a [^>]*>|</a>", "", cell)) for cell in line] for line in lines]
 
 
@@ -170,10 +169,8 @@ async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -
             assert (await client.get(URL)).status_code == 403
         group = await add_permission(app.state.database, staff, "gadget", "list")
         root = await make_user(app.state.database, "root@example.com", is_superuser=True)
-        shared = SavedView(
-            id=1, owner_id=root.id, identity="gadget", name="All", query="_group=maker_id", group_id=group.id
-        )
-        await add_rows(app, shared)
+        view: dict[str, Any] = {"id": 1, "identity": "gadget", "name": "All", "query": "_group=maker_id"}
+        await add_rows(app, SavedView(owner_id=root.id, group_id=group.id, **view))
         async with signed_in_client(app, staff) as client:
             url = (await client.get("/admin/gadget/views/1")).headers["location"]
             assert (await read(client, url.partition("?")[2]))[1:] == [["Maker 2", "1"], ["Total", "1"]]

@@ -22,7 +22,7 @@ from opportune.mail import EmailMessage
 from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows, execute
+from tests.opportune.stored_rows import add_rows, execute, read_one
 
 QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 
@@ -30,9 +30,8 @@ QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(gadgets, settings) as app:
-        await add_rows(
-            app, Maker(id=1, name="Acme"), *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
-        )
+        rows = (Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+        await add_rows(app, Maker(id=1, name="Acme"), *rows)
         yield app
 
 
@@ -102,8 +101,7 @@ async def test_workbook_is_attached_for_readers_who_may_export(
     assert workbook.filename == "gadget-report.xlsx"
     rows = load_workbook(BytesIO(workbook.content)).active.values
     assert ("Red", 5) in [*rows]
-    async with app.state.database.reader() as session:
-        entry = await session.scalar(select(AuditEntry).where(col(AuditEntry.action) == "export"))
+    entry = await read_one(app, select(AuditEntry).where(col(AuditEntry.action) == "export"))
     assert entry.actor == staff.email
     assert entry.title.startswith("report xlsx by e-mail _group=colour")
 

@@ -22,14 +22,8 @@ from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.metering_guard import MeteringGuard
-from tests.opportune.contrib.llm.providers.endpoint import (
-    DONE,
-    FakeEndpoint,
-    event,
-    json_response,
-    response,
-    serve_endpoint,
-)
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, json_response, response, serve_endpoint
+from tests.opportune.contrib.llm.providers.event_stream import DONE, event
 
 PICTURE_TEXT = b64encode(PIXEL).decode()
 PICTURE = {"data": [{"b64_json": PICTURE_TEXT}]}
@@ -76,9 +70,8 @@ async def test_image_is_made(content: bytes) -> None:
     async with serve_media(content, image_model="painter") as (llm, endpoint):
         picture = await llm.image("A cat", size="256x256")
     assert (picture.content, picture.content_type) == (PIXEL, "image/png")
-    assert endpoint.bodies == [
-        {"model": "painter", "prompt": "A cat", "n": 1, "size": "256x256", "response_format": "b64_json"}
-    ]
+    request = {"model": "painter", "prompt": "A cat", "n": 1, "size": "256x256", "response_format": "b64_json"}
+    assert endpoint.bodies == [request]
     assert b"POST /v1/images/generations" in endpoint.headers[0]
     assert b"Bearer the-key" in endpoint.headers[0]
 
@@ -119,6 +112,7 @@ PLAIN_TEXT = response("200 OK", b" Hello.\n", "Content-Type: text/plain; charset
 
 
 TRANSCRIPTS = [
+    PLAIN_TEXT,
     json_response({"text": " Hello. ", "segments": [{"text": "Hel"}]}),
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
@@ -127,7 +121,7 @@ TRANSCRIPTS = [
 ]
 
 
-@pytest.mark.parametrize("transcript", [*TRANSCRIPTS, PLAIN_TEXT])
+@pytest.mark.parametrize("transcript", TRANSCRIPTS)
 async def test_recording_is_transcribed(transcript: bytes) -> None:
     async with serve_media(transcript, transcription_model="ear") as (llm, endpoint):
         assert await llm.transcribe(b"sound", "../My voice.WEBM", language="en") == "Hello."

@@ -6,13 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NamedTuple, TypeVar
 
-EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-# The body is shorter than this, so that the connection is cut.
-EVENTS_TO_BE_CUT = EVENTS.replace(b"Connection: close", b"Content-Length: 1000000")
-DONE = b"data: [DONE]\n\n"
-STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-
-
 # "hang": send nothing until the client disconnects.
 Step = bytes | asyncio.Event | Literal["hang"]
 
@@ -82,14 +75,6 @@ class FakeEndpoint:
         else:
             await reader.read()
             self.disconnected.set()
-
-
-def event(chunk: object) -> bytes:
-    return b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
-
-
-def text(content: str) -> bytes:
-    return event({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": None}]})
 
 
 def response(status: str, body: bytes = b"", *fields: str) -> bytes:

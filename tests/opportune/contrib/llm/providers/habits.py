@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.marks import BAR
 from opportune.contrib.llm.providers.tool_calls import CUT
-from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
+from tests.opportune.contrib.llm.providers.event_stream import DONE, STOP, event, text
 from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
 
 Call = tuple[str, str]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -43,10 +44,8 @@ async def read_chunks(
 ) -> tuple[str, str, Done | LlmError]:
     reasoning = text = ""
     try:
-        async with (
-            asyncio.timeout(60),
-            aclosing(provider.stream_with_tools(messages, tools, temperature=temperature)) as chunks,
-        ):
+        stream = provider.stream_with_tools(messages, tools, temperature=temperature)
+        async with asyncio.timeout(60), aclosing(stream) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     return reasoning, text, chunk
@@ -59,14 +58,9 @@ async def read_chunks(
     raise AssertionError("the stream ended without a Done")
 
 
-async def read_answer(
-    provider: Provider,
-    tools: Sequence[ToolSchema] = (),
-    messages: Sequence[Message] = QUESTION,
-    temperature: float | None = None,
-) -> tuple[str, Done | LlmError]:
-    _, text, end = await read_chunks(provider, tools, messages, temperature)
-    return text, end
+async def read_answer(provider: Provider, *arguments: Any, **options: Any) -> tuple[str, Done | LlmError]:
+    """Read the chunks without the reasoning."""
+    return (await read_chunks(provider, *arguments, **options))[1:]
 
 
 async def read_answer_of(*steps: Step) -> tuple[str, Done | LlmError]:

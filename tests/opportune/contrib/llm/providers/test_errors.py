@@ -16,16 +16,8 @@ import pytest
 from opportune.contrib.llm import Done, LlmError
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from tests.opportune.contrib.llm.providers import model_answers
-from tests.opportune.contrib.llm.providers.endpoint import (
-    DONE,
-    EVENTS,
-    EVENTS_TO_BE_CUT,
-    Step,
-    event,
-    response,
-    serve_endpoint,
-    text,
-)
+from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, event, text
 from tests.opportune.contrib.llm.providers.habits import delta
 
 LONG = "x" * 70_000
@@ -180,10 +172,8 @@ async def test_lost_connection_keeps_the_text() -> None:
     ],
 )
 async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps: list[Step], answer: str) -> None:
-    async with model_answers.serve_provider(*steps, "hang", limits=replace(model_answers.LONG_TIMEOUTS, **limit)) as (
-        provider,
-        endpoint,
-    ):
+    limits = replace(model_answers.LONG_TIMEOUTS, **limit)
+    async with model_answers.serve_provider(*steps, "hang", limits=limits) as (provider, endpoint):
         received, error = await model_answers.read_answer(provider)
         await asyncio.wait_for(endpoint.disconnected.wait(), 30)
     assert isinstance(error, LlmError)

@@ -9,23 +9,16 @@ from typing import Any
 import pytest
 
 from opportune.contrib.llm import Done, LanguageModel, Message, Picture
-from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, ToolSchema
+from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE as UNSEEN
+from opportune.contrib.llm.providers.provider import ToolSchema
 from tests.opportune.contrib.llm.providers import model_answers
-from tests.opportune.contrib.llm.providers.endpoint import (
-    DONE,
-    EVENTS,
-    EVENTS_TO_BE_CUT,
-    STOP,
-    Step,
-    event,
-    json_response,
-    response,
-    text,
-)
+from tests.opportune.contrib.llm.providers.endpoint import Step, json_response, response
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
 
 PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
 PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
+SEEN = [{"type": "image_url", "image_url": {"url": url}} for url in PICTURE_URLS]
 FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
 TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"content": "Yes"}}]}')
 
@@ -35,13 +28,9 @@ async def test_request_has_model_limit_and_key() -> None:
         await model_answers.read_answer(provider)
     assert endpoint.headers[0].startswith(b"POST /v1/chat/completions ")
     assert f"Authorization: Bearer {model_answers.KEY}".encode() in endpoint.headers[0]
-    assert endpoint.bodies[0] == {
-        "model": "a-model",
-        "messages": [{"role": "user", "content": "Why?"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "max_tokens": 99,
-    }
+    question = {"model": "a-model", "messages": [{"role": "user", "content": "Why?"}]}
+    options = {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 99}
+    assert endpoint.bodies[0] == question | options
 
 
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
@@ -75,17 +64,8 @@ async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
 
 @pytest.mark.parametrize(
     ("sees_images", "content"),
-    [
-        pytest.param(
-            True,
-            [
-                {"type": "text", "text": "What is it?"},
-                *({"type": "image_url", "image_url": {"url": url}} for url in PICTURE_URLS),
-            ],
-            id="with vision",
-        ),
-        pytest.param(False, f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}", id="without vision"),
-    ],
+    [(True, [{"type": "text", "text": "What is it?"}, *SEEN]), (False, f"What is it?\n\n{UNSEEN}\n\n{UNSEEN}")],
+    ids=["with vision", "without vision"],
 )
 async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
     question = Message("user", "What is it?", pictures=PICTURES)
@@ -123,9 +103,8 @@ async def test_odd_gzip_is_read(body: bytes, encoding: str) -> None:
 @pytest.mark.parametrize("encoding", ["GBK", "undefined", "unknown"])
 async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) -> None:
     body = b"data: nonsense {\n\n" + text("café") + DONE
-    answer, _ = await model_answers.read_answer_of(
-        response("200 OK", body, f"Content-Type: text/event-stream; charset={encoding}")
-    )
+    content_type = f"Content-Type: text/event-stream; charset={encoding}"
+    answer, _ = await model_answers.read_answer_of(response("200 OK", body, content_type))
     assert answer == "café"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from opportune.contrib.llm.providers.mark_reader import MAX_LEADING_SPACE, MarkReader
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error_of, serve_provider
 

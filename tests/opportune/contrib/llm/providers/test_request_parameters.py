@@ -13,16 +13,8 @@ from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.contrib.llm.providers.remote import SHORTENED
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.llm.providers.endpoint import (
-    DONE,
-    EVENTS,
-    STOP,
-    FakeEndpoint,
-    event,
-    json_response,
-    serve_endpoint,
-    text,
-)
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, json_response, serve_endpoint
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import message
 from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, serve_provider
 
@@ -83,14 +75,9 @@ async def test_refusal_after_the_first_text_ends_the_answer() -> None:
 
 
 async def test_model_sends_its_own_parameters_and_headers() -> None:
-    model = {
-        "top_p": 0.9,
-        "reasoning_effort": "low",
-        "extra_body": {"safe_prompt": True, "max_tokens": 5},
-        "headers": {"X-Title": "Clinic"},
-    }
+    parameters = {"top_p": 0.9, "reasoning_effort": "low", "extra_body": {"safe_prompt": True, "max_tokens": 5}}
     async with serve_endpoint(*ANSWER) as endpoint:
-        assert (await read_answer_with(endpoint, **model))[0] == "Because."
+        assert (await read_answer_with(endpoint, headers={"X-Title": "Clinic"}, **parameters))[0] == "Because."
         await read_answer_with(endpoint, headers={"Authorization": "Basic abc"})
     body = endpoint.bodies[0]
     assert (body["top_p"], body["reasoning_effort"], body["safe_prompt"], body["max_tokens"]) == (0.9, "low", True, 5)

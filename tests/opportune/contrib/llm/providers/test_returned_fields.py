@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from opportune.contrib.llm import Done, Message, ToolSchema
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, FakeEndpoint, serve_endpoint, text
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, serve_endpoint
+from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, text
 from tests.opportune.contrib.llm.providers.habits import END, FIND, OPEN, delta, finish
 from tests.opportune.contrib.llm.providers.model_answers import QUESTION, provider_at, read_answer
 

@@ -25,15 +25,9 @@ def block(index: int, start: object, *deltas: object) -> list[dict[str, Any]]:
     ]
 
 
+FIRST_USAGE = {"input_tokens": 6, "output_tokens": 1, "cache_read_input_tokens": 3}
 ANTHROPIC = events(
-    {
-        "type": "message_start",
-        "message": {
-            "id": "msg_1",
-            "model": "claude-sonnet-5",
-            "usage": {"input_tokens": 6, "output_tokens": 1, "cache_read_input_tokens": 3},
-        },
-    },
+    {"type": "message_start", "message": {"id": "msg_1", "model": "claude-sonnet-5", "usage": FIRST_USAGE}},
     *block(
         0,
         {"type": "thinking", "thinking": "", "signature": ""},
@@ -56,32 +50,17 @@ def candidate(part: object, **fields: Any) -> dict[str, Any]:
     return {"candidates": [{"content": {"parts": [part], "role": "model"}, "index": 0, **fields}]}
 
 
+FUNCTION_CALL = {"functionCall": {"name": "weather", "args": json.loads(ARGUMENTS)}, "thoughtSignature": SIGNATURE}
+COUNTS = {"promptTokenCount": 9, "candidatesTokenCount": 5, "thoughtsTokenCount": 7, "totalTokenCount": 21}
 GOOGLE = events(
     candidate({"text": "Look it up.", "thought": True}),
     *(candidate({"text": text}) for text in TEXTS),
-    {
-        **candidate(
-            {"functionCall": {"name": "weather", "args": json.loads(ARGUMENTS)}, "thoughtSignature": SIGNATURE},
-            finishReason="STOP",
-        ),
-        "usageMetadata": {
-            "promptTokenCount": 9,
-            "candidatesTokenCount": 5,
-            "thoughtsTokenCount": 7,
-            "cachedContentTokenCount": 3,
-            "totalTokenCount": 21,
-        },
-    },
+    candidate(FUNCTION_CALL, finishReason="STOP") | {"usageMetadata": COUNTS | {"cachedContentTokenCount": 3}},
 )
 
 RESPONSE: dict[str, Any] = {"id": "resp_1", "created_at": 1, "model": "gpt-5", "output": []}
-USAGE = {
-    "input_tokens": 9,
-    "output_tokens": 12,
-    "total_tokens": 21,
-    "input_tokens_details": {"cached_tokens": 3},
-    "output_tokens_details": {"reasoning_tokens": 7},
-}
+DETAILS = {"input_tokens_details": {"cached_tokens": 3}, "output_tokens_details": {"reasoning_tokens": 7}}
+USAGE = {"input_tokens": 9, "output_tokens": 12, "total_tokens": 21, **DETAILS}
 
 
 def item(index: int, value: Mapping[str, Any], *deltas: Mapping[str, Any], **done: Any) -> list[dict[str, Any]]:

@@ -29,31 +29,18 @@ TOOLS = [ToolSchema("weather", "Weather of a city", {"type": "object", "properti
 TIMEOUTS = Timeouts(10, 60, 60, 60)
 KEY = "the-key-of-the-model"
 VARIABLES = {
-    "ANTHROPIC_API_KEY": "anthropic-secret",
-    "ANTHROPIC_CUSTOM_HEADERS": "X-Secret: anthropic-secret",
-    "AWS_ACCESS_KEY_ID": "aws-secret",
-    "AWS_SECRET_ACCESS_KEY": "aws-secret",
-    "GEMINI_API_KEY": "google-secret",
+    **dict.fromkeys(("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID"), "a-secret"),
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "a-secret"),
+    **dict.fromkeys(("ANTHROPIC_CUSTOM_HEADERS", "OPENAI_CUSTOM_HEADERS"), "X-Secret: a-secret"),
     "GOOGLE_GENAI_USE_VERTEXAI": "true",
-    "OPENAI_API_KEY": "openai-secret",
-    "OPENAI_CUSTOM_HEADERS": "X-Secret: openai-secret",
-    "OPENAI_ORG_ID": "openai-secret",
 }
 """Keys and organisations in the environment, which no endpoint may get."""
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
 def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
-    return LlmModel.model_validate(
-        {
-            "name": "Vendor",
-            "model": MODELS[dialect],
-            "dialect": dialect,
-            "base_url": url,
-            "api_key": SecretStr(key),
-            "reasoning_effort": "low",
-        }
-    )
+    endpoint = {"dialect": dialect, "base_url": url, "api_key": SecretStr(key)}
+    return LlmModel.model_validate({"name": "Vendor", "model": MODELS[dialect], "reasoning_effort": "low", **endpoint})
 
 
 @pytest.fixture
@@ -92,11 +79,8 @@ async def done_of(provider: Provider, messages: Sequence[Message] = QUESTION) ->
 
 def later_question(done: Done) -> list[Message]:
     (call,) = done.tool_calls
-    return [
-        *QUESTION,
-        Message("assistant", "One moment.", tool_calls=done.tool_calls),
-        Message("tool", "21 degrees", tool_call_id=call.id),
-    ]
+    answer = Message("assistant", "One moment.", tool_calls=done.tool_calls)
+    return [*QUESTION, answer, Message("tool", "21 degrees", tool_call_id=call.id)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -130,9 +114,7 @@ async def test_signature_returns_to_its_endpoint_alone(dialect: str, served: Ser
 
 async def test_picture_is_sent(served: Serve) -> None:
     async with served("anthropic") as (endpoint, provider):
-        await done_of(
-            provider, [Message("user", "What is it?", pictures=(Picture(b"\x89PNG\r\n\x1a\n", "image/png"),))]
-        )
+        await done_of(provider, [Message("user", "What?", pictures=(Picture(b"\x89PNG\r\n\x1a\n", "image/png"),))])
     assert "iVBORw0KGgo=" in json.dumps(endpoint.bodies[0])
 
 
