@@ -1,7 +1,6 @@
 """Limits of one answer: steps, seconds of work, and cost."""
 
 import asyncio
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,13 +16,8 @@ from opportune.contrib.tools import Toolbox
 from tests.opportune.contrib.answers.questions import ask_and_wait, resume, retry, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import StartManager
 
-PRICED = LlmModel(
-    name="Fast",
-    base_url="http://127.0.0.1:1/v1",
-    calls_tools=True,
-    price_per_million_prompt_tokens=Decimal(1),
-    price_per_million_answer_tokens=Decimal(4),
-)
+PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
+PRICED = LlmModel.model_validate({"name": "Fast", "base_url": "http://127.0.0.1:1/v1", "calls_tools": True, **PRICES})
 FIND = Done(100, 400, tool_calls=(ToolCall("call_0", "find_book", "{}"),))
 
 searches: list[str] = []

@@ -33,12 +33,9 @@ from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.stored_rows import read_all, read_one, set_all
 
-PRICED = LlmModel(
-    name="Fast",
-    base_url="http://127.0.0.1:1/v1",
-    max_answer_tokens=500,
-    price_per_million_prompt_tokens=Decimal(1),
-    price_per_million_answer_tokens=Decimal(4),
+PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
+PRICED = LlmModel.model_validate(
+    {"name": "Fast", "base_url": "http://127.0.0.1:1/v1", "max_answer_tokens": 500, **PRICES}
 )
 REPORTED_USAGE = Done(prompt_tokens=100, completion_tokens=400)
 

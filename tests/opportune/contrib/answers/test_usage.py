@@ -26,14 +26,9 @@ from opportune.testing import make_user
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 from tests.opportune.stored_rows import delete_row, read_all
 
-PRICED = LlmModel(
-    name="Fast",
-    model="fast",
-    base_url="http://127.0.0.1:1/v1",
-    price_per_million_prompt_tokens=Decimal(1),
-    price_per_million_answer_tokens=Decimal(4),
-    price_per_million_cached_tokens=Decimal("0.1"),
-)
+PRICES: dict[str, Any] = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
+PRICES["price_per_million_cached_tokens"] = Decimal("0.1")
+PRICED = LlmModel.model_validate({"name": "Fast", "model": "fast", "base_url": "http://127.0.0.1:1/v1", **PRICES})
 REPORTED_USAGE = Done(prompt_tokens=1000, completion_tokens=500)
 
 

@@ -60,12 +60,11 @@ def test_format_is_read(filename: str, content: bytes, pages: list[Page]) -> Non
     assert read(filename, content) == pages
 
 
-@pytest.mark.parametrize("type_", OTHER_WORD_TYPES[:1])
-def test_word_file_with_macros_and_template_are_read(type_: str) -> None:
+def test_word_file_with_macros_is_read() -> None:
     with ZipFile(BytesIO(make_docx())) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     types = "[Content_Types].xml"
-    parts[types] = parts[types].replace(CONTENT_TYPE.WML_DOCUMENT_MAIN.encode(), type_.encode())
+    parts[types] = parts[types].replace(CONTENT_TYPE.WML_DOCUMENT_MAIN.encode(), OTHER_WORD_TYPES[0].encode())
     assert read("a.docm", make_zip(parts))[1].heading == "Loans"
 
 

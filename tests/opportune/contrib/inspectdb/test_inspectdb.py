@@ -105,9 +105,9 @@ def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, table
 @pytest.mark.parametrize(
     ("tables", "notice"),
     [
-        ("CREATE TABLE accounts_user (id INTEGER)", "Omitted: accounts_user. Installed features have tables with the"),
+        ("CREATE TABLE accounts_user (id INTEGER PRIMARY KEY)", "Omitted: accounts_user. Installed features have"),
         (f"CREATE INDEX {LONG_NAME} ON item (id)", f"longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n"),
-        ("ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)", "Omitted checks without a name, which only this"),
+        ("ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)", "only this database has: item (size > 3).\n"),
     ],
 )
 def test_inspectdb_reports_a_problem(oppman: Oppman, empty_database_url: str, tables: str, notice: str) -> None:

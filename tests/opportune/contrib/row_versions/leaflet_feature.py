@@ -91,7 +91,6 @@ class EditorAdmin(AdminView, model=Editor):
 
 leaflets = Feature(
     "leaflets",
-    "For tests.",
     models=(Leaflet, Editor, Note, Label),
     admin=Admin((LeafletAdmin, EditorAdmin)),
     api=CrudApi(Leaflets, "/leaflets").router,

@@ -64,10 +64,7 @@ async def test_author_and_channel_are_kept(app: FastAPI) -> None:
         assert (await client.patch(f"/api/v1/leaflets/{key}", json={"title": "Milk"})).status_code == 200
     async with app.state.database.reader(fresh=True) as session:
         kept = await versions(session, await session.get_one(Leaflet, key))
-    assert [(version.number, version.actor_id, version.channel) for version in kept] == [
-        (2, user.id, "api"),
-        (1, user.id, "api"),
-    ]
+    assert [(row.number, row.actor_id, row.channel) for row in kept] == [(2, user.id, "api"), (1, user.id, "api")]
 
 
 @pytest.mark.database("sqlite", "postgresql")

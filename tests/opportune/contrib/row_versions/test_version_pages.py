@@ -84,13 +84,8 @@ async def test_deleted_related_row_is_one_line(app: FastAPI, admin: AsyncClient)
 
 
 async def test_unknown_version_is_not_found(admin: AsyncClient) -> None:
-    for address in (
-        f"{VERSION}?number=9",
-        VERSION,
-        f"{VERSION}?number=x",
-        "/admin/leaflet/version/9",
-        "/admin/editor/version/1?number=1",
-    ):
+    addresses = [VERSION, f"{VERSION}?number=9", f"{VERSION}?number=x", "/admin/leaflet/version/9"]
+    for address in (*addresses, "/admin/editor/version/1?number=1"):
         assert (await admin.get(address)).status_code == 404, address
         assert (await admin.post(address)).status_code == 404, address
 

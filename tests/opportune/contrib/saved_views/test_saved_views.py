@@ -81,9 +81,7 @@ async def test_private_view_of_others_is_not_found(app: FastAPI, admin: AsyncCli
     assert (await staff_client.get("/admin/gadget/views/9999999999999999999999")).status_code == 404
 
 
-async def test_members_open_a_shared_view(
-    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group
-) -> None:
+async def test_members_open_the_view(app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group) -> None:
     await save(admin, group_id=group.id, is_pinned="on")
     url = f"/admin/gadget/views/{(await only_view(app)).id}"
     assert (await staff_client.get(url)).headers["location"].startswith(f"{LIST}?search=gadget&view=")

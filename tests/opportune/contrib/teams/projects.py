@@ -95,7 +95,6 @@ PATHS: Mapping[str, type[Crud[Any]]] = {"/projects": Projects, "/tasks": Tasks, 
 
 projects = Feature(
     "projects",
-    "Projects of teams.",
     models=[crud_class.model for crud_class in PATHS.values()],
     pages=[*(CrudPages(crud_class, path).router for path, crud_class in PATHS.items()), router],
     api=[*(CrudApi(crud_class, path).router for path, crud_class in PATHS.items()), router],

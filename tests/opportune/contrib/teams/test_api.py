@@ -30,10 +30,8 @@ async def test_team_is_created_read_renamed_and_deleted(client: AsyncClient, cli
     created = await browser.post(API, json={"name": "Press"})
     team = created.json()
     address = f"{API}/{team['id']}"
-    assert (created.status_code, team) == (
-        201,
-        {"id": team["id"], "name": "Press", "role": "owner", "is_current": True},
-    )
+    expected = {"id": team["id"], "name": "Press", "role": "owner", "is_current": True}
+    assert (created.status_code, team) == (201, expected)
     assert [row["name"] for row in (await browser.get(API)).json()] == ["Press", "Crew"]
     assert (await browser.patch(address, json={"name": "News"})).json()["name"] == "News"
     for path, method in (("", "GET"), ("", "PATCH"), ("/members", "GET"), ("/invitations", "GET"), ("/switch", "POST")):
@@ -50,9 +48,8 @@ async def test_roles_limit_the_routes(clients: Clients, crew: Crew, database: Da
     numbers = {name: await member_id(database, crew.team, crew.users[name]) for name in TeamRole}
     member, owner = (f"{address}/members/{numbers[role]}" for role in (TeamRole.MEMBER, TeamRole.OWNER))
     listed = (await clients["member"].get(f"{address}/members?q=admin")).json()
-    assert [(row["email"], row["role"], row["is_me"]) for row in listed["items"]] == [
-        ("admin@example.com", "admin", False)
-    ]
+    (row,) = listed["items"]
+    assert (row["email"], row["role"], row["is_me"]) == ("admin@example.com", "admin", False)
     assert (await clients["member"].patch(address, json={"name": "Mine"})).status_code == 403
     assert (await clients["member"].get(f"{address}/invitations")).status_code == 403
     assert (await clients["admin"].patch(owner, json={"role": "member"})).status_code == 403

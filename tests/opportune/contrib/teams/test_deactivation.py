@@ -7,10 +7,10 @@ from httpx2 import AsyncClient, Response
 
 from opportune.accounts.models import User
 from opportune.cli import transaction
-from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
+from opportune.testing.commands import Oppman
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import make_owner, roles_in
 from tests.opportune.stored_rows import reload
@@ -65,23 +65,17 @@ async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, cre
 @pytest.mark.database("postgresql")
 async def test_one_of_two_concurrently_deactivated_owners_stays(database: Database, crew: Crew, co_owner: User) -> None:
     async with asyncio.timeout(30):
-        results = await asyncio.gather(
-            *(deactivate(database, user) for user in (crew.users["owner"], co_owner)), return_exceptions=True
-        )
+        changes = (deactivate(database, user) for user in (crew.users["owner"], co_owner))
+        results = await asyncio.gather(*changes, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "NoneType"]
 
 
 async def test_command_keeps_the_only_owner_unless_forced(
-    settings: Settings,
-    database: Database,
-    crew: Crew,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    settings: Settings, database: Database, crew: Crew, monkeypatch: pytest.MonkeyPatch, oppman: Oppman
 ) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
-    command = ["users", "change", crew.users["owner"].email, "--inactive"]
-    assert await asyncio.to_thread(main, command) == 1
-    assert capsys.readouterr().err.startswith(f"{REFUSAL} (")
+    command = ("users", "change", crew.users["owner"].email, "--inactive")
+    assert (await asyncio.to_thread(oppman, *command)).line().startswith(f"{REFUSAL} (")
     assert (await reload(database, crew.users["owner"])).is_active
-    assert await asyncio.to_thread(main, [*command, "--force"]) == 0
+    assert (await asyncio.to_thread(oppman, *command, "--force")).code == 0
     assert not (await reload(database, crew.users["owner"])).is_active

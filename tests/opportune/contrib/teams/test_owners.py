@@ -74,17 +74,14 @@ async def store_invitation(database: Database, team: Team, by: User, email: str,
 
 
 def make_invitation(team: Team, by: User, email: str, role: TeamRole) -> TeamInvitation:
-    ends = utc_now() + timedelta(days=1)
-    return TeamInvitation(
-        team_id=team.id, email=email, role=role, token_hash=f"x{team.id}", invited_by_id=by.id, expires_at=ends
-    )
+    values: Any = {"invited_by_id": by.id, "expires_at": utc_now() + timedelta(days=1)}
+    return TeamInvitation(team_id=team.id, email=email, role=role, token_hash=f"x{team.id}", **values)
 
 
 @pytest.mark.database("postgresql")
 async def test_last_two_owners_cannot_both_leave(database: Database, team: Team, ann: User, bob: User) -> None:
-    results = await run_concurrently(
-        database, *(lambda session, user=user: memberships.leave_team(session, team.id, user) for user in (ann, bob))
-    )
+    leave = (lambda session, user=user: memberships.leave_team(session, team.id, user) for user in (ann, bob))
+    results = await run_concurrently(database, *leave)
     assert errors_in(results) == [FieldErrors]
     assert list((await roles_in(database, team)).values()) == ["owner"]
 
@@ -265,7 +262,6 @@ async def test_long_team_name_is_cut_in_email_subjects(app: FastAPI, clients: Cl
     await invite(app, clients["owner"], crew)
     form = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
-    assert [" ".join(subject.split()) for _, subject in await read_sent_subjects(app)] == [
-        "owner@example.com invites you to URGENT: your account will be closed tod…",
-        "URGENT: your account will be closed tod… is yours",
-    ]
+    invitation, handover = [" ".join(subject.split()) for _, subject in await read_sent_subjects(app)]
+    assert invitation == "owner@example.com invites you to URGENT: your account will be closed tod…"
+    assert handover == "URGENT: your account will be closed tod… is yours"

@@ -20,12 +20,11 @@ STRANGER = "eve@example.com"
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return sent_emails.write_emails_to(settings_for(database_url), tmp_path / "mail").model_copy(
-        update={"registration": "invited"}
-    )
+    settings = sent_emails.write_emails_to(settings_for(database_url), tmp_path / "mail")
+    return settings.model_copy(update={"registration": "invited"})
 
 
-async def test_invited_user_joins(
+async def test_invitee_joins(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
     page = await client.get(await invite(app, clients["owner"], crew))

@@ -60,10 +60,7 @@ async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew
 
 
 async def test_rows_refer_to_rows_of_the_same_team(clients: Clients, make: Make, crew: Crew) -> None:
-    own_project, other_project = (
-        await make(Project, team_id=crew.team.id),
-        await make(Project, team_id=crew.other_team.id),
-    )
+    own_project, other_project = [await make(Project, team_id=team.id) for team in (crew.team, crew.other_team)]
     refused = await clients["member"].post("/api/v1/tasks", json={"title": "Mow", "project_id": other_project.id})
     assert (refused.status_code, "project_id" in refused.text) == (422, True)
     task = {"title": "Mow", "project_id": own_project.id}

@@ -34,12 +34,8 @@ async def monitor() -> AsyncIterator[FakeEndpoint]:
 
 @pytest.fixture
 def watched(recorded_jobs: RecordedJobs, monitor: FakeEndpoint) -> RecordedJobs:
-    options = {
-        "admin_email": "root@example.org",
-        "mail_url": SecretStr("smtp://127.0.0.1:9"),
-        "mail_from": "site@example.org",
-    }
-    settings = recorded_jobs.context.settings.model_copy(update=options)
+    mail = {"mail_url": SecretStr("smtp://127.0.0.1:9"), "mail_from": "site@example.org"}
+    settings = recorded_jobs.context.settings.model_copy(update={"admin_email": "root@example.org", **mail})
     heartbeat = TelemetrySettings(heartbeat_url=SecretStr(f"{monitor.address}/secret-path"))
     recorded_jobs.context.settings = settings.having(heartbeat)
     return recorded_jobs
@@ -50,14 +46,13 @@ async def test_url_is_called_while_jobs_run(watched: RecordedJobs, monitor: Fake
     assert called_paths(monitor) == ["/v1/secret-path"]
 
 
-@pytest.mark.parametrize("status", [500])
 async def test_monitor_error_is_logged_without_its_secret(
-    watched: RecordedJobs, monitor: FakeEndpoint, caplog: pytest.LogCaptureFixture, status: int
+    watched: RecordedJobs, monitor: FakeEndpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monitor.steps = [response(f"{status} X")]
+    monitor.steps = [response("500 X")]
     await watched.run(watch_jobs())
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert lines == [f"The heartbeat did not reach 127.0.0.1: status {status}"]
+    assert lines == ["The heartbeat did not reach 127.0.0.1: status 500"]
 
 
 @pytest.fixture
@@ -109,8 +104,7 @@ async def test_job_calls_its_url_on_success(settings: Settings, database: Databa
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
             assert await queue.wait_until_ended(await queue.enqueue(call)) is state
-        for _ in range(100):
-            if len(monitor.requests) == 2:
-                break
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(60):
+            while len(monitor.requests) < 2:
+                await asyncio.sleep(0.02)
     assert sorted(called_paths(monitor)) == ["/v1/all", "/v1/nightly"]

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from decimal import Decimal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -28,13 +28,8 @@ from opportune.testing.factories import make_user, signed_in_client
 SITE = "http://testserver"
 TOKEN = "a token of the tests, long enough"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-MODEL = LlmModel(
-    name="Fast",
-    model="x/fast",
-    base_url="http://127.0.0.1:1/v1",
-    price_per_million_prompt_tokens=Decimal(1),
-    price_per_million_answer_tokens=Decimal(2),
-)
+PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
+MODEL = LlmModel.model_validate({"name": "Fast", "model": "x/fast", "base_url": "http://127.0.0.1:1/v1", **PRICES})
 
 
 class Samples:
@@ -44,10 +39,9 @@ class Samples:
         self.samples = [sample for family in parse(text) for sample in family.samples]
 
     def value(self, name: str, **labels: str) -> float | None:
-        matches = [
-            sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        return matches[0] if len(matches) == 1 else None
+        samples = [sample for sample in self.samples if sample.name == name]
+        values = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+        return values[0] if len(values) == 1 else None
 
     def labels(self, label: str) -> set[str]:
         return {sample.labels[label] for sample in self.samples if label in sample.labels}
@@ -128,9 +122,8 @@ async def test_requests_are_counted_by_route(app: FastAPI, client: AsyncClient) 
 
 
 async def test_model_calls_count_tokens_and_cost(app: FastAPI, client: AsyncClient) -> None:
-    app.state.llm.provider = FakeProvider.in_turn(
-        ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LlmError("rejected", "No.")]
-    )
+    scripts: Any = ["Hello", Done(10_000, 5_000)], [LlmError("rejected", "No.")]
+    app.state.llm.provider = FakeProvider.in_turn(*scripts)
     await app.state.llm.complete("Say hello")
     with pytest.raises(LlmError):
         await app.state.llm.complete("Say more")

@@ -62,11 +62,9 @@ async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: 
     app = create_test_app(sentry_settings, (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-            response = await client.post(
-                "/broken/private-user?code=private-code",
-                content=b"private-body",
-                headers={"cookie": "session=private-cookie", "authorization": "Bearer private-token"},
-            )
+            path = "/broken/private-user?code=private-code"
+            headers = {"cookie": "session=private-cookie", "authorization": "Bearer private-token"}
+            response = await client.post(path, content=b"private-body", headers=headers)
         assert response.status_code == 500
         number = await app.state.jobs.enqueue(broken("private@example.com"))
         assert await app.state.jobs.wait_until_ended(number) is JobState.FAILED

@@ -77,22 +77,16 @@ async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     toolbox.require_valid_tools()
     schemas = {schema.name: schema for schema in toolbox.offered(0)}
     assert [*schemas] == ["list_books", "read_book", "export_books", "add_copy"]
-    assert [schema.description for schema in schemas.values()][:2] == [
-        "List books with these words.",
-        "Read book (GET /books/{book_id})",
-    ]
+    assert schemas["list_books"].description == "List books with these words."
+    assert schemas["read_book"].description == "Read book (GET /books/{book_id})"
     assert schemas["list_books"].parameters["required"] == []
     parameters: Any = schemas["add_copy"].parameters
     assert parameters["required"] == ["book_id", "body"]
     assert parameters["properties"]["body"] == {"$ref": "#/$defs/BookCreate"}
     assert parameters["$defs"].keys() == {"BookCreate", "Author"}
     assert [toolbox.asks(name) for name in schemas] == [False, False, False, True]
-    assert [toolbox.needed_scopes(name) for name in schemas] == [
-        ["library:read"],
-        ["library:read"],
-        ["library:export"],
-        ["library:write"],
-    ]
+    scopes = [scope for name in schemas for scope in toolbox.needed_scopes(name)]
+    assert scopes == ["library:read", "library:read", "library:export", "library:write"]
 
 
 def test_routes_of_crud_api_are_named_by_their_list() -> None:

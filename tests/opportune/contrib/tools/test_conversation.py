@@ -43,23 +43,15 @@ def results_of(chunks: list[object]) -> list[ToolResult]:
 
 
 async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
-    app.state.llm.provider = model = FakeProvider.in_turn(
-        ["Let me look. ", request_calls(RAIN)], ["It rains.", Done(20, 3)]
-    )
-    run = ToolRun(RAIN, "Read the weather")
-    assert await run_conversation(app) == [
-        "Let me look. ",
-        run,
-        ToolRun(RAIN, "Read the weather", ToolResult("Rain in Graz.")),
-        "It rains.",
-        Done(30, 8, model="Scripted"),
-    ]
+    scripts: Any = ["Let me look. ", request_calls(RAIN)], ["It rains.", Done(20, 3)]
+    app.state.llm.provider = model = FakeProvider.in_turn(*scripts)
+    begun, ended = [ToolRun(RAIN, "Read the weather", result) for result in (None, ToolResult("Rain in Graz."))]
+    done = Done(30, 8, model="Scripted")
+    assert await run_conversation(app) == ["Let me look. ", begun, ended, "It rains.", done]
     assert model.offered == [["read_weather", "close_windows"]] * 2
-    assert model.received[1] == [
-        *QUESTION,
-        Message("assistant", "Let me look. ", tool_calls=(RAIN,)),
-        Message("tool", "Rain in Graz.", tool_call_id="call_1"),
-    ]
+    request, result = model.received[1][len(QUESTION) :]
+    assert request == Message("assistant", "Let me look. ", tool_calls=(RAIN,))
+    assert result == Message("tool", "Rain in Graz.", tool_call_id="call_1")
 
 
 async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
@@ -80,10 +72,9 @@ async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
     wrong = ToolCall("call_3", "close_windows", '{"all": true}')
     unknown = ToolCall("call_4", "open_doors", "{}")
     chunks = await run_conversation(app, [request_calls(wrong, unknown)], ["Sorry."])
-    assert [result.text for result in results_of(chunks)] == [
-        "all: Extra inputs are not permitted.",
-        "There is no tool open_doors. Available: read_weather, close_windows.",
-    ]
+    malformed, missing = [result.text for result in results_of(chunks)]
+    assert malformed == "all: Extra inputs are not permitted."
+    assert missing == "There is no tool open_doors. Available: read_weather, close_windows."
 
 
 async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:

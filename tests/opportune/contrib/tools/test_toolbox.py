@@ -20,6 +20,7 @@ from opportune.feature import Feature, Llm
 from opportune.features import llm
 from opportune.testing import add_permission
 from tests.opportune.contrib.mcp.library import call
+from tests.opportune.stored_rows import get_row
 
 
 async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
@@ -47,11 +48,8 @@ async def export(user: Annotated[User, may("user", "export")]) -> str:
 async def test_tool_schema_has_types_and_docstring() -> None:
     schema = tool(count_users).schema
     assert (schema.name, schema.description) == ("count_users", "Count the user accounts.")
-    assert schema.parameters == {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"only": {"type": "string", "enum": ["staff", "all"], "default": "all"}},
-    }
+    only = {"type": "string", "enum": ["staff", "all"], "default": "all"}
+    assert schema.parameters == {"type": "object", "additionalProperties": False, "properties": {"only": only}}
 
 
 async def test_tool_has_dependencies_and_acts_as_user(app: FastAPI, ada: User) -> None:
@@ -60,8 +58,7 @@ async def test_tool_has_dependencies_and_acts_as_user(app: FastAPI, ada: User) -
     assert await toolbox.call(call("greet"), None) == ToolResult("Hello stranger")
     assert await toolbox.call(call("rename", name="Ada"), ada) == ToolResult("You are Ada.")
     assert await toolbox.call(call("count_users", only="staff"), ada) == ToolResult("1")
-    async with app.state.database.reader(fresh=True) as session:
-        assert (await session.get(User, ada.id)).get_short_name() == "Ada"
+    assert (await get_row(app, User, ada.id)).get_short_name() == "Ada"
 
 
 async def with_database(database: DatabaseDependency) -> str:
@@ -218,11 +215,9 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
     ],
 )
 def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], message: str) -> None:
+    development = settings.model_copy(update={"environment": "development"})
     with pytest.raises(OperatorError) as caught:
-        create_app(
-            settings.model_copy(update={"environment": "development"}),
-            [llm, Feature("library", "Books.", llm=Llm(tools=declared))],
-        )
+        create_app(development, [llm, Feature("library", llm=Llm(tools=declared))])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

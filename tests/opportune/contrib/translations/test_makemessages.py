@@ -33,16 +33,12 @@ SCRIPT = 'alert(gettext("Really?"));'
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> extraction.Source:
     """A project with a feature "books"."""
-    folder = tmp_path / "app/books"
-    for path, text in (
-        (folder / "models.py", MODULE),
-        (tmp_path / "templates/books/list.html", TEMPLATE),
-        (tmp_path / "static/books/books.js", SCRIPT),
-    ):
-        path.parent.mkdir(parents=True)
-        path.write_text(text, encoding="utf-8")
-    folders = (folder, tmp_path / "templates/books", tmp_path / "static/books")
-    source = extraction.Source("books", folder / "locale", folders, tmp_path)
+    files = {"app/books/models.py": MODULE, "templates/books/list.html": TEMPLATE, "static/books/books.js": SCRIPT}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    folders = tuple((tmp_path / name).parent for name in files)
+    source = extraction.Source("books", folders[0] / "locale", folders, tmp_path)
     monkeypatch.setattr(makemessages, "find_sources", lambda **_: [source])
     monkeypatch.setattr(compilemessages, "is_editable", lambda _folder: True)
     monkeypatch.setattr(compilemessages, "locale_folders", lambda: [source.locale])
