@@ -77,13 +77,10 @@ class ProjectCopy:
         self.env_file = folder / ".env"
         for part in COPIED_PATHS:
             if (PROJECT / part).is_dir():
+                copy = link if part == "opportune" else link_compiled
                 # Includes bytecode, but not the temporary files of another process that writes it.
-                shutil.copytree(
-                    PROJECT / part,
-                    folder / part,
-                    ignore=shutil.ignore_patterns("*.pyc.*"),
-                    copy_function=link if part == "opportune" else link_compiled,
-                )
+                ignore = shutil.ignore_patterns("*.pyc.*")
+                shutil.copytree(PROJECT / part, folder / part, ignore=ignore, copy_function=copy)
             else:
                 shutil.copyfile(PROJECT / part, folder / part)
 

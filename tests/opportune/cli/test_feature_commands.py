@@ -96,10 +96,8 @@ IMPORTS = "from opportune.features import copydb as copies\nfrom shop_of_tests.b
 
 def test_commands_are_read_without_imports(shop: Path) -> None:
     (shop / "installed.py").write_text(f"{IMPORTS}INSTALLED: tuple[Feature, ...] = (copies, books)")
-    assert commands_of_installed() == {
-        "copydb": {"copydb": "opportune.contrib.copydb.commands"},
-        "books": {"lend": "shop.books.lend"},
-    }
+    commands = {"copydb": {"copydb": "opportune.contrib.copydb.commands"}, "books": {"lend": "shop.books.lend"}}
+    assert commands_of_installed() == commands
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 
-OPPMAN = PROJECT / "oppman.py"
+HELP = [sys.executable, str(PROJECT / "oppman.py"), "--help"]
 SYNTAX_ERROR = SyntaxError("invalid syntax", (str(PROJECT / "app/books/pages.py"), 2, 5, "def ("))
 ReplaceCheck = Callable[[object], None]
 
@@ -55,8 +55,7 @@ def test_every_command_has_a_help_and_common_options(name: str) -> None:
 
 
 def test_help_lists_every_command_in_its_group() -> None:
-    command = [sys.executable, str(OPPMAN), "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    result = subprocess.run(HELP, capture_output=True, text=True, cwd="/", check=False)
     assert result.returncode == 0
     for group, commands in COMMANDS.items():
         section = result.stdout.split(f"\n{group}:\n")[1].split("\n\n")[0]
@@ -187,8 +186,7 @@ def test_no_terminal_is_exit_2(oppman: Oppman, replace_check: ReplaceCheck, monk
 def test_broken_pipe_prints_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, str(OPPMAN), "--help"]
-    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    result = subprocess.run(HELP, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (result.returncode, result.stderr) == (1, b"")
 
@@ -196,8 +194,6 @@ def test_broken_pipe_prints_no_traceback() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
 def test_full_disk_prints_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
-        result = subprocess.run(
-            [sys.executable, str(OPPMAN), "--help"], stdout=full, stderr=subprocess.PIPE, check=False
-        )
+        result = subprocess.run(HELP, stdout=full, stderr=subprocess.PIPE, check=False)
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1

@@ -55,11 +55,8 @@ def test_only_terminals_get_colours(
 
 def test_piped_table_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("NAME", "ROWS", ""), [("a" * 200, 7, None), ("b", 12_345, "[x]\x1b[2J")], right=("ROWS",))
-    assert capsys.readouterr().out.splitlines() == [
-        f"NAME{' ' * 196}   ROWS",
-        f"{'a' * 200}      7",
-        f"b{' ' * 199}  12345  [x]?[2J",
-    ]
+    lines = [f"NAME{' ' * 196}   ROWS", f"{'a' * 200}      7", f"b{' ' * 199}  12345  [x]?[2J"]
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_table_fits_the_terminal(open_terminal: OpenTerminal) -> None:

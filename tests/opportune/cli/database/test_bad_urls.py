@@ -48,13 +48,8 @@ def url_parts(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactor
     (folder / "letter.txt").write_text("Dear database, " * 100)
     with http_server() as port, socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # without listening
-        yield {
-            "closed": reserved.getsockname()[1],
-            "talker": port,
-            "server": postgres_server.port,
-            "address": postgres_server.url(""),
-            "folder": folder,
-        }
+        ports = {"closed": reserved.getsockname()[1], "talker": port, "server": postgres_server.port}
+        yield {**ports, "address": postgres_server.url(""), "folder": folder}
 
 
 def assert_one_line(outcome: Outcome, message: str) -> None:

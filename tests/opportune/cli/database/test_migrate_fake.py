@@ -63,11 +63,7 @@ def test_different_tables_are_not_adopted(oppman: Oppman, unapplied: str) -> Non
 
 @pytest.mark.database("postgresql")
 def test_types_and_nullability_are_compared(oppman: Oppman, unapplied: str) -> None:
-    execute(
-        unapplied,
-        "ALTER TABLE mcp_client ALTER COLUMN name TYPE TEXT",
-        "ALTER TABLE mcp_client ALTER COLUMN auth_method DROP NOT NULL",
-    )
+    execute(unapplied, "ALTER TABLE mcp_client ALTER name TYPE TEXT, ALTER auth_method DROP NOT NULL")
     lines = oppman("migrate", "--fake-initial").err.splitlines()
     assert "error: mcp_client.name is TEXT, not VARCHAR(100)." in lines
     assert "error: mcp_client.auth_method must not allow NULL." in lines

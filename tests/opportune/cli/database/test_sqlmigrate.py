@@ -76,10 +76,8 @@ def test_sql_equals_migrate(oppman: Oppman, empty_database_url: str, request: py
     """
     graph, kind = MigrationGraph(installed_names()), empty_database_url.partition(":")[0]
     forwards = [render_migration_sql(graph, Step(migration, "upgrade"), kind) for migration in graph.ordered]
-    first_migration = graph.ordered[0]
-    printed = oppman(
-        "sqlmigrate", first_migration.feature, str(first_migration.number), DATABASE_URL=empty_database_url
-    )
+    first = graph.ordered[0]
+    printed = oppman("sqlmigrate", first.feature, str(first.number), DATABASE_URL=empty_database_url)
     assert (printed.code, printed.out) == (0, forwards[0]), printed.err
     for script in forwards:
         run_script(empty_database_url, script)

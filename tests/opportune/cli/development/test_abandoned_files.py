@@ -62,12 +62,8 @@ def test_other_files_are_kept(site: Site, data_folder: Path) -> None:
 
 
 def test_files_outside_the_data_folder_are_removed(site: Site) -> None:
-    leftovers = [
-        temporary_path(site.path, "restored"),
-        temporary_path(site.upload),
-        temporary_path(site.folder / "uploads", "restored") / "picture.png",
-    ]
-    for path in leftovers:
+    picture = temporary_path(site.folder / "uploads", "restored") / "picture.png"
+    for path in (temporary_path(site.path, "restored"), temporary_path(site.upload), picture):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     startup.remove_abandoned_files(site.settings)

@@ -24,12 +24,8 @@ def test_storage_urls_are_valid() -> None:
     ]
     assert isinstance(folder, Path)
     assert database == DatabaseFiles(5, 200)
-    assert [bucket.region for bucket in buckets if isinstance(bucket, Bucket)] == [
-        "eu-central-1",
-        "auto",
-        "us-east-1",
-        "eu-central-1",
-    ]
+    regions = [bucket.region for bucket in buckets if isinstance(bucket, Bucket)]
+    assert regions == ["eu-central-1", "auto", "us-east-1", "eu-central-1"]
 
 
 async def test_code_runs(tmp_path: Path) -> None:

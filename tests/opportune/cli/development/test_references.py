@@ -39,25 +39,16 @@ def project(tmp_path: Path, site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> P
     ("line", "message"),
     [
         ('templates.render(request, "nope.html")', "the template nope.html does not exist."),
-        (
-            'templates.render_block(request, "accounts/profile.html", "contnt")',
-            "accounts/profile.html has no block contnt. Did you mean content?",
-        ),
+        ('templates.render_block(request, "base.html", "haed")', "base.html has no block haed. Did you mean head?"),
         ('render_email(settings, to, "books/mail/due", {})', "the template books/mail/due.txt does not exist."),
-        (
-            'redirect(request, "/accounts/profil")',
-            "no page is at /accounts/profil. Did you mean /accounts/profile? Correct it, unless another server has "
-            "this page.",
-        ),
-        (
-            'redirect(request, f"/nope/{row.id}")',
-            "no page is at /nope/…. Correct it, unless another server has this page.",
-        ),
+        ('redirect(request, "/accounts/profil")', "no page is at /accounts/profil. Did you mean /accounts/profile? "),
+        ('redirect(request, f"/nope/{row.id}")', "no page is at /nope/…. Correct it, unless another server has this"),
     ],
 )
 def test_missing_name_in_code_is_reported(project: Path, unopened: Settings, line: str, message: str) -> None:
     (project / "app/pages.py").write_text(f"\n{line}\n", encoding="utf-8")
-    assert [finding.text for finding in check_references(unopened)] == [f"app/pages.py:2: {message}"]
+    (finding,) = check_references(unopened)
+    assert finding.text.startswith(f"app/pages.py:2: {message}")
 
 
 @pytest.mark.parametrize("parent", ["nope.html", "list.html"])
@@ -92,12 +83,9 @@ def test_text_around_unknown_parts_is_compared(path: str, exists: bool) -> None:
 
 
 def test_route_name_in_a_template_is_checked(project: Path, unopened: Settings) -> None:
-    (project / "templates/list.html").write_text(
-        '{{ request.url_for("nope") }}{{ url_for("admin:index") }}', encoding="utf-8"
-    )
-    assert [finding.text for finding in check_references(unopened)] == [
-        "templates/list.html:1: no route is called nope."
-    ]
+    (project / "templates/list.html").write_text('{{ request.url_for("nope") }}{{ url_for("admin:index") }}')
+    (finding,) = check_references(unopened)
+    assert finding.text == "templates/list.html:1: no route is called nope."
 
 
 def test_navigation_to_no_page_is_reported(project: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -35,15 +36,12 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> RunTests:
     """Run `test` with these arguments, and return the arguments and the database of pytest."""
 
     def run(*arguments: str) -> tuple[list[str], str]:
-        runs: list[tuple[list[str], str]] = []
+        exec_process = Mock()
         monkeypatch.chdir(PROJECT)
-        monkeypatch.setattr(
-            test_command,
-            "exec_process",
-            lambda command, environ=os.environ: runs.append((command[3:], environ.get(ONLY_DATABASE, ""))),
-        )
+        monkeypatch.setattr(test_command, "exec_process", exec_process)
         assert main(["test", *arguments]) == 0
-        return runs[0]
+        command, *environ = exec_process.mock_calls[0].args
+        return command[3:], environ[0].get(ONLY_DATABASE, "") if environ else ""
 
     return run
 
@@ -53,10 +51,8 @@ def test_parts_of_the_suite_have_options(run_test_command: RunTests) -> None:
     number = str(cores + 1)
     in_parallel = ["-n", number, "--dist", "worksteal"]
     assert run_test_command() == (in_parallel, "")
-    assert run_test_command("--project") == (
-        [tests, f"--ignore={tests}/opportune", "-n", str(cores), *in_parallel[2:]],
-        "",
-    )
+    only_project = [tests, f"--ignore={tests}/opportune", "-n", str(cores), *in_parallel[2:]]
+    assert run_test_command("--project") == (only_project, "")
     assert run_test_command("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
     assert run_test_command("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
     assert run_test_command("tests/users", "--postgres") == (["tests/users"], "postgresql")

@@ -76,22 +76,17 @@ class Machine:
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
         for lock in (BASE, MODEL, *OPTIONAL_LOCKS.values(), DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
-        for test_file, text in {
-            "books/test_pages.py": "",
-            "talks/test_answers.py": "pytestmark = pytest.mark.model\n",
-            "opportune/test_settings.py": "",
-        }.items():
+        for test_file in ("books/test_pages.py", "talks/test_answers.py", "opportune/test_settings.py"):
             (self.project / "tests" / test_file).parent.mkdir(parents=True)
-            (self.project / "tests" / test_file).write_text(text)
+            (self.project / "tests" / test_file).touch()
+        (self.project / "tests/talks/test_answers.py").write_text("pytestmark = pytest.mark.model\n")
         (folder / "uv").write_text(UV_REPLACEMENT)
         (folder / "uv").chmod(0o755)
 
     def start(self, *arguments: str, python: list[str] = BARE_PYTHON, **environ: str) -> subprocess.Popen[str]:
         command = [*python, str(self.project / "oppman.py"), *arguments]
-        environ = {**self.environ, **environ}
-        return subprocess.Popen(
-            command, env=environ, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        environ, pipe = {**self.environ, **environ}, subprocess.PIPE
+        return subprocess.Popen(command, env=environ, cwd=self.cwd, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, *arguments: str, python: list[str] = BARE_PYTHON, **environ: str) -> tuple[int, str, list[str]]:
         """Return the exit code, the output and the lines of stderr."""

@@ -86,8 +86,7 @@ def test_oppman_reports_an_unreadable_wheel(project: Path, content: bytes | None
     if content:
         (project / WHEEL).write_bytes(content)
     (project / "oppman.py").write_bytes((PROJECT / "oppman.py").read_bytes())
-    result = subprocess.run(
-        [sys.executable, "-S", "oppman.py", "check"], cwd=project, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-S", "oppman.py", "check"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     message = f"{project}/{WHEEL} is missing or damaged. Restore it: git checkout HEAD -- vendor requirements.lock"
     assert (result.returncode, result.stderr) == (1, f"{message}\n")

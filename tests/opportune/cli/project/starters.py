@@ -61,11 +61,10 @@ def copy_partly(folder: Path, *included_folders: str) -> Path:
     """Copy the starter, omitting most subfolders of its large folders."""
 
     def ignored_names(source: str, names: list[str]) -> set[str]:
-        subfolders = [
-            name for name in names if Path(source, name).is_dir() and name not in ("opportune", *included_folders)
-        ]
-        is_large = Path(source).relative_to(PROJECT).as_posix() in LARGE_FOLDERS
-        return {*LOCAL_FILES(source, names), *(subfolders if is_large else [])}
+        ignored = set(LOCAL_FILES(source, names))
+        if Path(source).relative_to(PROJECT).as_posix() in LARGE_FOLDERS:
+            ignored |= {name for name in names if Path(source, name).is_dir()} - {"opportune", *included_folders}
+        return ignored
 
     shutil.copytree(PROJECT, folder, ignore=ignored_names, symlinks=True)
     return folder

@@ -13,9 +13,8 @@ from tests.opportune.cli.project.test_installed_project import OFFLINE_UV, Site
 
 __all__ = ["git", "git_environ"]  # fixtures
 
-LOCAL_UV = OFFLINE_UV.replace('"compile"]:', '"compile"] and "--format" not in arguments:').replace(
-    "--find-links {lock.parent}/vendor\\n", ""
-)
+LOCAL_UV = OFFLINE_UV.replace('"compile"]:', '"compile"] and "--format" not in arguments:')
+LOCAL_UV = LOCAL_UV.replace("--find-links {lock.parent}/vendor\\n", "")
 """uv without a network, which resolves and installs the wheels of UV_FIND_LINKS."""
 
 

@@ -1,5 +1,6 @@
 """`oppman.py install` in a project without optional locks."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,9 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(virtual_environment, "make_environment", lambda: None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.setattr(
-        virtual_environment,
-        "install",
-        lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes()),
+        virtual_environment, "install", lambda lock: shutil.copy(tmp_path / lock, tmp_path / ".venv" / lock)
     )
     return tmp_path
 

@@ -100,9 +100,8 @@ def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]
     assert {name for name in names if starter_texts.get(name) != texts.get(name)} == REWRITTEN_FILES
     assert_ruff_passes(project, *(name for name in REWRITTEN_FILES if name.endswith(".py")))
     assert [name for name, text in texts.items() if name.endswith(".py") and STARTER_IMPORT.search(text.decode())] == []
-    starter_tools, project_tools = (
-        tomllib.loads((folder / "pyproject.toml").read_text())["tool"] for folder in (PROJECT, project)
-    )
+    files = (PROJECT / "pyproject.toml", project / "pyproject.toml")
+    starter_tools, project_tools = (tomllib.loads(file.read_text())["tool"] for file in files)
     # The import rules name no example. test_project.py checks them without examples.
     contracts = project_tools["importlinter"]["contracts"]
     starter_names = [contract["name"] for contract in starter_tools["importlinter"]["contracts"]]
@@ -123,11 +122,8 @@ def test_project_names_no_tools_of_the_framework(shop: Path) -> None:
 
 def read_texts(folder: Path) -> dict[str, bytes]:
     """Return the content of files in the copied folders, by path."""
-    return {
-        name: (folder / name).read_bytes()
-        for name in shared_files.project_files(folder)
-        if name != shared_files.ENV_EXAMPLE
-    }
+    names = {*shared_files.project_files(folder)} - {shared_files.ENV_EXAMPLE}
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def test_project_has_only_the_selected_examples(shop: Path) -> None:

@@ -27,11 +27,8 @@ def files_of_projects() -> Iterator[Path]:
 
 
 def test_no_file_of_a_project_names_a_file_in_docs() -> None:
-    outdated = {
-        path.relative_to(PROJECT).as_posix(): FILE.findall(path.read_text(encoding="utf-8"))
-        for path in files_of_projects()
-    }
-    assert {name: pointers for name, pointers in outdated.items() if pointers} == {}
+    outdated = {path: FILE.findall(path.read_text(encoding="utf-8")) for path in files_of_projects()}
+    assert {path: pointers for path, pointers in outdated.items() if pointers} == {}
 
 
 def test_pointers_name_pages_of_the_documentation() -> None:

@@ -1,7 +1,6 @@
 """The wheel of the framework: the same bytes for the same files, and complete."""
 
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -69,12 +68,5 @@ def test_wheel_is_complete(names: set[str]) -> None:
 
 def test_wheel_is_imported_without_packages(wheel: Path, tmp_path: Path) -> None:
     code = "from opportune.cli.environment import entry; print(entry.__file__)"
-    result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(wheel)!r}); {code}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith(str(wheel))
+    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); {code}"
+    assert run_program(tmp_path, sys.executable, "-I", "-S", "-c", code).startswith(str(wheel))

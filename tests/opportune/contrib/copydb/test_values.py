@@ -56,12 +56,8 @@ ITEMS = sa.Table(
     sa.Column('100% "é"', sa.Integer),
     sa.Column("size", sa.Enum(Size, native_enum=False)),
 )
-SHELVES = sa.Table(
-    "shop_shelf",
-    METADATA,
-    sa.Column("id", ID, primary_key=True),
-    sa.Column("best_id", ID, sa.ForeignKey("shop_item.id")),
-)
+BEST_ITEM = sa.Column("best_id", ID, sa.ForeignKey("shop_item.id"))
+SHELVES = sa.Table("shop_shelf", METADATA, sa.Column("id", ID, primary_key=True), BEST_ITEM)
 ROWS: list[dict[str, Any]] = [
     {
         "id": 1,

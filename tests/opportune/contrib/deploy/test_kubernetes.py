@@ -129,11 +129,8 @@ def test_pods_run_without_rights(objects: Objects) -> None:
         pod = pod_of(data)
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
+        rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert container["securityContext"] == rights
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         assert container["image"] == "registry.example.org/reading-circle:TAG"
 

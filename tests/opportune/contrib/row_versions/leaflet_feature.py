@@ -89,12 +89,9 @@ class EditorAdmin(AdminView, model=Editor):
     pass
 
 
-leaflets = Feature(
-    "leaflets",
-    models=(Leaflet, Editor, Note, Label),
-    admin=Admin((LeafletAdmin, EditorAdmin)),
-    api=CrudApi(Leaflets, "/leaflets").router,
-)
+API = CrudApi(Leaflets, "/leaflets").router
+MODELS = (Leaflet, Editor, Note, Label)
+leaflets = Feature("leaflets", models=MODELS, admin=Admin((LeafletAdmin, EditorAdmin)), api=API)
 
 
 @asynccontextmanager
