@@ -11,13 +11,12 @@ from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerLimits, AnswerManager
 from opportune.contrib.answers.lifespan import site_limits
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.llm import Done, FakeProvider, LlmModel, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
+from tests.opportune.contrib.answers.priced_model import PRICED
 from tests.opportune.contrib.answers.questions import ask_and_wait, resume, retry, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import StartManager
 
-PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
-PRICED = LlmModel.model_validate({"name": "Fast", "base_url": "http://127.0.0.1:1/v1", "calls_tools": True, **PRICES})
 FIND = Done(100, 400, tool_calls=(ToolCall("call_0", "find_book", "{}"),))
 
 searches: list[str] = []

@@ -29,14 +29,11 @@ from opportune.db import Database, WriteSession, utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.services.clock import clock
 from opportune.testing import Make, RecordedJobs, make_token, make_user
+from tests.opportune.contrib.answers.priced_model import PRICED
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.stored_rows import read_all, read_one, set_all
 
-PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
-PRICED = LlmModel.model_validate(
-    {"name": "Fast", "base_url": "http://127.0.0.1:1/v1", "max_answer_tokens": 500, **PRICES}
-)
 REPORTED_USAGE = Done(prompt_tokens=100, completion_tokens=400)
 
 MakeGuard = Callable[..., SpendingGuard]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,18 +16,16 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import flusher, ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, Reasoning
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.db import Database
 from opportune.testing import make_user
+from tests.opportune.contrib.answers.priced_model import PRICED
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 from tests.opportune.stored_rows import delete_row, read_all
 
-PRICES: dict[str, Any] = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 4}
-PRICES["price_per_million_cached_tokens"] = Decimal("0.1")
-PRICED = LlmModel.model_validate({"name": "Fast", "model": "fast", "base_url": "http://127.0.0.1:1/v1", **PRICES})
 REPORTED_USAGE = Done(prompt_tokens=1000, completion_tokens=500)
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -28,8 +29,13 @@ from opportune.testing.factories import make_user, signed_in_client
 SITE = "http://testserver"
 TOKEN = "a token of the tests, long enough"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
-MODEL = LlmModel.model_validate({"name": "Fast", "model": "x/fast", "base_url": "http://127.0.0.1:1/v1", **PRICES})
+MODEL = LlmModel(
+    name="Fast",
+    model="x/fast",
+    base_url="http://127.0.0.1:1/v1",
+    price_per_million_prompt_tokens=Decimal(1),
+    price_per_million_answer_tokens=Decimal(2),
+)
 
 
 class Samples:
