@@ -21,7 +21,7 @@ from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
-from opportune.db.constraint_errors import explain_trash_conflict, translate_database_errors
+from opportune.db.constraint_errors import explain_conflict, translate_database_errors
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
@@ -298,7 +298,7 @@ class PersistenceMixin(DisplayMixin):
                     yield self.writer(session, request)
         except FieldErrors as error:
             async with database.reader(fresh=True) as session:
-                raise await explain_trash_conflict(session, self.model, error, values) from error
+                raise await explain_conflict(session, self.model, error, values, {}) from error
 
     async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:
         """Run an action on all selected rows or none. Then show a message such as "Ann: signed out."."""

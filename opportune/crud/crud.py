@@ -15,7 +15,7 @@ from opportune.crud.access import RowAccess
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, Values
 from opportune.crud.registry import TeamOwners, may_use_permissions, register, related_classes
-from opportune.db.constraint_errors import ENTRY_MISSING, explain_trash_conflict, translate_database_errors
+from opportune.db.constraint_errors import ENTRY_MISSING, explain_conflict, translate_database_errors
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.insertion import insert_row
@@ -169,7 +169,7 @@ class Crud(RowAccess, Generic[M]):
         data = self._writable_values(new, type(new).model_fields.keys())
         row = self.new_row()
         data |= await self._find_linked_rows(data, {})
-        async with self._writes_row(data, in_transaction=in_transaction):
+        async with self._writes_row(data, row, in_transaction=in_transaction):
             await self.assign(row, data)
             await insert_row(self.session, row)
         return row
@@ -200,7 +200,7 @@ class Crud(RowAccess, Generic[M]):
         previous = {name: getattr(target, name) for name in self.definition.shape.references}
         data |= await self._find_linked_rows(data, previous)
         try:
-            async with self._writes_row(data, in_transaction=in_transaction):
+            async with self._writes_row(data, target, in_transaction=in_transaction):
                 await self.assign(target, data)
                 await self.session.flush()
         except FieldErrors:
@@ -300,14 +300,16 @@ class Crud(RowAccess, Generic[M]):
 
     @asynccontextmanager
     async def _writes_row(
-        self, values: Mapping[str, Any] | None = None, *, in_transaction: bool
+        self, values: Mapping[str, Any] | None = None, row: M | None = None, *, in_transaction: bool
     ) -> AsyncIterator[None]:
         """Turn constraint violations into FieldErrors, and roll back the statement.
 
         Args:
             values: Values to write, which rows in the trash may hold. None if the row is deleted.
+            row: The row with its other values, such as its team.
             in_transaction: Whether the caller had already begun a transaction, so that a savepoint is needed.
         """
+        stored = {**vars(row)} if row else {}  # a rollback expires them
         try:
             with translate_database_errors(self.model.__table__, deleting=values is None):
                 if in_transaction:
@@ -320,7 +322,7 @@ class Crud(RowAccess, Generic[M]):
                         await self.session.rollback()
                         raise
         except FieldErrors as error:
-            raise await explain_trash_conflict(self.session, self.model, error, values or {}) from error
+            raise await explain_conflict(self.session, self.model, error, values or {}, stored) from error
 
 
 def _key_of(row: Model | Key) -> Any:

@@ -40,7 +40,6 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
-    refuse_renamed_action(action)
 
     async def read(request: Request) -> C:
         return await read_as(request, await get_optional_user(request))
@@ -63,7 +62,6 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
-    refuse_renamed_action(action)
 
     async def write(request: Request, session: WriteSession) -> C:
         return await write_as(request, session, await get_optional_user(request))
@@ -76,6 +74,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
 
 
 def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
+    refuse_renamed_action(action)
     if action and action not in {*ACTIONS, *crud_class.team_roles}:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`
     return Depends(call)
@@ -97,28 +96,16 @@ async def open_crud(
     """
     needs_permissions = user is not None and not user.is_superuser and crud_class.needs_permissions()
     permissions = await get_permissions(request) if needs_permissions else frozenset()
-    team = await _find_team(crud_class, request, session, user, writes=writes, action=action)
+    team: Team | None = None
+    if user and (owners := crud_class.team_owners()):
+        definition = crud_class.definition
+        permission = definition.write_permission if writes or action in WRITE_ACTIONS else definition.read_permission
+        needs_team = definition.belongs_to_team and permission is Permission.OWNER
+        team = await owners.find(request, session, needs_team, writes)
     crud = crud_class(session, user, permissions, team)
     if action and not crud.may(action):
         raise make_sign_in_error(request) if user is None else HTTPException(403)
     return crud
-
-
-async def _find_team(
-    crud_class: type[Crud[Any]],
-    request: Request,
-    session: AsyncSession,
-    user: User | None,
-    *,
-    writes: bool,
-    action: str,
-) -> Team | None:
-    owners = crud_class.team_owners() if user else None
-    if owners is None:
-        return None
-    definition = crud_class.definition
-    permission = definition.write_permission if writes or action in WRITE_ACTIONS else definition.read_permission
-    return await owners.find(request, session, definition.belongs_to_team and permission is Permission.OWNER, writes)
 
 
 class ReplaceableRoutes(APIRouter):

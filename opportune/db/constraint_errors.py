@@ -73,25 +73,31 @@ async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
         raise refusal from None
 
 
-async def explain_trash_conflict(
-    session: AsyncSession, model: type[Any], error: FieldErrors, values: Mapping[str, Any]
+async def explain_conflict(
+    session: AsyncSession, model: type[Any], error: FieldErrors, values: Mapping[str, Any], row: Mapping[str, Any]
 ) -> FieldErrors:
-    """Return the error with a message for unique values that a row in the trash holds.
+    """Return the error with messages for unique values beside the fields that the user can correct.
 
     Args:
         session: Session that can run a query.
         model: Model of the row that could not be stored.
         error: Error with a message by column.
-        values: Values of that row by column.
+        values: Values that the user has sent, by column.
+        row: Other values of that row, such as its team.
     """
-    names = [name for name, message in error.errors.items() if message == VALUE_IN_USE]
-    if not names or not issubclass(model, SoftDelete) or not values.keys() >= {*names}:
-        return error
+    names = {name for name, message in error.errors.items() if message == VALUE_IN_USE}
+    message = HELD_BY_TRASH if names and await _is_in_trash(session, model, names, {**row, **values}) else VALUE_IN_USE
+    others = {name: text for name, text in error.errors.items() if name not in names}
+    return FieldErrors({**others, **dict.fromkeys((names & values.keys()) or names, message)})
+
+
+async def _is_in_trash(session: AsyncSession, model: type[Any], names: set[str], values: Mapping[str, Any]) -> bool:
+    """Return whether a row in the trash holds these values."""
+    if not issubclass(model, SoftDelete) or not values.keys() >= names:
+        return False
     matches = [getattr(model, name) == values[name] for name in names]
     holder = select(model).where(col(model.deleted_at).is_not(None), *matches).limit(1)
-    if await session.scalar(with_deleted(holder)) is None:
-        return error
-    return FieldErrors({**error.errors, **dict.fromkeys(names, HELD_BY_TRASH)})
+    return await session.scalar(with_deleted(holder)) is not None
 
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:

@@ -42,7 +42,8 @@ live_row_options: list[ExecutableOption] = []
 
 @event.listens_for(SoftDelete, "after_mapper_constructed", propagate=True)
 def _add_option(_mapper: Mapper[Any], model: Any) -> None:
-    live_row_options.append(with_loader_criteria(model, _is_live(model), include_aliases=True))
+    # A function, because SQLAlchemy does not adapt an expression to an alias in the ON clause of an outer join.
+    live_row_options.append(with_loader_criteria(model, _is_live, include_aliases=True))
 
 
 class LiveRowComparator(RelationshipProperty.Comparator[Any]):

@@ -110,6 +110,7 @@ async def test_error_says_that_the_trash_holds_a_unique_value(client: AsyncClien
     ):
         response = await client.request(method, f"{TOOLS}{path}", json={"name": name})
         assert (response.status_code, HELD_BY_TRASH in response.text) == (422, is_in_trash), (method, name)
+        assert [error["field"] for error in response.json()["errors"]] == [["name"]], "not the owner, who is protected"
 
 
 async def test_personal_data_has_deleted_rows(app: FastAPI, owner: User, client: AsyncClient) -> None:

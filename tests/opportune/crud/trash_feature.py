@@ -1,6 +1,6 @@
 """The API of tools, which stay in the trash when they are deleted."""
 
-from sqlalchemy import select
+from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
@@ -16,8 +16,9 @@ TOOLS = "/api/v1/tools"
 
 class Tool(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "library_tool"
+    __table_args__ = (UniqueConstraint("owner_id", "name"),)
 
-    name: str = Field(max_length=50, unique=True)
+    name: str = Field(max_length=50)
     owner_id: int = Field(sa_column=user_key())
 
 

@@ -239,6 +239,9 @@ async def deleted_rows(session: AsyncSession) -> None:
         pytest.param(GOOD_IDS.where(LABELS.any()), [], id="many to many"),
         pytest.param(GOOD_IDS.where(SET_MEMBERS.any(col(Good.name) == "Nail")), [], id="same model with condition"),
         pytest.param(select(SHOP.id).where(SHOP.goods.any()), [1], id="alias"),
+        pytest.param(
+            GOOD_IDS.outerjoin(SHOP, SHOP.id == col(Good.vendor_id)).where(SHOP.id.is_(None)), [4], id="joined alias"
+        ),
         pytest.param(with_deleted(GOOD_IDS.where(LABELS.any())), [1], id="many to many with deleted rows"),
         pytest.param(with_deleted(VENDOR_IDS.where(GOODS.any())), [1, 2, 3], id="any with deleted rows"),
     ],
