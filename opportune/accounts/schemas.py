@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
 from opportune.config.email_domains import accept_development_domains, normalize_email
+from opportune.i18n import gettext
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Password
@@ -14,6 +15,8 @@ Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterVa
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
 """Validates an e-mail address outside a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
+MAX_SCOPES_LENGTH = 2000
+"""Length of the columns `ApiToken.scopes` and `McpGrant.scopes`."""
 NEW_PASSWORD_AUTOCOMPLETE = "new-password"
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
@@ -158,13 +161,26 @@ class PasswordUpdate(Reauthentication):
     new_password: NewPassword = Field(title="New password")
 
 
+def check_scopes(scopes: list[str]) -> list[str]:
+    """Return the scopes without duplicates, if their column can hold them."""
+    names = list(dict.fromkeys(scopes))
+    if len(" ".join(names)) > MAX_SCOPES_LENGTH:
+        raise ValueError(gettext("Please select fewer, or create several tokens."))
+    return names
+
+
+ScopeNames = Annotated[
+    list[Annotated[Line, StringConstraints(max_length=100)]],
+    Field(min_length=1, max_length=100),
+    AfterValidator(check_scopes),
+]
+
+
 class TokenCreate(Reauthentication):
     name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
         min_length=1, max_length=100, examples=["Backup script"], description="So that you recognise it."
     )
-    scopes: list[Annotated[Line, StringConstraints(max_length=100)]] = Field(
-        ["read", "write"], min_length=1, max_length=100, title="May be used to"
-    )
+    scopes: ScopeNames = Field(["read", "write"], title="May be used to")
     days: Annotated[Literal[7, 30, 90, 365], FieldOptions(TOKEN_LIFETIMES)] = Field(30, title="Ends after")
 
 

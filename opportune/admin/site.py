@@ -132,15 +132,13 @@ class AdminSite(BaseAdminSite):
         names = {"name": view.name, "name_plural": getattr(view, "name_plural", "")}
         texts = names | {"category": view.category or menu_label(view, feature)}
         labels = {option: gettext_lazy(text) for option, text in texts.items() if text}
-        files = {} if self._has_page("export") else {"can_export": False, "can_import": False}
+        pages = {page.name for extension in self.extension_classes for page in extension.pages}
+        files = {} if "export" in pages else {"can_export": False, "can_import": False}
         super().add_view(metaclass(view.__name__, (view,), {"category": "", "site": self, **labels, **files}))
         for route in self.admin.routes:
             # SQLAdmin runs actions on GET requests, so a link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
-
-    def _has_page(self, name: str) -> bool:
-        return any(page.name == name for extension in self.extension_classes for page in extension.pages)
 
     def wrap_action(self, action: Any, view: Any) -> Any:
         return with_confirmation(action, view)

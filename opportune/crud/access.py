@@ -75,7 +75,8 @@ class RowAccess(CrudOptions):
 
     def readable(self) -> ColumnElement[bool]:
         """Return the condition for rows that the user may read. Other rows are not found."""
-        return self.row_permissions.owned(self.definition.read_permission, "list")
+        may_read = any(map(self.may, (*READ_ACTIONS, "update", "delete")))  # a route may name no action
+        return self.row_permissions.owned(self.definition.read_permission, "list") if may_read else false()
 
     def writable(self) -> ColumnElement[bool]:
         """Return the condition for readable rows that the user may change or delete."""

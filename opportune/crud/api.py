@@ -117,12 +117,9 @@ class CrudApi(Generic[M]):
             values = await (crud.get(row.id) if serializer.needs_objects else crud.get_written(row, serializer.names))
         response = self._make_response(serializer.write_row(values), status)
         if status == HTTP_201_CREATED:
-            response.headers["Location"] = self._location(getattr(row, self.crud.lookup))
+            key = quote(str(getattr(row, self.crud.lookup)), safe="")
+            response.headers["Location"] = f"{self.prefix.rpartition('/')[2]}/{key}"  # relative to the list
         return response
-
-    def _location(self, key: object) -> str:
-        """Return the URL of a row, relative to that of the list."""
-        return f"{self.prefix.rpartition('/')[2]}/{quote(str(key), safe='')}"
 
     def _make_response(self, content: bytes, status: int = 200, languages: Languages = None) -> Response:
         definition = self.crud.definition

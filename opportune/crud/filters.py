@@ -69,14 +69,11 @@ class Operator(NamedTuple):
     takes_many: bool = False
 
 
-def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
-    empty: ColumnElement[bool] = column.is_(None)
-    return empty if value else not_(empty)
-
-
 EQUAL = Operator("", "", operator.eq)
 IN = Operator("__in", _l("%(label)s is one of"), lambda column, values: column.in_(values), takes_many=True)
-IS_EMPTY = Operator("__isnull", _l("%(label)s is empty"), _is_empty)
+IS_EMPTY = Operator(
+    "__isnull", _l("%(label)s is empty"), lambda column, value: column.is_(None) if value else not_(column.is_(None))
+)
 CONTAINS = Operator("__icontains", _l("%(label)s contains"), contains)
 STARTS_WITH = Operator("", _l("%(label)s starts with"), starts_with)
 GREATER = Operator("__gt", _l("%(label)s over"), operator.gt)

@@ -86,7 +86,9 @@ async def explain_conflict(
         row: Other values of that row, such as its team.
     """
     names = {name for name, message in error.errors.items() if message == VALUE_IN_USE}
-    message = HELD_BY_TRASH if names and await _is_in_trash(session, model, names, {**row, **values}) else VALUE_IN_USE
+    if not names:
+        return error
+    message = HELD_BY_TRASH if await _is_in_trash(session, model, names, {**row, **values}) else VALUE_IN_USE
     others = {name: text for name, text in error.errors.items() if name not in names}
     return FieldErrors({**others, **dict.fromkeys((names & values.keys()) or names, message)})
 

@@ -142,9 +142,8 @@ class EventStream(ClosingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, events: AsyncGenerator[bytes, None], status_code: int = 200
-    ) -> None:  # OpenAPI reads the default
+    # OpenAPI reads the default of `status_code`.
+    def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
         super().__init__(events, status_code, headers=HEADERS)
 
 

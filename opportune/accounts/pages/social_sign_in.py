@@ -127,9 +127,17 @@ async def _finish_callback(
     if auth_request.user_id:
         if user is None or user.id != auth_request.user_id:
             raise SocialSignInRefused(SIGN_IN_EXPIRED)
-        response = await _link(context, provider, identity, user, request)
+        try:
+            await social_sign_in.link(context, provider, identity, user)
+        except AccountLinkedError:  # by a concurrent request
+            raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
+        message = gettext("You can now sign in with your account at %(label)s.", label=provider.label)
+        response = redirect_with_message(request, PROFILE_PATH, message)
     else:
-        response = await _sign_in(context, provider, identity, auth_request, request)
+        user, is_new = await social_sign_in.sign_in_with(context, provider, identity)
+        if is_new:
+            flash(request, "Welcome! Your account was created, and you are signed in.")
+        response = await finish_first_step(request, context, user, auth_request.next, remember=auth_request.remember)
     await context.limiter.refund(context.session, failure)
     return response
 
@@ -141,23 +149,3 @@ async def _read_identity(request: Request, provider: Provider, auth_request: Aut
     settings = request.app.state.settings
     issuer = query.get("iss")
     return await social_sign_in.read_identity(settings, provider, auth_request, query["code"], issuer)
-
-
-async def _sign_in(
-    context: AccountContext, provider: Provider, identity: Identity, auth_request: AuthRequest, request: Request
-) -> Response:
-    user, is_new = await social_sign_in.sign_in_with(context, provider, identity)
-    if is_new:
-        flash(request, "Welcome! Your account was created, and you are signed in.")
-    return await finish_first_step(request, context, user, auth_request.next, remember=auth_request.remember)
-
-
-async def _link(
-    context: AccountContext, provider: Provider, identity: Identity, user: User, request: Request
-) -> Response:
-    try:
-        await social_sign_in.link(context, provider, identity, user)
-    except AccountLinkedError:  # by a concurrent request
-        raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
-    message = gettext("You can now sign in with your account at %(label)s.", label=provider.label)
-    return redirect_with_message(request, PROFILE_PATH, message)

@@ -15,7 +15,7 @@ from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, see
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.forms.edit_conflicts import hash_values, parse_hashes
+from opportune.admin.forms.edit_conflicts import hash_values
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
@@ -26,6 +26,7 @@ from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
+from opportune.web.forms.seen_values import parse_hashes
 from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/page_rows.html"
@@ -71,7 +72,8 @@ async def page_rows(request: Request, view: AdminView) -> Response:
         changed = await editor.save([edit for edit in edits if edit.columns])
     except FieldErrors as refusal:
         error = INVALID_ROWS if any(edit.is_refused for edit in edits) else str(refusal)
-        return await _render(request, view, await _load_rows(request, view, edits), edits, error)
+        stored = await load_rows(request, view, [edit.pk for edit in edits])
+        return await _render(request, view, [stored[edit.pk] for edit in edits if edit.pk in stored], edits, error)
     text = gettext("Changed %(rows)s.", rows=describe_rows(view, len(changed)))
     flash(request, text if changed else "Nothing has changed.", undo=undo_url(request, view))
     return RedirectResponse(list_url(request, view), 303)
@@ -94,18 +96,15 @@ def _read_edit(view: AdminView, form_data: FormData, pk: str) -> RowEdit:
     return RowEdit(pk, [name for name in editable_names(view) if name in seen], form_data)
 
 
-async def _load_rows(request: Request, view: AdminView, edits: Sequence[RowEdit]) -> Sequence[Any]:
-    """Return the stored rows in the order of the page."""
-    rows = await load_rows(request, view, [edit.pk for edit in edits])
-    return [rows[edit.pk] for edit in edits if edit.pk in rows]
-
-
 async def _render(
     request: Request, view: AdminView, rows: Sequence[Any], edits: Sequence[RowEdit] = (), error: str = ""
 ) -> Response:
     columns = listed_columns(request, view)
     await load_references(request, view, [*columns, *editable_names(view)], rows)
-    lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
+    editor = await RowEditor.for_request(request, view)
+    cells = await editable_cells(request, view, rows)
+    edited = {edit.pk: edit for edit in edits}
+    lines = [await _build_line(editor, row, cells.get(key_of(row), ()), edited.get(key_of(row))) for row in rows]
     pks = {line.pk for line in lines}
     context = {
         "title": gettext("Edit %(rows)s", rows=lower_name(view.name_plural)),
@@ -116,14 +115,6 @@ async def _render(
         "list": list_url(request, view),
     }
     return await render_page(request, view, TEMPLATE, context, 422 if error else 200)
-
-
-async def _build_lines(
-    request: Request, view: AdminView, rows: Sequence[Any], edits: Mapping[str, RowEdit]
-) -> Sequence[Line]:
-    editor = await RowEditor.for_request(request, view)
-    cells = await editable_cells(request, view, rows)
-    return [await _build_line(editor, row, cells.get(key_of(row), ()), edits.get(key_of(row))) for row in rows]
 
 
 async def _build_line(editor: RowEditor, row: Any, editable: Collection[str], edit: RowEdit | None) -> Line:

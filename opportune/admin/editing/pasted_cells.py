@@ -44,7 +44,9 @@ async def read_pasted_edits(
         ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
     """
     lines = _read_lines(str(form_data.get(PASTE, "")))
-    columns = _columns_from(request, view, str(form_data.get(START, "")))
+    listed = listed_columns(request, view)
+    start = str(form_data.get(START, ""))
+    columns = listed[listed.index(start) :] if start in listed else []
     width = max(map(len, lines), default=0)
     if not 0 < width <= len(columns) or len(lines) > len(pks):
         raise ValidationRefused(
@@ -63,12 +65,6 @@ async def read_pasted_edits(
     # Lines may be shorter than the widest one, and may not reach the last row of the page.
     cells = [dict(zip(columns, line, strict=False)) for line in lines]
     return [await _read_edit(request, view, pk, texts) for pk, texts in zip(pks, cells, strict=False)]
-
-
-def _columns_from(request: Request, view: AdminView, start: str) -> Sequence[str]:
-    """Return the columns of the list from `start` on; none if the list has no such column."""
-    columns = listed_columns(request, view)
-    return columns[columns.index(start) :] if start in columns else ()
 
 
 def _read_lines(text: str) -> list[list[str]]:

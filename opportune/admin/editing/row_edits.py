@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent, without_fields
-from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields, hash_field, parse_hashes
+from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_field
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import selected_rows
@@ -26,6 +26,7 @@ from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.forms.seen_values import SEEN_FIELD, parse_hashes
 
 MAX_ROWS_SAVED_SINGLY = 100
 """Up to this number, rows are saved one by one, so that an error of the database names its row."""

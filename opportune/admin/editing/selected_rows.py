@@ -142,21 +142,15 @@ async def _save(editor: RowEditor, page: Page) -> Response:
 
 
 async def _render(request: Request, view: AdminView, page: Page) -> Response:
+    edits = page.changed[:MAX_PREVIEW_ROWS] if page.may_confirm else ()
+    changes = [diff_values({name: edit.stored_value(name) for name in edit.values}, edit.values) for edit in edits]
+    names = await load_reference_names(request, changes, view)
     context = {
         "title": _("Edit %(rows)s", rows=describe_rows(view, len(page.selection.pks))),
         "page": page,
         "hidden": [pair for pair in page.sent.multi_items() if pair[0] == CHANGE or pair[0].startswith(PREFIX)],
-        "preview": await _preview(request, view, page.changed[:MAX_PREVIEW_ROWS]) if page.may_confirm else (),
+        "preview": [(edit.title, list_change_rows(row, view, names)) for edit, row in zip(edits, changes, strict=True)],
         "list": list_url(request, view),
     }
     status = 422 if page.error or page.refused else 200
     return await render_page(request, view, TEMPLATE, context, status)
-
-
-async def _preview(
-    request: Request, view: AdminView, edits: Sequence[RowEdit]
-) -> Sequence[tuple[str, list[tuple[str, str, str]]]]:
-    """Return the title of each row, and label, old and new value of its changes."""
-    changes = [diff_values({name: edit.stored_value(name) for name in edit.values}, edit.values) for edit in edits]
-    names = await load_reference_names(request, changes, view)
-    return [(edit.title, list_change_rows(row, view, names)) for edit, row in zip(edits, changes, strict=True)]

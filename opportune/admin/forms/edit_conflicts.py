@@ -1,13 +1,8 @@
-"""Values that another user has changed since a form was rendered.
-
-A form has a hidden field with a hash of each value that it shows. If a stored value has another hash when the form is
-submitted, another user has changed it.
-"""
+"""Values that another user has changed since a form of the admin was rendered, and who has changed them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any
 
 from starlette.requests import Request
@@ -22,12 +17,9 @@ from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.log.audit import read_last_changes
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_list
+from opportune.web.forms.seen_values import ChangedFields, find_changed, format_hashes, hash_text, parse_hashes
 
-SEEN_FIELD = "(seen)"
-"""Name of the hidden field. No column has this name."""
 ANOTHER_USER = _l("Another user")
-ChangedFields = Mapping[str, bool]
-"""Names of fields that another user has changed, each with whether the user of the form has also changed it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Conflict:
 
 def hash_values(form: Iterable[Field]) -> str:
     """Return the value of the hidden field: names and hashes."""
-    return " ".join(f"{field.short_name}:{hash_field(field)}" for field in form)
+    return format_hashes(_hashes(form))
 
 
 def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> ChangedFields:
@@ -54,21 +46,12 @@ def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> Change
         stored: The form with the stored values.
         seen: The hidden field of the submitted page.
     """
-    seen_hashes = parse_hashes(seen)
-    changed = {}
-    for field in form:
-        name = field.short_name
-        stored_hash = hash_field(stored[name])
-        submitted_hash = hash_field(field)
-        seen_hash = seen_hashes.get(name, stored_hash)
-        if stored_hash not in (seen_hash, submitted_hash):
-            changed[name] = submitted_hash != seen_hash
-    return changed
+    return find_changed(_hashes(form), _hashes(stored), seen)
 
 
 def is_edited(form: AdminForm, seen: str) -> bool:
-    """Return whether the user has changed a field."""
-    hashes = parse_hashes(hash_values(form))
+    """Return whether a user has changed a field."""
+    hashes = _hashes(form)
     return any(hashes.get(name, hash_) != hash_ for name, hash_ in parse_hashes(seen).items())
 
 
@@ -110,12 +93,12 @@ def authors_of(conflicts: Collection[Conflict]) -> str:
     return format_list(list(dict.fromkeys(conflict.author for conflict in conflicts)))
 
 
-def parse_hashes(seen: str) -> dict[str, str]:
-    return {name: hash_ for name, _, hash_ in (part.partition(":") for part in seen.split())}
+def _hashes(form: Iterable[Field]) -> dict[str, str]:
+    return {field.short_name: hash_field(field) for field in form}
 
 
 def hash_field(field: Field) -> str:
-    return blake2b(_text_of(field).encode("utf-8", "replace"), digest_size=6).hexdigest()
+    return hash_text(_text_of(field))
 
 
 def _text_of(field: Field) -> str:

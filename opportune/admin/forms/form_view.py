@@ -35,6 +35,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import shorten
 from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.kept_form import take_kept_fields
+from opportune.web.forms.seen_values import SEEN_FIELD
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
@@ -66,7 +67,7 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
     if request.method != "POST" or not may_add or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)
-    if edit_conflicts.SEEN_FIELD not in form_data:
+    if SEEN_FIELD not in form_data:
         raise HTTPException(404)
     page = await _open_form(request, view, None, form_data)
     page.action = str(request.url_for("admin:create", identity=view.identity))
@@ -124,7 +125,7 @@ async def _open_form(request: Request, view: AdminView, row: Any, form_data: For
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     if form_data is not None:
         _reset_hidden_fields(page.form, view.show_when)
-    seen = form_data.get(edit_conflicts.SEEN_FIELD) if form_data else ""
+    seen = form_data.get(SEEN_FIELD) if form_data else ""
     # The values in a request without any field are not those that a user has seen.
     shown_form = page.form if form_data is None else page.stored_form
     page.seen = seen if isinstance(seen, str) and seen else edit_conflicts.hash_values(shown_form)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData
 
-from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow
+from opportune.web.forms.seen_values import SEEN_FIELD
 
 ROWS_FIELD = "(rows)"
 """Name of hidden fields with the keys of all lines of a page, in their order."""
@@ -54,7 +54,7 @@ class SubmittedLines:
 
     def seen(self, key: str) -> str:
         """Return the hashes of the values that a line showed."""
-        return self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")
+        return self.value(f"{key}-{SEEN_FIELD}")
 
     def sort(self, lines: list[InlineRow]) -> None:
         """Put the lines in the order of the page, after the move of a button."""

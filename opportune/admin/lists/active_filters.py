@@ -116,7 +116,12 @@ async def _add_counts(request: Request, view: BaseAdminView, control: FilterCont
     if not isinstance(filter_, filters.ValuesFilter):
         return control
     counts = await _count_choices(request, view, filter_)
-    frequent = await _frequent_rows(request, filter_, counts) if isinstance(filter_, filters.LookupFilter) else []
+    frequent: list[tuple[str, str]] = []
+    if isinstance(filter_, filters.LookupFilter):
+        ids = filter_.parse([text for text in counts if text != filters.NULL_CHOICE][:MAX_REFERENCES])
+        rows = await filter_.lookup.visible_rows(request, ids) if ids else []
+        visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, rows)}
+        frequent = [(text, visible[text]) for text in counts if text in visible]
     return replace(control, counts=counts, frequent=[row for row in frequent if row not in control.options])
 
 
@@ -183,16 +188,6 @@ async def _count_choices(request: Request, view: BaseAdminView, filter_: filters
     if isinstance(filter_, ChoiceFilter) and not is_partial and len(rows) < MAX_CHOICES:
         return dict.fromkeys(filter_.choices, "0") | counts
     return counts
-
-
-async def _frequent_rows(
-    request: Request, filter_: filters.LookupFilter, counts: dict[str, str]
-) -> list[tuple[str, str]]:
-    """Return ids and titles of the most frequent related rows that the user may see."""
-    ids = filter_.parse([text for text in counts if text != filters.NULL_CHOICE][:MAX_REFERENCES])
-    rows = await filter_.lookup.visible_rows(request, ids) if ids else []
-    visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, rows)}
-    return [(text, visible[text]) for text in counts if text in visible]
 
 
 def _request_without(request: Request, filter_: filters.ValuesFilter) -> Request:

@@ -117,7 +117,8 @@ def sort_path(view: BaseAdminView, name: str) -> str:
 
 def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
     """Return the order of the request or of the view, then by primary key, so that pages do not overlap."""
-    orders = _requested_order(request, view) or _visible_default_order(view)
+    defaults = [(name, descends) for name, descends in default_order(view) if not view.names.hides(name)]
+    orders = _requested_order(request, view) or defaults or _newest_first(view)
     terms = [OrderTerm(parse_path(view.mapper, name).to_title().value(), descends) for name, descends in orders]
     _, last_descends = orders[-1]
     keys = [key for key in key_names_of(view.mapper) if key not in dict(orders)]
@@ -129,11 +130,6 @@ def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, b
     if sort and sort not in sortable_names(request, view):
         raise HTTPException(400, "Invalid sortBy parameter")
     return [(sort, request.query_params.get("sort") == "desc")] if sort else []
-
-
-def _visible_default_order(view: BaseAdminView) -> list[tuple[str, bool]]:
-    visible = [(name, is_descending) for name, is_descending in default_order(view) if not view.names.hides(name)]
-    return visible or _newest_first(view)
 
 
 def default_order(view: BaseAdminView) -> list[tuple[str, bool]]:

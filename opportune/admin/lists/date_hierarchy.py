@@ -158,24 +158,18 @@ class DateHierarchy:
         return list(Period((first.year, first.month)).inside())
 
     async def _with_rows(self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
-        """Return the periods that have rows, in one query."""
+        """Return the periods that have rows, or all if there are too many rows to read without an index."""
         if not periods:
             return []
-        if not is_indexed(self.column):
-            return await self._with_read_rows(view, rows, periods)
-        matches = [_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods]
-        [flags] = await view.queries.tuples(select(*(match.exists() for match in matches)))
-        return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
-
-    async def _with_read_rows(
-        self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]
-    ) -> Sequence[Period]:
-        """Return the periods that have rows, or all periods if there are too many rows to read."""
-        sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
-        matching = [func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods]
-        [(count, *flags)] = await view.queries.tuples(select(func.count(), *matching).select_from(sample.table))
-        if count > MAX_READ_ROWS:
-            return periods
+        if is_indexed(self.column):
+            matches = [_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods]
+            [flags] = await view.queries.tuples(select(*(match.exists() for match in matches)))
+        else:
+            sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
+            matching = [func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods]
+            [(count, *flags)] = await view.queries.tuples(select(func.count(), *matching).select_from(sample.table))
+            if count > MAX_READ_ROWS:
+                return periods
         return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
 
 

@@ -67,7 +67,9 @@ class RowBuilder:
         )
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
         self.toggled = frozenset(toggled_names(view)) if editable else frozenset[str]()
-        self.title_column = _title_column(view, columns)
+        # The column that links to the row if the first is the id, which is a small target; else empty.
+        texts = [name for name in columns if name in view.names.searched and name not in view.references]
+        self.title_column = texts[0] if texts and columns[0] == "id" else ""
         heading = self.title_column or next(iter(columns), "")
         numbers = {name: "num" for name in columns if name in view.numeric_columns}
         css_classes = numbers | {heading: f"{numbers.get(heading, '')} row-title".lstrip()}
@@ -110,9 +112,3 @@ class RowBuilder:
 @lru_cache
 def _without_tags(text: Markup) -> str:
     return text.striptags()
-
-
-def _title_column(view: AdminView, columns: Sequence[str]) -> str:
-    """Return the column that links to the row if the first is the id, which is a small target; else empty."""
-    names = columns if columns and columns[0] == "id" else ()
-    return next((name for name in names if name in view.names.searched and name not in view.references), "")

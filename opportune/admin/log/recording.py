@@ -92,12 +92,8 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "row_id": recorded_key_of(row),
         "title": title_of(row)[:200],
         "changes": changed,
-        "address": _address(origin)[:64],
+        "address": client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
     }
-
-
-def _address(origin: ChangeOrigin) -> str:
-    return client_address(Request(dict(origin.scope))) if origin.scope.get("client") else ""
 
 
 def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:

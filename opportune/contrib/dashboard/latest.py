@@ -119,8 +119,12 @@ async def read_latest(
     cards = []
     for view, count in zip(views, counts, strict=True):
         created = creation_time(view)
-        rows = await _read_rows(session, request, view, created, count)
-        cards.append(_Card(view, created, _owner_column(view), rows))
+        query = view.list_query(request).order_by(None)
+        if created is not None:  # the database can sort a few rows without an index
+            query = query.order_by(created.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(created))
+        query = query.order_by(*(key.desc() for key in view.pk_columns))
+        rows = await session.scalars(query.options(*view.queries.loading(())).limit(MAX_ROWS))
+        cards.append(_Card(view, created, _owner_column(view), rows.unique().all()))
     owner_ids = {owner_id for card in cards for row in card.rows if (owner_id := card.owner_id(row)) is not None}
     users = select(User).where(inspect(User).primary_key[0].in_(owner_ids))
     names = {user.id: str(title_of(user)) for user in await session.scalars(users)} if owner_ids else {}
@@ -143,20 +147,6 @@ class _Card:
         at: datetime | None = getattr(row, self.created.key) if self.created is not None else None
         owner = names.get(self.owner_id(row), "")
         return LatestRow(row, str(title_of(row)), owner, at, _when(at) if at else "")
-
-
-async def _read_rows(
-    session: AsyncSession,
-    request: Request,
-    view: AdminView,
-    created: InstrumentedAttribute[datetime] | None,
-    count: Counts,
-) -> Sequence[Any]:
-    rows = view.list_query(request).order_by(None)
-    if created is not None:  # the database can sort a few rows without an index
-        rows = rows.order_by(created.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(created))
-    rows = rows.order_by(*(key.desc() for key in view.pk_columns))
-    return (await session.scalars(rows.options(*view.queries.loading(())).limit(MAX_ROWS))).unique().all()
 
 
 def _owner_column(view: AdminView) -> str | None:

@@ -1,7 +1,6 @@
 """The e-mail with a report, made with the permissions that its owner has when it is sent."""
 
 import asyncio
-from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -24,7 +23,6 @@ from opportune.contrib.saved_views.queries import restore_list_state
 from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext
 from opportune.mail import Attachment, enqueue_email, render_email
-from opportune.mail.message import EmailMessage
 from opportune.web.time_zone import current_zone, site_zone
 
 MAX_SECONDS = 60.0
@@ -51,7 +49,13 @@ async def send(run: JobContext, view_id: int) -> None:
     path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
     context = {"report": report, "fault": fault, "name": saved.name, "path": path}
     email = render_email(run.settings, user.email, "reports/mail", context, language=language, attachments=workbooks)
-    await run.write(_enqueue, request, view, email, workbooks)
+
+    async def enqueue(session: AsyncSession) -> None:
+        if workbooks:
+            audit.record(session, request, "export", view.identity, title=f"report xlsx by e-mail {request.url.query}")
+        enqueue_email(session, email)
+
+    await run.write(enqueue)
 
 
 async def _find_recipient(run: JobContext, view_id: int) -> tuple[SavedView, User] | None:
@@ -83,11 +87,3 @@ async def _make_workbooks(request: Request, view: AdminView, report: Report | No
         return []
     content = await asyncio.to_thread(workbook_content, report.header, report.table)
     return [Attachment(f"{view.identity}-report.xlsx", content)]
-
-
-async def _enqueue(
-    session: AsyncSession, request: Request, view: AdminView, email: EmailMessage, workbooks: Sequence[Attachment]
-) -> None:
-    if workbooks:
-        audit.record(session, request, "export", view.identity, title=f"report xlsx by e-mail {request.url.query}")
-    enqueue_email(session, email)

@@ -55,14 +55,17 @@ def find_types_to_create(
         return [], []
     tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
     columns = [column for table in tables for column in table.columns]
-    item_types = [_item_type(column) for column in columns]
+    item_types = [column.type.item_type if isinstance(column.type, ARRAY) else column.type for column in columns]
     enums = [type_ for type_ in item_types if isinstance(type_, Enum) and type_.name]
     enum_names = dict.fromkeys(type_.compile(connection.dialect) for type_ in enums)
     definitions = _read_type_definitions(connection, dict.fromkeys(map(_native_name, item_types)))
+    schemas = {type_.schema for type_ in enums if type_.schema} | {
+        name.rpartition(".")[0] for name in definitions if "." in name
+    }
     sequences = dict.fromkeys(name for column in columns for name in _find_sequences(column))
     extensions = dict.fromkeys(name for table in tables for name in _read_extensions(connection, table.name))
     created = [
-        *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in _find_schemas(enums, definitions)),
+        *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)),
         *(f"CREATE EXTENSION IF NOT EXISTS {quoted(name)}" for name in extensions),
         *map(_skip_if_it_exists, definitions.values()),
         *(f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences),
@@ -73,12 +76,6 @@ def find_types_to_create(
         *filter(None, (_drop_statement(name, sql) for name, sql in definitions.items())),
     ]
     return [ops.ExecuteSQLOp(escape_parameters(statement)) for statement in created], [*_on_postgresql(dropped)]
-
-
-def _find_schemas(enums: Iterable[Enum], native_names: Iterable[str]) -> list[str]:
-    """Return the schemas of types in alphabetical order."""
-    schemas = {type_.schema for type_ in enums if type_.schema}
-    return sorted(schemas | {name.rpartition(".")[0] for name in native_names if "." in name})
 
 
 def _read_type_definitions(connection: Connection, names: Iterable[str]) -> dict[str, str]:
@@ -109,10 +106,6 @@ def _on_postgresql(statements: Sequence[str]) -> Iterator[ops.MigrateOperation]:
     if statements:
         lines = [f"    op.execute({statement!r})" for statement in statements]
         yield CodeOp("", "\n".join(['if op.get_context().dialect.name == "postgresql":', *lines]))
-
-
-def _item_type(column: Column[Any]) -> TypeEngine[Any]:
-    return column.type.item_type if isinstance(column.type, ARRAY) else column.type
 
 
 def _native_name(type_: TypeEngine[Any]) -> str:

@@ -187,17 +187,13 @@ def find_possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> list[Rename]:
     """Return pairs of dropped and added tables or columns that may be renames."""
-    return [*_find_table_renames(context, operations, feature), *_find_column_renames(context, operations, feature)]
-
-
-def _find_table_renames(
-    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
-) -> Iterator[Rename]:
     created = [operation for operation in operations if isinstance(operation, ops.CreateTableOp)]
     dropped = [operation for operation in operations if isinstance(operation, ops.DropTableOp)]
+    renames = []
     for new, old in product(created, dropped):
         type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
-        yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
+        renames.append(Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_")))
+    return [*renames, *_find_column_renames(context, operations, feature)]
 
 
 def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:

@@ -179,7 +179,8 @@ async def read_page(
     if not selected and page == 1 and cursor is None:
         count = RowCount(0)
     else:
-        count = recent or await _read_count(execute, statement, selected, limits)
+        # A page past the end has no number of rows, so it is read separately.
+        count = recent or RowCount((selected or await execute(statement.number, limits))[0][-1])
     seconds = monotonic() - started_at
     rows = [*selected[:size]]
     has_more = len(selected) > size
@@ -196,14 +197,6 @@ async def read_page(
     if cursor and cursor.is_before:
         return ListedRows(rows[::-1], count, has_more, not cursor.is_last, uses_cursors)
     return ListedRows(rows, count, cursor is not None, has_more, uses_cursors)
-
-
-async def _read_count(
-    execute: Execute, statement: ListStatement, selected: Sequence[Sequence[Any]], limits: Mapping[str, Any]
-) -> RowCount:
-    """Return the number in the selected rows. A page past the end has none, so it is read separately."""
-    rows = selected or await execute(statement.number, limits)
-    return RowCount(rows[0][-1])
 
 
 async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seconds: float) -> RowCount:

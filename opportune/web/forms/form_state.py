@@ -13,11 +13,13 @@ from opportune.context import use_value
 from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
 from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
 from opportune.web.forms.form_files import FormFiles
 from opportune.web.forms.input_texts import DATETIME_LOCAL
+from opportune.web.forms.seen_values import SEEN_FIELD, find_changed, format_hashes, hash_texts
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -29,6 +31,7 @@ Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 ROW_ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Suffix of the hidden field that contains the time zone of a displayed time."""
+ROW_CHANGED = _l("Not saved: the row has changed since you opened it")
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of a filter's inputs, because another form of the page may have a field of the same name."""
 
@@ -70,6 +73,8 @@ class FormState(Generic[M]):
         """Label and text of read-only fields."""
         self.left_out: Collection[str] = ()
         """Fields that are neither shown nor read, even if a template contains them."""
+        self._seen = ""
+        """The hidden field of a form whose texts are shown again."""
 
     def _initial_values(self) -> dict[str, str | list[str]]:
         """Return the HTML text of each field, except passwords and files."""
@@ -178,8 +183,34 @@ class FormState(Generic[M]):
         for name, message in error.errors.items():
             self.refuse(message, name if name in self.controls else "")
 
+    @property
+    def seen(self) -> str:
+        """Value of the hidden field `SEEN_FIELD`: names and hashes of the stored values."""
+        values = self._initial_values()
+        return self._seen or format_hashes(hash_texts(values, values))
+
+    def _with_stored_texts(self, submitted: FormData) -> FormData:
+        """Replace texts that another user has changed, and the user of the form has not, by the stored texts.
+
+        A field that both have changed gets an error. The next submission stores the text of the form.
+        """
+        texts, zones = self.values, {**self.zones}
+        self._read_texts(submitted)
+        seen = str(submitted.get(SEEN_FIELD))
+        changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), seen)
+        if edited := [name for name, is_edited in changed.items() if is_edited]:
+            self.errors |= dict.fromkeys(edited, gettext("Save again to keep your text.")) | {"": gettext(ROW_CHANGED)}
+        stored = {name: texts[name] for name in changed.keys() - edited}
+        stored |= {name + ZONE_SUFFIX: zones[name] for name in stored.keys() & zones}
+        fields = [field for field in submitted.multi_items() if field[0] not in stored]
+        for name, text in stored.items():
+            fields += [(name, item) for item in ([text] if isinstance(text, str) else text)]
+        return FormData(fields)
+
     async def fill(self, submitted: FormData) -> None:
         """Read and validate submitted fields. Empty fields count as missing, because browsers always send them."""
+        if SEEN_FIELD in submitted and self._row is not None:
+            submitted = self._with_stored_texts(submitted)
         self._read_texts(submitted)
         await self.files.read(submitted)
         data: dict[str, Any] = {}
@@ -191,6 +222,7 @@ class FormState(Generic[M]):
     def restore(self, submitted: FormData) -> None:
         """Show submitted texts again, without validation."""
         self._read_texts(submitted)
+        self._seen = str(submitted.get(SEEN_FIELD, ""))
         self.files.read_cleared(submitted)
 
     def _submitted_value(self, name: str, control: Control, submitted: FormData) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from opportune.accounts.flows.deletion import delete_personal_data, read_persona
 from opportune.db import with_deleted
 from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.crud.trash_feature import TOOLS, Tool, app
+from tests.opportune.crud.trash_feature import TOOLS, OpenTools, Tool, app
 from tests.opportune.stored_rows import add_rows, read_all
 
 __all__ = ["app"]  # a fixture: a site with tools
@@ -94,6 +94,14 @@ async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
     for tool in (1, 2):
         assert (await client.delete(f"{TOOLS}/{tool}?permanently=true")).status_code == 204
     assert await _stored_names(app) == []
+
+
+async def test_users_without_permission_read_no_rows(app: FastAPI, client: AsyncClient, owner: User) -> None:
+    admin = await make_user(app.state.database, is_superuser=True)
+    async with app.state.database.reader() as session:
+        for user, names in ((owner, []), (None, []), (admin, ["Saw"])):
+            tools = OpenTools(session, user)
+            assert [*await session.scalars(select(col(Tool.name)).where(tools.readable()))] == names
 
 
 async def test_trash_columns_are_not_writable(client: AsyncClient) -> None:

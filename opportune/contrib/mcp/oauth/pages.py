@@ -1,10 +1,9 @@
 """Pages to authorize and disconnect programs, a panel of the profile page, and account events."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import Request, Response
-from pydantic import Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -14,6 +13,7 @@ from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUse
 from opportune.accounts.events.kinds import EventKind
 from opportune.accounts.models import ApiToken
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
+from opportune.accounts.schemas import ScopeNames
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.accounts.users.context import AccountContext
@@ -32,7 +32,6 @@ from opportune.db import Database, DatabaseDependency, RowId, utc_now
 from opportune.errors import NotFound
 from opportune.feature import Panel
 from opportune.i18n import gettext
-from opportune.schemas.text import Line
 from opportune.web import HOUR_SECONDS, APIRouter, Form, RateLimit, read_form, templates
 
 CONSENTS_PER_USER = RateLimit("mcp.consents", 20, HOUR_SECONDS)
@@ -69,7 +68,7 @@ EVENTS = (
 
 class Consent(Reauthentication):
     decision: Literal["allow", "deny"] = "deny"
-    scopes: list[Annotated[Line, StringConstraints(max_length=100)]] = Field([], min_length=1, max_length=100)
+    scopes: ScopeNames = []
 
 
 @router.get("/authorize")

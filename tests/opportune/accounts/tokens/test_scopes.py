@@ -9,9 +9,11 @@ from fastapi import APIRouter, Depends, FastAPI, Security, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi_users import FastAPIUsers
 from httpx2 import AsyncClient, Response
+from pydantic import ValidationError
 
 from opportune.accounts import CurrentUser, OptionalUser, auth_backends, get_current_user, get_user_manager, needs_scope
 from opportune.accounts.models import User
+from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.scopes import has_scope, scope_labels
 from opportune.config import Settings, installed_features
 from opportune.db.database import Database
@@ -101,6 +103,13 @@ def request_with_scopes(client: AsyncClient, database: Database, user: User) -> 
         return await client.request(method, path, headers=headers, **arguments)
 
     return send
+
+
+def test_scopes_of_a_token_fit_into_their_column() -> None:
+    names = [f"{'a' * 40}{number}:read" for number in range(60)]
+    with pytest.raises(ValidationError, match="select fewer"):
+        TokenCreate(name="Reader", current_password=PASSWORD, scopes=names)
+    assert TokenCreate(name="Reader", current_password=PASSWORD, scopes=[names[0]] * 100).scopes == names[:1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Forms that add, change and delete rows of a model, and their choices."""
 
+import re
+from datetime import date
 from itertools import product
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -158,3 +161,38 @@ async def test_choices_are_searched_without_javascript(app: FastAPI, admin: Asyn
     assert ">Writer 097</option>" in response.text
     assert "Choose one of the results" in response.text
     assert not await read_volume(app, "persuasion")
+
+
+EDIT = "/volumes/emma/edit"
+
+
+def _submission(page: str, **changes: str) -> dict[str, Any]:
+    """Return the fields that a browser sends, with changes of the user."""
+    (seen,) = re.findall(r'name="\(seen\)" value="([^"]+)"', page)
+    fields = {"title": "Emma <b>", "slug": "emma", "price": "0", "pages": "1", "topics": ["1", "2"]}
+    return {**VOLUME_FORM, **fields, "(seen)": seen, **changes}
+
+
+async def test_stale_form_keeps_changes_of_other_users(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    others = {"title": "Theirs", "topics": "1", "published_on": "2020-01-02"}
+    assert (await admin.post(EDIT, data=_submission(page, **others))).status_code == 303
+    assert (await admin.post(EDIT, data=_submission(page, price="7"))).status_code == 303
+    stored = await read_volume(app, "emma")
+    assert stored
+    assert (stored.title, stored.published_on) == ("Theirs", date(2020, 1, 2))
+    assert stored.price == 7
+    assert "Money" not in (await admin.get("/volumes/emma")).text
+
+
+async def test_user_is_asked_if_two_have_changed_a_field(admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    await admin.post(EDIT, data=_submission(page, title="Theirs", pages="9"))
+    response = await admin.post(EDIT, data=_submission(page, title="Mine"))
+    assert response.status_code == 422
+    assert "Save again to keep your text." in response.text
+    assert 'value="Mine"' in response.text
+    assert 'value="9"' in response.text
+    response = await admin.post(EDIT, data=_submission(response.text, title="Mine"))
+    assert response.status_code == 303
+    assert "Mine" in (await admin.get("/volumes/emma")).text
