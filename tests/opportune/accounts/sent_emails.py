@@ -26,14 +26,8 @@ SITE = "https://opportune.example"
 
 def write_emails_to(settings: Settings, folder: Path) -> Settings:
     """Write e-mails to a folder, and run jobs on request only."""
-    return settings.model_copy(
-        update={
-            "mail_url": SecretStr(f"file:{folder}"),
-            "jobs": "off",
-            "base_url": SITE,
-            "allowed_hosts": ["testserver"],
-        }
-    )
+    site = {"jobs": "off", "base_url": SITE, "allowed_hosts": ["testserver"]}
+    return settings.model_copy(update={"mail_url": SecretStr(f"file:{folder}"), **site})
 
 
 async def read_sent_emails(app: FastAPI) -> list[EmailMessage]:

@@ -70,9 +70,7 @@ async def test_invalid_input_names_the_field_without_the_password(client: AsyncC
     assert (await client.post(REGISTER, content=half_a_character, headers=headers)).status_code == 422
 
 
-async def test_sign_in_of_any_user_hashes_once(
-    client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_any_user_costs_one_hash(client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     original = hashing.password_helper
 

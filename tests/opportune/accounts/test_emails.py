@@ -63,21 +63,19 @@ async def test_broken_link_is_explained(client: AsyncClient) -> None:
             assert "<script>" not in page_response.text + form_response.text
 
 
-async def test_password_and_its_email_are_one_transaction(
-    app: FastAPI, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_password_and_its_email_are_atomic(app: FastAPI, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_context: object) -> None:
         raise InvalidEmailError("The disk is full.")
 
     async def change() -> None:
-        async with database.writer() as session:
+        async with app.state.database.writer() as session:
             context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
             await change_password(context, await session.get_one(User, user.id), NEW_PASSWORD)
 
     monkeypatch.setattr(events, "send_account_email", fail)
     with pytest.raises(InvalidEmailError):
         await change()
-    assert (await reload(database, user)).hashed_password == user.hashed_password
+    assert (await reload(app, user)).hashed_password == user.hashed_password
 
 
 @pytest.mark.parametrize(("minutes_ago", "is_valid"), [(59, True), (61, False), (-59, True), (-61, False)])

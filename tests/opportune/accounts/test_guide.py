@@ -92,15 +92,13 @@ async def test_guide_code_requires_its_permission(app: FastAPI, database: Databa
         assert (await client.get("/menu/costs")).json() == {"for": user.email}
 
 
-async def test_guide_limits_count_addresses_and_users(
-    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_guide_limits_requests(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     names = add_router(app, "RateLimit(")
     monkeypatch.setattr(names["LOOKUPS"], "limit", 1)
     monkeypatch.setattr(names["ORDERS"], "limit", 1)
     assert [(await client.get("/orders")).status_code for _ in range(2)] == [200, 429]
     for _ in range(2):
-        async with signed_in_client(app, await make_user(database)) as visitor:
+        async with signed_in_client(app, await make_user(app.state.database)) as visitor:
             assert [(await visitor.post("/orders")).status_code for _ in range(2)] == [201, 429]
 
 

@@ -59,13 +59,11 @@ async def send_as(
     return await send(browser, NEW_NOTE, hidden | form, path, **headers)
 
 
-async def send_signed_out(
-    browser: AsyncClient, form: dict[str, str], page: str = NEW_NOTE, path: str = "", **headers: str
-) -> Response:
+async def send_signed_out(browser: AsyncClient, form: dict[str, str], page: str = NEW_NOTE, **send_to: str) -> Response:
     """Open the form of a page, lose the session, and send the form."""
     hidden = await open_form(browser, page)
     browser.cookies.clear()
-    return await send(browser, page, hidden | form, path, **headers)
+    return await send(browser, page, hidden | form, **send_to)
 
 
 async def follow(browser: AsyncClient, response: Response) -> str:
@@ -108,9 +106,7 @@ async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient,
 
 
 @pytest.mark.parametrize("field", ["body", "header"])
-async def test_htmx_loads_the_page_of_the_present_user(
-    app: FastAPI, browser: AsyncClient, database: Database, bob: User, field: str
-) -> None:
+async def test_htmx_loads_page_of_the_current_user(app: FastAPI, browser: AsyncClient, bob: User, field: str) -> None:
     form = await open_form(browser)
     await sign_in(browser, app, bob)
     mark = form.pop("form_user")
@@ -118,7 +114,7 @@ async def test_htmx_loads_the_page_of_the_present_user(
     response = await send(browser, NEW_NOTE, form | sent | {"text": TEXT}, **headers)
     assert response.status_code == 409
     assert TEXT in await follow(browser, response)
-    assert await stored_texts(database) == []
+    assert await stored_texts(app.state.database) == []
 
 
 @pytest.mark.parametrize(("page", "name"), [(NEW_NOTE, "text"), ("/admin/group/create", "name")])
@@ -142,7 +138,7 @@ async def test_text_for_htmx_is_shown_to_its_user_only(browser: AsyncClient, ann
 
 async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, ann: User) -> None:
     change = {"email": "new@example.com", "current_password": PASSWORD}
-    response = await send_signed_out(browser, change, "/accounts/profile", "/accounts/profile/email")
+    response = await send_signed_out(browser, change, "/accounts/profile", path="/accounts/profile/email")
     page = await log_in(browser, ann, response.headers["location"])
     assert re.search(r'value="new@example.com"[^>]* name="email"', page)
     assert PASSWORD not in page

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi_users import InvalidPasswordException, exceptions
 from httpx2 import AsyncClient
 
@@ -43,9 +43,7 @@ class RecordingManager(UserManager[User]):
         assert user.id
         self.record_call("register", user, request)
 
-    async def on_after_login(
-        self, user: User, request: Request | None = None, response: Response | None = None
-    ) -> None:
+    async def on_after_login(self, user: User, request: Request | None = None, response: Any = None) -> None:
         self.record_call("login", user, request)
 
     async def on_after_update(self, user: User, update_dict: dict[str, Any], request: Request | None = None) -> None:
@@ -144,9 +142,8 @@ async def test_manager_works_as_fastapi_users_manager(database: Database) -> Non
         assert (await manager.get(new_user.id), await manager.get_by_email("ADA@example.com")) == (new_user, new_user)
         assert await manager.authenticate(Credentials(username="ada@example.com", password=NEW_PASSWORD)) is new_user
         changed = await manager.update(UserUpdate(password="one more of them"), new_user)
-        assert (
-            await manager.authenticate(Credentials(username="ada@example.com", password="one more of them")) is changed
-        )
+        credentials = Credentials(username="ada@example.com", password="one more of them")
+        assert await manager.authenticate(credentials) is changed
         with pytest.raises(exceptions.UserNotExists):
             await manager.get(new_user.id + 1)
         with pytest.raises(InvalidPasswordException):

@@ -82,11 +82,9 @@ async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]
         ([("*", "export")], 200),
     ],
 )
-async def test_group_permission_permits_a_route(
-    app: FastAPI, database: Database, user: User, permissions: list[tuple[str, str]], status: int
-) -> None:
+async def test_group_permits_a_route(app: FastAPI, user: User, permissions: list[tuple[str, str]], status: int) -> None:
     for identity, action in permissions:
-        await add_permission(database, user, identity, action)
+        await add_permission(app.state.database, user, identity, action)
     assert await get_statuses(app, user) == (status, status)
 
 
@@ -188,7 +186,5 @@ def test_identities_match_sqladmin(name: str) -> None:
 def test_permissions_match_sqladmin() -> None:
     words = ["book", "tag", "*", "list", "update"]
     for held, requested in product(product(words, words), product(words, words)):
-        assert matches_permission({held}, *requested) == authorization.matches_grant({held}, *requested), (
-            held,
-            requested,
-        )
+        case = held, requested
+        assert matches_permission({held}, *requested) == authorization.matches_grant({held}, *requested), case

@@ -123,11 +123,9 @@ async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, cap
     assert not any(find_links(caplog)[0] in response.text for response in responses)
 
 
-async def test_setup_is_404_with_a_superuser(
-    client: AsyncClient, app: FastAPI, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_setup_is_404_with_superuser(client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     # An inactive superuser counts: its deactivation must not open the setup.
-    await make_user(database, is_superuser=True, is_active=False)
+    await make_user(app.state.database, is_superuser=True, is_active=False)
     await setup._invite_if_needed(app)
     assert (await client.get(SETUP_PAGE)).status_code == 404
     assert (await client.post(SETUP_PAGE, data={})).status_code == 404
@@ -135,9 +133,8 @@ async def test_setup_is_404_with_a_superuser(
 
 
 async def test_invitation_is_hourly(settings: Settings, database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    settings_with_email = settings.model_copy(
-        update={"admin_email": EMAIL, "jobs": "off", "base_url": "https://example.org"}
-    )
+    site = {"jobs": "off", "base_url": "https://example.org"}
+    settings_with_email = settings.model_copy(update={"admin_email": EMAIL, **site})
     for _ in range(3):  # several workers and restarts
         app = create_app(settings_with_email)
         async with app.router.lifespan_context(app):

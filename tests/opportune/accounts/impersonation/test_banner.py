@@ -16,9 +16,7 @@ from opportune.web import cached, templates
 from tests.opportune.accounts.impersonation.conftest import ADA, impersonate
 
 BANNER = 'id="impersonation"'
-PROJECT_BASE = (
-    "<!doctype html><html><BODY class='own'><p>{{ user.email }} {% block content %}{% endblock %}</p></body></html>"
-)
+PROJECT_BASE = "<!doctype html><html><BODY class='own'>{{ user.email }} {% block content %}{% endblock %}</body></html>"
 router = APIRouter()
 
 

@@ -125,9 +125,7 @@ async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team:
 
 
 @pytest.mark.database("postgresql")
-async def test_change_and_event_are_one_transaction_on_postgresql(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
-) -> None:
+async def test_change_and_event_are_atomic(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     async def fail(user: CurrentUser, session: WriteSession) -> None:
         (await session.get_one(Team, team.id)).name = "Changed"
         await session.flush()
@@ -136,8 +134,8 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
     app.add_api_route("/fail", fail, methods=["POST"])
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post("/fail")
-    assert await read_all(database, AccountEvent, kind="updated_by_superuser") == []
-    assert await read_team_name(database) == "Crew"
+    assert await read_all(app, AccountEvent, kind="updated_by_superuser") == []
+    assert await read_team_name(app.state.database) == "Crew"
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
 

@@ -64,11 +64,9 @@ class Authenticator:
         return self._to_json(options, {**fields, "userHandle": self.user_handle}, false_data)
 
     def _to_json(self, options: dict[str, Any], fields: dict[str, Any], false_data: dict[str, Any]) -> str:
-        response = {
-            name: encode_base64url(value) if isinstance(value, bytes) else value for name, value in fields.items()
-        }
+        encoded = {name: encode_base64url(value) for name, value in fields.items() if isinstance(value, bytes)}
         id_ = encode_base64url(self.credential_id)
-        credential = {"id": id_, "rawId": id_, "type": "public-key", "response": {**response, **false_data}}
+        credential = {"id": id_, "rawId": id_, "type": "public-key", "response": {**fields, **encoded, **false_data}}
         return json.dumps({"state": options["state"], "credential": credential})
 
     def _client(self, type_: str, challenge: str) -> bytes:

@@ -24,6 +24,10 @@ async def get_options(client: AsyncClient, purpose: str) -> Any:
     return response.json()
 
 
+async def sign(client: AsyncClient, device: Authenticator, purpose: str = "sign-in") -> str:
+    return device.sign(await get_options(client, purpose))
+
+
 async def add_passkey(app: FastAPI, user: User, device: Authenticator | None = None) -> Authenticator:
     """Add a passkey in a new browser of the user."""
     device = device or Authenticator()
@@ -40,8 +44,7 @@ async def confirm_sessions(database: Database) -> None:
 
 
 async def sign_in(client: AsyncClient, device: Authenticator, **form: str) -> Response:
-    response = device.sign(await get_options(client, "sign-in"))
-    return await client.post(SIGN_IN, data={"passkey": response, **form})
+    return await client.post(SIGN_IN, data={"passkey": await sign(client, device), **form})
 
 
 async def send_password(client: AsyncClient, **form: str) -> Response:

@@ -48,25 +48,17 @@ async def add_passkey(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
 
 
-async def wait_for_passkey_list(page: Page) -> None:
-    await expect(page.get_by_role("button", name="Remove My phone")).to_be_visible()
-
-
-async def sign_out(page: Page) -> None:
-    await page.context.clear_cookies()
-
-
 async def sign_in_by_autofill(page: Page) -> None:
     """Sign in without a click, because the page waits for a passkey."""
-    await sign_out(page)
+    await page.context.clear_cookies()
     await page.goto("/accounts/login?next=/accounts/passkeys")
-    await wait_for_passkey_list(page)
+    await expect(page.get_by_role("button", name="Remove My phone")).to_be_visible()
     assert not await find_violations(page)  # the list is not empty
 
 
 async def sign_in_by_button(page: Page) -> None:
     await page.add_init_script("PublicKeyCredential.isConditionalMediationAvailable = async () => false")  # no autofill
-    await sign_out(page)
+    await page.context.clear_cookies()
     await page.goto("/accounts/login?next=/accounts/profile")
     await page.get_by_role("button", name="Sign in with a passkey").click()
     await page.wait_for_url("**/accounts/profile")

@@ -30,9 +30,8 @@ async def assert_refused(client: AsyncClient, response: str, message: str, path:
 
 async def test_passkey_signs_in(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
     device = await keys.add_passkey(app, user)
-    response = await keys.sign_in(
-        client, device, next="/accounts/sessions", remember="true", email="nobody", password="nonsense"
-    )
+    form = {"next": "/accounts/sessions", "remember": "true", "email": "nobody", "password": "nonsense"}
+    response = await keys.sign_in(client, device, **form)
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/sessions")
     assert "Max-Age=2592000" in response.headers["set-cookie"]
     assert await is_signed_in(client)
@@ -46,7 +45,7 @@ async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: 
     device = await keys.add_passkey(app, user, Authenticator(has_sign_count=False))
     for _ in range(2):
         assert (await keys.sign_in(client, device)).headers["location"] == "/"
-    response = device.sign(await keys.get_options(client, "sign-in"))
+    response = await keys.sign(client, device)
     assert (await client.post(keys.SIGN_IN, data={"passkey": response})).headers["location"] == "/"
     client.cookies.delete("session")
     await assert_refused(client, response, NOT_STARTED_HERE)
@@ -61,7 +60,7 @@ async def test_assertion_is_bound_to_browser_and_purpose(
             await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
     other_browser = AsyncClient(transport=client._transport, base_url=client.base_url)
     await keys.get_options(client, "sign-in")
-    await assert_refused(client, device.sign(await keys.get_options(other_browser, "sign-in")), NOT_STARTED_HERE)
+    await assert_refused(client, await keys.sign(other_browser, device), NOT_STARTED_HERE)
     options = await keys.get_options(client, "sign-in")
     monkeypatch.setattr(webauthn, "LIFETIME_SECONDS", -1)
     await assert_refused(client, device.sign(options), NOT_STARTED_HERE)
@@ -72,13 +71,13 @@ async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, us
     for field, value in (("origin", "http://evil.example"), ("rp_id", "evil.example")):
         original = getattr(device, field)
         setattr(device, field, value)
-        await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
+        await assert_refused(client, await keys.sign(client, device), NOT_VERIFIED)
         setattr(device, field, original)
     options = await keys.get_options(client, "sign-in")
     mixed = {**await keys.get_options(client, "sign-in"), "state": options["state"]}
     await assert_refused(client, device.sign(mixed), NOT_VERIFIED)
     forged = Authenticator(credential_id=device.credential_id, user_handle=device.user_handle)
-    await assert_refused(client, forged.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
+    await assert_refused(client, await keys.sign(client, forged), NOT_VERIFIED)
 
     device.user_handle = (await keys.add_passkey(app, await make_user(app.state.database))).user_handle
     for fields in ({}, {"userHandle": None}):
@@ -90,12 +89,12 @@ async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, us
     await keys.sign_in(client, device)
     client.cookies.delete("session")
     device.sign_count = 0
-    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
+    await assert_refused(client, await keys.sign(client, device), NOT_VERIFIED)
 
 
 async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await keys.add_passkey(app, user, Authenticator(verifies=False))
-    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), NOT_VERIFIED)
+    await assert_refused(client, await keys.sign(client, device), NOT_VERIFIED)
 
     response = await keys.send_password(client, next="/accounts/sessions", remember="true")
     assert response.headers["location"] == keys.CODE
@@ -110,28 +109,21 @@ async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: Asy
 
 
 async def test_second_step_refuses_other_passkeys(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device, other_device = (
-        await keys.add_passkey(app, user),
-        await keys.add_passkey(app, await make_user(app.state.database)),
-    )
+    device = await keys.add_passkey(app, user)
+    other_device = await keys.add_passkey(app, await make_user(app.state.database))
     assert (await client.post(keys.SECOND_STEP, data={"passkey": "x"})).headers["location"] == keys.LOGIN
     visitor = await client.post(f"{keys.SIGN_IN}/options", data={"purpose": "second-step"})
     assert (visitor.status_code, visitor.content) == (204, b"")
     await keys.send_password(client)
-    await assert_refused(
-        client, other_device.sign(await keys.get_options(client, "second-step")), NOT_VERIFIED, keys.SECOND_STEP
-    )
-    await assert_refused(
-        client, device.sign(await keys.get_options(client, "sign-in")), NOT_STARTED_HERE, keys.SECOND_STEP
-    )
-    await assert_refused(
-        client, device.sign(await keys.get_options(client, "second-step")), NOT_STARTED_HERE, keys.SIGN_IN
-    )
+    foreign = await keys.sign(client, other_device, "second-step")
+    await assert_refused(client, foreign, NOT_VERIFIED, keys.SECOND_STEP)
+    await assert_refused(client, await keys.sign(client, device), NOT_STARTED_HERE, keys.SECOND_STEP)
+    await assert_refused(client, await keys.sign(client, device, "second-step"), NOT_STARTED_HERE, keys.SIGN_IN)
 
 
 async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await keys.add_passkey(app, user)
-    response = device.sign(await keys.get_options(client, "sign-in"))
+    response = await keys.sign(client, device)
     for path in (keys.SIGN_IN, f"{keys.SIGN_IN}/options", f"{keys.PASSKEYS}/add"):
         sent = await client.post(path, data={"passkey": response}, headers={"origin": "https://evil.example"})
         assert sent.status_code == 403, path
@@ -142,17 +134,13 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
 
     database = app.state.database
     await set_all(database, User, is_active=False)
-    await assert_refused(client, device.sign(await keys.get_options(client, "sign-in")), passkeys.DEACTIVATED)
+    await assert_refused(client, await keys.sign(client, device), passkeys.DEACTIVATED)
     await delete_row(database, user)
     assert await keys.read_passkeys(database, user) == []
-    await assert_refused(
-        client, device.sign(await keys.get_options(client, "sign-in")), "This site does not know this passkey."
-    )
+    await assert_refused(client, await keys.sign(client, device), "This site does not know this passkey.")
 
 
-async def test_only_failures_count(
-    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failures_count(app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passkeys.FAILURES_PER_IP, "limit", 2)
     device = await keys.add_passkey(app, user)
     for _ in range(3):
@@ -179,7 +167,7 @@ async def test_malformed_assertions_are_refused(
     # Challenges are valid once; this test reuses one.
     monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)
     device = await keys.add_passkey(app, user, Authenticator(has_sign_count=False))
-    assertion = json.loads(device.sign(await keys.get_options(client, "sign-in")))
+    assertion = json.loads(await keys.sign(client, device))
     for response in falsify_responses(assertion):
         assert (await client.post(keys.SIGN_IN, data={"passkey": response})).status_code in {303, 422}, response
         assert "session" not in client.cookies, response

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient, Response
+from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
@@ -57,14 +57,8 @@ async def test_user_ends_session(user_client: AsyncClient, other_browser: AsyncC
     assert await is_signed_in(eve_client)
 
 
-INVALID_FIELDS: list[dict[str, Any]] = [
-    {"current_password": "not the password"},
-    {"name": ""},
-    {"name": "x" * 101},
-    {"name": "nul\0"},
-    {"days": 3650},
-    {"days": None},
-]
+NAMES: list[dict[str, Any]] = [{"name": name} for name in ("", "x" * 101, "nul\0")]
+INVALID_FIELDS = [*NAMES, {"current_password": "not the password"}, {"days": 3650}, {"days": None}]
 
 
 async def test_token_needs_password_name_and_lifetime(user_client: AsyncClient) -> None:
@@ -95,11 +89,6 @@ async def test_expired_row_is_hidden(user_client: AsyncClient, other_browser: As
     assert len((await user_client.get(SESSIONS_API)).json()) == 1
 
 
-def find_end_paths(page: Response) -> list[str]:
-    """Return the paths of the buttons beside the rows."""
-    return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
-
-
 async def test_ending_other_sessions_keeps_this_one(user_client: AsyncClient, other_browser: AsyncClient) -> None:
     assert (await user_client.post(f"{SESSIONS}/end-others")).headers["location"] == SESSIONS
     page = (await user_client.get(SESSIONS)).text
@@ -116,7 +105,8 @@ async def test_token_is_shown_on_one_page_only(user_client: AsyncClient, client:
     assert await token_status(client, token) == 200
     next_page = await user_client.get(TOKENS)
     assert token not in next_page.text
-    await user_client.post(find_end_paths(next_page)[0])
+    (end_path,) = re.findall(r'action="(/accounts/\w+/\d+/\w+)"', next_page.text)
+    await user_client.post(end_path)
     assert await token_status(client, token) == 401
 
 

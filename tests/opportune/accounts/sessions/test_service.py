@@ -48,10 +48,8 @@ async def test_cookie_is_protected_and_token_is_hashed(client: AsyncClient, data
 async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Settings) -> None:
     for name, value in (("environment", "production"), ("local_https", True)):
         app = create_app(settings.model_copy(update={name: value}))
-        async with (
-            app.router.lifespan_context(app),
-            AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
-        ):
+        browser = AsyncClient(transport=ASGITransport(app), base_url="https://testserver")
+        async with app.router.lifespan_context(app), browser as client:
             cookie = await post_sign_in(client)
             profile = await client.get(PROFILE)
         assert cookie.startswith("__Host-session=")

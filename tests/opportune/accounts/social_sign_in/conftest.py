@@ -27,9 +27,8 @@ async def shared_provider() -> AsyncIterator[FakeProvider]:
 @pytest.fixture
 def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
     url = shared_provider.url
-    monkeypatch.setattr(
-        provider_clients, "GITHUB_ENDPOINTS", Endpoints(f"{url}/authorize", f"{url}/token", "user:email")
-    )
+    endpoints = Endpoints(f"{url}/authorize", f"{url}/token", "user:email")
+    monkeypatch.setattr(provider_clients, "GITHUB_ENDPOINTS", endpoints)
     monkeypatch.setattr(provider_clients, "GITHUB_USER_URL", f"{url}/user")
     yield shared_provider
     provider_clients.get_client.cache_clear()  # it keeps documents of the provider
@@ -39,16 +38,11 @@ def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def settings(database_url: str, provider: FakeProvider) -> Settings:
     secret = SecretStr(CLIENT_SECRET)
-    changes = {
-        "oidc_url": provider.url,
-        "oidc_label": "Keycloak",
-        "oidc_client_id": CLIENT_ID,
-        "oidc_client_secret": secret,
-    }
+    oidc = {"oidc_client_id": CLIENT_ID, "oidc_client_secret": secret, "oidc_url": provider.url}
     github = {"github_client_id": CLIENT_ID, "github_client_secret": secret}
     # Without sign-in by e-mail, a linked account is the only method of users without a password.
-    site = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
-    return settings_for(database_url).model_copy(update={**changes, **github, **site})
+    site = {"oidc_label": "Keycloak", "base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
+    return settings_for(database_url).model_copy(update={**oidc, **github, **site})
 
 
 async def start_sign_in(client: AsyncClient, name: str = "oidc", **form: str) -> str:

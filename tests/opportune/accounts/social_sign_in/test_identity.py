@@ -16,14 +16,8 @@ from opportune.accounts.sign_in_methods import provider_clients, providers
 from opportune.accounts.sign_in_methods.provider_clients import ProviderClient, get_client
 from opportune.accounts.sign_in_methods.providers import Identity, InvalidProviderResponse, ProviderUnreachable
 from opportune.services.clock import clock
-from tests.opportune.accounts.social_sign_in.provider import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    FOREIGN_KEY,
-    Claims,
-    FakeProvider,
-    sign_claims,
-)
+from tests.opportune.accounts.social_sign_in import provider as oidc
+from tests.opportune.accounts.social_sign_in.provider import Claims, FakeProvider
 
 CALLBACK_URL = "http://testserver/accounts/social/oidc/callback"
 VERIFIER = "v" * 43
@@ -33,29 +27,30 @@ CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 def make_client(provider: FakeProvider, issuer: str = "") -> ProviderClient:
     get_client.cache_clear()
-    return get_client(providers.Provider("oidc", "Keycloak", issuer or provider.url, CLIENT_ID, CLIENT_SECRET))
+    keycloak = providers.Provider("oidc", "Keycloak", issuer or provider.url, oidc.CLIENT_ID, oidc.CLIENT_SECRET)
+    return get_client(keycloak)
 
 
-async def request_identity(
-    provider: FakeProvider,
-    verifier: str = VERIFIER,
-    nonce: str = "n",
-    response_issuer: str | None = None,
-    issuer: str = "",
+async def request_identity(provider: FakeProvider, issuer: str = "", **response: str) -> Identity:
+    """Sign in. A response may have another verifier, nonce or issuer than the request."""
+    return await fetch_identity(provider, make_client(provider, issuer), **response)
+
+
+async def fetch_identity(
+    provider: FakeProvider, client: ProviderClient, verifier: str = VERIFIER, nonce: str = "n", iss: str | None = None
 ) -> Identity:
-    client = make_client(provider, issuer)
     address = await client.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
     code = provider.approve(address).partition("code=")[2].partition("&")[0]
-    return await client.fetch_identity(code, CALLBACK_URL, verifier, nonce, response_issuer)
+    return await client.fetch_identity(code, CALLBACK_URL, verifier, nonce, iss)
 
 
 def sign_with_client_secret(claims: Claims) -> str:
     with pytest.warns(jwt.InsecureKeyLengthWarning):
-        return jwt.encode(claims, CLIENT_SECRET, "HS256", {"kid": "key-1"})
+        return jwt.encode(claims, oidc.CLIENT_SECRET, "HS256", {"kid": "key-1"})
 
 
 def change_after_signing(claims: Claims) -> str:
-    head, _, signature = sign_claims(claims).split(".")
+    head, _, signature = oidc.sign_claims(claims).split(".")
     payload = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "2"}).encode()).rstrip(b"=").decode()
     return f"{head}.{payload}.{signature}"
 
@@ -63,8 +58,8 @@ def change_after_signing(claims: Claims) -> str:
 FORGERIES: dict[str, Callable[[Claims], str]] = {
     "unsigned": lambda claims: jwt.encode(claims, "", "none"),
     "client secret": sign_with_client_secret,
-    "foreign key": lambda claims: sign_claims(claims, FOREIGN_KEY),
-    "unknown key id": lambda claims: sign_claims(claims, FOREIGN_KEY, "key-2"),
+    "foreign key": lambda claims: oidc.sign_claims(claims, oidc.FOREIGN_KEY),
+    "unknown key id": lambda claims: oidc.sign_claims(claims, oidc.FOREIGN_KEY, "key-2"),
     "changed": change_after_signing,
     "malformed": lambda _claims: "no.token",
 }
@@ -73,7 +68,7 @@ FORGERIES: dict[str, Callable[[Claims], str]] = {
 async def test_valid_response_is_accepted(provider: FakeProvider) -> None:
     expected = Identity(provider.url, "1", "ada@example.com", email_is_verified=True)
     assert await request_identity(provider) == expected
-    assert await request_identity(provider, response_issuer=provider.url) == expected
+    assert await request_identity(provider, iss=provider.url) == expected
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -84,7 +79,7 @@ async def test_forged_id_token_is_refused(provider: FakeProvider, forgery: str) 
 
 
 async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
-    shared = [CLIENT_ID, "another-site"]
+    shared = [oidc.CLIENT_ID, "another-site"]
     values: dict[str, tuple[Any, ...]] = (
         {"iss": ("https://evil.example", None), "aud": ("another-site", shared, None)}
         | {"nonce": ("of another sign-in", None), "exp": (1, None, "soon"), "iat": (None,), "nbf": (4_000_000_000,)}
@@ -114,7 +109,7 @@ async def test_state_belongs_to_the_browser(provider: FakeProvider) -> None:
 
 async def test_response_names_its_issuer(provider: FakeProvider) -> None:
     with pytest.raises(InvalidProviderResponse, match="another issuer"):
-        await request_identity(provider, response_issuer="https://evil.example")
+        await request_identity(provider, iss="https://evil.example")
     provider.metadata = {"authorization_response_iss_parameter_supported": True}
     with pytest.raises(InvalidProviderResponse, match="no issuer"):
         await request_identity(provider)
@@ -172,9 +167,8 @@ async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monk
 
 
 async def test_endless_or_packed_response_is_refused(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    compressed = httpx2.Response(
-        200, headers={"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(gzip.compress(b"{}"))
-    )
+    stream = httpx2.ByteStream(gzip.compress(b"{}"))
+    compressed = httpx2.Response(200, headers={"Content-Encoding": "gzip"}, stream=stream)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: compressed)) as http:
         with pytest.raises(ValueError, match="decode"):
             await provider_clients._request_json(http, "GET", "https://provider.example")
@@ -186,7 +180,5 @@ async def test_endless_or_packed_response_is_refused(provider: FakeProvider, mon
 async def test_metadata_is_cached_until_a_key_is_missing(provider: FakeProvider) -> None:
     client = make_client(provider)
     for _ in range(2):
-        address = await client.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
-        code = provider.approve(address).partition("code=")[2].partition("&")[0]
-        await client.fetch_identity(code, CALLBACK_URL, VERIFIER, "n", None)
+        await fetch_identity(provider, client)
     assert provider.requests == ["metadata", "token", "keys", "token"]

@@ -13,13 +13,8 @@ from opportune.accounts.users.database import UserDatabase
 from opportune.db import Database
 from opportune.testing import PASSWORD, RecordedJobs, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.sent_emails import list_sent_subjects
-from tests.opportune.accounts.social_sign_in.conftest import (
-    follow_to_message,
-    read_links,
-    read_user_states,
-    refresh_url,
-    return_from_provider,
-)
+from tests.opportune.accounts.social_sign_in import conftest
+from tests.opportune.accounts.social_sign_in.conftest import follow_to_message, read_links
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 from tests.opportune.stored_rows import add_rows, has_waiting_lock
 
@@ -37,7 +32,7 @@ async def request_link(client: AsyncClient, password: str = PASSWORD, provider: 
 
 
 async def link_account(client: AsyncClient, provider: FakeProvider) -> Response:
-    return await client.get(provider.approve(refresh_url(await request_link(client))))
+    return await client.get(provider.approve(conftest.refresh_url(await request_link(client))))
 
 
 async def list_linked_ids(client: AsyncClient) -> list[int]:
@@ -57,7 +52,7 @@ async def test_linked_account_is_added_and_removed(
 ) -> None:
     assert "You can now sign in with your account at Keycloak" in await link_to_message(user_client, provider)
     assert await read_links(database) == [(provider.url, "1")]
-    assert await read_user_states(database) == [("bob@example.com", False, True)]
+    assert await conftest.read_user_states(database) == [("bob@example.com", False, True)]
     page = (await user_client.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
     assert "ada@example.com" in (await user_client.get("/accounts/data/export")).text
@@ -65,10 +60,8 @@ async def test_linked_account_is_added_and_removed(
     assert "no longer linked" in await follow_to_message(user_client, await unlink_account(user_client, number))
     assert (await unlink_account(user_client, number)).status_code == 404
     assert await read_links(database) == []
-    assert list_sent_subjects(recorded_jobs) == [
-        ("bob@example.com", "Keycloak signs you in now"),
-        ("bob@example.com", "Keycloak no longer signs you in"),
-    ]
+    subjects = ("Keycloak signs you in now", "Keycloak no longer signs you in")
+    assert list_sent_subjects(recorded_jobs) == [("bob@example.com", subject) for subject in subjects]
 
 
 async def test_linking_needs_the_password(
@@ -79,25 +72,23 @@ async def test_linking_needs_the_password(
     assert "This is not your current password." in refused.text
     assert (await request_link(user_client, provider="google")).status_code == 404
     assert (await request_link(client)).headers["location"].startswith("/accounts/login")
-    address = provider.approve(refresh_url(await request_link(user_client)))
+    address = provider.approve(conftest.refresh_url(await request_link(user_client)))
     await sign_in(user_client, app, await make_user(database, "eve@example.com"))
     assert "was not started in this browser" in await follow_to_message(user_client, await user_client.get(address))
     assert await read_links(database) == []
 
 
-async def test_account_is_linked_to_one_user_only(
-    app: FastAPI, user_client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_account_is_linked_to_one_user(app: FastAPI, user_client: AsyncClient, provider: FakeProvider) -> None:
     await link_account(user_client, provider)
     assert "is already linked to your account" in await link_to_message(user_client, provider)
     async with signed_in_client(app) as eve_client:
         assert "is already linked to another account" in await link_to_message(eve_client, provider)
-    assert len(await read_links(database)) == 1
+    assert len(await read_links(app.state.database)) == 1
 
 
 async def test_email_is_a_method(app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider) -> None:
     app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
     assert "You sign in with a link by e-mail or one of these accounts." in (await client.get("/accounts/profile")).text
     await unlink_account(client, number)
@@ -105,13 +96,13 @@ async def test_email_is_a_method(app: FastAPI, client: AsyncClient, database: Da
 
 
 async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakeProvider, database: Database) -> None:
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     await client.post("/accounts/logout")
     for password in ("x", "!"):
         refused = await client.post("/accounts/login", data={"email": "ada@example.com", "password": password})
         assert refused.status_code == 422
 
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
     assert "This is your only sign-in method." in await follow_to_message(client, await unlink_account(client, number))
     assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
@@ -127,7 +118,7 @@ async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakePr
 
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
 async def test_concurrent_removals_keep_one(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     await add_rows(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
     first_id, second_id = await list_linked_ids(client)
@@ -157,7 +148,7 @@ async def no_user(_database: UserDatabase[User], _issuer: str, _subject: str) ->
 
 
 async def test_removed_provider_is_no_method(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
-    await return_from_provider(client, provider)
+    await conftest.return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
     await add_rows(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first_id, second_id = await list_linked_ids(client)

@@ -98,9 +98,8 @@ async def test_existing_account_is_refused(client: AsyncClient, database: Databa
     assert not await is_signed_in(client)
 
 
-async def test_second_factor_is_required_after_the_provider(
-    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient, provider: FakeProvider) -> None:
+    database = app.state.database
     user = await make_user(database)
     await add_authenticator_app(database, app.state.settings, user)
     await add_linked_account(database, user.id, provider)
@@ -129,9 +128,8 @@ async def test_foreign_callback_is_refused_without_a_request(
 ) -> None:
     provider.emails = GITHUB_EMAILS
     async with new_client(app) as other_client:
-        address = provider.approve(
-            await conftest.start_sign_in(client if mismatch == "another provider" else other_client)
-        )
+        browser = client if mismatch == "another provider" else other_client
+        address = provider.approve(await conftest.start_sign_in(browser))
     match mismatch:
         case "another sign-in":
             await conftest.start_sign_in(client)
@@ -147,15 +145,11 @@ async def test_foreign_callback_is_refused_without_a_request(
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_first_sign_ins_create_one_account(
-    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
+async def test_concurrent_sign_ins_create_a_user(app: FastAPI, client: AsyncClient, provider: FakeProvider) -> None:
     provider.delay = asyncio.Event()
     async with new_client(app) as other_client:
-        addresses = [provider.approve(await conftest.start_sign_in(item)) for item in (client, other_client)]
-        requests = [
-            asyncio.create_task(item.get(to)) for item, to in zip((client, other_client), addresses, strict=True)
-        ]
+        addresses = {item: provider.approve(await conftest.start_sign_in(item)) for item in (client, other_client)}
+        requests = [asyncio.create_task(item.get(address)) for item, address in addresses.items()]
         async with asyncio.timeout(30):
             while provider.requests.count("token") < 2:
                 await asyncio.sleep(0.01)
@@ -163,8 +157,8 @@ async def test_concurrent_first_sign_ins_create_one_account(
         assert [response.headers["location"] for response in await asyncio.gather(*requests)] == ["/", "/"]
         assert await is_signed_in(client)
         assert await is_signed_in(other_client)
-    assert await conftest.read_user_states(database) == [("ada@example.com", True, False)]
-    assert await conftest.read_links(database) == [(provider.url, "1")]
+    assert await conftest.read_user_states(app.state.database) == [("ada@example.com", True, False)]
+    assert await conftest.read_links(app.state.database) == [(provider.url, "1")]
 
 
 async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: FakeProvider) -> None:
@@ -183,9 +177,7 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
     assert response.headers["location"] == "/"
 
 
-async def test_failures_are_limited(
-    client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tries_are_limited(client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(social_sign_in.FAILURES_PER_IP, "limit", 2)
     monkeypatch.setattr(social_sign_in.STARTS_PER_IP, "limit", 3)
     await conftest.return_from_provider(client, provider)

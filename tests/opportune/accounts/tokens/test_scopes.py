@@ -72,9 +72,8 @@ async def lend(user: Annotated[User, needs_scope("books:lend")]) -> int:
 for route in books.routes:  # as if declared on the routes
     vars(route)["endpoint"].__module__ = "app.books.api"
 
-BOOKS_FEATURE = Feature(
-    "books", "Books.", api=books, llm=Llm(tools=[lend]), site=Site(navigation=[Link("Our books", "/books", "book")])
-)
+NAVIGATION = Site(navigation=[Link("Our books", "/books", "book")])
+BOOKS_FEATURE = Feature("books", "Books.", api=books, llm=Llm(tools=[lend]), site=NAVIGATION)
 
 
 @pytest.fixture
@@ -159,16 +158,14 @@ async def test_token_cannot_create_a_stronger_one(request_with_scopes: Any) -> N
     form = {"name": "Backup", "current_password": PASSWORD}
     with_defaults = await request_with_scopes("*", "POST", TOKENS, json=form)
     assert (with_defaults.status_code, with_defaults.json()["scopes"]) == (201, ["read", "write"])
-    selected = await request_with_scopes(
-        "accounts:manage books:read", "POST", TOKENS, json={**form, "scopes": ["books:read"]}
-    )
+    chosen = {**form, "scopes": ["books:read"]}
+    selected = await request_with_scopes("accounts:manage books:read", "POST", TOKENS, json=chosen)
     assert (selected.status_code, selected.json()["scopes"]) == (201, ["books:read"])
     assert (await request_with_scopes("accounts:manage books:read", "POST", TOKENS, json=form)).status_code == 403
     assert (await request_with_scopes("read write", "POST", TOKENS, json=form)).status_code == 403
     for invalid_scopes in ([], ["nonsense"], ["*"]):
-        assert (
-            await request_with_scopes("*", "POST", TOKENS, json={**form, "scopes": invalid_scopes})
-        ).status_code == 422, invalid_scopes
+        refused = await request_with_scopes("*", "POST", TOKENS, json={**form, "scopes": invalid_scopes})
+        assert refused.status_code == 422, invalid_scopes
 
 
 async def test_declared_scopes_replace_the_default(request_with_scopes: Any, app: FastAPI, user: User) -> None:

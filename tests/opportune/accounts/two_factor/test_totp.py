@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pyotp
@@ -22,55 +23,60 @@ from tests.opportune.stored_rows import change, count, read_all, reload
 OTHER_KEY = "another secret key for tests"
 
 
+Verify = Callable[..., Awaitable[bool]]
+
+
 @pytest.fixture
 async def authenticator(database: Database, settings: Settings, user: User) -> AuthenticatorApp:
     return await add_authenticator_app(database, settings, user)
 
 
-async def verify(database: Database, settings: Settings, user: User, code: str) -> bool:
-    user = await reload(database, user)
-    async with database.writer() as session:
-        return await second_factor.verify_code(session, settings, user, code)
+@pytest.fixture
+def verify(database: Database, settings: Settings, user: User) -> Verify:
+    """Function that verifies a code of Ada, or of another user."""
+
+    async def verify(code: str, owner: User = user, settings: Settings = settings) -> bool:
+        owner = await reload(database, owner)
+        async with database.writer() as session:
+            return await second_factor.verify_code(session, settings, owner, code)
+
+    return verify
 
 
-async def test_app_code_is_valid_once(database: Database, settings: Settings, user: User) -> None:
+async def test_app_code_is_valid_once(database: Database, settings: Settings, user: User, verify: Verify) -> None:
     started_at = time.time()
     authenticator = await add_authenticator_app(database, settings, user)
     used_code, next_code = authenticator.totp.at(started_at), authenticator.code  # the period may end during the test
     codes = (used_code, next_code, next_code, used_code)
-    assert [await verify(database, settings, user, code) for code in codes] == [False, True, False, False]
+    assert [await verify(code) for code in codes] == [False, True, False, False]
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_uses_of_a_code_succeed_once(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
-) -> None:
+async def test_concurrent_uses_of_a_code_succeed_once(authenticator: AuthenticatorApp, verify: Verify) -> None:
     for code in (authenticator.code, authenticator.recovery_codes[0]):
-        outcomes = await asyncio.gather(*(verify(database, settings, user, code) for _ in range(4)))
+        outcomes = await asyncio.gather(*(verify(code) for _ in range(4)))
         assert sorted(outcomes) == [False, False, False, True]
 
 
-async def test_code_format_and_time_are_checked(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
-) -> None:
+async def test_code_is_checked(authenticator: AuthenticatorApp, verify: Verify, database: Database) -> None:
     user_without_app, other_app = await make_user(database), pyotp.TOTP(pyotp.random_base32())
     invalid_codes = (authenticator.code_in(3), authenticator.code_in(-3), other_app.now())
     for code in (*invalid_codes, "", "000", "\ud800", "1" * 5000):
-        assert not await verify(database, settings, user, code)
+        assert not await verify(code)
     for code in ("", "000000", "2345-6789-abcd-efgh"):
-        assert not await verify(database, settings, user_without_app, code)
+        assert not await verify(code, user_without_app)
     code = authenticator.code
-    assert await verify(database, settings, user, f" {code[:3]} {code[3:]} ")
-    assert await verify(database, settings, user, authenticator.recovery_codes[0].upper().replace("-", " "))
+    assert await verify(f" {code[:3]} {code[3:]} ")
+    assert await verify(authenticator.recovery_codes[0].upper().replace("-", " "))
 
 
 async def test_recovery_code_is_valid_for_its_owner(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
+    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp, verify: Verify
 ) -> None:
     other_user = await make_user(database)
     await add_authenticator_app(database, settings, other_user)
-    assert not await verify(database, settings, other_user, authenticator.recovery_codes[0])
-    assert await verify(database, settings, user, authenticator.recovery_codes[0])
+    assert not await verify(authenticator.recovery_codes[0], other_user)
+    assert await verify(authenticator.recovery_codes[0])
     assert await count(database, RecoveryCode, user_id=user.id) == RECOVERY_CODE_COUNT - 1
 
 
@@ -90,17 +96,17 @@ async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, us
 
 
 async def test_second_setup_keeps_the_first_key(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
+    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp, verify: Verify
 ) -> None:
     second_key = second_factor.start_setup(settings, user).key
     async with database.writer() as session:
         assert await second_factor.enable(session, settings, user, second_key, pyotp.TOTP(second_key).now()) is None
     for code in (authenticator.code, authenticator.recovery_codes[0]):
-        assert await verify(database, settings, user, code)
+        assert await verify(code)
 
 
 async def test_keys_and_codes_are_stored_encrypted(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
+    database: Database, user: User, authenticator: AuthenticatorApp, verify: Verify
 ) -> None:
     stored = (await reload(database, user)).totp_secret
     hashes = " ".join(row.code_hash for row in await read_all(database, RecoveryCode))
@@ -108,19 +114,19 @@ async def test_keys_and_codes_are_stored_encrypted(
     codes = authenticator.recovery_codes
     assert not any(part in hashes for code in codes for part in (code, code.replace("-", "")))
     thief = await make_user(database, totp_secret=stored)
-    assert not await verify(database, settings, thief, authenticator.code)
+    assert not await verify(authenticator.code, thief)
 
 
 async def test_key_survives_a_new_secret_key(
-    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp
+    database: Database, settings: Settings, user: User, authenticator: AuthenticatorApp, verify: Verify
 ) -> None:
     both_keys = {"secret_key": SecretStr(OTHER_KEY), "secret_key_fallbacks": SecretStr(SECRET_KEY)}
     rotated = settings.model_copy(update=both_keys)
     after_rotation = settings.model_copy(update={"secret_key": SecretStr(OTHER_KEY)})
     await change(database, user, totp_step=0)
-    assert await verify(database, rotated, user, authenticator.totp.now())
+    assert await verify(authenticator.totp.now(), settings=rotated)
     for code in (authenticator.code, authenticator.recovery_codes[0]):
-        assert await verify(database, after_rotation, user, code)
+        assert await verify(code, settings=after_rotation)
 
 
 @pytest.mark.parametrize(
