@@ -50,10 +50,5 @@ class LampAdmin(AdminView, model=Lamp):
         return Response("")
 
 
-lamps = Feature(
-    "lamps",
-    models=(Lamp,),
-    pages=CrudPages(Lamps, "/lamps").router,
-    api=CrudApi(Lamps, "/lamps").router,
-    admin=Admin((LampAdmin,)),
-)
+pages, api = CrudPages(Lamps, "/lamps").router, CrudApi(Lamps, "/lamps").router
+lamps = Feature("lamps", models=(Lamp,), pages=pages, api=api, admin=Admin((LampAdmin,)))

@@ -110,11 +110,8 @@ class CopyAdmin(AdminView, model=Copy):
 class ReaderAdmin(AdminView, model=Reader): ...
 
 
-novels = Feature(
-    "novels",
-    models=(NovelGenre, Genre, Language, Novel, Copy, Loan, Reader),
-    admin=Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin)),
-)
+views = Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin))
+novels = Feature("novels", models=(NovelGenre, Genre, Language, Novel, Copy, Loan, Reader), admin=views)
 
 
 def make_genres() -> Sequence[Genre]:

@@ -66,9 +66,8 @@ async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None
     assert "A price is not below zero." in (await admin.post("/admin/book/create", data=book)).text
     assert (await admin.post("/admin/book/create", data={**book, "price": "5"})).status_code == 303
     await execute(app, update(Book).values(lent_at=utc_now()))
-    response = await admin.post(
-        "/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True
-    )
+    form = {"pks": "1", "confirmed": "yes"}
+    response = await admin.post("/admin/book/action/return", data=form, follow_redirects=True)
     assert "Book 1: here again." in response.text
     assert (await get_row(app, Book, 1)).lent_at is None
     assert 'href="/books/tea"' in (await admin.get("/admin/book/details/1")).text

@@ -20,13 +20,8 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.stored_rows import execute
 
 PAGES = ["/admin/", "/admin/login"]
-MISSING_PATHS = [
-    "/admin/logout",
-    "/admin/statics/css/main.css",
-    "/admin/user/1/email/download/",
-    "/admin/nothing/list",
-    "/admin/nowhere",
-]
+ADDRESSES = ("logout", "statics/css/main.css", "user/1/email/download/", "nothing/list", "nowhere")
+MISSING_PATHS = [f"/admin/{address}" for address in ADDRESSES]
 
 
 async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) -> None:
@@ -37,9 +32,8 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
 
     assert (await client.get("/admin")).headers["location"] == "/admin/"
 
-    response = await client.get(
-        "/admin/session/ajax/lookup?name=user_id&term=a", headers={"accept": "application/json"}
-    )
+    json_only = {"accept": "application/json"}
+    response = await client.get("/admin/session/ajax/lookup?name=user_id&term=a", headers=json_only)
     assert response.status_code == 401
 
     async with signed_in_client(app) as user:
@@ -80,19 +74,14 @@ async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClie
     victim = await make_user(app.state.database, "victim@example.com")
     path = f"/admin/user/edit/{victim.id}"
     new_user = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
-    for headers in (
-        FOREIGN_ORIGIN,
-        {"origin": "null"},
-        {"sec-fetch-site": "cross-site"},
-        {"referer": "https://evil.example/"},
-    ):
+    foreign = ({"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"referer": "https://evil.example/"})
+    for headers in (FOREIGN_ORIGIN, *foreign):
         assert (await admin.post("/admin/user/create", data=new_user, headers=headers)).status_code == 403
         assert (await admin.post(path, data={"email": "x@example.com"}, headers=headers)).status_code == 403
         assert (await admin.delete(f"/admin/user/delete?pks={victim.id}", headers=headers)).status_code == 403
         password = {"password": "a new password", "password_again": "a new password"}
-        assert (
-            await admin.post(f"/admin/user/password/{victim.id}", data=password, headers=headers)
-        ).status_code == 403
+        response = await admin.post(f"/admin/user/password/{victim.id}", data=password, headers=headers)
+        assert response.status_code == 403
     users = (await admin.get("/admin/user/export/json")).json()
     assert [user["email"] for user in users] == ["root@example.com", "victim@example.com"]
 
@@ -120,14 +109,9 @@ async def test_crash_reveals_nothing(settings: Settings, monkeypatch: pytest.Mon
     assert "a secret" not in response.text
 
 
-def production_settings() -> Settings:
-    return settings_for("sqlite:///unused.db").model_copy(update={"environment": "production", "debug": False})
-
-
-@pytest.mark.parametrize(
-    ("settings", "is_built"), [(production_settings(), False), (settings_for("sqlite:///unused.db"), True)]
-)
-def test_production_builds_admin_lazily(monkeypatch: pytest.MonkeyPatch, settings: Settings, is_built: bool) -> None:
+@pytest.mark.parametrize(("environment", "is_built"), [("production", False), ("test", True)])
+def test_production_builds_admin_lazily(monkeypatch: pytest.MonkeyPatch, environment: str, is_built: bool) -> None:
+    settings = settings_for("sqlite:///unused.db").model_copy(update={"environment": environment, "debug": False})
     sites: list[AdminSite] = []
     initialize = AdminSite.__init__
 

@@ -139,10 +139,8 @@ def test_relationships_paths_and_properties_are_accepted() -> None:
 
 def test_check_reports_all_faults_and_inlines_without_view(monkeypatch: pytest.MonkeyPatch) -> None:
     view = make_view(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
-    monkeypatch.setattr(
-        "opportune.cli.development.feature_checks.installed_features",
-        lambda: [replace(bookshelf, admin=replace(bookshelf.admin, views=(view,)))],
-    )
+    feature = replace(bookshelf, admin=replace(bookshelf.admin, views=(view,)))
+    monkeypatch.setattr("opportune.cli.development.feature_checks.installed_features", lambda: [feature])
     assert [finding.text for finding in check_admin(get_settings())] == [
         "BookAdmin.column_list: Book has no 'pricce'. Did you mean price?",
         "BookAdmin.inlines: Review has no view. Add ReviewAdmin(AdminView, model=Review).",

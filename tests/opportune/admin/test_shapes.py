@@ -116,9 +116,8 @@ async def test_uuid_is_filtered_by_its_text(app: FastAPI, admin: AsyncClient) ->
 async def test_flags_of_a_form_are_combined(app: FastAPI, admin: AsyncClient) -> None:
     assert "Read, write" in (await admin.get("/admin/gauge/create")).text
     for mode in (0, 2, 3):
-        assert (await admin.post("/admin/gauge/create", data={"mode": str(mode), "width": "1"})).status_code == 303, (
-            mode
-        )
+        form = {"mode": str(mode), "width": "1"}
+        assert (await admin.post("/admin/gauge/create", data=form)).status_code == 303, mode
     assert await read_all(app, select(col(Gauge.mode)).order_by(col(Gauge.id))) == [0, 2, 3]
 
 

@@ -45,12 +45,8 @@ async def read_groups(database: Database) -> dict[str, list[str]]:
 
 async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     films = Feature("films", accounts=Accounts(groups={"Librarians": {"book-tag": "list"}}))
-    await migrate(
-        database,
-        monkeypatch,
-        make_feature({"Librarians": {"book": "*", "book-tag": ["update"]}, "Friends": {"book": "list"}}),
-        films,
-    )
+    groups: Groups = {"Librarians": {"book": "*", "book-tag": ["update"]}, "Friends": {"book": "list"}}
+    await migrate(database, monkeypatch, make_feature(groups), films)
     assert await read_groups(database) == {
         "Friends": ["book:list"],
         "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-tag:list", "book-tag:update"],
@@ -102,16 +98,14 @@ def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -
         create_app(settings_for("sqlite:///unused.db"), features)
     assert str(refused.value) == f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}"
     monkeypatch.setattr(feature_checks, "installed_features", lambda: features)
-    assert str(refused.value) in [
-        finding.text for finding in feature_checks.check_permissions(settings_for("sqlite:///x.db"))
-    ]
+    findings = feature_checks.check_permissions(settings_for("sqlite:///x.db"))
+    assert str(refused.value) in [finding.text for finding in findings]
 
 
 def test_check_reports_unknown_permission_in_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path, tmp_path / "none"))
-    (tmp_path / "list.html").write_text(
-        '{% if may("user", "list") %}\n{% if may("usr", "list") %}{% endif %}{% endif %}'
-    )
+    text = '{% if may("user", "list") %}\n{% if may("usr", "list") %}{% endif %}{% endif %}'
+    (tmp_path / "list.html").write_text(text)
     (finding,) = feature_checks.check_permissions(settings_for("sqlite:///unused.db"))
     assert "list.html:2: may('usr', 'list'): there is no model 'usr'" in finding.text
     assert finding.text.endswith("Did you mean user?")

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import func, select
 
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, read_one
+from tests.opportune.stored_rows import add_rows, count, read_one
 
 CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
@@ -83,7 +82,7 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
             assert extract_error(response, field), (field, values)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
             assert leak not in response.text, values
-    assert await read_one(app, select(func.count()).select_from(Gadget)) == 0
+    assert await count(app, Gadget) == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -148,7 +147,6 @@ async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
 async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:
     await create_gadget(admin)
     full = "x" * 999 + "\r\n" + "x" * 1000  # the maximum length when a line break counts as one character
-    assert (
-        await admin.post("/admin/gadget/edit/1", data={"name": "first", "maker_id": "1", "story": full})
-    ).status_code == 303
+    form = {"name": "first", "maker_id": "1", "story": full}
+    assert (await admin.post("/admin/gadget/edit/1", data=form)).status_code == 303
     assert (await read_gadget(app)).story == full.replace("\r\n", "\n")

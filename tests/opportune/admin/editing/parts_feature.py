@@ -104,9 +104,8 @@ async def read_part(app: FastAPI, pk: int = 1) -> Part:
 
 
 async def read_changes(app: FastAPI, pk: int = 1) -> list[dict[str, Any]]:
-    entries = select(col(AuditEntry.changes)).where(
-        col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk)
-    )
+    of_part = (col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk))
+    entries = select(col(AuditEntry.changes)).where(*of_part)
     return await read_all(app, entries.order_by(col(AuditEntry.id)))
 
 

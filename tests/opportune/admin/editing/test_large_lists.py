@@ -24,10 +24,8 @@ async def _large_table(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.lists.row_queries.MAX_NUMBERED_PAGES", 2)
     async with app.state.database.writer() as session:
         await session.execute(delete(Part))
-        session.add_all(
-            Part(name=f"part {number}", due_on=date(2026, 1, number % 4 + 1) if number % 2 else None)
-            for number in range(ROWS)
-        )
+        due_dates = [date(2026, 1, number % 4 + 1) if number % 2 else None for number in range(ROWS)]
+        session.add_all(Part(name=f"part {number}", due_on=due_on) for number, due_on in enumerate(due_dates))
 
 
 async def read(client: AsyncClient, url: str) -> tuple[list[int], dict[str, str]]:
@@ -36,9 +34,8 @@ async def read(client: AsyncClient, url: str) -> tuple[list[int], dict[str, str]
     assert response.status_code == 200, response.text
     links = re.findall(r'class="page-link" href="([^"]+)"[^>]*>(?:<i [^>]*></i>)?(\w*)', response.text)
     named = re.findall(r'class="page-link" href="([^"]+)" aria-label="(\w+) page"', response.text)
-    return [int(number) for number in NAME.findall(response.text)], {
-        label: unescape(href) for href, label in [*links, *named] if label
-    }
+    urls = {label: unescape(href) for href, label in [*links, *named] if label}
+    return [int(number) for number in NAME.findall(response.text)], urls
 
 
 async def read_all(client: AsyncClient, url: str, direction: str) -> list[list[int]]:

@@ -142,14 +142,10 @@ async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient
     assert (await admin.post(EDIT, data=added)).status_code == 303
 
 
-async def delete_shelf(app: FastAPI) -> None:
-    await execute(app, delete(Label))
-    await execute(app, delete(Shelf))
-
-
 async def test_text_of_a_deleted_row_can_be_added_again(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin) | {"title": "Mine"}
-    await delete_shelf(app)
+    for model in (Label, Shelf):
+        await execute(app, delete(model))
     assert (await admin.get(EDIT)).status_code == 404
     assert (await admin.post(EDIT, data=SHELF_FORM)).status_code == 404, "without hashes of the form"
     response = await admin.post(EDIT, data=form_data)

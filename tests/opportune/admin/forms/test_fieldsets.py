@@ -11,9 +11,8 @@ from tests.opportune.stored_rows import add_rows
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(BookAdmin, "fieldsets", (("People", ("author",)), ("Shop", ("price", "status"))))
-    await add_rows(
-        app_with_bookshelf, Author(id=1, name="Sigrid"), Book(title="Kristin", slug="k", isbn="1", author_id=1)
-    )
+    kristin = Book(title="Kristin", slug="k", isbn="1", author_id=1)
+    await add_rows(app_with_bookshelf, Author(id=1, name="Sigrid"), kristin)
     return app_with_bookshelf
 
 

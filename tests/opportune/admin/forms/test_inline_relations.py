@@ -50,20 +50,15 @@ REVIEWS_BEFORE = [(4, 1, "glad", ["Epic"], False)]
 
 
 async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
-    files = {
-        "review-1-photo": ("a.png", picture(), "image/png"),
-        "review-new0-photo": ("b.png", picture(), "image/png"),
-        "review-99-photo": ("c.png", picture(), "image/png"),
-    }
+    files = {f"review-{key}-photo": (f"{key}.png", picture(), "image/png") for key in ("1", "new0", "99")}
     blank = make_review_form("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
     response = await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW) | blank, files=files)
     assert response.status_code == 303, response.text
     assert [row[-1] for row in await read_reviews(app)] == [True, True], "a row with only a file is saved"
     page = (await admin.get(EDIT)).text
     assert page.count('value="clear"') == 2
-    await admin.post(
-        EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW | {"photo": "clear"}), files={"none": ("", b"")}
-    )
+    cleared = make_review_form("1", REVIEW_ROW | {"photo": "clear"})
+    await admin.post(EDIT, data=BOOK_FORM | cleared, files={"none": ("", b"")})
     assert [row[-1] for row in await read_reviews(app)] == [False, True]
 
 
@@ -97,9 +92,8 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
     assert await read_all(app, AuditEntry) == [], "unchanged rows are not logged"
     changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
     new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
-    assert (
-        await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", changed) | make_review_form("new0", new))
-    ).status_code == 303
+    form = BOOK_FORM | make_review_form("1", changed) | make_review_form("new0", new)
+    assert (await admin.post(EDIT, data=form)).status_code == 303
     assert await read_reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 

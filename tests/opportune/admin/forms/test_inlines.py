@@ -62,9 +62,8 @@ async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypat
     events.clear()
     await admin.post(EDIT, data={**FORM, **changes, "label-1-text": ""})
     assert events == [], "no row was saved"
-    await admin.post(
-        "/admin/shelf/create", data={**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "silver"}
-    )
+    form = {**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "silver"}
+    await admin.post("/admin/shelf/create", data=form)
     assert events == [("silver", True)]
 
 

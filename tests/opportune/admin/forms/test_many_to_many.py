@@ -154,11 +154,8 @@ async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) 
     """Return the page of the form and of the import; instead of it the status if the value is accepted."""
     form = await admin.post(f"/admin/{model}/create", data=row)
     file = await upload_file(admin, f"/admin/{model}/import", json.dumps([row]), "rows.json")
-    is_refused = form.status_code == 400, "Lines with errors" in file.text
-    return [
-        unescape(page.text) if refused else str(page.status_code)
-        for page, refused in zip((form, file), is_refused, strict=True)
-    ]
+    pages = (form, form.status_code == 400), (file, "Lines with errors" in file.text)
+    return [unescape(page.text) if is_refused else str(page.status_code) for page, is_refused in pages]
 
 
 @pytest.mark.database("postgresql")  # SQLite would compare a number with a text

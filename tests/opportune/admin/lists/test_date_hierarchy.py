@@ -16,22 +16,16 @@ from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 YEAR, MONTH, DAY = (f"seen_at__{part}" for part in ("year", "month", "day"))
-SEEN_AT = {
-    "old": datetime(2024, 5, 7, 12, tzinfo=UTC),
-    "march": datetime(2026, 3, 31, 22, 30, tzinfo=UTC),
-    "june": datetime(2026, 6, 2, 12, tzinfo=UTC),
-}
+MARCH, JUNE = datetime(2026, 3, 31, 22, 30, tzinfo=UTC), datetime(2026, 6, 2, 12, tzinfo=UTC)
+SEEN_AT = {"old": datetime(2024, 5, 7, 12, tzinfo=UTC), "march": MARCH, "june": JUNE}
 """The second is on 1 April in Vienna."""
 
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "seen_at")
-    await add_rows(
-        app_with_gadgets,
-        *(Gadget(name=name, maker_id=1, seen_at=at) for name, at in SEEN_AT.items()),
-        Gadget(name="never", maker_id=2),
-    )
+    seen = (Gadget(name=name, maker_id=1, seen_at=at) for name, at in SEEN_AT.items())
+    await add_rows(app_with_gadgets, *seen, Gadget(name="never", maker_id=2))
     return app_with_gadgets
 
 
@@ -39,10 +33,8 @@ async def read_links(admin: AsyncClient, query: str = "") -> dict[str, str]:
     """Return the queries of the links by label."""
     page = unescape((await admin.get(f"{LIST}?{query}" if query else LIST)).text)
     navigation = page.partition("period-links")[2].partition("</nav>")[0]
-    return {
-        re.sub("<[^>]*>", "", label): url.partition("?")[2]
-        for url, label in re.findall(r'<a href="([^"]*)">(.*?)</a>', navigation)
-    }
+    links = re.findall(r'<a href="([^"]*)">(.*?)</a>', navigation)
+    return {re.sub("<[^>]*>", "", label): url.partition("?")[2] for url, label in links}
 
 
 async def list_names(admin: AsyncClient, query: str) -> list[str]:
@@ -75,13 +67,8 @@ async def test_days_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
 
 
 async def test_impossible_period_has_no_rows(admin: AsyncClient) -> None:
-    for query in (
-        f"{YEAR}=x",
-        f"{YEAR}=2026&{MONTH}=13",
-        f"{MONTH}=3",
-        f"{MONTH}=3&{DAY}=3",
-        f"{YEAR}=99999999999999999999",
-    ):
+    impossible = ("=x", f"=2026&{MONTH}=13", "=99999999999999999999")
+    for query in (*(f"{YEAR}{text}" for text in impossible), f"{MONTH}=3", f"{MONTH}=3&{DAY}=3"):
         assert await list_names(admin, query) == [], query
         assert list(await read_links(admin, query)) == ["All dates"], query
 

@@ -20,11 +20,8 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "created_at")
-    await add_rows(
-        app_with_gadgets,
-        *(Gadget(name=f"red {number}", maker_id=1) for number in range(26)),
-        Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE),
-    )
+    red = (Gadget(name=f"red {number}", maker_id=1) for number in range(26))
+    await add_rows(app_with_gadgets, *red, Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE))
     return app_with_gadgets
 
 

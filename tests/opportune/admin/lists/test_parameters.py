@@ -14,9 +14,8 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_one
 
 LIST = "/admin/gadget/list"
-app = site_fixture(
-    gadgets, lambda: [*make_makers(), *[Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)]]
-)
+NAMES = [f"gadget {number}" for number in range(1, 61)]
+app = site_fixture(gadgets, lambda: [*make_makers(), *(Gadget(name=name, maker_id=1) for name in NAMES)])
 
 
 async def test_unknown_parameter_is_named_and_removed(admin: AsyncClient) -> None:

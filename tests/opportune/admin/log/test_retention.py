@@ -15,6 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database, utc_now, with_deleted
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.admin.trash.parcel_feature import Parcel
+from tests.opportune.stored_rows import add_rows, read_all
 from tests.opportune.tables import make_tables
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -27,27 +28,20 @@ pytestmark = pytest.mark.database("sqlite", "postgresql")
         pytest.param({"audit_days": 0}, ["1", "29", "31", "800"], id="zero keeps all entries"),
     ],
 )
-async def test_entries_are_deleted_after_the_set_days(
+async def test_old_entries_are_deleted(
     database: Database, settings: Settings, changes: dict[str, int], remaining: list[str]
 ) -> None:
-    now = utc_now()
-    async with database.writer() as session:
-        for days in (1, 29, 31, 800):
-            at = now - timedelta(days=days)
-            session.add(AuditEntry(action="update", identity="book", title=str(days), at=at))
+    rows = [(str(days), utc_now() - timedelta(days=days)) for days in (1, 29, 31, 800)]
+    await add_rows(database, *(AuditEntry(action="update", identity="book", title=title, at=at) for title, at in rows))
     await clean_up(database, settings.model_copy(update=changes), admin.jobs.cleanups)
-    async with database.reader(fresh=True) as session:
-        titles = await session.scalars(select(col(AuditEntry.title)).order_by(col(AuditEntry.id)))
-        assert list(titles) == remaining
+    assert [entry.title for entry in await read_all(database, AuditEntry)] == remaining
 
 
-async def test_deleted_account_leaves_versions_and_trash(
-    database: Database, app: FastAPI, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deleted_user_leaves_version_and_trash(app: FastAPI, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.feature.tables_with", lambda _: [Parcel])
-    await make_tables(database, Parcel)
+    await make_tables(app.state.database, Parcel)
     version = RowVersion(model_table="test_parcel", row_id="1", number=1, actor_id=user.id)
-    async with database.writer() as session:
+    async with app.state.database.writer() as session:
         session.add_all([version, Parcel(code="Gone", deleted_at=utc_now(), deleted_by_id=user.id)])
         await session.flush()
         await delete_personal_data(session, app.state.features, user)

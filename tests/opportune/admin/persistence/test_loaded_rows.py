@@ -59,9 +59,8 @@ class ReviewAdmin(AdminView, model=Review):
         return await self.apply_to_selected(request, "thank", thank, "thanked")
 
 
-reviews = Feature(
-    "reviews", models=bookshelf.bookshelf.models, admin=Admin((bookshelf.CountryAdmin, CriticAdmin, ReviewAdmin))
-)
+views = (bookshelf.CountryAdmin, CriticAdmin, ReviewAdmin)
+reviews = Feature("reviews", models=bookshelf.bookshelf.models, admin=Admin(views))
 
 
 @pytest.fixture
