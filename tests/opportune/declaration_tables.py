@@ -31,10 +31,8 @@ def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
             continue
         if statement.target.id == "_":  # the fields below it are keywords
             continue
-        value = statement.value
-        default = (
-            "" if value is None else "empty" if "default_factory" in ast.unparse(value) else f"`{ast.unparse(value)}`"
-        )
+        code = ast.unparse(statement.value) if statement.value else ""
+        default = "empty" if "default_factory" in code else code and f"`{code}`"
         text = _text(following) or f"`{ast.unparse(statement.annotation)}`"
         yield statement.target.id, default, text.replace("|", "\\|")
 

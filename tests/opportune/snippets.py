@@ -37,9 +37,8 @@ class Snippet:
     def imports(self) -> dict[str, str]:
         """Import statements for the names of this snippet, which later snippets use."""
         body = ast.parse(self.code).body
-        return dict(_imports_by_name(body)) | {
-            name: f"from {PACKAGE}.{self.module} import {name}" for name in _defined_names(body)
-        }
+        names = {name: f"from {PACKAGE}.{self.module} import {name}" for name in _defined_names(body)}
+        return dict(_imports_by_name(body)) | names
 
     @property
     def undefined_names(self) -> set[str]:
@@ -94,10 +93,8 @@ def find_snippets(guide: Path) -> list[Snippet]:
     text = guide.read_text(encoding="utf-8")
     blocks = [(match.start(2), match[2], match[1] == "py") for match in BLOCK.finditer(text)]
     queries = [(match.start(1), f"{match[1]}\n", True) for match in QUERY.finditer(text)]
-    return [
-        _snippet(guide, text.count("\n", 0, start) + 1, code, excerpt)
-        for start, code, excerpt in sorted(blocks + queries)
-    ]
+    numbered = ((text.count("\n", 0, start) + 1, code, excerpt) for start, code, excerpt in sorted(blocks + queries))
+    return [_snippet(guide, line, code, excerpt) for line, code, excerpt in numbered]
 
 
 def _snippet(guide: Path, line: int, code: str, is_excerpt: bool) -> Snippet:
@@ -126,15 +123,13 @@ def write_modules(guides: Sequence[Path], surroundings: str, folder: Path) -> No
     (package / "__init__.py").touch()
     by_guide: dict[str, dict[str, str]] = {}
     for guide in sorted(guides):
-        statements = by_guide[guide_name(guide)] = dict(
-            by_guide.get(CONTINUED_GUIDES.get(guide_name(guide), ""), imports)
-        )
+        continued = CONTINUED_GUIDES.get(guide_name(guide), "")
+        statements = by_guide[guide_name(guide)] = dict(by_guide.get(continued, imports))
         previous_imports: dict[str, str] = {}
         for snippet in find_snippets(guide):
             available = statements | previous_imports if QUERY.fullmatch(f"`{snippet.code.strip()}`") else statements
-            lines = [
-                available.get(name, f"from {surroundings} import {name}") for name in sorted(snippet.undefined_names)
-            ]
+            defaults = {name: f"from {surroundings} import {name}" for name in sorted(snippet.undefined_names)}
+            lines = [available.get(name, default) for name, default in defaults.items()]
             module = "; ".join(lines) + "\n" * max(snippet.line - 1, 1) + snippet.code
             (package / f"{snippet.module}.py").write_text(module, encoding="utf-8")
             previous_imports = snippet.imports

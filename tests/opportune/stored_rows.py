@@ -8,10 +8,10 @@ from sqlalchemy import Executable, delete, func, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
 from opportune.accounts.models import Group, GroupPermission, User
-from opportune.db import Database, Model
+from opportune.db import Database
 from opportune.testing.factories import add_permission, make_user
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=SQLModel)
 Site = FastAPI | Database
 """The application or its database."""
 
@@ -57,7 +57,7 @@ async def get_row(site: Site, model: type[SQLModel], pk: object = 1) -> Any:
 
 
 async def reload(site: Site, row: M) -> M:
-    return cast(M, await get_row(site, type(row), row.id))
+    return cast(M, await get_row(site, type(row), inspect(row).identity))
 
 
 async def change_row(site: Site, model: type[SQLModel], pk: object = 1, /, **values: Any) -> None:
@@ -66,8 +66,8 @@ async def change_row(site: Site, model: type[SQLModel], pk: object = 1, /, **val
         (await session.get_one(model, pk)).sqlmodel_update(values)
 
 
-async def change(site: Site, row: Model, /, **values: Any) -> None:
-    await change_row(site, type(row), row.id, **values)
+async def change(site: Site, row: SQLModel, /, **values: Any) -> None:
+    await change_row(site, type(row), inspect(row).identity, **values)
 
 
 async def set_all(site: Site, model: type[SQLModel], /, **values: Any) -> None:
@@ -75,10 +75,10 @@ async def set_all(site: Site, model: type[SQLModel], /, **values: Any) -> None:
     await execute(site, update(model).values(**values))
 
 
-async def delete_row(site: Site, row: Model) -> None:
+async def delete_row(site: Site, row: SQLModel) -> None:
     """Delete a row like the site, with its hooks."""
     async with _database(site).writer() as session:
-        await session.delete(await session.get_one(type(row), row.id))
+        await session.delete(await session.get_one(type(row), inspect(row).identity))
 
 
 async def has_waiting_lock(database: Database) -> bool:

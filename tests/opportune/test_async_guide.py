@@ -20,23 +20,11 @@ from pathlib import Path
 def findings(statements: list[str]) -> list[str]:
     """Return Ruff's code for each statement in an `async def`, with the project's configuration, also for tests."""
     code = IMPORTS + "".join(f"async def f{number}():  {line}\n" for number, line in enumerate(statements))
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--output-format",
-        "json",
-        "--stdin-filename",
-        "tests/test_guide.py",
-        "-",
-    ]
+    options = "-m ruff check --output-format json --stdin-filename tests/test_guide.py -"
+    command = [sys.executable, *options.split()]
     output = subprocess.run(command, input=code, cwd=PROJECT, capture_output=True, text=True, check=False).stdout
-    codes = {
-        finding["location"]["row"]: finding["code"]
-        for finding in json.loads(output)
-        if "ASYNC" in (finding["code"] or "")
-    }
+    findings = [finding for finding in json.loads(output) if "ASYNC" in (finding["code"] or "")]
+    codes = {finding["location"]["row"]: finding["code"] for finding in findings}
     first_line = IMPORTS.count("\n") + 1
     return [codes.get(first_line + number, "") for number in range(len(statements))]
 

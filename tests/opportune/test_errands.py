@@ -11,9 +11,8 @@ from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import ProjectCopy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
-PRELOADED_MODULES = tuple(
-    f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing")
-)
+MODULES = ("db.factory", "db.migrations.runner", "fields", "web.routing")
+PRELOADED_MODULES = tuple(f"opportune.{name}" for name in MODULES)
 """Slow modules that errands do not change. The command server imports them once."""
 FEATURES = ("greeting",)
 """Features that the guide adds to `app/installed.py`."""

@@ -88,14 +88,8 @@ async def test_overlaps_and_wrong_periods_are_refused(
     async with library.writer() as session:
         session.add(room := names["Room"]())
         await session.flush()
-        bookings = [
-            names["Booking"](
-                room_id=room.id,
-                starts_at=datetime(2026, 5, start, tzinfo=UTC),
-                ends_at=datetime(2026, 5, end, tzinfo=UTC),
-            )
-            for start, end in periods
-        ]
+        days = [(datetime(2026, 5, start, tzinfo=UTC), datetime(2026, 5, end, tzinfo=UTC)) for start, end in periods]
+        bookings = [names["Booking"](room_id=room.id, starts_at=start, ends_at=end) for start, end in days]
         for rows in [bookings] if together else [[booking] for booking in bookings]:
             with suppress(FieldErrors):
                 async with session.begin_nested():

@@ -79,12 +79,9 @@ def _read(path: Path) -> Module:
 
 def _count_code_lines(source: str, tree: ast.Module) -> int:
     """Count the lines that are not blank, comments or docstrings."""
-    texts = (
-        range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    )
-    skipped = {number for lines in texts for number in lines}
+    expressions = (node for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    texts = [node for node in expressions if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)]
+    skipped = {line for node in texts for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
     lines = enumerate(map(str.strip, source.splitlines()), 1)
     return sum(bool(line) and not line.startswith("#") and number not in skipped for number, line in lines)
 
@@ -134,11 +131,8 @@ def file_names(pattern: str) -> list[str]:
 
 def lines_of_tests() -> dict[str, int]:
     folder = PROJECT / "tests"
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes().count(b"\n")
-        for path in folder.rglob("*.py")
-        if "__pycache__" not in path.parts
-    }
+    paths = [path for path in folder.rglob("*.py") if "__pycache__" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.read_bytes().count(b"\n") for path in paths}
 
 
 MEASURES: dict[str, Callable[[], Counter[str]]] = {

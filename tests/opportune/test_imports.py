@@ -57,10 +57,8 @@ def test_package_exports_what_the_guide_lists(package: str) -> None:
 
 
 def test_project_imports_listed_paths_only() -> None:
-    unlisted_imports = {
-        str(path.relative_to(PROJECT)): find_unlisted_imports(path.read_text())
-        for path in (PROJECT / "app").rglob("*.py")
-    }
+    paths = {str(path.relative_to(PROJECT)): path for path in (PROJECT / "app").rglob("*.py")}
+    unlisted_imports = {name: find_unlisted_imports(path.read_text()) for name, path in paths.items()}
     assert unlisted_imports
     assert {name: paths for name, paths in unlisted_imports.items() if paths} == {}
 

@@ -112,11 +112,9 @@ def prose_lines(place: str, suffix: str, text: str) -> Iterator[Text]:
 
 def names_of_tests() -> dict[str, str]:
     pattern = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
-    return {
-        f"{path.relative_to(PROJECT).as_posix()}::{name}": name
-        for path in sorted((PROJECT / "tests").rglob("test_*.py"))
-        for name in pattern.findall(path.read_text(encoding="utf-8"))
-    }
+    files = {path: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "tests").rglob("test_*.py"))}
+    names = ((path.relative_to(PROJECT), name) for path, text in files.items() for name in pattern.findall(text))
+    return {f"{path.as_posix()}::{name}": name for path, name in names}
 
 
 def refuse_above(limit: float, figure: float, unit: str, worst: list[Text]) -> None:
@@ -155,7 +153,6 @@ def test_names_of_tests_are_short() -> None:
 def test_subjects_of_new_commits_fit_a_line() -> None:
     git = shutil.which("git")
     assert git, "git is needed to read the subjects of commits"
-    log = subprocess.run(
-        [git, "log", f"-{CHECKED_COMMITS}", "--format=%h %s"], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
+    command = [git, "log", f"-{CHECKED_COMMITS}", "--format=%h %s"]
+    log = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert [line for line in log.stdout.splitlines() if len(line.partition(" ")[2]) > MAX_SUBJECT] == []

@@ -81,9 +81,8 @@ def make_exception_with_user_input() -> BaseException:
 
 
 def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    first_line, *traceback_lines = (
-        write_log(capsys, "text", "failed", error=make_exception_with_user_input()).removesuffix("\n").split("\n")
-    )
+    text = write_log(capsys, "text", "failed", error=make_exception_with_user_input())
+    first_line, *traceback_lines = text.removesuffix("\n").split("\n")
     assert "WARNING failed  [app.test request-1]" in first_line
     assert any(f'File "{__file__}"' in line for line in traceback_lines)
     assert sum("forged" in line for line in traceback_lines) >= 4

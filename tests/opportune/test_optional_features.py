@@ -33,10 +33,8 @@ def bare_site(settings: Settings) -> FastAPI:
     ],
 )
 async def test_site_without_optional_features(bare_site: FastAPI, path: str, text: str) -> None:
-    async with (
-        bare_site.router.lifespan_context(bare_site),
-        AsyncClient(transport=ASGITransport(bare_site), base_url="http://localhost") as client,
-    ):
+    browser = AsyncClient(transport=ASGITransport(bare_site), base_url="http://localhost")
+    async with bare_site.router.lifespan_context(bare_site), browser as client:
         response = await client.get(path, headers={"Accept": "text/html"})
     assert response.status_code == 404
     assert text in response.text.replace("&#34;", '"')

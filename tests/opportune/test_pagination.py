@@ -57,9 +57,8 @@ def test_paging_ignores_tracking_parameters(name: str) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_sort_order_with_nulls_last(database: Database) -> None:
     rows = [(1, 50), (2, 30), (3, None), (4, 30)]
-    people = union_all(
-        *(select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
-    ).subquery()
+    people_rows = (select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
+    people = union_all(*people_rows).subquery()
     orders = {"": [1, 2, 3, 4], "age": [2, 4, 1, 3], "-age": [1, 2, 4, 3], "unknown": [1, 2, 3, 4]}
     async with database.reader() as session:
         for sort, ids in orders.items():

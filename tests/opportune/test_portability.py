@@ -37,9 +37,6 @@ def is_binary(call: ast.Call) -> bool:
 
 
 def test_files_are_opened_with_an_encoding() -> None:
-    locations = [
-        f"{path.relative_to(PROJECT)}:{line}"
-        for path in python_files()
-        for line in calls_without_encoding(path.read_text(encoding="utf-8"))
-    ]
+    codes = {path.relative_to(PROJECT): path.read_text(encoding="utf-8") for path in python_files()}
+    locations = [f"{path}:{line}" for path, code in codes.items() for line in calls_without_encoding(code)]
     assert locations == []

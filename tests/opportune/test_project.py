@@ -130,9 +130,8 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
                 for source, method, path in list_addresses(site)
                 if method == "GET" and (is_project_feature(source) or not FEATURES) and not path.startswith(ADMIN_PATH)
             }
-            responses[USER_PAGE] = await send_request(
-                site, "GET", USER_PAGE, users["superuser"]
-            )  # has lines of features
+            page = await send_request(site, "GET", USER_PAGE, users["superuser"])
+            responses[USER_PAGE] = page  # has lines of features
         assert {path: response.status for path, response in responses.items() if response.is_crash} == {}
         visited = {name for name in FEATURES if any(path.startswith(f"/{name}") for path in responses)}
         assert (visited & {*excluded}, bool(visited), responses[USER_PAGE].status) == (set(), bool(FEATURES), 200)

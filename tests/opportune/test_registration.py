@@ -156,10 +156,8 @@ def test_imported_feature_must_be_listed(monkeypatch: pytest.MonkeyPatch, tmp_pa
     package.__path__ = [str(tmp_path)]
     for module in (package, declaration):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    message = (
-        f"{name} is imported, but app/installed.py does not list its feature. "
-        "Add it to INSTALLED, or remove the imports."
-    )
+    fault = f"{name} is imported, but app/installed.py does not list its feature."
+    message = f"{fault} Add it to INSTALLED, or remove the imports."
     assert message in find_registration_errors([notes_feature()], is_complete=True)
     assert message not in find_registration_errors([books_feature()], is_complete=True)
     vars(declaration)["library"] = library = Feature("library")
@@ -209,9 +207,8 @@ async def use_team(team: TeamAdmin) -> None: ...
 def test_dependency_of_missing_feature_is_reported(page: Any, name: str) -> None:
     router = APIRouter()
     router.get("/books")(page)
-    assert [*find_registration_errors([books_feature(pages=router)])] == [
-        f"Feature('books'): the route GET /books needs the feature {name}. Add `{name}` to app/installed.py."
-    ]
+    message = f"Feature('books'): the route GET /books needs the feature {name}. Add `{name}` to app/installed.py."
+    assert [*find_registration_errors([books_feature(pages=router)])] == [message]
     assert not [*find_registration_errors([books_feature(pages=router), Feature(name)])]
 
 

@@ -51,10 +51,8 @@ def test_pages_name_existing_modules() -> None:
 def test_links_in_docs_are_valid() -> None:
     pages = [PROJECT / name for name in project_files() if name.endswith(".md")]
     texts = {page: CODE_BLOCK.sub("", page.read_text()) for page in pages}
-    headings = {
-        page: {heading_anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
-        for page, text in texts.items()
-    }
+    parts = {page: re.findall("^#+ (.*)", text, re.MULTILINE) for page, text in texts.items()}
+    headings = {page: {heading_anchor(heading) for heading in found} for page, found in parts.items()}
     broken_links = []
     for page, text in texts.items():
         for target in LINK.findall(text):
@@ -72,11 +70,8 @@ def heading_anchor(heading: str) -> str:
 
 def test_no_file_names_an_index_or_a_machine_path() -> None:
     forbidden = re.compile(r"/(root|work|home/\w+)/|pypi\.org|pythonhosted|registry\.npmjs")
-    names = [
-        name
-        for name in project_files()
-        if not name.endswith((".png", ".webp", ".ico")) and forbidden.search((PROJECT / name).read_text())
-    ]
+    texts = [name for name in project_files() if not name.endswith((".png", ".webp", ".ico"))]
+    names = [name for name in texts if forbidden.search((PROJECT / name).read_text())]
     assert names == [str(Path(__file__).relative_to(PROJECT))]
 
 

@@ -40,10 +40,8 @@ def test_snippets_of_guides_and_error_page_pass_mypy(tmp_path: Path) -> None:
     hint = hint_for(DetachedInstanceError(LAZY_LOAD))
     assert hint
     wrong = "select(Book).options(selectinload(Book.owner))"
-    added = [
-        guide(tmp_path, "error_page", hint.code),
-        guide(tmp_path, "wrong", "from sqlalchemy.orm import selectinload", wrong),
-    ]
+    wrong_code = "from sqlalchemy.orm import selectinload"
+    added = [guide(tmp_path, "error_page", hint.code), guide(tmp_path, "wrong", wrong_code, wrong)]
     write_modules([*GUIDES, *added], SURROUNDINGS, tmp_path)
     assert sum(len(find_snippets(path)) for path in GUIDES) > 100
     (error,) = (line for line in mypy(tmp_path).splitlines() if ": error: " in line)

@@ -16,14 +16,8 @@ from tests.opportune.guides import read_guide
 
 REGION = "eu-central-1"
 PASSWORD = "p@ss/w:rd%?#[é"
-RDS = {
-    "engine": "postgres",
-    "host": "site.abc.eu-central-1.rds.amazonaws.com",
-    "port": "5433",
-    "username": "site user",
-    "password": PASSWORD,
-    "dbname": "site",
-}
+SERVER = {"engine": "postgres", "host": "site.abc.eu-central-1.rds.amazonaws.com", "port": "5433"}
+RDS = {**SERVER, "username": "site user", "password": PASSWORD, "dbname": "site"}
 
 CreateSecret = Callable[..., str]
 SetContent = Callable[[Any], str]

@@ -22,13 +22,8 @@ from opportune.project.modules import settings_class
 SECRET = "p@ss/w:rd%?#[é"
 LOGIN = "https://login.microsoftonline.com/tenant"
 SOURCES = ("gcp:site", "azure:site")
-SECRETS = {
-    "LLM_API_KEY": SECRET,
-    "ALLOWED_HOSTS": "a.example, b.example",
-    "port": "1234",
-    "SHELVES": '["a", "b"]',
-    "OTHER_SITE_KEY": "x",
-}
+TEXTS = {"LLM_API_KEY": SECRET, "ALLOWED_HOSTS": "a.example, b.example", "SHELVES": '["a", "b"]'}
+SECRETS = {**TEXTS, "port": "1234", "OTHER_SITE_KEY": "x"}
 
 
 class Cloud:
@@ -58,10 +53,8 @@ class Cloud:
         if not is_azure:
             return 200, {}, json.dumps({"secrets": [{"name": f"projects/1/secrets/{name}"} for name in self.secrets]})
         url = "https://site.vault.azure.net/secrets"
-        rows = [
-            {"id": f"{url}/{name.replace('_', '-')}", "attributes": {"enabled": value is not None}}
-            for name, value in self.secrets.items()
-        ]
+        ids = {f"{url}/{name.replace('_', '-')}": value is not None for name, value in self.secrets.items()}
+        rows = [{"id": id_, "attributes": {"enabled": is_enabled}} for id_, is_enabled in ids.items()]
         return 200, {}, json.dumps({"value": rows})
 
 
@@ -88,9 +81,8 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", json=endpoints)
         for url in (token_url, "https://oauth2.googleapis.com/token"):
             mock.post(url, json={"access_token": "token", "expires_in": 3600, "token_type": "Bearer"})
-        mock.add_callback(
-            "GET", re.compile("https://(secretmanager.googleapis.com|site.vault.azure.net)/"), cloud.respond
-        )
+        hosts = re.compile("https://(secretmanager.googleapis.com|site.vault.azure.net)/")
+        mock.add_callback("GET", hosts, cloud.respond)
         yield cloud
     source.open_secrets.cache_clear()
 

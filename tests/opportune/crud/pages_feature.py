@@ -40,6 +40,5 @@ pages = (
     CrudPages(Opinions, "/opinions").router,
     NotePages(Notes, "/notes").router,
 )
-library = Feature(
-    "library", "Books.", models=TABLES, pages=pages, site=Site(navigation=[Link("Volumes", "/volumes", "book")])
-)
+navigation = Site(navigation=[Link("Volumes", "/volumes", "book")])
+library = Feature("library", "Books.", models=TABLES, pages=pages, site=navigation)

@@ -37,12 +37,8 @@ class AllVolumes(Crud[Volume]):
     sort = ("title", "published_on")
 
 
-shelf = Feature(
-    "library",
-    models=TABLES,
-    api=CrudApi(AllVolumes, "/volumes").router,
-    pages=CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router,
-)
+pages = CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router
+shelf = Feature("library", models=TABLES, api=CrudApi(AllVolumes, "/volumes").router, pages=pages)
 
 
 @pytest.fixture

@@ -31,10 +31,8 @@ async def find_notes(session: AsyncSession, user: User | None, query: str, limit
 
 
 SEARCHES = [SiteSearch("Notes", find_notes, "/notes")]
-MEMBERS = [
-    Link("Members", "/members", "users", signed_in=True),
-    Link("Editors", "/editors", "pencil", ("volume", "update")),
-]
+EDITORS = Link("Editors", "/editors", "pencil", ("volume", "update"))
+MEMBERS = [Link("Members", "/members", "users", signed_in=True), EDITORS]
 
 
 class VolumeAdmin(AdminView, model=Volume): ...

@@ -111,11 +111,8 @@ async def test_trash_columns_are_not_writable(client: AsyncClient) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_error_says_that_the_trash_holds_a_unique_value(client: AsyncClient) -> None:
-    for method, path, name, is_in_trash in (
-        ("POST", "", "Hammer", True),
-        ("PATCH", "/2", "Hammer", True),
-        ("POST", "", "Saw", False),
-    ):
+    deleted, active = ("POST", "", "Hammer", True), ("POST", "", "Saw", False)
+    for method, path, name, is_in_trash in (deleted, ("PATCH", "/2", "Hammer", True), active):
         response = await client.request(method, f"{TOOLS}{path}", json={"name": name})
         assert (response.status_code, HELD_BY_TRASH in response.text) == (422, is_in_trash), (method, name)
         assert [error["field"] for error in response.json()["errors"]] == [["name"]], "not the owner, who is protected"

@@ -74,9 +74,8 @@ def select_pages(pages: Mapping[Key, str]) -> dict[Key, RenderMode]:
     parts = {key: set(_parts(html)) for key, html in pages.items()}
     selected: dict[Key, RenderMode] = {}
     while parts:
-        loaded_parts = {
-            key: sum(mode is RenderMode.LOADED for mode, _ in page_parts) for key, page_parts in parts.items()
-        }
+        modes = {key: [mode for mode, _ in page_parts] for key, page_parts in parts.items()}
+        loaded_parts = {key: page_modes.count(RenderMode.LOADED) for key, page_modes in modes.items()}
         key = max(parts, key=lambda key: (loaded_parts[key], len(parts[key])))
         if not (new_parts := parts.pop(key)):
             break
@@ -106,11 +105,8 @@ def _parts(html: str) -> Iterator[tuple[RenderMode, int]]:
         heading = tag if previous_heading else heading
         is_landmark = tag not in LANDMARKS_IF_NAMED or not NAMES_OR_ROLES.isdisjoint(attributes)
         is_invalid = ids[attributes.get("id", "")] > 1 or (is_landmark and landmarks[tag, label] > 1)
-        name_facts = [
-            bool(text),
-            label is not None and text.casefold() in label.casefold(),
-            tag in FIELDS and (bool(label) or attributes.get("id") in labelled),
-        ]
+        is_labelled = tag in FIELDS and (bool(label) or attributes.get("id") in labelled)
+        name_facts = [bool(text), label is not None and text.casefold() in label.casefold(), is_labelled]
         compared = [*_compared_attributes(attributes, ids)]
         if is_invalid or text or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
             is_changed = tag in FIELDS and any(CHANGED_BY_SCRIPTS.match(name) for name in attributes)

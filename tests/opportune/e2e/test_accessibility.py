@@ -157,10 +157,8 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     selected = select_pages(pages)
     loaded_sheets = [SHEET.findall(pages[key]) for key in selected if selected[key]]
     selected |= {key: RenderMode.LOADED for key in selected if SHEET.findall(pages[key]) not in loaded_sheets}
-    alone = sorted(
-        (key for key in selected if selected[key]),
-        key=lambda key: (key[0], *sort_key(pages[key], selected[key]), key[1]),
-    )
+    alone = [key for key in selected if selected[key]]
+    alone.sort(key=lambda key: (key[0], *sort_key(pages[key], selected[key]), key[1]))
     together = [pages[key] for key in selected if not selected[key]]
     violations = []
     is_signed_in, loaded = False, ""

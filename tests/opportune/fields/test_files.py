@@ -30,7 +30,7 @@ from opportune.web import Form
 from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
 from tests.opportune.storage.pictures import decode_image, photo
-from tests.opportune.stored_rows import change_row, read_one
+from tests.opportune.stored_rows import add_rows, change_row, delete_row, read_one
 
 
 @pytest.fixture
@@ -57,11 +57,8 @@ async def upload_picture(content: bytes | None = None) -> Upload:
 
 
 async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
-    async with (
-        stored_uploads(app.state.storage, Sample, {"title": "One", **uploads}) as values,
-        app.state.database.writer() as session,
-    ):
-        session.add(Sample(**values))
+    async with stored_uploads(app.state.storage, Sample, {"title": "One", **uploads}) as values:
+        await add_rows(app, Sample(**values))
     row: Sample = await read_one(app, Sample)
     return row
 
@@ -138,8 +135,7 @@ async def test_replaced_and_deleted_files_are_removed(app: FastAPI, recorded_job
     cover, contract = str(row.cover), str(row.contract)
     await change_row(app, Sample, row.id, cover=Image(""))
     assert [call.arguments for call in recorded_jobs.calls] == [([cover, copy_name(cover, 20)],)]
-    async with app.state.database.writer() as session:
-        await session.delete(await session.get_one(Sample, row.id))
+    await delete_row(app, row)
     assert [call.arguments for call in recorded_jobs.calls][1:] == [([contract],)]
 
 

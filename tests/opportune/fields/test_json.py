@@ -33,14 +33,8 @@ class Parcels(Crud[Parcel]):
 
 
 API = "/api/v1/parcels"
-app = site_fixture(
-    Feature(
-        "parcels",
-        models=(Parcel,),
-        pages=[CrudPages(Parcels, "/parcels").router],
-        api=[CrudApi(Parcels, "/parcels").router],
-    )
-)
+pages, api = CrudPages(Parcels, "/parcels").router, CrudApi(Parcels, "/parcels").router
+app = site_fixture(Feature("parcels", models=(Parcel,), pages=[pages], api=[api]))
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
 

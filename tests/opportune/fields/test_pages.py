@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
-from sqlalchemy import select
 
 from opportune.accounts import User
 from opportune.testing.factories import sign_in_browser
 from opportune.web import templates
 from tests.opportune.fields.samples_feature import FORM_TEXTS, Sample
+from tests.opportune.stored_rows import read_one
 
 API, FORM = "/api/v1/samples", "/samples/new"
 JSON_VALUES = FORM_TEXTS | {"country": "at", "keywords": ["one", "two"], "facts": {"a": 1}}
@@ -45,9 +45,8 @@ async def test_form_renders_hints(client: AsyncClient) -> None:
 
 
 async def test_markdown_preview_is_safe(client: AsyncClient) -> None:
-    response = await client.post(
-        "/markdown-preview", data={"text": "*hello* <script>alert(1)</script> [a](javascript:b)"}
-    )
+    text = "*hello* <script>alert(1)</script> [a](javascript:b)"
+    response = await client.post("/markdown-preview", data={"text": text})
     assert response.status_code == 200
     assert "<em>hello</em>" in response.text
     assert "<script" not in response.text
@@ -90,8 +89,7 @@ async def test_browser_fills_slug_preview_and_time_zone(app: FastAPI, browser_pa
     await starts_at.fill("2026-07-01T08:00")
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text("was saved")
-    async with app.state.database.reader() as session:
-        row = (await session.scalars(select(Sample))).one()
+    row = await read_one(app, Sample)
     assert row.starts_at
     assert row.starts_at.isoformat() == "2026-07-01T12:00:00+00:00"
     await expect(page.get_by_text(re.compile(r"1 Jul 2026, 08:00 EDT"))).to_be_visible()

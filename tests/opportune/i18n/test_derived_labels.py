@@ -15,9 +15,8 @@ from opportune.project.layout import FRAMEWORK
 def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = catalogues.catalogue_path(tmp_path, "de")
     path.parent.mkdir(parents=True)
-    path.write_text(
-        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "Topic"\nmsgstr "Fachgebiet"\n'
-    )
+    header = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    path.write_text(f'{header}msgid "Topic"\nmsgstr "Fachgebiet"\n')
     monkeypatch.setattr(catalogues, "locale_folders", lambda: [tmp_path, FRAMEWORK / "locale"])
     catalogues.clear_catalogues()
     with use_language("de"):

@@ -219,11 +219,8 @@ def test_languages_have_tag_and_direction() -> None:
 
 def test_best_language_of_header() -> None:
     languages = ("en", "de", "zh-Hans", "zh-Hant", "he")
-    for header, code in {
-        "de-AT,de;q=0.9,en;q=0.8": "de",
-        "fr;q=0.5, en;q=0.9": "en",
-        "zh-TW,zh;q=0.9": "zh-Hant",
-    }.items():
+    codes = {"de-AT,de;q=0.9,en;q=0.8": "de", "fr;q=0.5, en;q=0.9": "en", "zh-TW,zh;q=0.9": "zh-Hant"}
+    for header, code in codes.items():
         assert best_language(header, languages) == code, header
     for header in ("fr", ";;q=,", "de;q=0"):
         assert best_language(header, languages) == "", header

@@ -75,8 +75,8 @@ def find(database: Database) -> Find:
 
 async def set_attempt(queue: DatabaseJobQueue, job_id: str, attempt: int) -> None:
     """Set the number of attempts that a waiting job has begun."""
-    async with queue.worker.store.database.writer() as session:
-        await session.execute(update(Job).where(col(Job.id) == int(job_id)).values(attempt=attempt))
+    job = col(Job.id) == int(job_id)
+    await execute(queue.worker.store.database, update(Job).where(job).values(attempt=attempt))
 
 
 async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:

@@ -131,7 +131,5 @@ def _record_run_and_wait(pipe: str) -> None:
 async def hourly(run: JobContext) -> None: ...
 
 
-TASKS = (
-    *(register, register_in_one_attempt, register_in_two_attempts, stumble, refuse, break_down),
-    *(quit_work, wait, linger, die, kill, block),
-)
+REGISTERING = (register, register_in_one_attempt, register_in_two_attempts)
+TASKS = (*REGISTERING, stumble, refuse, break_down, quit_work, wait, linger, die, kill, block)

@@ -65,7 +65,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("annotation", "value", "stored"), VALUES)
-async def test_job_gets_a_value_of_its_annotated_type(
+async def test_argument_has_its_annotated_type(
     annotation: Any, value: object, stored: object, make_queue: MakeQueue, find: Find
 ) -> None:
     typed = job_with(annotation)
@@ -106,9 +106,8 @@ async def test_stored_argument_of_another_type_fails_the_job(make_queue: MakeQue
     job_id = await make_queue(old).enqueue(old("seven"))
     async with make_queue(new).running() as _:
         assert await make_queue(new).wait_until_ended(job_id) == JobState.FAILED
-    assert (await find(job_id)).error == (
-        "Job test.typed: value: Input should be a valid integer, unable to parse string as an integer."
-    )
+    message = "Job test.typed: value: Input should be a valid integer, unable to parse string as an integer."
+    assert (await find(job_id)).error == message
 
 
 async def test_result_of_a_step_is_the_same_in_each_attempt(make_queue: MakeQueue) -> None:

@@ -144,9 +144,7 @@ async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, fi
 
 
 async def read_states(database: Database) -> list[tuple[JobState, int]]:
-    async with database.reader() as session:
-        rows = await session.execute(select(col(Job.state), col(Job.attempt)).order_by(col(Job.id)))
-        return [(state, attempt) for state, attempt in rows]
+    return [(job.state, job.attempt) for job in await read_all(database, Job)]
 
 
 @both_databases
@@ -180,7 +178,7 @@ async def test_end_without_a_claim_changes_nothing(idle_queue: DatabaseJobQueue,
 
 @pytest.mark.parametrize("are_held_too_long", [False, True], ids=["at the end", "behind a slow job"])
 async def test_prefetched_jobs_return_to_the_queue(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch, *, are_held_too_long: bool
+    idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch, *, are_held_too_long: bool
 ) -> None:
     monkeypatch.setattr(worker, "PREFETCH_SECONDS", 1_000_000)
     idle_queue.worker.concurrency = 1
@@ -192,8 +190,8 @@ async def test_prefetched_jobs_return_to_the_queue(
             monkeypatch.setattr(worker, "MAX_HELD_SECONDS", 0)
             idle_queue.worker.wake()
             await wait_until(partial(holds_jobs, idle_queue, 0))
-            assert (await read_states(database))[1:] == [(JobState.RUNNING, 1), *[(JobState.WAITING, 0)] * 2]
-    assert await read_states(database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
+            assert (await read_states(idle_queue.database))[1:] == [(JobState.RUNNING, 1), *[(JobState.WAITING, 0)] * 2]
+    assert await read_states(idle_queue.database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
 
 
 async def holds_jobs(site: DatabaseJobQueue, number: int) -> bool:

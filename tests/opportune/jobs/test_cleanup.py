@@ -17,7 +17,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.cleanup import clean_up, clean_up_daily
 from opportune.jobs.models import Job
 from opportune.testing import RecordedJobs
-from tests.opportune.stored_rows import read_all
+from tests.opportune.stored_rows import add_rows, read_all
 
 
 @job("attempts.count", schedule="@daily")
@@ -32,15 +32,13 @@ FEATURE = Feature("attempts", "Attempts.", jobs=Jobs((count_daily,), cleanups=(E
 
 
 async def add_attempts(database: Database) -> None:
-    async with database.writer() as session:
-        for key, days, count in (("old", -1, 1), ("new", 1, 1), ("many", 1, 9)):
-            session.add(Attempt(key=key, count=count, ends_at=utc_now() + timedelta(days=days)))
+    values = (("old", -1, 1), ("new", 1, 1), ("many", 1, 9))
+    ends = [(key, count, utc_now() + timedelta(days=days)) for key, days, count in values]
+    await add_rows(database, *(Attempt(key=key, count=count, ends_at=at) for key, count, at in ends))
 
 
 async def read_attempts(database: Database) -> list[tuple[str, int]]:
-    async with database.reader(fresh=True) as session:
-        rows = await session.execute(select(col(Attempt.key), col(Attempt.count)).order_by(col(Attempt.id)))
-        return [(key, count) for key, count in rows]
+    return [(row.key, row.count) for row in await read_all(database, Attempt)]
 
 
 async def run_job(app: FastAPI) -> None:
@@ -84,12 +82,9 @@ async def test_rows_are_kept_without_a_condition(settings: Settings, database: D
 
 async def test_runs_of_removed_schedules_are_deleted(app: FastAPI, database: Database) -> None:
     async with database.writer() as session:
-        for name, days, key in (
-            ("attempts.count", 8, "schedule:a"),
-            ("removed.job", 6, "schedule:b"),
-            ("removed.job", 8, "schedule:c"),
-            ("removed.job", 8, "another key"),
-        ):
+        days_and_keys = ((6, "schedule:b"), (8, "schedule:c"), (8, "another key"))
+        removed = [("removed.job", days, key) for days, key in days_and_keys]
+        for name, days, key in (("attempts.count", 8, "schedule:a"), *removed):
             session.add(Job(name=name, key=key, due_at=utc_now() - timedelta(days=days)))
     await run_job(app)
     keys = await read_all(database, select(col(Job.key)).order_by(col(Job.id)))

@@ -193,12 +193,10 @@ async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_counts_of_a_backlog_are_bounded(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_counts_of_jobs_are_bounded(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(management, "MAX_COUNTED_JOBS", 2)
     for number in range(3):
         await idle_queue.enqueue(register(str(number)))
-    async with database.reader(fresh=True) as session:
+    async with idle_queue.database.reader(fresh=True) as session:
         counts = await management.count_by_state(session)
     assert counts == dict.fromkeys(JobState, 0) | {JobState.WAITING: 2}

@@ -8,7 +8,7 @@ from datetime import timedelta
 from unittest.mock import AsyncMock, Mock
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
@@ -187,13 +187,11 @@ async def test_missing_tables_are_checked_later(empty_database_url: str, caplog:
     assert "Run: python3 oppman.py migrate" in caplog.text
 
 
-async def test_old_jobs_are_deleted_with_their_steps(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_old_jobs_are_deleted(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
     for state, age in ((JobState.DONE, 1.1), (JobState.DONE, 0.9), (JobState.FAILED, 1.1), (JobState.WAITING, 1.1)):
         ended_at = utc_now() - RETENTION.get(state, timedelta(days=99)) * age
-        async with database.writer() as session:
+        async with idle_queue.database.writer() as session:
             job = Job(name="removed.job", state=state, ended_at=ended_at)
             session.add(job)
             await session.flush()
@@ -201,9 +199,8 @@ async def test_old_jobs_are_deleted_with_their_steps(
     await idle_queue.worker.start_due_jobs()
     assert idle_queue.worker._pruning
     await idle_queue.worker._pruning
-    async with database.reader() as session:
-        assert list(await session.scalars(select(col(Job.id)).order_by(col(Job.id)))) == [2, 4]
-        assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
+    assert [job.id for job in await read_all(idle_queue.database, Job)] == [2, 4]
+    assert await count(idle_queue.database, JobStep) == 2
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -226,12 +223,10 @@ def test_check_reports_an_invalid_schedule() -> None:
     assert fault.text.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
 
 
-async def test_locked_job_is_checked_again_after_pauses(
-    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_locked_job_is_tried_after_pauses(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     await idle_queue.enqueue(tasks.wait())
     await idle_queue.worker.store.claim(9)
-    await expire_leases(database)
+    await expire_leases(idle_queue.database)
 
     monkeypatch.setattr(idle_queue.worker.store, "claim", AsyncMock(return_value=[]))
     pauses = [await idle_queue.worker.start_due_jobs() for _ in range(7)]

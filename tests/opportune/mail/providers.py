@@ -29,9 +29,8 @@ class FakeApi:
             raise response
         if not response.is_stream_consumed:
             return response
-        return httpx2.Response(
-            response.status_code, headers=response.headers, stream=httpx2.ByteStream(response.content)
-        )
+        stream = httpx2.ByteStream(response.content)
+        return httpx2.Response(response.status_code, headers=response.headers, stream=stream)
 
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.MockTransport(self))

@@ -11,9 +11,8 @@ TO = "ada@example.com"
 
 def test_email_has_text_and_html_from_templates(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
-    write_template(
-        "hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}'
-    )
+    block = "{% block content %}<p>Dear {{ name }}</p>{% endblock %}"
+    write_template("hello.html", '{% extends "mail/base.html" %}' + block)
     email = render_email(settings_with(), TO, "hello", {"name": "Zoë & Jürgen"})
     assert (email.to, email.subject) == (TO, "Hello Zoë & Jürgen")
     assert email.text == "Dear Zoë & Jürgen.\n\nBye.\n"

@@ -241,12 +241,9 @@ async def test_silent_provider_times_out(fake_api: FakeResponses, monkeypatch: p
 
 async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeResponses) -> None:
     run = cast("JobContext", SimpleNamespace(attempt=1, settings=settings_with(RESEND)))
-    fake_api(
-        httpx2.Response(429, headers={"Retry-After": "90"}, json={}),
-        httpx2.Response(503),
-        httpx2.Response(422),
-        accepted_response(RESEND),
-    )
+    refusals = (httpx2.Response(status) for status in (503, 422))
+    delayed = httpx2.Response(429, headers={"Retry-After": "90"}, json={})
+    fake_api(delayed, *refusals, accepted_response(RESEND))
     with pytest.raises(RetryLater, match="429") as later:
         await send_email_job.function(run, vars(email_to()))
     assert later.value.seconds == 90

@@ -46,10 +46,8 @@ def test_non_ascii_names_and_subjects_are_encoded() -> None:
     assert raw.isascii()
     message = render_and_parse(email)
     assert message["Subject"] == email.subject.strip()
-    assert (message["To"].addresses[0].display_name, message["To"].addresses[0].addr_spec) == (
-        "Łukasz, 東京",
-        "ada@xn--bcher-kva.example.com",
-    )
+    to = message["To"].addresses[0]
+    assert (to.display_name, to.addr_spec) == ("Łukasz, 東京", "ada@xn--bcher-kva.example.com")
 
 
 def test_copies_replies_and_own_headers() -> None:
@@ -71,14 +69,10 @@ def test_files_are_attached_with_the_type_of_their_name() -> None:
     files = [Attachment("Über.pdf", b"%PDF"), Attachment("old.eml", b"Subject: A")]
     message = render_and_parse(email_to(html="<p>A text.</p>", attachments=files))
     assert message.get_content_type() == "multipart/mixed"
-    attached = [
-        (part.get_filename(), part.get_content_type(), part.get_payload(decode=True))
-        for part in message.iter_attachments()
-    ]
-    assert attached == [
-        ("Über.pdf", "application/pdf", b"%PDF"),
-        ("old.eml", "application/octet-stream", b"Subject: A"),
-    ]
+    parts = message.iter_attachments()
+    attached = [(part.get_filename(), part.get_content_type(), part.get_payload(decode=True)) for part in parts]
+    pdf = ("Über.pdf", "application/pdf", b"%PDF")
+    assert attached == [pdf, ("old.eml", "application/octet-stream", b"Subject: A")]
 
 
 def test_pictures_are_embedded_in_the_html() -> None:

@@ -91,6 +91,5 @@ async def download(storage: StorageDependency, name: str) -> str:
     return (await storage.read(name)).decode()
 
 
-ledger = Feature(
-    "ledger", "Tests of several machines.", api=router, jobs=Jobs([copy_entry, tick, check_text, exhaust_memory])
-)
+jobs = Jobs([copy_entry, tick, check_text, exhaust_memory])
+ledger = Feature("ledger", "Tests of several machines.", api=router, jobs=jobs)

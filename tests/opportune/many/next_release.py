@@ -37,8 +37,5 @@ async def add_row(session: WriteSession, key: str) -> None:
     defer(session, annotate(key))
 
 
-ledger = replace(
-    last_release.ledger,
-    api=router,
-    jobs=replace(last_release.ledger.jobs, definitions=[*last_release.ledger.jobs.definitions, annotate]),
-)
+jobs = replace(last_release.ledger.jobs, definitions=[*last_release.ledger.jobs.definitions, annotate])
+ledger = replace(last_release.ledger, api=router, jobs=jobs)

@@ -20,6 +20,7 @@ from opportune.testing import RecordedJobs
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.contrib.llm.providers.endpoint import response
 from tests.opportune.search.books import Book, create_indexes, make_tables
+from tests.opportune.stored_rows import add_rows, execute, read_one
 
 SUMMARIES: dict[str, str | None] = {
     "Baguette": "Of the bakery.",
@@ -53,8 +54,7 @@ class Library:
         return self.jobs.context.service(LanguageModel)
 
     async def add(self, summaries: dict[str, str | None]) -> None:
-        async with self.database.writer() as session:
-            session.add_all([Book(title=title, summary=summary) for title, summary in summaries.items()])
+        await add_rows(self.database, *(Book(title=title, summary=summary) for title, summary in summaries.items()))
 
     async def add_embedded(self, summaries: dict[str, str | None]) -> None:
         await self.add(summaries)
@@ -65,8 +65,7 @@ class Library:
             return [hit.row.title for hit in (await self.search.find(session, query, **options)).items]
 
     async def count_vectors(self) -> int:
-        async with self.database.reader() as session:
-            return int(await session.scalar(text("SELECT count(*) FROM vectors_of_order")) or 0)
+        return int(await read_one(self.database, text("SELECT count(*) FROM vectors_of_order")))
 
 
 @pytest.fixture
@@ -122,17 +121,16 @@ async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: p
 @pytest.mark.database("sqlite", "postgresql")
 async def test_vector_is_deleted_with_its_row(library: Library) -> None:
     await library.add_embedded(SUMMARIES)
-    async with library.database.writer() as session:
-        await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
-        await session.execute(update(Book).where(col(Book.title) == "Baguette").values(pages=3))
+    await execute(library.database, delete(Book).where(col(Book.title) == "Kitten"))
+    await execute(library.database, update(Book).where(col(Book.title) == "Baguette").values(pages=3))
     assert await library.count_vectors() == len(SUMMARIES) - 1
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_changed_text_is_embedded_again(library: Library) -> None:
     await library.add_embedded(SUMMARIES)
-    async with library.database.writer() as session:
-        await session.execute(update(Book).where(col(Book.title) == "Baguette").values(title="Feline", summary=""))
+    baguette = update(Book).where(col(Book.title) == "Baguette")
+    await execute(library.database, baguette.values(title="Feline", summary=""))
     assert await library.find_titles("loaf") == []
     text_count = len(library.endpoint.texts)
     await library.jobs.run(embed_all())
@@ -143,9 +141,8 @@ async def test_changed_text_is_embedded_again(library: Library) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -> None:
     await library.add_embedded(SUMMARIES)
-    async with library.database.writer() as session:  # as `flush` does, after which ids restart
-        empty = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
-        await session.execute(text(f'{empty} "order"'))
+    empty = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
+    await execute(library.database, text(f'{empty} "order"'))  # as `flush` does, after which ids restart
     assert await library.count_vectors() == 0
 
 
@@ -156,8 +153,7 @@ async def test_outdated_vector_is_not_stored(library: Library) -> None:
     embed_texts = embeddings.embed_texts
 
     async def change_row_and_embed(texts: list[str]) -> Any:
-        async with library.database.writer() as session:
-            await session.execute(update(Book).values(title="Cat", summary=""))
+        await execute(library.database, update(Book).values(title="Cat", summary=""))
         return await embed_texts(texts)
 
     embeddings.embed_texts = change_row_and_embed  # type: ignore[assignment, method-assign]
@@ -204,9 +200,8 @@ async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.Mo
     monkeypatch.setattr("opportune.contrib.llm.embeddings.jobs.BATCH_TEXTS", 2)
     await library.add(SUMMARIES)
     (call, *_) = library.jobs.calls
-    two_embeddings = response(
-        "200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}'
-    )
+    items = b'{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}'
+    two_embeddings = response("200 OK", b'{"data": [' + items + b"]}")
     library.endpoint.responses = [two_embeddings, response("429 Too Many Requests")]
     with pytest.raises(Exception, match="no more questions for now"):
         await library.jobs.run(call)
@@ -223,8 +218,7 @@ async def test_missing_trigger_is_restored(library: Library) -> None:
         await connection.execute(text(f"DROP TRIGGER vectors_of_order_delete{on_table}"))
         assert await connection.run_sync(due_statements) != []
     await create_indexes(library.database)
-    async with library.database.writer() as session:
-        await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
+    await execute(library.database, delete(Book).where(col(Book.title) == "Kitten"))
     assert await library.count_vectors() == len(SUMMARIES) - 1
 
 

@@ -16,6 +16,7 @@ from opportune.search import Searchable
 from tests.opportune import tables
 from tests.opportune.db.trash.shop import Good
 from tests.opportune.search.books import Book, Shelf, add, create_indexes, make_tables
+from tests.opportune.stored_rows import add_rows, delete_row, execute, read_all
 
 BOOKS = [
     ("Café Müller", "Bread, e-mail and foo.bar/baz."),
@@ -149,9 +150,8 @@ async def test_unused_index_is_dropped(
     await add(database, ("Bread", ""))
     catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"
     column = "name" if database.url.kind == "sqlite" else "relname"
-    async with database.reader() as session:
-        remaining = await session.scalars(text(f"SELECT {column} FROM {catalogue} WHERE {column} LIKE 'fts%'"))  # noqa: S608
-        assert remaining.all() == []
+    remaining = text(f"SELECT {column} FROM {catalogue} WHERE {column} LIKE 'fts%'")  # noqa: S608
+    assert await read_all(database, remaining) == []
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -167,8 +167,7 @@ async def test_objects_of_other_programs_are_kept(database: Database, book_searc
 
 async def test_replaced_rows_leave_the_index(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
-    async with database.writer() as session:
-        await session.execute(text("REPLACE INTO \"order\" (id, title, pages) VALUES (1, 'Tea', 0)"))
+    await execute(database, text("REPLACE INTO \"order\" (id, title, pages) VALUES (1, 'Tea', 0)"))
     assert await find_titles(database, book_search, "bread") == []
     assert await find_titles(database, book_search, "tea") == ["Tea"]
 
@@ -177,8 +176,7 @@ async def test_replaced_rows_leave_the_index(database: Database, book_search: Se
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
 async def test_generated_query_is_no_error(database: Database, book_search: Searchable[Book], query: str) -> None:
-    async with database.reader() as session:
-        assert (await book_search.find(session, query)).items == []
+    assert await find_titles(database, book_search, query) == []
 
 
 @pytest.mark.parametrize(
@@ -205,10 +203,9 @@ async def test_deleted_row_is_not_found(isolated_searchables: None, database: Da
     await tables.make_tables(database, Good)
     goods = Searchable(Good, fields=["name"], url="/goods/{id}")
     await create_indexes(database)
-    async with database.writer() as session:
-        session.add_all([Good(id=1, name="Red anvil"), gone := Good(id=2, name="Red rocket")])
-        await session.flush()
-        await session.delete(gone)
+    gone = Good(id=2, name="Red rocket")
+    await add_rows(database, Good(id=1, name="Red anvil"), gone)
+    await delete_row(database, gone)
     async with database.reader(fresh=True) as session:
         results = await goods.find(session, "red")
         assert ([hit.row.name for hit in results.items], results.total) == (["Red anvil"], 1)

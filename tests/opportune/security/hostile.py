@@ -53,9 +53,8 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
         database_kind: Database of the site, `sqlite` or `postgresql`.
     """
     on_sqlite = database_kind == "sqlite"
-    texts, values = (
-        (UNSTORABLE_ON_SQLITE, JSON_FOR_SQLITE) if on_sqlite else (UNSTORABLE_ON_POSTGRESQL, JSON_FOR_POSTGRESQL)
-    )
+    texts = UNSTORABLE_ON_SQLITE if on_sqlite else UNSTORABLE_ON_POSTGRESQL
+    values = JSON_FOR_SQLITE if on_sqlite else JSON_FOR_POSTGRESQL
     next_ids, next_texts = cycle(IDS), cycle(TEXTS)
     next_values, next_bodies = cycle(VALUES), cycle(BODIES[:3])
     all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # all operations share the JSON parser
@@ -73,16 +72,14 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
                 names = _resolve_schema(document, content["schema"]).get("properties", ())
                 request = HostileRequest(method, example_path(path), content_type=content_type)
                 if content_type != "application/json":
-                    yield from (
-                        request._replace(body=encode_form(dict.fromkeys(names, text)).encode()) for text in TEXTS
-                    )
+                    bodies = (encode_form(dict.fromkeys(names, text)) for text in TEXTS)
+                    yield from (request._replace(body=body.encode()) for body in bodies)
                     continue
                 yield from (request._replace(body=body) for body in (*all_bodies, *islice(next_bodies, int(on_sqlite))))
                 all_bodies = ()
                 for value in (*values, *islice(next_values, int(on_sqlite))):
-                    yield request._replace(
-                        body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
-                    )
+                    pairs = ",".join(f"{json.dumps(name)}:{value}" for name in names)
+                    yield request._replace(body=f"{{{pairs}}}".encode())
 
 
 def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -23,9 +23,8 @@ from opportune.testing.asgi_requests import Response, send_request
 from tests.opportune.security.visit import Visit
 
 INSTALLED_SOURCES = {"core", *installed_names()}
-ADMIN_MODEL_PATH = re.compile(
-    f"{ADMIN_PATH}/[^/]+(/(?:create|delete|details|edit|export|history|import|list)(?:/.*)?)$"
-)
+ACTIONS = "create|delete|details|edit|export|history|import|list"
+ADMIN_MODEL_PATH = re.compile(f"{ADMIN_PATH}/[^/]+(/(?:{ACTIONS})(?:/.*)?)$")
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 

@@ -15,9 +15,8 @@ def test_every_threat_names_tests_that_exist() -> None:
     assert len(rows) > 90
     tests = {(threat, test) for threat, column in rows for test in column.replace("`", "").split(", ")}
     folder = PROJECT / "tests/opportune"
-    missing = {
-        (threat, test) for threat, test in tests if not (folder / test).is_file() and not (PROJECT / test).is_file()
-    }
+    files = {(threat, test): (folder / test, PROJECT / test) for threat, test in tests}
+    missing = {key for key, paths in files.items() if not any(path.is_file() for path in paths)}
     assert missing == set()
 
 

@@ -34,11 +34,8 @@ WITH_FALLBACK_KEY = WITH_NEW_KEY.model_copy(update={"secret_key_fallbacks": SITE
 @pytest.fixture
 async def crashing_site(database_file: Path) -> AsyncIterator[FastAPI]:
     """Site with canary values as secrets, and a page that fails."""
-    secrets = {
-        name: SecretStr(CANARY)
-        for name, field in Settings.model_fields.items()
-        if field.annotation is SecretStr and not name.endswith(("_url", "_dsn"))
-    }
+    names = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    secrets = {name: SecretStr(CANARY) for name in names if not name.endswith(("_url", "_dsn"))}
     app = sqlite_site(database_file, **secrets)
 
     @app.post("/crash")
@@ -62,9 +59,8 @@ async def test_secrets_are_not_logged_or_returned(crashing_site: FastAPI, caplog
                 assert CANARY not in response.text + str(response.headers), path
         for path in ("/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/users/me"):
             for method in ("POST", "PATCH"):
-                response = await client.request(
-                    method, f"{path}?token={CANARY}", headers=headers, json={"password": body}
-                )
+                url = f"{path}?token={CANARY}"
+                response = await client.request(method, url, headers=headers, json={"password": body})
                 assert CANARY not in response.text + str(response.headers), path
     log_lines = [str(vars(record)) for record in caplog.records if record.name != "httpx2"]
     assert any("on purpose" in line for line in log_lines)

@@ -26,13 +26,9 @@ async def visit_all_pages(file: Path) -> Visit:
     app = sqlite_site(file)
     async with app.router.lifespan_context(app):
         headers, before = await headers_by_role(app), dump_rows(file)
-        responses = {
-            path: await send_request(
-                app, "GET", example_path(path), headers["superuser" if path.startswith(ADMIN_PATH) else "owner"]
-            )
-            for _, method, path in list_addresses(app)
-            if method == "GET"
-        }
+        paths = [path for _, method, path in list_addresses(app) if method == "GET"]
+        roles = {path: "superuser" if path.startswith(ADMIN_PATH) else "owner" for path in paths}
+        responses = {path: await send_request(app, "GET", example_path(path), headers[roles[path]]) for path in paths}
         return Visit(responses, before, dump_rows(file))
 
 

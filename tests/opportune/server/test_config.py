@@ -65,9 +65,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(connection_limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
-    options = {
-        name: value for name, value in server_options(settings_for("sqlite://")).items() if name.startswith("ws")
-    }
+    options = server_options(settings_for("sqlite://"))
+    options = {name: value for name, value in options.items() if name.startswith("ws")}
     with run_uvicorn(echo, loop="asyncio", **options) as (host, port):
         yield f"ws://{host}:{port}/"
 

@@ -99,9 +99,8 @@ async def test_sigterm_also_stops_the_starting_version(tmp_path: Path) -> None:
 @posix
 async def test_sigterm_leaves_tasks_that_do_not_end(tmp_path: Path) -> None:
     script = tmp_path / "site.py"
-    script.write_text(
-        STAYING_TASK + SITE.replace("    if scope", "    tasks.append(asyncio.create_task(stay()))\n    if scope")
-    )
+    staying = "    tasks.append(asyncio.create_task(stay()))\n    if scope"
+    script.write_text(STAYING_TASK + SITE.replace("    if scope", staying))
     async with run_site(script, tmp_path / "broken") as (url, process):
         async with run_clients(url) as process_ids:
             await wait_for_pid(process_ids, lambda pid: pid == process.pid)

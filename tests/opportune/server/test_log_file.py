@@ -109,10 +109,8 @@ def test_only_the_newest_entries_are_stored(logger: logging.Logger, folder: Path
 def test_other_users_cannot_read_the_files(logger: logging.Logger, folder: Path) -> None:
     for _ in range(500):
         logger.warning("message")
-    assert {path.name: path.stat().st_mode & 0o077 for path in folder.iterdir()} == {
-        "development.log": 0,
-        "development.log.1": 0,
-    }
+    modes = {path.name: path.stat().st_mode & 0o077 for path in folder.iterdir()}
+    assert modes == {"development.log": 0, "development.log.1": 0}
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,8 @@ class Engines(NamedTuple):
 
 
 def make_engine(path: Path, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        f"{DRIVER}:///{path}", begin=begin, connect_args={"isolation_level": None, "timeout": 0}, pool_size=1
-    )
+    arguments = {"isolation_level": None, "timeout": 0}
+    engine = create_async_engine(f"{DRIVER}:///{path}", begin=begin, connect_args=arguments, pool_size=1)
     event.listen(engine.sync_engine, "connect", configure)
     return engine
 

@@ -10,23 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Date,
-    DateTime,
-    Executable,
-    Float,
-    Numeric,
-    Select,
-    Uuid,
-    bindparam,
-    event,
-    func,
-    literal_column,
-    select,
-    text,
-)
+from sqlalchemy import Executable, Select, bindparam, event, func, literal_column, select, text, types
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
@@ -38,13 +22,13 @@ from opportune.speedups import statements
 from opportune.testing import make_user
 
 VALUES: Mapping[str, tuple[Any, Any]] = {
-    "amount": (Numeric(10, 2), Decimal("12.50")),
-    "share": (Float(), 0.25),
-    "done": (Boolean(), True),
-    "day": (Date(), date(2026, 3, 1)),
-    "moment": (DateTime(timezone=True), datetime(2026, 3, 1, 12, tzinfo=UTC)),
-    "number": (Uuid(), UUID(int=7)),
-    "tags": (JSON(), ["one", {"two": None}]),
+    "amount": (types.Numeric(10, 2), Decimal("12.50")),
+    "share": (types.Float(), 0.25),
+    "done": (types.Boolean(), True),
+    "day": (types.Date(), date(2026, 3, 1)),
+    "moment": (types.DateTime(timezone=True), datetime(2026, 3, 1, 12, tzinfo=UTC)),
+    "number": (types.Uuid(), UUID(int=7)),
+    "tags": (types.JSON(), ["one", {"two": None}]),
 }
 ONE: Select[int] = select(literal_column("1"))
 
@@ -103,9 +87,8 @@ async def test_finished_statement_is_freed(database: Database) -> None:
 
 async def test_engine_listeners_see_each_statement(database: Database) -> None:
     executed: list[str] = []
-    event.listen(
-        database.reading_engine.sync_engine, "before_cursor_execute", lambda *arguments: executed.append(arguments[2])
-    )
+    reading = database.reading_engine.sync_engine
+    event.listen(reading, "before_cursor_execute", lambda *arguments: executed.append(arguments[2]))
     assert await fetch(database, ONE, {}) is None
     assert await database.lookup(ONE, {}) == (1,)
     assert executed == ["SELECT 1"]

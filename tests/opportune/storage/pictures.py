@@ -51,9 +51,8 @@ def decode_image(content: bytes) -> Image.Image:
 def decompression_bomb(side: int) -> bytes:
     """Return a small PNG whose header declares `side` pixels in each direction."""
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND")
-    )
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + _chunk(b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def with_archive(content: bytes) -> bytes:

@@ -25,9 +25,8 @@ def test_missing_server_fails_with_a_next_step(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(postgres, "postgres", start)
     with pytest.raises(pytest.fail.Exception) as failure:
         start_postgres(ExitStack())
-    assert str(failure.value).endswith(
-        "did not start: no libpq. Run the tests on SQLite only: python3 oppman.py test --sqlite"
-    )
+    message = "did not start: no libpq. Run the tests on SQLite only: python3 oppman.py test --sqlite"
+    assert str(failure.value).endswith(message)
     assert not failure.value.pytrace
 
 
@@ -47,9 +46,8 @@ ADMIN_LIST = "/admin/user/list"
 async def test_each_role_has_a_client(
     client: AsyncClient, user_client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
-    responses = [
-        await role_client.get(ADMIN_LIST) for role_client in (client, user_client, staff_client, superuser_client)
-    ]
+    clients = (client, user_client, staff_client, superuser_client)
+    responses = [await role_client.get(ADMIN_LIST) for role_client in clients]
     assert [response.status_code for response in responses] == [303, 403, 403, 200]
 
 

@@ -21,9 +21,7 @@ from tests.opportune.tables import UnmigratedTable, make_tables
 
 class Booking(UnmigratedTable, table=True):
     __tablename__ = "sampled_booking"
-    __table_args__ = (
-        CheckConstraint("ends_on > starts_on AND ends_at > starts_at AND closes > opens AND most > least", "order"),
-    )
+    __table_args__ = (CheckConstraint("ends_on > starts_on AND ends_at > starts_at AND closes > opens", "order"),)
 
     starts_on: date
     ends_on: date
@@ -48,16 +46,13 @@ def features_with(values: dict[str, object]) -> list[Feature]:
     """The installed features, with values for the sample team."""
     features = [feature for feature in installed_features() if feature.models]
     index = next(index for index, feature in enumerate(features) if feature.name == "teams")
-    features[index] = replace(
-        features[index], data=replace(features[index].data, sample_rows={features[index].models[0]: values})
-    )
+    data = replace(features[index].data, sample_rows={features[index].models[0]: values})
+    features[index] = replace(features[index], data=data)
     return features
 
 
 async def test_refused_sample_row_is_explained_in_one_sentence(database: Database) -> None:
     with pytest.raises(OperatorError) as refusal:
         await insert_sample_rows(database, features_with({"name": None}))
-    assert str(refusal.value) == (
-        "No sample row of Team: NOT NULL constraint failed: teams_team.name. "
-        "Give its values in data=Data(sample_rows={Team: {…}})."
-    )
+    assert str(refusal.value).startswith("No sample row of Team: NOT NULL constraint failed: teams_team.name. ")
+    assert str(refusal.value).endswith("Give its values in data=Data(sample_rows={Team: {…}}).")

@@ -15,14 +15,8 @@ def request_from(host: str, headers: Sequence[tuple[str, str]] = (), address_hea
     """Return a request from this peer, to a site with the setting CLIENT_ADDRESS_HEADER."""
     app = SimpleNamespace(state=SimpleNamespace(settings=SimpleNamespace(client_address_header=address_header)))
     client = (host, 1) if host else None
-    return Request(
-        {
-            "type": "http",
-            "app": app,
-            "client": client,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
-        }
-    )
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers]
+    return Request({"type": "http", "app": app, "client": client, "headers": pairs})
 
 
 @pytest.mark.parametrize(

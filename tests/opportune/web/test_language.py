@@ -93,9 +93,8 @@ async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
 
 
 async def test_cached_pages_vary_by_language(client: AsyncClient) -> None:
-    texts = [
-        (await client.get("/cached-language", headers={"Accept-Language": code})).text for code in ("de", "en", "de")
-    ]
+    responses = [await client.get("/cached-language", headers={"Accept-Language": code}) for code in ("de", "en", "de")]
+    texts = [response.text for response in responses]
     assert texts == ["de", "en", "de"]
 
 

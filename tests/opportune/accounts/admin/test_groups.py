@@ -104,7 +104,7 @@ async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: 
     assert (await staff_client.post("/admin/user/create", data=new_user)).status_code == 303
     assert {row.email for row in await read_all(database, User, is_staff=True)} == {staff.email}
     assert await read_all(database, User, is_superuser=True) == []
-    assert [row.user_id for row in await read_all(database, Membership)] == [staff.id]
+    assert {row.user_id for row in await read_all(database, Membership)} == {staff.id}
 
 
 async def test_colleagues_are_protected(app: FastAPI, staff_client: AsyncClient, superuser: User, staff: User) -> None:

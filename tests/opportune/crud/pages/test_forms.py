@@ -44,9 +44,8 @@ async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> 
     assert "Hidden" not in form
     assert "secret_note" not in form
     assert "<legend" in form
-    response = await admin.post(
-        "/volumes/new", data={**VOLUME_FORM, "topics": ["1", "2"], "is_staff": "true", "id": "77"}
-    )
+    form_data = {**VOLUME_FORM, "topics": ["1", "2"], "is_staff": "true", "id": "77"}
+    response = await admin.post("/volumes/new", data=form_data)
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
     added = await read_volume(app, "persuasion")
     assert added
@@ -76,9 +75,8 @@ async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None
     form = (await admin.get("/volumes/emma/edit")).text
     assert 'value="Emma &lt;b&gt;"' in form
     assert "checked" in form
-    response = await admin.post(
-        "/volumes/emma/edit", data={**VOLUME_FORM, "slug": "emma", "topics": "2", "published_on": ""}
-    )
+    form_data = {**VOLUME_FORM, "slug": "emma", "topics": "2", "published_on": ""}
+    response = await admin.post("/volumes/emma/edit", data=form_data)
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
     text = (await admin.get("/volumes/emma")).text
     assert "Love" not in text

@@ -180,11 +180,8 @@ async def test_job_reads_from_the_primary(settings: Settings, database: Database
 
 
 async def test_unsafe_request_reads_from_the_primary(app: FastAPI) -> None:
-    expected: dict[str, tuple[object, object]] = {
-        "/api/session": (True, False),
-        "/api/readonly": (True, False),
-        "/api/context": ([True, False], [False, False]),
-    }
+    expected: dict[str, object] = dict.fromkeys(("/api/session", "/api/readonly"), (True, False))
+    expected["/api/context"] = ([True, False], [False, False])
     async with client_of(app) as client:
         for path, results in expected.items():
             client.cookies.clear()  # of the previous POST
@@ -312,10 +309,8 @@ async def test_requests_stop_waiting_for_a_silent_replica(settings: Settings, mo
     monkeypatch.setattr(Replica, "connect_timeout_seconds", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = make_url(settings.database_reader_url.get_secret_value()).set(port=silent.getsockname()[1])
-        changes = {
-            "database_reader_url": SecretStr(url.render_as_string(hide_password=False)),
-            "database_pool_timeout": 60,
-        }
+        address = SecretStr(url.render_as_string(hide_password=False))
+        changes = {"database_reader_url": address, "database_pool_timeout": 60}
         database = open_database(settings.model_copy(update=changes))
         async with asyncio.timeout(30):  # requests that wait for a connection of the full pool do not wait longer
             assert await asyncio.gather(*(reads_from_replica(database) for _ in range(15))) == [False] * 15

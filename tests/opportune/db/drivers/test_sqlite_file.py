@@ -112,9 +112,8 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
     target = DatabaseUrl.parse(f"sqlite:///{tmp_path}/copy.db")
     copy(database.url, target, MigrationGraph(installed_names()))
     with closing(sqlite3.connect(target.path)) as copied:
-        assert not copied.execute(
-            "SELECT name FROM sqlite_master WHERE name LIKE '!_litestream%' ESCAPE '!'"
-        ).fetchall()
+        names = "SELECT name FROM sqlite_master WHERE name LIKE '!_litestream%' ESCAPE '!'"
+        assert not copied.execute(names).fetchall()
 
 
 def read_wal(path: Path) -> bytes:

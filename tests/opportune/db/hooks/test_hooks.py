@@ -9,22 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db import (
-    Change,
-    after_commit,
-    after_create,
-    after_update,
-    before_commit,
-    before_create,
-    before_update,
-    changes,
-)
+from opportune.db import Change, after_commit, after_create, after_update, before_commit, before_create, before_update
 from opportune.db.database import Database
-from opportune.db.hooks.registry import find_hook_error, has_hooks
+from opportune.db.hooks.registry import changes, find_hook_error, has_hooks
 from opportune.errors import FieldErrors, OperatorError
 from opportune.web import Form
 from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre, Ticket, add_play
-from tests.opportune.stored_rows import count, get_row, read_all
+from tests.opportune.stored_rows import change_row, count, delete_row, get_row, read_all
 
 
 class RefusedError(Exception):
@@ -34,10 +25,8 @@ class RefusedError(Exception):
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hooks_run_for_all_operations(database: Database, calls: list[str]) -> None:
     play = await add_play(database, title="Hamlet")
-    async with database.writer() as session:
-        (await session.get_one(Play, play.id)).seats = 3
-    async with database.writer() as session:
-        await session.delete(await session.get_one(Play, play.id))
+    await change_row(database, Play, play.id, seats=3)
+    await delete_row(database, play)
     events = ["before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete"]
     assert calls == [f"{decorator} Hamlet" for decorator in events]
 
@@ -177,13 +166,9 @@ async def test_orm_cascade_runs_hooks(database: Database, calls: list[str]) -> N
         theatre = await session.get_one(Theatre, theatre.id)
         await session.refresh(theatre, ["plays"])
         del theatre.plays[0]  # an orphan
-    async with database.writer() as session:
-        await session.delete(await session.get_one(Theatre, theatre.id))
-    assert [line for line in calls if "delete" in line] == [
-        "after_delete Hamlet",
-        "before_delete Lear",
-        "after_delete Lear",
-    ]
+    await delete_row(database, theatre)
+    deletions = [line for line in calls if "delete" in line]
+    assert deletions == ["after_delete Hamlet", "before_delete Lear", "after_delete Lear"]
 
 
 async def test_before_hook_cannot_flush(database: Database) -> None:
@@ -192,9 +177,8 @@ async def test_before_hook_cannot_flush(database: Database) -> None:
         assert await session.scalar(select(func.count()).select_from(Play)) == 0
         await session.flush()
 
-    with pytest.raises(
-        RuntimeError, match=r"test_hooks\.flush_rows runs before its row is written, so it cannot flush"
-    ):
+    message = r"test_hooks\.flush_rows runs before its row is written, so it cannot flush"
+    with pytest.raises(RuntimeError, match=message):
         await add_play(database, title="Lear")
 
 
@@ -207,17 +191,26 @@ async def test_hook_cannot_commit(database: Database) -> None:
         await add_play(database, title="Hamlet")
 
 
-async def test_changes_before_and_after_the_write(database: Database) -> None:
-    recorded_changes: list[object] = []
+Changes = list[Mapping[str, Change]]
 
+
+@pytest.fixture
+def recorded_changes() -> Changes:
+    """Changes of plays that `after_update` hooks received."""
+    recorded_changes: Changes = []
+
+    @after_update(Play)
+    async def record(session: AsyncSession, play: Play) -> None:
+        recorded_changes.append(dict(changes(play)))
+
+    return recorded_changes
+
+
+async def test_changes_before_and_after_the_write(database: Database, recorded_changes: Changes) -> None:
     @before_update(Play)
     async def record_before(session: AsyncSession, play: Play) -> None:
         recorded_changes.append(dict(changes(play)))
         play.slug = play.title.lower()
-
-    @after_update(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
-        recorded_changes.append(dict(changes(play)))
 
     play = await add_play(database, title="Hamlet", slug="hamlet")
     async with database.writer() as session:
@@ -248,19 +241,7 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
     assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
 
 
-@pytest.fixture
-def recorded_changes() -> list[Mapping[str, Change]]:
-    """Changes of plays that `after_update` hooks received."""
-    recorded_changes: list[Mapping[str, Change]] = []
-
-    @after_update(Play)
-    async def record(session: AsyncSession, play: Play) -> None:
-        recorded_changes.append(dict(changes(play)))
-
-    return recorded_changes
-
-
-async def test_changes_of_transaction_combine(database: Database, recorded_changes: list[Mapping[str, Change]]) -> None:
+async def test_changes_of_transaction_combine(database: Database, recorded_changes: Changes) -> None:
     play = await add_play(database, title="Hamlet", seats=1)
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
@@ -270,7 +251,7 @@ async def test_changes_of_transaction_combine(database: Database, recorded_chang
     assert recorded_changes == [{"title": Change("Hamlet", "Macbeth")}]
 
 
-async def test_many_to_many_change_runs_hooks(database: Database, recorded_changes: list[Mapping[str, Change]]) -> None:
+async def test_many_to_many_change_runs_hooks(database: Database, recorded_changes: Changes) -> None:
     play = await add_play(database, title="Hamlet", tags=[Tag(name="sad")])
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
@@ -312,7 +293,6 @@ def name_play(play: Play) -> str:
 def test_invalid_hook_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"@after_create takes a model, .* not 'Play'"):
         after_create("Play")  # type: ignore[arg-type]
-    with pytest.raises(
-        OperatorError, match=r"test_hooks\.name_play: .*@after_create must be `async def` with \(session"
-    ):
+    message = r"test_hooks\.name_play: .*@after_create must be `async def` with \(session"
+    with pytest.raises(OperatorError, match=message):
         after_create(Play)(name_play)  # type: ignore[arg-type]

@@ -53,12 +53,8 @@ class SampleFeatures:
 
     def draft_migrations(self) -> list[NewMigration]:
         with comparison_database(self.settings, self.graph) as connection:
-            features = [
-                name
-                for name in self.features
-                if self.graph.migrations_of(name)
-                or any(feature_of_table(table, self.features) == name for table in self.metadata.tables)
-            ]
+            owners = {feature_of_table(table, self.features) for table in self.metadata.tables}
+            features = [name for name in self.features if self.graph.migrations_of(name) or name in owners]
             comparison = ModelComparison(connection, self.graph, self.metadata)
             changed = comparison.find_changed_features(features)
             drafts = [comparison.draft(name, choices=self.choices) for name in changed]
@@ -80,10 +76,8 @@ class SampleFeatures:
         """Write a migration with this code."""
         path = self._write(create_empty_migration(self.graph, feature, "by hand"))
         head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
-        path.write_text(
-            f"{head}def upgrade() -> None:\n    {upgrade}\n\n\ndef downgrade() -> None:\n    {downgrade}\n",
-            encoding="utf-8",
-        )
+        functions = f"def upgrade() -> None:\n    {upgrade}\n\n\ndef downgrade() -> None:\n    {downgrade}\n"
+        path.write_text(head + functions, encoding="utf-8")
         return path
 
     def _write(self, migration: NewMigration) -> Path:

@@ -106,7 +106,8 @@ def test_names_in_statements_are_quoted(make_sample: MakeSample) -> None:
 
 
 def test_column_that_becomes_required(make_sample: MakeSample) -> None:
-    books = make_sample(declare_nullable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
+    rows = "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)"
+    books = make_sample(lambda sample: declare(sample, title=False), rows)
     declare(books)
     for fill, title in ((None, "1"), ("none", "none")):
         path = make(books, title=fill)
@@ -118,7 +119,3 @@ def test_column_that_becomes_required(make_sample: MakeSample) -> None:
         books.migrate("library", "1")
         books.execute("UPDATE library_book SET title = NULL WHERE title <> 'Emma'")
         path.unlink()
-
-
-def declare_nullable(sample: SampleFeatures) -> None:
-    declare(sample, title=False)

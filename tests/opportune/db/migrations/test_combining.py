@@ -49,9 +49,8 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
 
 def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
     squash(books)
-    with pytest.raises(
-        OperatorError, match=r"only some migrations that library.0003_squashed replaces \(library_0002_\w+\)"
-    ):
+    message = r"only some migrations that library.0003_squashed replaces \(library_0002_\w+\)"
+    with pytest.raises(OperatorError, match=message):
         books.migrate()
 
 
@@ -83,9 +82,8 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
     assert len(MigrationGraph(books.features, books.versions).ordered) == 4
 
 
-TITLE = (
-    "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.add_column(sa.Column('{}', sa.Integer()))"
-)
+TITLE = """with op.batch_alter_table('library_book') as batch_op:
+        batch_op.add_column(sa.Column('{}', sa.Integer()))"""
 
 
 def declare_books(sample: SampleFeatures) -> None:

@@ -36,19 +36,15 @@ def wait_until_found(books: SampleFeatures, query: str) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
-    assert books.make_migrations(concurrently=True) == [
-        "library/0002_book_pages.py",
-        "library/0003_book_pages_index_and_more.py",
-    ]
+    created = ["library/0002_book_pages.py", "library/0003_book_pages_index_and_more.py"]
+    assert books.make_migrations(concurrently=True) == created
     paths = sorted((books.versions / "library").glob("000[23]*.py"))
     assert [read_migration(path).is_atomic for path in paths] == [True, False]
     assert len(books.migrate()) == 2
     assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
     assert books.draft_migrations() == []
-    assert books.migrate("library", "1") == [
-        "downgrade library.0003_book_pages_index_and_more",
-        "downgrade library.0002_book_pages",
-    ]
+    undone = ["downgrade library.0003_book_pages_index_and_more", "downgrade library.0002_book_pages"]
+    assert books.migrate("library", "1") == undone
     assert read_indexes(books) == set()
     assert len(books.migrate()) == 2
 

@@ -51,7 +51,6 @@ def test_locked_table_is_reported_after_last_attempt(books: SampleFeatures, monk
     monkeypatch.setattr("opportune.db.migrations.locks.MAX_RETRY_SECONDS", 0.5)
     with locked_table(books), pytest.raises(OperatorError) as error:
         books.migrate()
-    assert str(error.value) == (
-        "library.0002_book_pages was undone: other transactions use its tables. Run this again at a quieter time."
-    )
+    undone = "library.0002_book_pages was undone: other transactions use its tables."
+    assert str(error.value) == f"{undone} Run this again at a quieter time."
     assert books.find_pending() == ["library.0002_book_pages"]

@@ -11,11 +11,8 @@ from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """Books with an index, unique constraints, an expression index and a foreign key."""
-    return make_sample(
-        declare,
-        "INSERT INTO library_book (name, code) VALUES ('Emma', 'e')",
-        "INSERT INTO shop_offer (id, book_id) VALUES (1, 1)",
-    )
+    book, offer = "library_book (name, code) VALUES ('Emma', 'e')", "shop_offer (id, book_id) VALUES (1, 1)"
+    return make_sample(declare, f"INSERT INTO {book}", f"INSERT INTO {offer}")
 
 
 def declare(sample: SampleFeatures, table: str = "library_book", name: str = "name", length: int = 50) -> None:

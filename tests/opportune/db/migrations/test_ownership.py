@@ -18,9 +18,8 @@ OWN_CODE = """op.execute('CREATE TABLE library_audit (id INTEGER); CREATE TABLE 
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """A migrated feature, and the tables of another program."""
-    return make_sample(
-        SampleFeatures.declare_books, "CREATE TABLE library_archive (id INTEGER)", "CREATE TABLE shop_log (id INTEGER)"
-    )
+    tables = [f"CREATE TABLE {name} (id INTEGER)" for name in ("library_archive", "shop_log")]
+    return make_sample(SampleFeatures.declare_books, *tables)
 
 
 def write_own_code(sample: SampleFeatures) -> None:

@@ -86,9 +86,8 @@ def test_filling_rows_under_a_lock_is_reported(sqlite_sample: SampleFeatures) ->
     add = f'{BATCH}add_column(sa.Column("a", sa.Integer()))'
     (by_sql,) = find_locks(sqlite_sample, f"{add}\n    {FILL}")
     assert "Rows are read and written. It blocks reads and writes of library_book" in str(by_sql)
-    (_, by_code) = find_locks(
-        sqlite_sample, f"{add}\n    for row in op.get_bind().execute(sa.text('SELECT 1')).all():\n        print(row)"
-    )
+    loop = "for row in op.get_bind().execute(sa.text('SELECT 1')).all():\n        print(row)"
+    (_, by_code) = find_locks(sqlite_sample, f"{add}\n    {loop}")
     assert "Rows are read and written" in str(by_code)
     assert len(find_locks(sqlite_sample, add, FILL)) == 2
 

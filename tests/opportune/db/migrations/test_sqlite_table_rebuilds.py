@@ -13,9 +13,8 @@ from opportune.db.migrations.reflection import read_table
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 
-REBUILD = (
-    "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.alter_column('title', server_default='x')"
-)
+REBUILD = """with op.batch_alter_table('library_book') as batch_op:
+        batch_op.alter_column('title', server_default='x')"""
 
 
 @pytest.fixture
@@ -119,9 +118,8 @@ def test_rebuilt_table_keeps_indexes(library: SampleFeatures, index: str) -> Non
 
 
 def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) -> None:
-    sqlite_sample.write_migration(
-        "library", "op.execute('CREATE TABLE library_book (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT)')"
-    )
+    table = "CREATE TABLE library_book (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT)"
+    sqlite_sample.write_migration("library", f"op.execute('{table}')")
     sqlite_sample.migrate()
     sqlite_sample.execute("INSERT INTO library_book VALUES (1, 'a'), (9, 'b')")
     sqlite_sample.execute("DELETE FROM library_book WHERE id = 9")
@@ -173,6 +171,5 @@ def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeat
         sqlite_sample.migrate_models()
         assert sqlite_sample.draft_migrations() == []
         sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('Emma')")
-        assert sqlite_sample.execute("SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book") == [
-            (1, number)
-        ]
+        counts = "SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book"
+        assert sqlite_sample.execute(counts) == [(1, number)]

@@ -94,9 +94,8 @@ def changed(make_sample: MakeSample) -> SampleFeatures:
 
 def read(sample: SampleFeatures) -> dict[tuple[str, str], Any]:
     with connect(sample.settings) as connection:
-        rows = {
-            old: connection.execute(select(sample.metadata.tables[f"library_{old}"])).mappings().one() for old in TABLES
-        }
+        queries = {old: select(sample.metadata.tables[f"library_{old}"]) for old in TABLES}
+        rows = {old: connection.execute(query).mappings().one() for old, query in queries.items()}
     values = {(old, new): rows[old][new] for old, columns in TABLES.items() for new in columns}
     return {pair: with_zone(value) for pair, value in values.items() if value is not None}
 
@@ -113,12 +112,12 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     assert changed.draft_migrations() == []
     changed.migrate("library", "1")
     declare_old(changed)
-    rewritten = {("text", "decimal"): "12.50", ("text", "datetime"): "2026-12-02 16:30:00.5+00"}
+    rewritten: dict[tuple[str, str], Any] = {("text", "decimal"): "12.50"}
+    rewritten["text", "datetime"] = "2026-12-02 16:30:00.5+00"
     converted_back = read(changed)
     converted_back["json", "datetime"] = datetime.fromisoformat(converted_back["json", "datetime"])
-    assert converted_back == {pair: old for pair, (old, _) in VALUES.items()} | rewritten | {
-        ("json", "datetime"): MOMENT
-    }
+    rewritten["json", "datetime"] = MOMENT
+    assert converted_back == {pair: old for pair, (old, _) in VALUES.items()} | rewritten
 
 
 @pytest.mark.parametrize(
@@ -143,14 +142,11 @@ def test_lossy_conversion_is_refused(value: Any, type_: TypeEngine[Any]) -> None
         convert(value, type_)
 
 
-def declare_pages(sample: SampleFeatures) -> None:
-    sample.table("library_book", Column("pages", String(20)))
-
-
 @pytest.fixture
 def pages(make_sample: MakeSample) -> SampleFeatures:
     """Three books, two with invalid page numbers, and a migration to integers."""
-    sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')")
+    rows = "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')"
+    sample = make_sample(lambda sample: sample.table("library_book", Column("pages", String(20))), rows)
     sample.table("library_book", Column("pages", Integer))
     sample.make_migrations()
     return sample

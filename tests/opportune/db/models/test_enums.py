@@ -26,11 +26,8 @@ TEXTS = {"DRAFT": "draft", "PUBLISHED": "published"}
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """Two books: a draft and a published one."""
-    return make_sample(declare_texts, "INSERT INTO library_book (status) VALUES ('draft'), ('published')")
-
-
-def declare_texts(sample: SampleFeatures) -> None:
-    declare(sample, TEXTS)
+    rows = "INSERT INTO library_book (status) VALUES ('draft'), ('published')"
+    return make_sample(lambda sample: declare(sample, TEXTS), rows)
 
 
 def declare(

@@ -15,9 +15,8 @@ pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 RANGES = ((0x61, 0x7B), (0xDF, 0x180), (0x3AC, 0x3CF), (0x430, 0x482))
 """Small letters of Latin, Greek and Cyrillic scripts."""
-LETTERS = [
-    chr(code) for start, end in RANGES for code in range(start, end, 4) if chr(code).upper().lower() == chr(code)
-]
+CHARACTERS = [chr(code) for start, end in RANGES for code in range(start, end, 4)]
+LETTERS = [char for char in CHARACTERS if char.upper().lower() == char]
 
 
 class Word(UnmigratedTable, table=True):

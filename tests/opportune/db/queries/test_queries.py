@@ -10,10 +10,8 @@ from tests.opportune.crud.library import Volume, Writer
 from tests.opportune.stored_rows import read_one
 from tests.opportune.tables import make_tables
 
-ENDLESS = {
-    "postgresql": "SELECT pg_sleep(3600)",
-    "sqlite": "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n",
-}
+NUMBERS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+ENDLESS = {"postgresql": "SELECT pg_sleep(3600)", "sqlite": NUMBERS}
 
 
 @pytest.mark.database("sqlite", "postgresql")

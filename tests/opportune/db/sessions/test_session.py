@@ -111,10 +111,8 @@ async def test_context_dependency_reads_and_commits(routes_client: AsyncClient) 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_unmigrated_database_is_503_and_logged(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings_for(empty_database_url))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
-    ):
+    browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+    async with app.router.lifespan_context(app), browser as client:
         form = {"email": "a@example.com", "password": "a long password"}
         assert (await client.post("/accounts/login", data=form)).status_code == 503
     assert "python3 oppman.py migrate" in caplog.text

@@ -29,6 +29,7 @@ from opportune.db.sessions.trash import hide_deleted
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from tests.opportune.db.trash.shop import Good, GoodLabel, Part, ShopLabel, Vendor
+from tests.opportune.stored_rows import get_row, read_all
 
 NAMES = select(col(Good.name)).order_by(col(Good.id))
 
@@ -157,12 +158,10 @@ async def test_deletion_runs_guards_and_change_hooks(session: AsyncSession) -> N
 
 
 async def test_row_of_another_session_moves_to_the_trash(shop: Database) -> None:
-    async with shop.reader() as session:
-        good = await session.get_one(Good, 1)
+    good = await get_row(shop, Good)
     async with shop.writer() as session:
         await session.delete(good)
-    async with shop.reader() as session:
-        assert await session.get(Good, 1) is None
+    assert await read_all(shop, Good) == []
 
 
 CODE = """

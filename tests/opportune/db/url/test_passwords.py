@@ -99,9 +99,8 @@ async def test_unreadable_password_is_an_outage(option: str) -> None:
         with pytest.raises(OperationalError) as error:
             await read_user(database)
         assert is_outage(error.value)
-        assert explain(error.value, database.url) == (
-            "The password of 127.0.0.1:1 cannot be read. Check password_file or password_from in DATABASE_URL."
-        )
+        message = "The password of 127.0.0.1:1 cannot be read. Check password_file or password_from in DATABASE_URL."
+        assert explain(error.value, database.url) == message
         with pytest.raises(OperatorError, match="cannot be read"):
             await database.ping()
 

@@ -15,9 +15,8 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 passwords = texts.map(lambda word: f"{SECRET}{word}")
 names = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,10}[a-z0-9])?(\.[a-z][a-z0-9]{1,5}){0,2}", fullmatch=True)
 hosts = names | st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map(lambda ip: f"[{ip}]")
-options = st.dictionaries(
-    st.sampled_from(["application_name", "options", "sslcert", "client_encoding", "target_session_attrs"]), texts
-)
+NAMES = ["application_name", "options", "sslcert", "client_encoding", "target_session_attrs"]
+options = st.dictionaries(st.sampled_from(NAMES), texts)
 
 
 def build_url(scheme: str, user: str, password: str, locations: list[str], database: str, query: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from tests.opportune.contrib.import_export.import_steps import confirm_preview, 
 from tests.opportune.fields.translated.conftest import GERMAN, read_texts
 from tests.opportune.fields.translated.poems_feature import Poem, Verse
 from tests.opportune.fields.translated.test_pages import find_input
+from tests.opportune.stored_rows import add_rows, change_row, read_one
 
 
 async def test_form_stores_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
@@ -28,8 +29,7 @@ async def test_changes_of_another_user_are_conflicts(app: FastAPI, admin: AsyncC
     page = (await admin.get("/admin/poem/edit/1")).text
     seen = re.search(r'name="\(seen\)" value="([^"]*)"', page)
     assert seen
-    async with app.state.database.writer() as session:
-        (await session.get_one(Poem, 1)).title = "Lion"
+    await change_row(app, Poem, title="Lion")
     texts = {"title.en": "Hawk", "title.de": "Adler", "about.en": "Stripes"}
     response = await admin.post("/admin/poem/edit/1", data={**texts, "(seen)": seen[1], "save": "Save"})
     assert response.status_code == 409
@@ -47,8 +47,7 @@ async def test_history_and_versions_show_languages(app: FastAPI, admin: AsyncCli
 async def test_import_reads_export(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
     exported = (await admin.get("/admin/poem/export/csv?search=zebra")).text
     await confirm_preview(admin, await upload_file(admin, "/admin/poem/import", exported, "poems.csv"))
-    async with app.state.database.reader() as session:
-        newest: Any = await session.scalar(select(func.max(Poem.id)))
+    newest: int = await read_one(app, select(func.max(Poem.id)))
     assert newest > 2
     assert await read_texts(app, newest) == await read_texts(app, 1)
 
@@ -61,15 +60,13 @@ async def test_inline_rows_store_texts(app: FastAPI, admin: AsyncClient, poem: P
     assert (await admin.post("/admin/poem/edit/1", data=form | texts)).status_code == 303
     blank = {"verse-new0-text.en": "", "verse-new0-text.de": ""}
     assert (await admin.post("/admin/poem/edit/1", data=form | blank)).status_code == 303
-    async with app.state.database.reader() as session:
-        [verse] = await session.scalars(select(Verse))
-        assert texts_of(verse.text) == {"en": "*One*", "de": "*Eins*"}
+    verse = await read_one(app, Verse)
+    assert texts_of(verse.text) == {"en": "*One*", "de": "*Eins*"}
 
 
 async def test_personal_data_has_all_languages(app: FastAPI, poem: Poem) -> None:
     user = await make_user(app.state.database)
-    async with app.state.database.writer() as session:
-        (await session.get_one(Poem, 1)).user_id = user.id
+    await change_row(app, Poem, user_id=user.id)
     async with signed_in_client(app, user) as client:
         rows = (await client.get("/api/v1/users/me/export")).json()["poems"]["poem"]
     assert rows[0]["title"] == {"en": "Zebra", "de": "Adler"}
@@ -120,8 +117,7 @@ async def test_change_replaces_one_text_or_all(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_related_rows_have_titles_in_current_language(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Verse(poem_id=2, text="*Squeak*"), Verse(poem_id=1)])
+    await add_rows(app, Verse(poem_id=2, text="*Squeak*"), Verse(poem_id=1))
     found = (await client.get("/api/v1/verses?sort=poem.title", headers=GERMAN)).json()["items"]
     assert [row["poem"] for row in found] == [{"id": 1, "title": "Adler"}, {"id": 2, "title": "Mouse"}]
     assert (await client.get("/api/v1/verses?q=adler", headers=GERMAN)).json()["total"] == 1

@@ -30,11 +30,8 @@ class Page:
 
     def render(self, name: str = "", *, permissions: Any = (), host: bytes = b"a", **values: Any) -> str:
         self.number += 1
-        state = {
-            "user": SimpleNamespace(id=name) if name else None,
-            "permissions": {*permissions},
-            **values.pop("state", {}),
-        }
+        user = SimpleNamespace(id=name) if name else None
+        state = {"user": user, "permissions": {*permissions}, **values.pop("state", {})}
         app = SimpleNamespace(state=SimpleNamespace(cache=self.cache))
         scope = {"type": "http", "app": app, "state": state, "scheme": "http", "headers": [(b"host", host)]}
         origin = values.pop("origin", None) or ChangeOrigin("page", scope)

@@ -194,9 +194,8 @@ def test_password_has_no_initial_value() -> None:
 
 
 async def test_uploads_must_be_selected_again() -> None:
-    form = await filled_form(
-        ("one", file(b"text")), ("more", file(b"")), ("more", file(b"b")), ("photo", file(b"no picture")), model=Parcel
-    )
+    more = ("more", file(b"")), ("more", file(b"b"))
+    form = await filled_form(("one", file(b"text")), *more, ("photo", file(b"no picture")), model=Parcel)
     assert form.enctype == "multipart/form-data"
     assert form.errors.keys() == {"title", "photo"}
     assert [upload.content for upload in form.files["more"]] == [b"", b"b"]

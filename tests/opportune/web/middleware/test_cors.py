@@ -20,10 +20,8 @@ CREDENTIALS = {"username": "unknown@example.com", "password": "wrong"}
 @asynccontextmanager
 async def client_of(settings: Settings, *origins: str) -> AsyncIterator[AsyncClient]:
     app: FastAPI = create_app(settings.model_copy(update={"cors_origins": list(origins)}))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
-    ):
+    browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+    async with app.router.lifespan_context(app), browser as client:
         yield client
 
 
@@ -39,11 +37,8 @@ def allowed_origin(response: Response) -> str | None:
 
 
 async def preflight(client: AsyncClient, origin: str, path: str = "/api/v1/users/me") -> Response:
-    headers = {
-        "Origin": origin,
-        "Access-Control-Request-Method": "PATCH",
-        "Access-Control-Request-Headers": "authorization,content-type",
-    }
+    names = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
+    headers = {"Origin": origin, **names}
     return await client.options(path, headers=headers)
 
 

@@ -1,7 +1,6 @@
 """Headers that the outermost middleware adds to responses, and its log line."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI, Response
@@ -94,9 +93,8 @@ async def test_cache_control_of_route_is_unchanged(app: FastAPI) -> None:
 
 async def test_disconnect_during_body_is_not_an_error(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune")
-    messages: Iterator[Message] = iter(
-        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    )
+    request: Message = {"type": "http.request", "body": b"{", "more_body": True}
+    messages = iter([request, {"type": "http.disconnect"}])
     sent: list[Message] = []
 
     async def receive() -> Message:

@@ -43,9 +43,8 @@ may_finish = asyncio.Event()
 
 @router.get("/note")
 async def show(request: Request) -> Response:
-    macro = templates.environment.from_string(
-        '{% from "macros/forms.html" import form_fields %}<form method="post">{{ form_fields(form) }}</form>'
-    )
+    fields = '{% from "macros/forms.html" import form_fields %}<form method="post">{{ form_fields(form) }}</form>'
+    macro = templates.environment.from_string(fields)
     return HTMLResponse(macro.render(form=Form(Note), request=request))
 
 

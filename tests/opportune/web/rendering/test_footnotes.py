@@ -120,11 +120,7 @@ def test_unreadable_formula_is_its_source(source: str) -> None:
 
 def test_size_of_a_formula_is_limited() -> None:
     html = render(r"$\hspace{9999em} \hspace{-9em} \hspace{2em} \rule{999em}{1em} \raise{9em}{x} \Huge x$")
-    assert re.findall(r"<mspace[^>]*>", html) == [
-        "<mspace>",
-        "<mspace>",
-        '<mspace width="2em">',
-        '<mspace height="1em">',
-    ]
+    widths = ["<mspace>", "<mspace>", '<mspace width="2em">', '<mspace height="1em">']
+    assert re.findall(r"<mspace[^>]*>", html) == widths
     assert "voffset" not in html
     assert "mathsize" not in html

@@ -14,14 +14,7 @@ from markdown_it.utils import EnvType
 from opportune.web.rendering import markdown_blocks
 from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
 from opportune.web.rendering.markdown import join_pieces, render, render_piece
-from opportune.web.rendering.markdown_blocks import (
-    MAX_BLOCK_CHARS,
-    MAX_FENCE_CHARS,
-    MAX_LIST_CHARS,
-    MAX_PIECE_CHARS,
-    MarkdownPiece,
-    Splitter,
-)
+from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS, MAX_FENCE_CHARS, MAX_LIST_CHARS, MarkdownPiece
 from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.rendering.test_markdown import HOSTILE_TEXTS, assert_harmless
 
@@ -96,7 +89,7 @@ def test_cost_per_character_is_constant(text: str, max_passes: int, parsed_lengt
     blocks = MarkdownBlocks()
     for chunk in chunks_of(text, 100):
         blocks.feed(chunk)
-        assert len(blocks.open) < MAX_PIECE_CHARS + 100
+        assert len(blocks.open) < markdown_blocks.MAX_PIECE_CHARS + 100
     assert blocks.frozen
     assert len(text) <= sum(parsed_lengths) < max_passes * len(text)
     blocks.finish()
@@ -104,7 +97,7 @@ def test_cost_per_character_is_constant(text: str, max_passes: int, parsed_lengt
 
 
 def split(*chunks: str) -> list[MarkdownPiece]:
-    splitter = Splitter()
+    splitter = markdown_blocks.Splitter()
     for chunk in chunks:
         splitter.feed(chunk)
     splitter.finish()
@@ -162,7 +155,7 @@ def test_long_blocks_are_split(text: str, max_length: int) -> None:
     ],
 )
 def test_piece_ends_before_certain_block_start(first: str, second: str) -> None:
-    splitter = Splitter()
+    splitter = markdown_blocks.Splitter()
     splitter.feed(first + second)
     assert splitter.pieces == [MarkdownPiece(first)]
     assert splitter.open_piece == MarkdownPiece(second, is_complete=False)

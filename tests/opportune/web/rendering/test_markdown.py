@@ -68,11 +68,8 @@ def assert_harmless(html: str) -> None:
     for _, tag, attributes in TAG.findall(html):
         assert tag in TAGS.split() or tag in mathml.ATTRIBUTES_BY_TAG
         for name, value in ATTRIBUTE.findall(attributes):
-            if (
-                name in mathml.ATTRIBUTES_BY_TAG.get(tag, ())
-                or (tag, name) in INPUT
-                or (name == "id" and FOOTNOTE.fullmatch(value))
-            ):
+            is_id = name == "id" and FOOTNOTE.fullmatch(value)
+            if name in mathml.ATTRIBUTES_BY_TAG.get(tag, ()) or (tag, name) in INPUT or is_id:
                 continue
             assert name in {"href", "title", "rel", "class", "start", "tabindex", "data-continued"}
             assert name != "href" or not SCHEME.match(value) or value.startswith(("http:", "https:", "mailto:"))

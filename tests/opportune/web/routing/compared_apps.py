@@ -41,9 +41,8 @@ async def double(number: int) -> int:
     return 2 * number
 
 
-things = APIRouter(
-    prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
-)
+dependencies = [Depends(note_second)]
+things = APIRouter(prefix="/things", tags=["things"], dependencies=dependencies, form_limits={"max_fields": 1})
 
 
 @things.get("")

@@ -8,7 +8,6 @@ import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from fastapi.exceptions import FastAPIError
 from fastapi.responses import PlainTextResponse
-from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse
 from fastapi.testclient import TestClient
 from httpx2 import AsyncClient
@@ -46,14 +45,10 @@ def shelves() -> APIRouter:
     return router
 
 
-def lazy_routes(router: Any) -> list[LazyRoute]:
-    return [route for route in router.routes if isinstance(route, LazyRoute)]
-
-
 def test_request_analyses_only_its_route() -> None:
     app = FastAPI()
     app.router.routes += shelves().routes
-    read, create = lazy_routes(app)
+    read, create = [route for route in app.router.routes if isinstance(route, LazyRoute)]
     response = TestClient(app).get("/shelves/4?page=2")
     assert (response.status_code, response.json()) == (201, {"shelf": 4, "page": 2})
     assert (read.is_analysed, create.is_analysed) == (True, False)
@@ -63,17 +58,12 @@ def test_request_analyses_only_its_route() -> None:
 def test_site_in_development_reports_invalid_route() -> None:
     router = APIRouter()
     router.add_api_route("/odd", lambda: None, response_model=Unknown)
+    features = [*installed_features(), Feature("odd", pages=router)]
     with pytest.raises(FastAPIError):
-        create_app(
-            Settings(_env_file=None, environment="development"), [*installed_features(), Feature("odd", pages=router)]
-        )
+        create_app(Settings(_env_file=None, environment="development"), features)
 
 
 async def nothing() -> None: ...
-
-
-def name_of(route: APIRoute) -> str:
-    return f"x{route.path_format.replace('/', '-')}"
 
 
 def build_nested_routers() -> fastapi.APIRouter:
@@ -100,7 +90,9 @@ def build_nested_routers() -> fastapi.APIRouter:
     books.routes.append(Route("/books/plain", lambda request: PlainTextResponse(request.url.path)))
     floor = fastapi.APIRouter(prefix="/floor", default_response_class=PlainTextResponse)
     floor.include_router(books, prefix="/{room}", deprecated=True, tags=["room"], dependencies=[Depends(nothing)])
-    house = fastapi.APIRouter(tags=["house"], generate_unique_id_function=name_of)
+    house = fastapi.APIRouter(
+        tags=["house"], generate_unique_id_function=lambda route: f"x{route.path_format.replace('/', '-')}"
+    )
     house.include_router(floor)
     house.include_router(books, prefix="/hidden", include_in_schema=False)
     return house
@@ -146,13 +138,8 @@ def build_feature() -> Feature:
     outer_api, outer_pages = fastapi.APIRouter(prefix="/house"), fastapi.APIRouter(prefix="/house")
     outer_api.include_router(api)
     outer_pages.include_router(pages)
-    return Feature(
-        "shelves",
-        "Shelves.",
-        api=outer_api,
-        pages=outer_pages,
-        llm=Llm(tools=api_tools(outer_api, list_shelves, clear_shelves)),
-    )
+    tools = Llm(tools=api_tools(outer_api, list_shelves, clear_shelves))
+    return Feature("shelves", "Shelves.", api=outer_api, pages=outer_pages, llm=tools)
 
 
 @pytest.fixture

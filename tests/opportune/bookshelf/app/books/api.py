@@ -1,9 +1,5 @@
 from app.books.service import Authors, Books, Reviews, Tags
 from opportune.crud import CrudApi
 
-routers = [
-    CrudApi(Books, "/books").router,
-    CrudApi(Authors, "/authors").router,
-    CrudApi(Tags, "/tags").router,
-    CrudApi(Reviews, "/reviews").router,
-]
+SERVICES = {"/books": Books, "/authors": Authors, "/tags": Tags, "/reviews": Reviews}
+routers = [CrudApi(service, path).router for path, service in SERVICES.items()]

@@ -27,10 +27,8 @@ class Books(Crud[Book]):
     readonly = ("summary",)
     nested = ("author", "tags")
     read_permission = Permission.ANYONE
-    annotations = {
-        "rating": select(func.avg(col(Review.stars))).where(IS_OF_BOOK),
-        "reviews": select(func.count(col(Review.id))).where(IS_OF_BOOK),
-    }
+    average = select(func.avg(col(Review.stars))).where(IS_OF_BOOK)
+    annotations = {"rating": average, "reviews": select(func.count(col(Review.id))).where(IS_OF_BOOK)}
 
     def readable(self) -> ColumnElement[bool]:
         return true() if self.may("update") else col(Book.status) == Status.PUBLISHED

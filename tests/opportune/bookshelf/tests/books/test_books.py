@@ -68,9 +68,8 @@ async def test_only_librarians_write_books(
     assert (added.status_code, added.json()["slug"], added.json()["price"]) == (201, "emma", "9.90")
     duplicate = await librarian.post("/api/v1/books", json=book)
     assert (duplicate.status_code, "isbn" in duplicate.text) == (422, True)
-    assert (
-        await librarian.post("/books/new", data=NEW_BOOK | {"isbn": "978", "author_id": austen.id})
-    ).status_code == 422
+    form = NEW_BOOK | {"isbn": "978", "author_id": austen.id}
+    assert (await librarian.post("/books/new", data=form)).status_code == 422
     assert (await librarian.patch("/api/v1/books/emma", json={"summary": "Mine"})).status_code == 422
 
 
@@ -99,10 +98,8 @@ async def test_import_finds_authors_and_tags(superuser_client: AsyncClient, reco
     for step in ("columns", "import"):
         await superuser_client.post(preview.headers["location"], data={"action": step})
     book = (await superuser_client.get("/api/v1/books/emma")).json()
-    assert (book["author"]["name"], sorted(tag["name"] for tag in book["tags"])) == (
-        "Jane Austen",
-        ["classic", "novel"],
-    )
+    assert book["author"]["name"] == "Jane Austen"
+    assert sorted(tag["name"] for tag in book["tags"]) == ["classic", "novel"]
     assert recorded_jobs.names == ["books.summarise"]
 
 
