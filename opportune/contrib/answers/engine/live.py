@@ -42,8 +42,8 @@ class LiveAnswer:
         self.viewers = 0
         self.tools_version = 0
         """Number of updates of `tool_runs`."""
-        self._parts = [progress.text]
-        self._reasoning_parts = [progress.reasoning]
+        self.text = progress.text
+        self.reasoning = progress.reasoning
         self._blocks = MarkdownBlocks()
         self._rendered_length = 0
         self._rendering: asyncio.Future[None] | None = None
@@ -58,18 +58,6 @@ class LiveAnswer:
 
     async def __aexit__(self, *_: object) -> None:
         self.viewers -= 1
-
-    @property
-    def text(self) -> str:
-        if len(self._parts) > 1:
-            self._parts = ["".join(self._parts)]
-        return self._parts[0]
-
-    @property
-    def reasoning(self) -> str:
-        if len(self._reasoning_parts) > 1:
-            self._reasoning_parts = ["".join(self._reasoning_parts)]
-        return self._reasoning_parts[0]
 
     @property
     def ended(self) -> bool:
@@ -97,10 +85,8 @@ class LiveAnswer:
             await asyncio.shield(self._rendering)  # a viewer who disconnects must not cancel it
 
     def add(self, text: str, reasoning: str = "") -> None:
-        if text:
-            self._parts.append(text)
-        if reasoning:
-            self._reasoning_parts.append(reasoning)
+        self.text += text
+        self.reasoning += reasoning
         if text or reasoning:
             self._notify()
 
@@ -118,8 +104,7 @@ class LiveAnswer:
     def finish(self, answer: Answer) -> None:
         """Show the ended answer."""
         self.answer = answer
-        self._parts = [answer.text]
-        self._reasoning_parts = [answer.reasoning]
+        self.text, self.reasoning = answer.text, answer.reasoning
         self._notify()
 
     def close(self) -> None:

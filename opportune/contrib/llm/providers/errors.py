@@ -135,11 +135,7 @@ def refused_parameter(name: str) -> LlmError:
 def failure_of(reason: str, done: Done, *, has_text: bool, has_reasoning: bool) -> LlmError | None:
     """Return why a finished answer is none. Some models count their reasoning but never send it.
 
-    Args:
-        reason: Reason of the endpoint for the end, in lower case.
-        done: End of the answer.
-        has_text: The answer has a text that is not blank.
-        has_reasoning: The endpoint sent reasoning.
+    `reason`: why the answer ended, in lower case and in the words of the endpoint.
     """
     if FILTER_REASONS.search(reason) and "malformed" not in reason:
         return FILTERED.error(done=done)

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 MAX_REFUSAL_BYTES = 100_000
 MAX_REQUESTS = 5
 """Maximum number of requests until an endpoint accepts the parameters of one."""
+MAX_READ_BYTES = 50_000
+"""Bytes to read before other tasks run. A decompressed bomb has millions of lines."""
 MAX_INFLATED_BYTES = 1_000_000
 """Bytes to decompress in one step. Larger bodies are read in several."""
 GZIP, GZIP_WINDOW = b"\x1f\x8b", zlib.MAX_WBITS | 16
@@ -81,9 +83,11 @@ class EndpointClient:
                 chunks = _decoded(response)
                 reader = EventReader(is_page=is_page)
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
-                    for event in reader.feed(chunk):
-                        deadline.restart_idle()
-                        yield event
+                    for start in range(0, len(chunk), MAX_READ_BYTES):
+                        for event in reader.feed(chunk[start : start + MAX_READ_BYTES]):
+                            deadline.restart_idle()
+                            yield event
+                        await deadline.wait_for(asyncio.sleep(0))
                 for event in reader.finish():
                     yield event
 

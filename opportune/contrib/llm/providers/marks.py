@@ -88,8 +88,7 @@ The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaCha
 """
 CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
 FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
-SPACES = ("", "\n  ", "\n    ", "\n        ")
-OBJECTS = tuple(product(CODE_FENCES, ("", *(f"[{space}" for space in SPACES[:3])), SPACES, FIELDS))
+OBJECTS = tuple(product(CODE_FENCES, ("", "[", "[\n  ", "[\n    "), ("", "\n  ", "\n    ", "\n        "), FIELDS))
 WHOLE_CALLS = (
     *(f'{fence}{bracket}{{{space}"{field}"' for fence, bracket, space, field in OBJECTS),
     "```tool_code\n",

@@ -50,19 +50,17 @@ class OpenAICompatible(RemoteProvider):
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options), tools), messages)
 
-    def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
-        """Return the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
+    async def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
+        client = await self._client.open()
         parameters = RefusedParameters(self._url, body, self._model.parameters)
 
         async def was_changed(_number: int, error: LlmError) -> bool:
             is_refusal = error.report and error.code in ("rejected", "context_too_long")
             return bool(is_refusal) and parameters.change(400, error)
 
-        return first_answer(repeat(partial(self._attempt, parameters, tools)), was_changed)
-
-    async def _attempt(self, parameters: RefusedParameters, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
-        client = await self._client.open()
-        async with aclosing(client.answer(parameters, tools, self.origin)) as chunks:
+        attempts = repeat(partial(client.answer, parameters, tools, self.origin))
+        async with aclosing(first_answer(attempts, was_changed)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

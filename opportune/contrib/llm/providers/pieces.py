@@ -94,8 +94,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
 
 
 def _finish_reason_of(choice: Fields, fields: Fields) -> str:
-    reason = choice.get("finish_reason") or fields.get("finish_reason") or ""
-    reason = str(reason).lower()
+    reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
     return "" if UNFINISHED.fullmatch(reason) else reason
 
 

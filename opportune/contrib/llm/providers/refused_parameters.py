@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 LIMIT_WORDS = "maximum tokens you requested|max tokens must be|maxOutputTokens"
-FORMAT_WORDS = "(?i:grammar|schema|requested parameters|data policy)"
-OTHER_WORDS = {**dict.fromkeys(LIMITS, LIMIT_WORDS), "response_format": FORMAT_WORDS}
-"""Words of refusals that do not name the parameter."""
 OTHER_NAMES = {**LIMITS, "documents": "texts"}
 """Names for other endpoints. Rerankers of TEI need `texts`."""
 FORMAT_OPTION = "response_format"
+FORMAT_WORDS = "(?i:grammar|schema|requested parameters|data policy)"
+OTHER_WORDS = {**dict.fromkeys(LIMITS, LIMIT_WORDS), FORMAT_OPTION: FORMAT_WORDS}
+"""Words of refusals that do not name the parameter."""
 OPTIONAL = frozenset({*OTHER_NAMES, *RETURNED_FIELDS, USAGE_OPTION, FORMAT_OPTION, "temperature"})
 REFUSAL_STATUSES = (400, 404, 405, 422, 500, 501)
 VAGUE_STATUSES = (400, 422)

@@ -54,11 +54,10 @@ class VendorModel(RemoteProvider):
 
         schemas = [schema, None] if schema and endpoint.takes_schema() else [None]
 
-        async def leaves_schema_out(number: int, error: LlmError) -> bool:
-            return error.code == "rejected" and number + 1 < len(schemas)
+        async def leaves_schema_out(_number: int, error: LlmError) -> bool:
+            return error.code == "rejected"
 
-        attempts = [partial(answer, schema) for schema in schemas]
-        async with aclosing(first_answer(attempts, leaves_schema_out)) as chunks:
+        async with aclosing(first_answer([partial(answer, schema) for schema in schemas], leaves_schema_out)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -21,6 +21,7 @@ from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVE
 from tests.opportune.contrib.llm.providers.habits import delta
 
 LONG = "x" * 70_000
+EVENT_STREAM, GZIP = "Content-Type: text/event-stream", "Content-Encoding: gzip"
 write_http_date = partial(format_datetime, usegmt=True)
 
 
@@ -214,8 +215,16 @@ async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.Lo
     assert model_answers.KEY not in caplog.text
 
 
+async def test_decompressed_bomb_times_out() -> None:
+    bomb = response("200 OK", gzip.compress(b"\n" * 3_000_000), EVENT_STREAM, GZIP)
+    async with model_answers.serve_provider(bomb, limits=replace(model_answers.LONG_TIMEOUTS, first=0.1)) as (
+        provider,
+        _,
+    ):
+        assert (await model_answers.read_error(provider)).code == "timeout"
+
+
 TRUNCATED_GZIP = gzip.compress(text("Be"))[:-9]
-EVENT_STREAM, GZIP = "Content-Type: text/event-stream", "Content-Encoding: gzip"
 ODD_RESPONSES = {
     "truncated gzip": response("200 OK", TRUNCATED_GZIP, EVENT_STREAM, GZIP),
     "no gzip": response("200 OK", text("Yes"), EVENT_STREAM, GZIP),
