@@ -19,10 +19,9 @@ __all__ = ["Check", "Finding", "check_production", "check_secret_key", "producti
 
 def check_secret_key(settings: Settings) -> Iterator[Finding]:
     if len(settings.secret_key.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
-        yield Finding(
+        yield Finding.warning(
             f"SECRET_KEY is shorter than {MIN_SECRET_KEY_LENGTH} characters, which production refuses. "
-            f"Make one: {GENERATE_KEY_COMMAND}",
-            is_error=False,
+            f"Make one: {GENERATE_KEY_COMMAND}"
         )
 
 
@@ -39,30 +38,27 @@ def check_hosts(settings: Settings) -> Iterator[Finding]:
     if not settings.hosts:
         yield Finding("The site accepts any Host header. Set BASE_URL to the public address, or set ALLOWED_HOSTS.")
     if settings.base_url.startswith("http://"):
-        yield Finding("BASE_URL begins with http://, so passwords are sent unencrypted. Use https://.", is_error=False)
+        yield Finding.warning("BASE_URL begins with http://, so passwords are sent unencrypted. Use https://.")
 
 
 def check_proxies(settings: Settings) -> Iterator[Finding]:
     if not settings.trusted_proxies:
-        yield Finding(
+        yield Finding.warning(
             "TRUSTED_PROXIES is empty. Behind a proxy that terminates TLS, links would begin with http:// and every "
-            "visitor would have the proxy's address.",
-            is_error=False,
+            "visitor would have the proxy's address."
         )
     elif settings.trusted_proxies == "*" and not settings.client_address_header:
-        yield Finding(
+        yield Finding.warning(
             "TRUSTED_PROXIES is *, so the last address of X-Forwarded-For counts as the visitor's. Behind two proxies "
-            "that is the first proxy's address: add it (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER.",
-            is_error=False,
+            "that is the first proxy's address: add it (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER."
         )
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
     if DatabaseUrl.parse(settings.database_url.get_secret_value()).kind == "sqlite":
-        yield Finding(
+        yield Finding.warning(
             "SQLite needs one machine with a persistent disk, and allows one writer at a time. For more, set "
-            "DATABASE_URL to PostgreSQL.",
-            is_error=False,
+            "DATABASE_URL to PostgreSQL."
         )
 
 
@@ -70,12 +66,11 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # `check_urls` reports it
         storage = open_storage(settings)
         if storage.data_loss_warning:
-            yield Finding(str(storage.data_loss_warning), is_error=False)
+            yield Finding.warning(str(storage.data_loss_warning))
         elif isinstance(storage, FolderStorage):
-            yield Finding(
+            yield Finding.warning(
                 "STORAGE_URL is a folder, which needs one machine with a persistent disk. Free hosts delete it at each "
-                "deploy; use a bucket there (s3://…, oppman.py docs files).",
-                is_error=False,
+                "deploy; use a bucket there (s3://…, oppman.py docs files)."
             )
 
 

@@ -21,4 +21,4 @@ def find_placeholders(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*.html")):
         if placeholder := PLACEHOLDER.search(path.read_text(encoding="utf-8")):
             text = " ".join(placeholder[1].split()).rstrip(".")
-            yield Finding(f"Write your own text in {TEMPLATES}/{path.name} instead of “{text}”.", is_error=False)
+            yield Finding.warning(f"Write your own text in {TEMPLATES}/{path.name} instead of “{text}”.")

@@ -3,7 +3,6 @@
 The link is valid for a day, or until the site has a superuser.
 """
 
-import asyncio
 import logging
 import secrets
 import time
@@ -32,7 +31,7 @@ from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import NotFound, OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.services.clock import clock
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import running
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"
@@ -91,11 +90,8 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
 async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
     """Check in the background whether the site has a superuser, so that its start does not wait for the database."""
     # Most tests have no superuser and do not read the log.
-    check = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
-    try:
+    async with running(None if app.state.settings.environment == "test" else _invite_if_needed(app)):
         yield
-    finally:
-        await cancel_and_wait(check)
 
 
 async def _invite_if_needed(app: FastAPI) -> None:

@@ -40,9 +40,9 @@ class Host:
     stream_total_seconds: float | None = None
     """Seconds after which the host closes any response."""
     max_request_bytes: int | None = None
-    memory_bytes: int | None = None
+    memory_bytes: int | None = 512 * MEBIBYTE_BYTES
     """Memory of the smallest machine."""
-    cpu_cores: float | None = None
+    cpu_cores: float | None = 1
     """CPU cores of the smallest machine."""
     stop_signal: str = "SIGTERM"
     stop_seconds: float = DOCKER_STOP_SECONDS
@@ -69,7 +69,6 @@ LEAPCELL = Host(
     writable_folders=("/tmp",),  # noqa: S108 - no file is created here
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
-    memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
     runs_between_requests=False,
@@ -97,7 +96,6 @@ KNOWN_HOSTS = (
         port=10000,
         client_address_header="CF-Connecting-IP",
         stream_total_seconds=6000,  # estimated
-        memory_bytes=512 * MEBIBYTE_BYTES,
         cpu_cores=0.1,
         stop_seconds=30,
         sleeps_after_seconds=900,
@@ -110,8 +108,6 @@ KNOWN_HOSTS = (
         port=8080,
         client_address_header="X-Real-IP",
         stream_total_seconds=900,
-        memory_bytes=512 * MEBIBYTE_BYTES,
-        cpu_cores=1,
         stop_seconds=0,
         blocked_ports=SMTP_PORTS,
         health_path="/health/ready",  # only checked at deploys
@@ -129,7 +125,6 @@ KNOWN_HOSTS = (
         "Koyeb",
         "KOYEB_APP_NAME",
         stream_total_seconds=100,  # estimated
-        memory_bytes=512 * MEBIBYTE_BYTES,
         cpu_cores=0.1,
         stop_seconds=30,
         sleeps_after_seconds=3600,
@@ -141,8 +136,6 @@ KNOWN_HOSTS = (
         "DYNO",
         port=5000,  # a different one at each start
         stream_idle_seconds=55,
-        memory_bytes=512 * MEBIBYTE_BYTES,
-        cpu_cores=1,
         stop_seconds=30,
         sleeps_after_seconds=1800,
         blocked_ports=(25,),
@@ -156,7 +149,6 @@ KNOWN_HOSTS = (
         stream_total_seconds=300,
         max_request_bytes=32 * MEBIBYTE_BYTES,
         memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
-        cpu_cores=1,
         sleeps_after_seconds=900,
         runs_between_requests=False,
         blocked_ports=(25,),
@@ -175,7 +167,6 @@ KNOWN_HOSTS = (
         "fastapicloud",
         "FastAPI Cloud",
         stream_total_seconds=300,
-        memory_bytes=512 * MEBIBYTE_BYTES,
         cpu_cores=0.25,
         sleeps_after_seconds=300,
         runs_between_requests=False,
@@ -185,13 +176,11 @@ KNOWN_HOSTS = (
         "linux",
         "Linux (systemd)",
         keeps_disk=True,
-        memory_bytes=512 * MEBIBYTE_BYTES,
-        cpu_cores=1,
         stop_seconds=30,  # set in the unit file
         blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
     ),
-    Host("compose", "Docker Compose", keeps_disk=True, stop_seconds=30),
-    Host("kubernetes", "Kubernetes", stop_seconds=30),
+    Host("compose", "Docker Compose", keeps_disk=True, memory_bytes=None, cpu_cores=None, stop_seconds=30),
+    Host("kubernetes", "Kubernetes", memory_bytes=None, cpu_cores=None, stop_seconds=30),
 )
 BASE_URLS = {
     "RENDER_EXTERNAL_URL": "{}",

@@ -20,11 +20,11 @@ class Theme(NamedTuple):
     dark_hover: str
     greys: tuple[str, str, str, str, str]
     corners: str
-    density: str
-    titles: str
-    frame: str
-    cards: str
-    motion: str
+    density: str = "normal"
+    titles: str = "normal"
+    frame: str = "light"
+    cards: str = "outlined"
+    motion: str = "calm"
 
 
 THEMES = {
@@ -35,11 +35,7 @@ THEMES = {
         dark_hover="#93c5fd",
         greys=("#f9fafb", "#e5e7eb", "#374151", "#1f2937", "#111827"),
         corners="medium",
-        density="normal",
-        titles="normal",
-        frame="light",
         cards="soft",
-        motion="calm",
     ),
     "forest": Theme(
         primary="#166534",
@@ -48,11 +44,8 @@ THEMES = {
         dark_hover="#bbf7d0",
         greys=("#fafbf7", "#dfe5da", "#36443a", "#1d2720", "#121a14"),
         corners="large",
-        density="normal",
         titles="serif",
         frame="tinted",
-        cards="outlined",
-        motion="calm",
     ),
     "plum": Theme(
         primary="#7e22ce",
@@ -63,7 +56,6 @@ THEMES = {
         corners="round",
         density="spacious",
         titles="large",
-        frame="light",
         cards="raised",
         motion="springy",
     ),
@@ -74,11 +66,8 @@ THEMES = {
         dark_hover="#fed7aa",
         greys=("#fafaf9", "#e7e5e4", "#44403c", "#292524", "#1c1917"),
         corners="small",
-        density="normal",
         titles="bold",
         frame="dark",
-        cards="outlined",
-        motion="calm",
     ),
     "rose": Theme(
         primary="#a8326e",
@@ -103,7 +92,6 @@ THEMES = {
         density="compact",
         titles="small",
         frame="dark",
-        cards="outlined",
         motion="brisk",
     ),
 }

@@ -278,6 +278,10 @@ class Finding:
     is_error: bool = True
     """Whether `check` fails with it. A warning has False."""
 
+    @classmethod
+    def warning(cls, text: str) -> "Finding":
+        return cls(text, is_error=False)
+
 
 Check = Callable[[Any], Iterator[Finding]]
 """Inspects the site's settings."""

@@ -27,10 +27,9 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
 def _check_inline_jobs() -> Iterator[Finding]:
     host = current_host()
     if host and not host.runs_between_requests:
-        yield Finding(
+        yield Finding.warning(
             f"{host.title} runs nothing between requests, so jobs and answers would be interrupted. Set "
-            "JOBS=request (oppman.py docs free-tiers), unless your plan keeps the process running.",
-            is_error=False,
+            "JOBS=request (oppman.py docs free-tiers), unless your plan keeps the process running."
         )
 
 
@@ -38,10 +37,9 @@ def _check_cron_service(settings: Settings) -> Iterator[Finding]:
     if not settings.base_url:
         yield Finding("JOBS is request and BASE_URL is empty, so the cron service cannot call the site. Set BASE_URL.")
     if not settings.jobs_call_minutes:
-        yield Finding(
+        yield Finding.warning(
             "JOBS is request and JOBS_CALL_MINUTES is 0, so jobs and e-mails wait for the next visitor. "
-            f"Let a cron service call the address that `{OPPMAN} jobs url` shows.",
-            is_error=False,
+            f"Let a cron service call the address that `{OPPMAN} jobs url` shows."
         )
 
 
@@ -62,10 +60,9 @@ def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> I
     for job in jobs:
         minutes = _shortest_interval_minutes(job, settings)
         if minutes is not None and minutes < settings.jobs_call_minutes:
-            yield Finding(
+            yield Finding.warning(
                 f"The job {job.name} is scheduled every {minutes:g} minutes, but the cron service calls every "
-                f"{settings.jobs_call_minutes} minutes (JOBS_CALL_MINUTES), so it runs less often.",
-                is_error=False,
+                f"{settings.jobs_call_minutes} minutes (JOBS_CALL_MINUTES), so it runs less often."
             )
 
 

@@ -22,10 +22,9 @@ def check_admin_email(settings: Settings) -> Iterator[Finding]:
 def check_mail(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # `check_urls` reports it
         if isinstance(transport_for(settings), ConsoleTransport):
-            yield Finding(
+            yield Finding.warning(
                 "MAIL_URL is console, so no e-mail is sent. Set smtp://user:password@host:587, or a provider over "
-                "HTTPS if the host blocks that port (oppman.py docs mail).",
-                is_error=False,
+                "HTTPS if the host blocks that port (oppman.py docs mail)."
             )
     if settings.hosts and not settings.base_url:  # `check_hosts` reports it if both are empty
-        yield Finding("BASE_URL is empty, so links in e-mails have no host. Set it.", is_error=False)
+        yield Finding.warning("BASE_URL is empty, so links in e-mails have no host. Set it.")

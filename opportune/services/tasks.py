@@ -1,7 +1,8 @@
 """Background tasks: time limits, and cancellation that waits for their cleanup."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,16 @@ async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
             task.cancel()
     if pending_tasks:
         await asyncio.wait(pending_tasks, timeout=MAX_WAIT_SECONDS)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, object] | None, name: str | None = None) -> AsyncIterator[None]:
+    """Context manager that runs a coroutine as a task until its end. None runs nothing."""
+    task = asyncio.create_task(work, name=name) if work else None
+    try:
+        yield
+    finally:
+        await cancel_and_wait(task)
 
 
 async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:

@@ -35,7 +35,7 @@ MAY_CREATE = text(
 
 def check_database(settings: Settings) -> Iterator[Finding]:
     if notice := unused_database_notice(settings):
-        yield Finding(notice, is_error=False)
+        yield Finding.warning(notice)
     try:
         startup.require_file(DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled))
     except OperatorError as error:
@@ -50,11 +50,11 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         return
     faults = [*schema.faults]
     yield from map(Finding, faults)
-    yield from (Finding(warning, is_error=False) for warning in schema.warnings)
+    yield from (Finding.warning(warning) for warning in schema.warnings)
     if warning := startup.data_loss_warning(settings):
         yield Finding(warning)
     if not faults and (warning := unmigrated_changes_warning(settings, MigrationGraph(installed_names()))):
-        yield Finding(warning, is_error=False)
+        yield Finding.warning(warning)
     yield from check_pending(settings)
 
 
@@ -66,11 +66,9 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
     pending = MigrationGraph(installed_names()).pending(recorded)
     locks = find_table_locks(pending) if url.kind == "postgresql" else ()
     for lock in locks:
-        yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
+        yield Finding.warning(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.")
     for problem in find_incompatibilities(pending, url.kind):
-        yield Finding(
-            f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.", is_error=False
-        )
+        yield Finding.warning(f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.")
 
 
 def url_notices(settings: Settings) -> Iterator[str]:
@@ -112,7 +110,7 @@ def check_vectors(settings: Settings) -> Iterator[Finding]:
     except OperatorError:  # reported by check_database
         return
     if problem:
-        yield Finding(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}", is_error=False)
+        yield Finding.warning(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}")
 
 
 async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str | None:

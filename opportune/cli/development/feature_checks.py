@@ -54,7 +54,7 @@ def check_features(settings: Settings) -> Iterator[Finding]:
     read_feature_settings(settings, installed_features())
     queues = {job.queue for feature in all_features(installed_features()) for job in feature.jobs.definitions}
     for name in settings.jobs_limits.keys() - queues - {ALL_QUEUES}:
-        yield Finding(f"JOBS_LIMITS: no job has the queue {name}. Correct its name.", is_error=False)
+        yield Finding.warning(f"JOBS_LIMITS: no job has the queue {name}. Correct its name.")
     for feature in all_features(installed_features()):
         yield from find_invalid_schedules(settings, feature.jobs.definitions)
         for check in feature.monitoring.checks:
@@ -73,7 +73,7 @@ def check_admin(_settings: Settings) -> Iterator[Finding]:
     views = [view for view, _ in view_classes(features)]
     yield from map(Finding, find_view_errors(views))
     for feature in features:
-        yield from (Finding(line, is_error=False) for line in views_without_model(feature))
+        yield from (Finding.warning(line) for line in views_without_model(feature))
     list(extension_classes(features))  # raises for a mistake
 
 
@@ -86,11 +86,11 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
     for model in models:
         if issubclass(model, Versioned):
             problem = f"{model.__name__} is Versioned, but no versions are kept."
-            yield Finding(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.", is_error=False)
+            yield Finding.warning(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.")
 
 
 def check_migrated_models(_settings: Settings) -> Iterator[Finding]:
-    yield from (Finding(line, is_error=False) for line in find_unmigrated_models())
+    yield from (Finding.warning(line) for line in find_unmigrated_models())
 
 
 def check_syntax(_settings: Settings) -> Iterator[Finding]:
@@ -150,7 +150,7 @@ def check_request_bodies(_settings: Settings) -> Iterator[Finding]:
             bodies = chain.from_iterable(dependant.body_params for dependant in with_dependencies(route.dependant))
             for table in chain.from_iterable(_tables_in(body.field_info.annotation) for body in bodies):
                 problem = f"{route.path} reads {table.__name__}, a table, so requests set any column to any value."
-                yield Finding(f"{problem} Read a Pydantic model with the fields to set.", is_error=False)
+                yield Finding.warning(f"{problem} Read a Pydantic model with the fields to set.")
 
 
 def _tables_in(type_: Any) -> Iterator[Any]:
@@ -174,7 +174,7 @@ def check_templates(_settings: Settings) -> Iterator[Finding]:
     features = all_features(installed_features())
     templates.add_helpers(features)
     yield from map(Finding, [*template_errors(mails=mail_templates), *missing_feature_templates(features)])
-    yield from (Finding(line, is_error=False) for line in unused_templates())
+    yield from (Finding.warning(line) for line in unused_templates())
 
 
 def check_icons(_settings: Settings) -> Iterator[Finding]:
@@ -182,7 +182,7 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
     add_icons(features)
     add_event_kinds(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
-    yield from (Finding(problem, is_error=False) for problem in icons.find_icon_errors())
+    yield from (Finding.warning(problem) for problem in icons.find_icon_errors())
 
 
 def check_language_urls(settings: Settings) -> Iterator[Finding]:

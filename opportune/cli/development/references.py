@@ -63,7 +63,7 @@ def check_references(settings: Settings) -> Iterator[Finding]:
         if path not in paths and not page_exists(path, rows):
             hint = did_you_mean(path, [row.path for row in rows if "GET" in row.methods])
             advice = "Correct it, unless another server has this page."
-            yield Finding(f"{location}: no page is at {path.replace(ANY, '…')}.{hint} {advice}", is_error=False)
+            yield Finding.warning(f"{location}: no page is at {path.replace(ANY, '…')}.{hint} {advice}")
 
 
 def page_exists(path: str, rows: Sequence[Row]) -> bool:

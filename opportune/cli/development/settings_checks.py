@@ -39,11 +39,11 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
     """Report names in `.env` that are no settings, and settings of features that are not installed."""
     names = setting_names()
     left_out = startup.settings_left_out()
-    yield from (Finding(message, is_error=False) for message in left_out.values())
+    yield from (Finding.warning(message) for message in left_out.values())
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names and name not in left_out:
             hint = did_you_mean(name, names) or (" List all: python3 oppman.py env --all" if HAS_PROJECT else "")
-            yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
+            yield Finding.warning(f"{name} in .env is not a setting and has no effect.{hint}")
 
 
 def check_urls(settings: Settings) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def check_urls(settings: Settings) -> Iterator[Finding]:
 def check_env_example(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env.example"
     if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
-        yield Finding(".env.example does not match the settings. Run: python3 oppman.py env example", is_error=False)
+        yield Finding.warning(".env.example does not match the settings. Run: python3 oppman.py env example")
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:

@@ -17,11 +17,10 @@ def check_web_search(settings: Settings) -> Iterator[Finding]:
     if not url:
         return
     if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
-        yield Finding("WEB_SEARCH_URL uses http://, so searches are not encrypted. Use https://.", is_error=False)
+        yield Finding.warning("WEB_SEARCH_URL uses http://, so searches are not encrypted. Use https://.")
     if not any(model.calls_tools for model in models_of(settings)):
-        yield Finding(
-            "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS.",
-            is_error=False,
+        yield Finding.warning(
+            "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS."
         )
 
 
@@ -30,8 +29,7 @@ def check_spending(settings: Settings) -> Iterator[Finding]:
     names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
     free = [model.name for model in models_of(settings) if not model.has_price]
     if names and free:
-        yield Finding(
+        yield Finding.warning(
             f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
-            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS.",
-            is_error=False,
+            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS."
         )

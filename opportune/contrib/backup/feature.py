@@ -22,7 +22,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
     if settings.of(BackupSettings).location:
         try:
             if not BackupStore(settings).all():
-                yield Finding(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup", is_error=False)
+                yield Finding.warning(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup")
         except OperatorError as error:
             yield Finding(str(error))
 

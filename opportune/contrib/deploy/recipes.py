@@ -63,7 +63,7 @@ class Recipe:
     """First plan without the limits in `free_limits`. Empty: any paid plan."""
     processes: int = 1
     """Processes started by the host's files, each with its own connection pools."""
-    strips_quotes: bool = True
+    strips_quotes: bool = False
     """Quotes around values in `.env.production` are removed when it is copied to the host."""
     folder: str = ""
     """Folder of the templates. Empty: the name of the host."""
@@ -98,6 +98,7 @@ RECIPES: dict[str, Recipe] = {
             stop_seconds=STOP_SECONDS,
             has_ipv6=True,
             has_volumes=True,
+            strips_quotes=True,
         ),
         Recipe(
             HOSTS["render"],
@@ -107,6 +108,7 @@ RECIPES: dict[str, Recipe] = {
             hints={"SECRET_KEY": "", "STORAGE_URL": ""},
             has_volumes=True,
             free_limits=("blocked_ports", "sleeps_after_seconds"),
+            strips_quotes=True,
         ),
         Recipe(
             HOSTS["railway"],
@@ -122,19 +124,16 @@ RECIPES: dict[str, Recipe] = {
             has_volumes=True,
             free_limits=("blocked_ports",),
             first_paid_plan="Pro",  # Hobby is paid but also blocks SMTP
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": "request", "DATABASE_POOL_SIZE": "2"},
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell-persistent"],
             "leapcell.dev",
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production"},
-            strips_quotes=False,
             folder="leapcell",
         ),
         Recipe(
@@ -144,7 +143,6 @@ RECIPES: dict[str, Recipe] = {
             defaults=WITHOUT_DISK,
             has_volumes=True,
             free_limits=("sleeps_after_seconds",),
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["heroku"],
@@ -153,7 +151,6 @@ RECIPES: dict[str, Recipe] = {
             defaults={**WITHOUT_DISK, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "2"},
             hints={**INCLUDED_POSTGRES, "BASE_URL": "Public address of the site, shown by heroku info."},
             free_limits=("sleeps_after_seconds",),
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["cloudrun"],
@@ -167,7 +164,6 @@ RECIPES: dict[str, Recipe] = {
             stream_total_seconds=3600,
             processes=3,
             secrets=("SECRET_KEY", "DATABASE_URL", "BASE_URL"),
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["huggingface"],
@@ -181,7 +177,6 @@ RECIPES: dict[str, Recipe] = {
                 "MAIL_URL": "E-mail provider with an HTTPS API, such as resend://KEY (oppman.py docs mail).",
             },
             optional=("DATABASE_URL",),
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["fastapicloud"],
@@ -194,7 +189,6 @@ RECIPES: dict[str, Recipe] = {
                 "DATABASE_MAX_OVERFLOW": "3",
                 "FORWARDED_ALLOW_IPS": "*",
             },
-            strips_quotes=False,
         ),
         Recipe(
             HOSTS["linux"],
@@ -208,6 +202,7 @@ RECIPES: dict[str, Recipe] = {
             optional=("DATABASE_URL",),
             has_ipv6=True,
             has_volumes=True,
+            strips_quotes=True,
         ),
         Recipe(
             HOSTS["compose"],
@@ -228,6 +223,7 @@ RECIPES: dict[str, Recipe] = {
             has_ipv6=True,
             has_volumes=True,
             processes=4,
+            strips_quotes=True,
         ),
         Recipe(
             HOSTS["kubernetes"],
@@ -247,7 +243,6 @@ RECIPES: dict[str, Recipe] = {
             optional=("QUEUE_LENGTH_URL",),
             has_volumes=True,
             processes=12,
-            strips_quotes=False,
         ),
     )
 }

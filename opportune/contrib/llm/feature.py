@@ -35,24 +35,23 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error))
     if settings.llm_models:
         if settings.llm_model:
-            yield Finding("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.", is_error=False)
+            yield Finding.warning("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.")
         return
     if not settings.llm_base_url:
         if line := factory.missing_library(settings):
-            yield Finding(line, is_error=False)
+            yield Finding.warning(line)
         return
     if not settings.llm_model:
-        yield Finding("LLM_BASE_URL is set without LLM_MODEL. Set the name of the model.", is_error=False)
+        yield Finding.warning("LLM_BASE_URL is set without LLM_MODEL. Set the name of the model.")
     if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
-        yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers require.", is_error=False)
+        yield Finding.warning("LLM_BASE_URL is set without LLM_API_KEY, which most providers require.")
 
 
 def check_model(settings: Settings) -> Iterator[Finding]:
     if factory.make_provider(settings) is None:
-        yield Finding(
+        yield Finding.warning(
             "There is no language model in the settings. Unless a superuser has selected one in the admin "
-            "(/admin/llm/provider), questions fail. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
-            is_error=False,
+            "(/admin/llm/provider), questions fail. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
         )
 
 

@@ -1,15 +1,15 @@
 """Metrics collected in a process: requests, model calls, jobs, event loop lag."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from time import perf_counter
 
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.telemetry.process import lag_seconds
 from opportune.contrib.telemetry.prometheus import Counter, Family, Histogram, gauge
 from opportune.services.observers import KNOWN_METHODS, JobAttempt, LlmCall, ObservedRequest, Observer, route_template
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import running
 
 REQUEST_BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LLM_BOUNDS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -108,14 +108,9 @@ class Metrics(Observer):
             if isinstance(attribute, Counter | Histogram):
                 yield attribute.family()
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    def watching(self) -> AbstractAsyncContextManager[None]:
         """Measure the event loop's lag until the block ends."""
-        task = asyncio.create_task(self._watch_lag(), name="watch the loop's lag")
-        try:
-            yield
-        finally:
-            await cancel_and_wait(task)
+        return running(self._watch_lag(), "watch the loop's lag")
 
     async def _watch_lag(self) -> None:
         while True:

@@ -41,9 +41,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
             counts = {"broken": len(state.broken)}
         if numbers := ", ".join(f"{count} {name}" for name, count in counts.items() if count):
             hint = f" List the broken ones: {OPPMAN} compilemessages" if state.broken else ""
-            yield Finding(
-                f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
-            )
+            yield Finding.warning(f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}")
 
 
 def check_links(settings: Settings) -> Iterator[Finding]:
@@ -54,7 +52,7 @@ def check_links(settings: Settings) -> Iterator[Finding]:
         for number, link in links_without_language(file.read_text(encoding="utf-8", errors="replace")):
             place = f"{display_path(file)}:{number}"
             advice = 'Put it into url(), such as {{ url("/books/" ~ book.id) }}.'
-            yield Finding(f"{place}: {link} loses the language of the visitor. {advice}", is_error=False)
+            yield Finding.warning(f"{place}: {link} loses the language of the visitor. {advice}")
 
 
 def links_without_language(text: str) -> Iterator[tuple[int, str]]:
@@ -76,6 +74,6 @@ def check_new_texts(settings: Settings) -> Iterator[Finding]:
         for source in find_sources():
             codes = [*content_languages(settings), *existing_languages(source)]
             for path in update_catalogues(source, codes, check=True):
-                yield Finding(f"{path} is out of date. Run {OPPMAN} makemessages", is_error=False)
+                yield Finding.warning(f"{path} is out of date. Run {OPPMAN} makemessages")
     except OperatorError as error:  # also reported by `check_catalogues`, or by the import of the file
-        yield Finding(str(error), is_error=False)
+        yield Finding.warning(str(error))

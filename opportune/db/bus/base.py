@@ -7,10 +7,10 @@ import secrets
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar
 
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait, running
 
 BATCHING_SECONDS = 0.01
 """Delay before messages are sent. Equal messages within this time are sent once."""
@@ -72,14 +72,9 @@ class Bus(ABC):
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_pending(), name="bus")
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
+    def listening(self) -> AbstractAsyncContextManager[None]:
         """Context manager that receives messages of other processes until its end."""
-        task = asyncio.create_task(self._listen_forever(), name="bus listener")
-        try:
-            yield
-        finally:
-            await cancel_and_wait(task)
+        return running(self._listen_forever(), "bus listener")
 
     async def close(self) -> None:
         """Send what is pending, and close connections."""
@@ -173,9 +168,8 @@ class MemoryBus(Bus):
     def publish(self, topic: str, payload: str = "") -> None:
         pass
 
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        yield
+    def listening(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def send(self, message: str) -> None:
         pass

@@ -99,4 +99,4 @@ Rule = Callable[[Deployment], Iterator[Finding]]
 
 
 def warning(text: str) -> Finding:
-    return Finding(text, is_error=False)
+    return Finding.warning(text)

@@ -11,7 +11,7 @@ from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.contrib.tools.site_tools import offer
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import running
 
 LIST_INTERVAL_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
@@ -24,11 +24,8 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def listed_servers(app: FastAPI) -> AsyncIterator[None]:
     servers = app.state.settings.of(McpSettings).mcp_servers
-    refresh_task = asyncio.create_task(_refresh_tools(app, servers)) if servers else None
-    try:
+    async with running(_refresh_tools(app, servers) if servers else None):
         yield
-    finally:
-        await cancel_and_wait(refresh_task)
 
 
 async def _refresh_tools(app: FastAPI, servers: Sequence[McpServer]) -> None:
