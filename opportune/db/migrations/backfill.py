@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
 from opportune.db.migrations.code_operations import CodeOp, NextBatch
-from opportune.db.migrations.portable_sql import literal, quoted
+from opportune.db.migrations.portable_sql import execute_code, literal, quoted
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.type_code import column_code
 from opportune.db.models.column_types import EnumValue
@@ -90,7 +90,7 @@ class Backfill:
         name = quoted(self.table.name)
         for column, value in self.fill_values.items():
             statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
-            yield CodeOp("", f"op.execute({statement!r})")
+            yield CodeOp("", execute_code(statement))
         if self.fill_code:
             yield backfill_code(self.table, self.fill_code)
 

@@ -1,6 +1,7 @@
 """Comparison of parts of tables that Alembic compares not at all, or not exactly.
 
-- Alembic compares check constraints only by name. Those that list values are compared by their values.
+- Alembic compares check constraints only by name. Those that list values are compared by their values, others by their
+  conditions.
 - PostgreSQL cannot compare the server defaults of some types, and `random()` has another value each time.
 - Changes of generated columns and identities are refused, because Alembic cannot write them.
 """
@@ -15,11 +16,18 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy import CheckConstraint, Column, Computed, DefaultClause, Identity, Table
+from sqlalchemy import CheckConstraint, Column, Computed, Connection, DefaultClause, Identity, Table
 from sqlalchemy.exc import DBAPIError
 
-from opportune.db.migrations.create_statements import AllowedValues, normalize, parse_allowed_values, sql_of
+from opportune.db.migrations.create_statements import (
+    escape_parameters,
+    identifiers,
+    normalize,
+    parse_allowed_values,
+    sql_of,
+)
 from opportune.db.migrations.naming import flatten
+from opportune.db.migrations.postgresql_indexes import COPY, define_on_copy
 from opportune.db.models.native_type import NativeType
 from opportune.errors import OperatorError
 
@@ -29,6 +37,7 @@ BY_NAME = "alembic.ext.checkconstraint_byname"
 STORED_DEFAULT = """
     SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'pg_temp.opportune_default'::regclass
 """
+CHECKS = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = to_regclass(:table) AND contype = 'c'"
 CAST = re.compile(r"::[\w .\[\](,)\"]+$")
 COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
 """Alembic's warning."""
@@ -58,24 +67,38 @@ def _compare_checks(
     reflected: Table | None,
     model: Table | None,
 ) -> PriorityDispatchResult:
-    """Replace existing checks that list other values than the check of the model with the same name."""
-    if reflected is None or model is None:
+    """Replace existing checks whose condition differs from that of the model's check with the same name."""
+    if reflected is None or model is None or context.connection is None:
         return PriorityDispatchResult.CONTINUE
+    is_postgresql = context.connection.dialect.name == "postgresql"  # the dialect of SQLite escapes parameters itself
     existing = {check["name"]: check["sqltext"] for check in context.inspector.get_check_constraints(name)}
     checks = [constraint for constraint in model.constraints if isinstance(constraint, CheckConstraint)]
     for new in sorted(checks, key=lambda check: str(check.name)):
         if new.name in existing:
-            old = CheckConstraint(existing[new.name], name=new.name, table=reflected)
-            if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(new.sqltext)):
+            condition = escape_parameters(existing[new.name]) if is_postgresql else existing[new.name]
+            old = CheckConstraint(condition, name=new.name, table=reflected)
+            if not _is_same_condition(context.connection, old, new):
                 operations.ops.append(ops.DropConstraintOp.from_constraint(old))
                 operations.ops.append(ops.AddConstraintOp.from_constraint(new))
     return PriorityDispatchResult.CONTINUE
 
 
-def _have_different_values(old_values: AllowedValues | None, new_values: AllowedValues | None) -> bool:
-    if old_values is None or new_values is None:
-        return False
-    return (old_values.column, set(old_values.values)) != (new_values.column, set(new_values.values))
+def _is_same_condition(connection: Connection, old: CheckConstraint, new: CheckConstraint) -> bool:
+    old_values, new_values = parse_allowed_values(old.sqltext), parse_allowed_values(new.sqltext)
+    if old_values and new_values:
+        return (old_values.column, set(old_values.values)) == (new_values.column, set(new_values.values))
+    if connection.dialect.name != "postgresql":
+        return normalize(sql_of(old.sqltext)) == normalize(sql_of(new.sqltext))
+    table = connection.dialect.identifier_preparer.format_table(old.table)
+    try:
+        # PostgreSQL stores a condition in another form, such as `((title)::text <> ''::text)`.
+        conditions = (sql_of(check.sqltext).replace("%", "%%") for check in (old, new))  # escaped for the driver
+        additions = (f"ALTER TABLE {COPY} ADD CHECK ({condition})" for condition in conditions)
+        definitions = {define_on_copy(connection, table, sql, CHECKS) for sql in additions}
+    except DBAPIError:  # the user may not create temporary tables, or the check uses a new column
+        new_columns = {column.name for column in new.table.columns if column.name not in old.table.columns}
+        return not new_columns & identifiers(sql_of(new.sqltext))
+    return len(definitions) == 1
 
 
 def _compare_defaults(

@@ -15,7 +15,7 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 DEFAULT_ORDER = re.compile(r"(\s+ASC)?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECASE)
-PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
+COLON = re.compile(r"(?<!:):(?!:)")
 QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
 CONFLICT = re.compile(r"ON CONFLICT (\w+)")
@@ -154,8 +154,8 @@ def without_default_order(part: str) -> str:
 
 
 def escape_parameters(sql: str) -> str:
-    """Return SQL for SQLAlchemy's `text`, which would otherwise find parameters in literals such as ':title'."""
-    return PARAMETER.sub(r"\:", sql)
+    """Return SQL for SQLAlchemy's `text`, which would otherwise find parameters in literals such as '[:alpha:]'."""
+    return COLON.sub(r"\:", sql)
 
 
 def needs_parentheses(default: str) -> bool:

@@ -8,7 +8,7 @@ from alembic.operations import ops
 
 from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import parse_allowed_values
-from opportune.db.migrations.portable_sql import literal, quoted
+from opportune.db.migrations.portable_sql import execute_code, literal, quoted
 from opportune.db.migrations.questions import Choices, Rename
 
 Steps = Sequence[ops.MigrateOperation]
@@ -89,13 +89,13 @@ def _with_row_updates(
 def _make_row_updates(change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[CodeOp]:
     for old in change.removed:
         if old in renames and renames[old] in change.new:
-            yield CodeOp("", f"op.execute({_update_statement(change, old, literal(renames[old]))!r})")
+            yield CodeOp("", execute_code(_update_statement(change, old, literal(renames[old]))))
         else:
             table, column = change.target
             yield CodeOp(
                 f"`migrate` fails if rows of {table} have {column} {literal(old)}: see FILL in the file",
                 f"# FILL: rows with {column} {literal(old)} make the next step fail. Set another value:\n"
-                f"# op.execute({_update_statement(change, old, '…')!r})",
+                f"# {execute_code(_update_statement(change, old, '…'))}",
             )
 
 

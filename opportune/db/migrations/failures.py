@@ -13,6 +13,9 @@ from opportune.project.layout import display_path
 FILL_COMMENT = "# FILL"
 """Comment in a migration where the owner sets values of rows."""
 
+NO_DEFAULT = "Cannot add a NOT NULL column"
+"""Beginning of SQLite's error for a required column of a table with rows."""
+
 
 def explain_failure(error: Exception, migration: Migration) -> OperatorError:
     failure = "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
@@ -31,9 +34,11 @@ def explain_failure(error: Exception, migration: Migration) -> OperatorError:
 def _advice(error: Exception, migration: Migration) -> str:
     if is_full(error):
         return ". Free some space, then run this again."
-    if isinstance(error, IntegrityError) and FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
+    if not isinstance(error, IntegrityError) and NO_DEFAULT not in str(error):
+        return ""
+    if FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
         return f". {_fill_advice(migration)}"
-    return ""
+    return f". Change these rows, or the migration {display_path(migration.path)}, then run this again."
 
 
 def _fill_advice(migration: Migration) -> str:

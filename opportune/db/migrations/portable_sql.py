@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 
+from opportune.db.migrations.create_statements import escape_parameters
+
 WORDS_OF_POSTGRESQL = {
     *("analyse", "any", "array", "asymmetric", "authorization", "binary", "both", "current_catalog"),
     *("current_role", "current_schema", "current_user", "do", "fetch", "freeze", "grant", "ilike", "leading"),
@@ -27,6 +29,11 @@ def _preparer() -> IdentifierPreparer:
 
 def literal(value: str | int) -> str:
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def execute_code(statement: str) -> str:
+    """Return the code of a migration that runs a statement. In a literal, `:name` is not a parameter."""
+    return f"op.execute({escape_parameters(statement)!r})"
 
 
 class PortableCompiler(SQLCompiler):

@@ -42,31 +42,39 @@ class CompletePostgresqlImpl(PostgresqlImpl):
             return super().compare_indexes(metadata_index, reflected_index)
         assert self.connection is not None  # models are compared with a database
         assert reflected_index.table is not None  # it was reflected with its table
-        table = self._format(reflected_index.table)
+        table = self.dialect.identifier_preparer.format_table(reflected_index.table)
         old = _read_index_definitions(self.connection, table)[str(reflected_index.name)]
         sql = str(CreateIndex(_with_operator_classes(metadata_index)).compile(dialect=self.dialect))
         try:
-            new = self._define_on_copy(table, sql.replace(f" ON {table} ", f" ON {COPY} ", 1))
+            sql = sql.replace(f" ON {table} ", f" ON {COPY} ", 1)
+            new = define_on_copy(self.connection, table, sql, INDEX_DEFINITIONS)
             if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
-                new = self._define_on_copy(table, _on_copy(new))
-                old = self._define_on_copy(table, _on_copy(old))
+                new = define_on_copy(self.connection, table, _on_copy(new), INDEX_DEFINITIONS)
+                old = define_on_copy(self.connection, table, _on_copy(old), INDEX_DEFINITIONS)
         except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
             return super().compare_indexes(metadata_index, reflected_index)
         is_equal = parse_index(new) == parse_index(old)
         return ComparisonResult.Equal() if is_equal else ComparisonResult.Different(f"{old} to {new}")
 
-    def _define_on_copy(self, table_name: str, sql: str) -> str:
-        """Create an index on an empty copy of a table, and return its definition."""
-        assert self.connection is not None  # models are compared with a database
-        with self.connection.begin_nested() as savepoint:
-            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {table_name})")
-            self.connection.exec_driver_sql(sql)
-            (definition,) = _read_index_definitions(self.connection, COPY).values()
-            savepoint.rollback()
-        return definition
 
-    def _format(self, table: Table) -> str:
-        return self.dialect.identifier_preparer.format_table(table)
+def define_on_copy(connection: Connection, table_name: str, sql: str, definitions: str) -> str:
+    """Create an index or a constraint on an empty copy of a table.
+
+    Args:
+        connection: Connection to PostgreSQL.
+        table_name: Name of the table in SQL.
+        sql: Statement that creates it on the table `COPY`.
+        definitions: Query for the definitions of a `:table`, in the last column.
+
+    Returns:
+        Its definition as PostgreSQL writes it.
+    """
+    with connection.begin_nested() as savepoint:
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {table_name})")
+        connection.exec_driver_sql(sql)
+        row = connection.execute(text(definitions), {"table": COPY}).one()
+        savepoint.rollback()
+    return str(row[-1])
 
 
 def complete_indexes(connection: Connection, table: Table, indexes: Iterable[Index]) -> list[Index]:

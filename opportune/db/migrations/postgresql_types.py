@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import escape_parameters
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import execute_code, quoted
 from opportune.db.models.native_type import NativeType
 
 TYPE_DEFINITION = """
@@ -104,7 +104,7 @@ def _drop_statement(name: str, definition: str) -> str:
 def _on_postgresql(statements: Sequence[str]) -> Iterator[ops.MigrateOperation]:
     """Yield code that runs the statements only on PostgreSQL."""
     if statements:
-        lines = [f"    op.execute({statement!r})" for statement in statements]
+        lines = [f"    {execute_code(statement)}" for statement in statements]
         yield CodeOp("", "\n".join(['if op.get_context().dialect.name == "postgresql":', *lines]))
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import ClauseElement, ColumnClause
 from sqlalchemy.sql import operators
 
 from opportune.db.migrations.code_operations import insert_code
+from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.migrations.portable_sql import PortableDialect
 from opportune.db.migrations.type_code import render_item
 from opportune.project.layout import PROJECT
@@ -35,7 +36,8 @@ class PortableImpl(DefaultImpl):
         is_collated = getattr(expr, "operator", None) is operators.collate
         is_alone = isinstance(expr, ColumnClause) or is_collated
         grouped = expr.self_group() if is_index and not is_alone else expr
-        return super().render_ddl_sql_expr(grouped, is_server_default, is_index=is_index, **options)
+        sql = super().render_ddl_sql_expr(grouped, is_server_default, is_index=is_index, **options)
+        return sql if is_index else escape_parameters(sql)  # other SQL than that of an index becomes a `text`
 
 
 @renderers.dispatch_for(ops.RenameTableOp)

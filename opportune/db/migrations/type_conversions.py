@@ -1,6 +1,7 @@
 """Migration steps that change the type of a column and convert the values of its rows."""
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 from alembic.operations import ops
@@ -12,12 +13,12 @@ from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.comparisons import CAST
 from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.type_code import portable_type_code
-from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
+from opportune.db.migrations.value_conversion import Family, family_of, integer_limit, reflected_family
 from opportune.db.models.columns import undecorated
 from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
-NUMBERS = {Family.INTEGER, Family.DECIMAL}
+NUMBERS = {Family.INTEGER, Family.DECIMAL, Family.FLOAT}
 TIMES = {Family.DATE, Family.DATETIME}
 
 
@@ -50,17 +51,22 @@ def _needs_conversion(part: ops.AlterColumnOp) -> bool:
         return False
     if reflected_family(old) is not reflected_family(new):
         return True
-    if family_of(new) is not Family.DECIMAL:
-        return False
-    return _integer_digits(new) < _integer_digits(old) or _scale(new) < _scale(old)
+    match reflected_family(new):
+        case Family.DECIMAL:
+            return _integer_digits(new) < _integer_digits(old) or _scale(new) < _scale(old)
+        case Family.INTEGER:
+            return integer_limit(new) < integer_limit(old)
+        case Family.TEXT:  # PostgreSQL refuses a longer text, and SQLite would keep it
+            return (new.length or inf) < (old.length or inf)
+    return False
 
 
 def _integer_digits(type_: Any) -> float:
-    return float("inf") if type_.precision is None else type_.precision - (type_.scale or 0)
+    return inf if type_.precision is None else type_.precision - (type_.scale or 0)
 
 
 def _scale(type_: Any) -> float:
-    return float("inf") if type_.scale is None else type_.scale
+    return inf if type_.scale is None else type_.scale
 
 
 def _alter(part: ops.AlterColumnOp, **changes: Any) -> ops.AlterColumnOp:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import CHAR, JSON, BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Uuid
 from sqlalchemy import Enum as NativeEnum
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import Float, TypeDecorator
 
 BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -35,6 +35,7 @@ class Family(Enum):
     TEXT = String
     INTEGER = Integer
     DECIMAL = Numeric
+    FLOAT = Float
     BOOLEAN = Boolean
     DATE = Date
     DATETIME = DateTime
@@ -84,6 +85,8 @@ def _format(value: Any) -> str:
             return f"{text}+00" if value.tzinfo else text
         case Decimal():
             return format(value, "f")
+        case float():
+            return str(value).removesuffix(".0")
         case dict() | list():
             return json.dumps(value, ensure_ascii=False)
     return str(value)
@@ -92,14 +95,16 @@ def _format(value: Any) -> str:
 def _to_integer(value: Any, type_: Any) -> int:
     number = int(value)
     is_exact = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
-    limit = 2**31
-    if isinstance(type_, SmallInteger):
-        limit = 2**15
-    elif isinstance(type_, BigInteger):
-        limit = 2**63
+    limit = integer_limit(type_)
     if not is_exact or not -limit <= number < limit:
         raise ValueError(value)
     return number
+
+
+def integer_limit(type_: Any) -> int:
+    """Return the smallest number that is too large for an integer type."""
+    bits = 63 if isinstance(type_, BigInteger) else 15 if isinstance(type_, SmallInteger) else 31
+    return 1 << bits
 
 
 def _to_decimal(value: Any, type_: Any) -> Decimal:
@@ -113,6 +118,13 @@ def _to_decimal(value: Any, type_: Any) -> Decimal:
     decimals = -int(exponent)
     precision, scale = type_.precision, type_.scale
     if scale is not None and (decimals > scale or (precision is not None and integer_digits > precision - scale)):
+        raise ValueError(value)
+    return number
+
+
+def _to_float(value: Any, type_: Any) -> float:
+    number = float(exact := _to_decimal(value, type_))
+    if Decimal(str(number)) != exact:
         raise ValueError(value)
     return number
 
@@ -179,6 +191,7 @@ CONVERSIONS: dict[Family, Callable[[Any, Any], Any]] = {
     Family.TEXT: _to_text,
     Family.INTEGER: _to_integer,
     Family.DECIMAL: _to_decimal,
+    Family.FLOAT: _to_float,
     Family.BOOLEAN: _to_boolean,
     Family.DATE: _to_date,
     Family.DATETIME: _to_datetime,

@@ -28,7 +28,7 @@ def indexed_columns(table: Any) -> Sequence[str]:
 
 
 def tables_with_search_index(metadata: MetaData) -> Iterator[Table]:
-    yield from (table for table in metadata.sorted_tables if indexed_columns(table))
+    yield from (table for table in metadata.tables.values() if indexed_columns(table))
 
 
 def declare_search_index(mapper: Mapper[Any], model: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from alembic.operations import ops
-from sqlalchemy import Column, ForeignKey, Integer, String, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, text
 
 from opportune.db.migrations import locks, new_migration
 from opportune.db.migrations.connection import connect
@@ -44,6 +44,34 @@ def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
     assert draft.name == "0003_shelf_and_more"
     table, columns = "+ Create table library_shelf", ("- Drop column pages", "~ Alter column title")
     assert {str(change) for change in draft.changes} == {table, *(f"{change} of library_book" for change in columns)}
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_changed_check_is_replaced(sample: SampleFeatures) -> None:
+    literals = (r"title <> 'a%\:b\:c'", r"title <> '[[\:alpha\:]]'")
+    for rule in ("price > 0", "price > 1", *literals, "price IN (1, 2)", "price < pages"):
+        pages = [Column("pages", Integer)] if "pages" in rule else []
+        sample.declare_books(Column("price", Integer), *pages, CheckConstraint(text(rule), name="rule"))
+        assert len(sample.make_migrations()) == 1
+        sample.migrate()
+        assert sample.make_migrations() == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_check_in_another_form_is_no_change(sample: SampleFeatures) -> None:
+    for rule in ("price > 0 AND title <> ''", "( Price >0 and title  <> '')"):
+        sample.declare_books(Column("price", Integer), CheckConstraint(rule, name="rule"))
+        sample.migrate_models()
+    assert sample.read_revisions() == [sample.graph.ordered[0].revision]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_failed_check_names_the_next_step(books: SampleFeatures) -> None:
+    books.execute("INSERT INTO library_book (title) VALUES ('')")
+    books.declare_books(CheckConstraint("title <> ''", name="title"))
+    books.make_migrations()
+    with pytest.raises(OperatorError, match=r"ck_library_book_title.*\. Change these rows, or the migration .*0002"):
+        books.migrate()
 
 
 def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> None:

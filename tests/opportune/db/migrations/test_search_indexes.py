@@ -1,11 +1,12 @@
 """Migrations of search indexes, which models declare with `search_index`."""
 
 import pytest
-from sqlalchemy import Column, String
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.search_indexes import find_missing_search_indexes
+from opportune.db.models.indexes import tables_with_search_index
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -111,3 +112,10 @@ def test_migration_continues_without_extension(books: SampleFeatures, caplog: py
     assert find_missing(books) == ["library_book"]
     assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_search_index"]
+
+
+def test_mutual_foreign_keys_need_no_order() -> None:
+    metadata = MetaData()
+    for name, other in (("library_book", "library_author"), ("library_author", "library_book")):
+        Table(name, metadata, Column("id", Integer, primary_key=True), Column("other_id", ForeignKey(f"{other}.id")))
+    assert [*tables_with_search_index(metadata)] == []

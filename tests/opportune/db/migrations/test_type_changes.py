@@ -1,12 +1,13 @@
 """Changes of column types and translations: values are converted without loss, or the rows are named."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, select
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, DateTime, Float, Integer, Numeric, String, Uuid, select
 from sqlalchemy.types import TypeEngine
 
 from opportune.config.settings import using_settings
@@ -25,6 +26,7 @@ TYPES: dict[str, TypeEngine[Any]] = {
     "text": String(80),
     "integer": Integer(),
     "decimal": Numeric(10, 2),
+    "float": Float(),
     "boolean": Boolean(),
     "date": Date(),
     "datetime": DateTime(timezone=True),
@@ -34,6 +36,7 @@ TYPES: dict[str, TypeEngine[Any]] = {
 VALUES: dict[tuple[str, str], tuple[Any, Any]] = {
     ("text", "integer"): ("12", 12),
     ("text", "decimal"): ("12.5", Decimal("12.50")),
+    ("text", "float"): ("12.5", 12.5),
     ("text", "boolean"): ("true", True),
     ("text", "date"): ("2026-12-02", DAY),
     ("text", "datetime"): ("2026-12-02 17:30:00.5+01", MOMENT),
@@ -41,15 +44,23 @@ VALUES: dict[tuple[str, str], tuple[Any, Any]] = {
     ("text", "uuid"): (str(KEY), KEY),
     ("integer", "text"): (12, "12"),
     ("integer", "decimal"): (12, Decimal(12)),
+    ("integer", "float"): (12, 12.0),
     ("integer", "boolean"): (1, True),
     ("integer", "json"): (12, 12),
     ("decimal", "text"): (Decimal("12.5"), "12.50"),
     ("decimal", "integer"): (Decimal(12), 12),
+    ("decimal", "float"): (Decimal("12.5"), 12.5),
     ("decimal", "boolean"): (Decimal(1), True),
     ("decimal", "json"): (Decimal("12.5"), 12.5),
+    ("float", "text"): (12.0, "12"),
+    ("float", "integer"): (12.0, 12),
+    ("float", "decimal"): (12.25, Decimal("12.25")),
+    ("float", "boolean"): (1.0, True),
+    ("float", "json"): (12.5, 12.5),
     ("boolean", "text"): (True, "true"),
     ("boolean", "integer"): (True, 1),
     ("boolean", "decimal"): (True, Decimal(1)),
+    ("boolean", "float"): (True, 1.0),
     ("boolean", "json"): (True, True),
     ("date", "text"): (DAY, "2026-12-02"),
     ("date", "datetime"): (DAY, MIDNIGHT),
@@ -60,6 +71,7 @@ VALUES: dict[tuple[str, str], tuple[Any, Any]] = {
     ("json", "text"): ({"a": [1]}, '{"a": [1]}'),
     ("json", "integer"): (12, 12),
     ("json", "decimal"): (12.5, Decimal("12.50")),
+    ("json", "float"): (12.5, 12.5),
     ("json", "boolean"): (True, True),
     ("json", "date"): ("2026-12-02", DAY),
     ("json", "datetime"): ("2026-12-02T16:30:00.5Z", MOMENT),
@@ -125,7 +137,11 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     [
         ("abc", Integer()),
         (Decimal("1.5"), Integer()),
+        (1.5, Integer()),
         (2**31, Integer()),
+        (1.125, Numeric(6, 2)),
+        ("abc", Float()),
+        (Decimal("0.12345678901234567890"), Float()),
         ("1.234", Numeric(10, 2)),
         (10**8, Numeric(10, 2)),
         ("maybe", Boolean()),
@@ -185,6 +201,16 @@ def test_secret_values_are_not_shown_by_postgresql(make_sample: MakeSample) -> N
 
 def declare(sample: SampleFeatures, type_: TypeEngine[Any]) -> None:
     sample.table("library_book", Column("title", type_, nullable=False))
+
+
+@pytest.mark.parametrize(
+    "types", [(String(8), String(3)), (BigInteger(), Integer()), (Numeric(6, 3), Numeric(6, 2)), (Float(), Integer())]
+)
+def test_smaller_type_needs_a_conversion(make_sample: MakeSample, types: Sequence[TypeEngine[Any]]) -> None:
+    sample = make_sample(lambda new: declare(new, types[0]))
+    declare(sample, types[1])
+    (draft,) = sample.draft_migrations()
+    assert "Convert library_book.title" in str(draft.changes[-1])
 
 
 @pytest.fixture
