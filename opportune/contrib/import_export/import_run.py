@@ -264,6 +264,7 @@ class ImportWriter:
         try:
             written += await self._write([planned])
         except FieldErrors as refusal:
+            self.plan.rows.remove(planned)
             message = gettext(str(refusal))
             labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
             self.plan.faults.append((planned.line.number, f"{labels}: {message}" if labels else message))

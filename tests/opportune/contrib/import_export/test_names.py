@@ -169,6 +169,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     assert await read_names(app, Author) == ["Sigrid"]
     page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
     assert "Line 3: ISBN: This value is already in use." in extract_text(page)
+    assert "adds 2 books." in extract_text(page)
     assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
