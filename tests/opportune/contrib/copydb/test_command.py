@@ -33,7 +33,7 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     [
         ("{file}", "nonsense", "DST is not a database address"),
         ("{file}", "{file}", "Source and destination are the same file"),
-        ("{file}", "postgresql://u:secret@127.0.0.1:1/x", "1. Is the database running, and is DST"),
+        ("{file}", "postgresql://u:secret@127.0.0.1:1/x", "at 127.0.0.1:1. Is the database running, and is DST"),
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )

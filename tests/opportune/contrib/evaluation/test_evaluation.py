@@ -103,8 +103,8 @@ async def test_judge_grades_rated_answers(evaluate: Evaluate, ratings: list[Answ
     assert (code, err) == (0, "")
     assert first.startswith("3 questions: 0 answers and 3 verdicts, about 0.00")
     assert models == "Sends questions and answers to Judge."
-    assert result.startswith("stored answers: mean score 4.00, undecided 0. Agrees with 2 of 3 ratings. 3 of 3 ")
-    assert result.endswith(" judged by Judge, cost 0.00036.")
+    assert result.startswith("stored answers: mean score 4.00, undecided 0. Agrees with 2 of 3 ratings. ")
+    assert result.endswith(" 3 of 3 questions judged by Judge, cost 0.00036.")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient, Response
 from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from tests.opportune.stored_rows import read_all
+from tests.opportune.stored_rows import add_rows, read_all
 
 GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
 
@@ -63,12 +63,9 @@ class Shelf:
 
 
 async def make_document(database: Database, collection_id: int, *texts: str, page: int = 0) -> KnowledgeDocument:
-    async with database.writer() as session:
-        document = KnowledgeDocument(collection_id=collection_id, title="Guide", passage_count=len(texts))
-        session.add(document)
-        await session.flush()
-        session.add_all(
-            KnowledgePassage(document_id=document.id, number=number, page=page, heading="Guide", text=text)
-            for number, text in enumerate(texts, 1)
-        )
+    document = KnowledgeDocument(collection_id=collection_id, title="Guide", passage_count=len(texts))
+    await add_rows(database, document)
+    for number, text in enumerate(texts, 1):
+        passage = KnowledgePassage(document_id=document.id, number=number, page=page, heading="Guide", text=text)
+        await add_rows(database, passage)
     return document

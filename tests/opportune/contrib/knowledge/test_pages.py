@@ -8,13 +8,14 @@ from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.knowledge.personal import list_files_of_user
-from opportune.contrib.teams.models import Team, TeamRole
+from opportune.contrib.teams.models import TeamRole
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs, add_permission, make_team, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.shelves import Shelf, add_file, make_collection, read_documents, read_passages
+from tests.opportune.stored_rows import add_rows, delete_row
 
 
 async def test_files_are_added_and_read(shelf: Shelf) -> None:
@@ -53,8 +54,8 @@ async def test_document_is_read_again(shelf: Shelf) -> None:
 
 async def test_document_of_a_cancelled_job_is_read_again(shelf: Shelf) -> None:
     document = await shelf.add()
-    async with shelf.database.writer() as session:
-        session.add(Job(name="knowledge.index_document", arguments=[document.id], state=JobState.CANCELLED))
+    cancelled = Job(name="knowledge.index_document", arguments=[document.id], state=JobState.CANCELLED)
+    await add_rows(shelf.database, cancelled)
     assert "guide.md was not read to its end, because its job was cancelled." in await shelf.html()
     await shelf.client.post(f"/knowledge/documents/{document.id}/read")
     assert len(shelf.jobs.names) == 2
@@ -147,8 +148,6 @@ async def test_files_are_deleted_with_their_owner(
     fields: dict[str, Any] = {"owner_id": user.id} if owner == "user" else {"team_id": team.id}
     collection = await make_collection(database, **fields)
     await add_file(user_client, collection.id)
-    async with database.writer() as session:
-        model, row_id = (User, user.id) if owner == "user" else (Team, team.id)
-        await session.delete(await session.get_one(model, row_id))
+    await delete_row(database, user if owner == "user" else team)
     assert "jobs.delete_files" in recorded_jobs.names
     assert await read_documents(database) == []

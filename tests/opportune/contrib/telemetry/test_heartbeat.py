@@ -62,9 +62,8 @@ async def late_job(database: Database) -> None:
 
 @pytest.mark.usefixtures("late_job")
 async def test_late_schedule_only_sends_mail(watched: RecordedJobs, monitor: FakeEndpoint, database: Database) -> None:
-    async with database.writer() as session:
-        session.add(LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
-        session.add(Job(name="b.soon", key="schedule:b.soon:1", due_at=utc_now() + timedelta(hours=1)))
+    await add_rows(database, LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
+    await add_rows(database, Job(name="b.soon", key="schedule:b.soon:1", due_at=utc_now() + timedelta(hours=1)))
     await watched.run(watch_jobs())
     assert watched.names == ["admin.report_late_jobs"], "a site that has just woken up may catch up"
     await watched.work()
