@@ -21,14 +21,8 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
 from opportune.testing import RecordedJobs
+from tests.opportune.contrib.answers import waiting_answers
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, wait_until_ended
-from tests.opportune.contrib.answers.waiting_answers import (
-    StartManager,
-    ask_until_waiting,
-    cancel_job,
-    end,
-    wait_for_tasks,
-)
 from tests.opportune.stored_rows import delete_row, set_all
 
 READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
@@ -85,7 +79,7 @@ def tools(app: FastAPI) -> Toolbox:
 
 
 @pytest.fixture
-def manager(librarian: FakeProvider, tools: Toolbox, start_manager: StartManager) -> AnswerManager:
+def manager(librarian: FakeProvider, tools: Toolbox, start_manager: waiting_answers.StartManager) -> AnswerManager:
     return start_manager(librarian, tools)
 
 
@@ -100,7 +94,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     assert (answer.status, answer.worker) == ("waiting", "job")
     working = await start_working(app)
     page = (await user_client.get(f"/answers/{answer.id}")).text
@@ -112,7 +106,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
     assert '<progress class="progress w-100" max="3" value="1"' in page
     assert (runs[0]["result_from"], runs[0]["progress"]["done"], runs[0]["result"]) == ("job", 1, None)
     assert runs[1]["result"] == "Third shelf.", "other calls of the round do not wait"
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.text) == ("done", "One moment. It has 3 [1].")
     assert ended.sources == [{"title": "Shelf A", "url": "/shelves/1"}]
     results = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
@@ -128,9 +122,9 @@ async def test_answer_goes_on_after_site_and_worker_restart(
     user: User,
     librarian: FakeProvider,
     tools: Toolbox,
-    start_manager: StartManager,
+    start_manager: waiting_answers.StartManager,
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await manager.engine.close()
     worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
     app.state.services._objects["tool_jobs"] = worker
@@ -145,7 +139,7 @@ async def test_answer_goes_on_after_site_and_worker_restart(
 @pytest.mark.database("sqlite", "postgresql")
 async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     working = await start_working(app)
     working.cancel()
     await asyncio.wait([working])
@@ -155,11 +149,11 @@ async def test_job_takes_effect_once(app: FastAPI, manager: AnswerManager, user:
     await set_all(manager.database, Job, state=JobState.WAITING)
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
-    assert (await end(manager, answer)).status == "done"
+    assert (await waiting_answers.end(manager, answer)).status == "done"
 
 
 async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer.id)
     assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
@@ -171,7 +165,7 @@ async def test_stop_ends_the_job(app: FastAPI, manager: AnswerManager, user: Use
 
 
 async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await delete_row(manager.database, answer)
     await recorded_jobs.work()
     assert not written
@@ -211,38 +205,38 @@ async def test_failed_job_is_told_to_the_model(
     break_job: Callable[[FastAPI, Toolbox], Awaitable[None]],
     result: str,
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await break_job(app, tools)
     await app.state.jobs.worker.drain()
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
     assert "A read" not in written
 
 
 async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     working = await start_working(app)
-    await cancel_job(app)
+    await waiting_answers.cancel_job(app)
     may_end.set()
     await asyncio.wait_for(working, TIMEOUT_SECONDS)
-    assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
+    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
 async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    await cancel_job(app)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
+    await waiting_answers.cancel_job(app)
     await manager.refresh([answer])
-    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
+    assert (await waiting_answers.end(manager, answer)).tool_runs[0]["result"] == LOST
 
 
 async def test_deactivated_user_ends_job_and_answer(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     await set_all(manager.database, User, is_active=False)
     await recorded_jobs.work()
-    ended = await end(manager, answer)
+    ended = await waiting_answers.end(manager, answer)
     assert (ended.status, ended.error_code, ended.text) == ("failed", "inactive", "One moment. ")
     assert ended.error == "This account was deactivated, so the answer has ended here."
     assert (written, len(librarian.received)) == ([], 1)
@@ -253,14 +247,14 @@ async def test_approval_comes_first(
     manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, tools: Toolbox
 ) -> None:
     tools.tools["read_shelf"] = tool(read_shelf)
-    answer = await ask_until_waiting(manager, user)
+    answer = await waiting_answers.ask_until_waiting(manager, user)
     assert (answer.tool_runs[0]["approval"], recorded_jobs.names) == ("waiting", [])
     async with manager.database.writer() as session:
         await manager.approve(session, answer, 0)
-    await wait_for_tasks(manager)
+    await waiting_answers.wait_for_tasks(manager)
     assert ((await find(manager, answer.id)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
     await recorded_jobs.work()
-    assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
+    assert ((await waiting_answers.end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
 
 async def test_job_writes_only_with_its_context(app: FastAPI) -> None:

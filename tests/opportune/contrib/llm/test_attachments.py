@@ -17,10 +17,8 @@ QUESTION = Message("user", "What is it?")
 async def test_file_type_is_detected_from_content() -> None:
     picture = (await read_attachment("notes.txt", encode_image(draw_image((3_000, 10), "RGBA"), "PNG"))).picture
     assert picture
-    assert (decode_image(picture.content).format, decode_image(picture.content).width) == (
-        "JPEG",
-        attachment_module.MAX_SIDE_PIXELS,
-    )
+    image = decode_image(picture.content)
+    assert (image.format, image.width) == ("JPEG", attachment_module.MAX_SIDE_PIXELS)
     with use_language("de"):
         assert (await read_attachment("a.png", b"\xef\xbb\xbfplain\n")).text == "plain"
     assert (await read_attachment("a.svg", "<svg>ü</svg>".encode("utf-16"))).text == "<svg>ü</svg>"
@@ -75,7 +73,7 @@ def test_longer_documents_are_cut_first() -> None:
     assert as_data("short.txt", "brief") in turn.content
     assert turn.pictures == (Picture(b"cat"),)
     assert max_tokens - 10 < estimate_tokens(turn) - estimate_tokens(QUESTION) <= max_tokens + 1
-    cut, part = omitted.split(". ")
-    assert (cut, part) == ("Only the first 18 % of long.txt fit into the context of this model", attachments[2].omitted)
+    text = "Only the first 18 % of long.txt fit into the context of this model. Only a part of short.txt was read."
+    assert omitted == text
     turn, omitted = attach(QUESTION, attachments[:1], 10)
     assert (turn, omitted) == (QUESTION, "long.txt does not fit into the context of this model.")

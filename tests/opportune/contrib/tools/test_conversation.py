@@ -49,8 +49,8 @@ async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
     done = Done(30, 8, model="Scripted")
     assert await run_conversation(app) == ["Let me look. ", begun, ended, "It rains.", done]
     assert model.offered == [["read_weather", "close_windows"]] * 2
-    request, result = model.received[1][len(QUESTION) :]
-    assert request == Message("assistant", "Let me look. ", tool_calls=(RAIN,))
+    *question, request, result = model.received[1]
+    assert (question, request) == ([*QUESTION], Message("assistant", "Let me look. ", tool_calls=(RAIN,)))
     assert result == Message("tool", "Rain in Graz.", tool_call_id="call_1")
 
 
