@@ -23,10 +23,11 @@ _CONTINUED = " data-continued"
 _SEAM = re.compile(
     rf"</code></pre>\n<pre{_CONTINUED}><code[^>]*>"
     rf'|</tbody>\n</table></div>\n<div class="table-responsive" tabindex="0"{_CONTINUED}>.*?</thead>\n<tbody>\n'
-    rf'|</([ou]l)>\n<\1(?: start="\d+")?{_CONTINUED}>\n',
+    rf'|</([ou]l)>\n<\1(?: start="\d+")?{_CONTINUED}>\n'
+    rf"|</p>(\n)<p{_CONTINUED}>",
     re.DOTALL,
 )
-"""End of a piece and start of the next one, where both belong to one code block, table or list."""
+"""End of a piece and start of the next one, where both belong to one code block, table, list or paragraph."""
 
 
 class HtmlCache(dict[str, str]):
@@ -110,7 +111,7 @@ def join_pieces(pieces: Iterable[Markup]) -> Markup:
 
 
 def _join(pieces: Iterable[Markup]) -> str:
-    return highlight_code(_SEAM.sub("", "".join(pieces)))
+    return highlight_code(_SEAM.sub(r"\2", "".join(pieces)))
 
 
 def _link_footnotes(html: str, key: str = "") -> Markup:

@@ -10,9 +10,13 @@ from opportune.web.rendering.markdown_parser import last_block
 MAX_BLOCK_CHARS = 1_000  # longer tables are split
 MAX_FENCE_CHARS = 2_000  # longer fences are split, and highlighted after joining
 MAX_LIST_CHARS = 2_000  # longer lists are split at an item
-MAX_PIECE_CHARS = 10_000  # longer pieces end at the next line end, and longer lines are split
+MAX_PIECE_CHARS = 10_000  # longer pieces end at the next line end, and longer lines are split, if possible at a space
+MIN_SPLIT_CHARS = MAX_PIECE_CHARS // 2
 
-_LINE = re.compile(rf"[^\n]{{0,{MAX_PIECE_CHARS - 1}}}\n|[^\n]{{{MAX_PIECE_CHARS}}}")
+_LINE = re.compile(
+    rf"[^\n]{{0,{MAX_PIECE_CHARS - 1}}}\n"
+    rf"|(?=[^\n]{{{MAX_PIECE_CHARS}}})(?:[^\n]{{{MIN_SPLIT_CHARS},{MAX_PIECE_CHARS - 1}}} |[^\n]{{{MAX_PIECE_CHARS}}})"
+)
 _RETURN = re.compile(r"\r\n?")
 _FENCE = re.compile(r"`{3,}[^`\n]*\n|~{3,}[^\n]*\n")
 _HEADING = re.compile(r"#{1,6}[ \t\n]")
@@ -119,10 +123,11 @@ class Splitter:
         if not piece.lines and not line.strip(" \t\n"):
             return
         piece.append(line)
+        is_cut = len(line) > MIN_SPLIT_CHARS and not line.endswith("\n")
         if piece.fence:
             self._end_code_after(line, piece.fence)
-        elif piece.size >= MAX_PIECE_CHARS:
-            self._end_piece()
+        elif is_cut or piece.size >= MAX_PIECE_CHARS:
+            self._end_piece(continued=is_cut)
         elif piece.size >= piece.next_parse_size:
             piece.next_parse_size *= 2
             self._split_open_block()

@@ -70,6 +70,11 @@ def test_long_open_block_is_plain_text() -> None:
     assert blocks.open.endswith("<strong>a</strong> &lt;b&gt; **c** &lt;d&gt;</p>\n")
 
 
+def test_paragraph_longer_than_a_piece_stays_whole() -> None:
+    html = render("word " * 3_000)
+    assert (html.count("<p>"), html.count("word "), html.count("word\n")) == (1, 2_998, 1)
+
+
 @pytest.fixture
 def parsed_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of all parsed texts."""
