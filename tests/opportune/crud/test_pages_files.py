@@ -3,24 +3,26 @@
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from unittest.mock import DEFAULT, AsyncMock
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from httpx2 import AsyncClient
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from sqlalchemy import select, update
 from sqlmodel import Field
 
 from opportune.config.settings import Settings
-from opportune.crud import Crud, CrudPages, Permission
+from opportune.crud import Crud, CrudApi, CrudPages, Permission, writing
+from opportune.db import RowId
 from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
+from opportune.errors import FieldErrors
 from opportune.feature import Feature
-from opportune.fields import Image, Line, Markdown, Url, image_field
-from opportune.storage import StorageError, open_storage
-from opportune.web import Form
+from opportune.fields import Image, Line, Markdown, Url, image_field, stored_uploads
+from opportune.storage import StorageDependency, StorageError, open_storage
+from opportune.web import Form, ImageUpload, read_form
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
 from tests.opportune.tables import UnmigratedTable
@@ -48,10 +50,33 @@ class LockingPages(CrudPages[Poster]):
         return await super().build_form(request, crud, row)
 
 
+class Picture(BaseModel):
+    picture: ImageUpload
+
+
+poster_api = CrudApi(Posters, "/posters", without=("create",))
+
+
+@poster_api.router.put("/{poster_id}/picture")
+async def change_picture(
+    request: Request,
+    posters: Annotated[Posters, writing(Posters, "update")],
+    poster_id: RowId,
+    storage: StorageDependency,
+) -> Response:
+    """Upload of an API, as in docs/crud.md."""
+    form = await read_form(request, Picture)
+    if form.data is None:
+        raise FieldErrors(form.errors)
+    async with stored_uploads(storage, Poster, {"picture": form.data.picture}, posters.session) as values:
+        return await poster_api.respond(posters, await posters.update(poster_id, values), 200)
+
+
 posters = Feature(
     "posters",
     "Pictures.",
     models=[Poster],
+    api=poster_api.router,
     pages=[
         CrudPages(Posters, "/posters", columns=("picture", "title")).router,
         LockingPages(Posters, "/locked").router,
@@ -174,3 +199,14 @@ async def test_fields_without_an_input_are_kept(admin: AsyncClient) -> None:
     page = (await admin.get(f"/posters/{number}")).text
     assert "Dogs" in page
     assert "<strong>Big</strong>" in page
+
+
+async def test_api_takes_an_upload_in_its_own_route(app: FastAPI, admin: AsyncClient) -> None:
+    url = await add_poster(admin, "picture")
+    before = (await admin.get(f"/api/v1{url}")).json()["picture"]
+    response = await admin.put(f"/api/v1{url}/picture", files={"picture": ("a.jpg", photo())})
+    assert response.status_code == 200, response.text
+    assert (await admin.get(response.json()["picture"])).status_code == 200
+    assert response.json()["picture"] != before
+    refused = await admin.put(f"/api/v1{url}/picture", files={"picture": ("a.svg", b"<svg/>")})
+    assert refused.json()["errors"][0]["field"] == ["picture"]
