@@ -79,7 +79,7 @@ async def test_guide_records_events(app: FastAPI, user_client: AsyncClient, monk
         app.include_router(names["router"])
         add_event_kinds([Feature("cards", accounts=Accounts(events=names.get("EVENTS", ())))])
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
-    event = await read_one(app.state.database, AccountEvent)
+    event = await read_one(app, AccountEvent)
     assert describe_event(event) == "Your card was changed: …4242"
 
 
@@ -93,7 +93,7 @@ async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASS
 
 
 async def read_event_kinds(app: FastAPI) -> list[str]:
-    return [event.kind for event in await read_all(app.state.database, AccountEvent)]
+    return [event.kind for event in await read_all(app, AccountEvent)]
 
 
 async def record_events(app: FastAPI, user: User, number: int) -> None:

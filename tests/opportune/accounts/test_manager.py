@@ -95,7 +95,7 @@ async def test_admin_changes_call_the_hooks(app: FastAPI, admin: AsyncClient, ho
     form = {**NEW_USER, "is_active": "y", "is_verified": "y", "save": "Save"}
     assert (await admin.post("/admin/user/create", data=form)).status_code == 303
     assert hook_calls == [("register", EMAIL), ("verify", EMAIL)]
-    new_user = await read_one(app.state.database, User, email=EMAIL)
+    new_user = await read_one(app, User, email=EMAIL)
     hook_calls.clear()
     await admin.post(f"/admin/user/edit/{new_user.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
     assert hook_calls == [("update", EMAIL, {"is_active": False})]

@@ -182,7 +182,7 @@ async def test_each_form_of_a_password_is_correct(stored: str, typed: str) -> No
 
 async def test_earlier_hash_works_and_is_replaced(app: FastAPI, client: AsyncClient) -> None:
     user = await make_user(app.state.database, password=COMPOSED)
-    await set_all(app.state.database, User, hashed_password=hashing.password_helper.hash(DECOMPOSED))
+    await set_all(app, User, hashed_password=hashing.password_helper.hash(DECOMPOSED))
     assert not await log_in(client, user.email, COMPOSED)
     assert await log_in(client, user.email, DECOMPOSED)
     assert await log_in(client, user.email, COMPOSED)

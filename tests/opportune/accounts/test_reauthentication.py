@@ -127,7 +127,7 @@ async def test_cached_page_ends_with_the_confirmation(settings: Settings) -> Non
     async with app.router.lifespan_context(app), signed_in_client(app) as client:
         await client.post(CONFIRMATION_API, json={"current_password": PASSWORD})
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
-        await set_all(app.state.database, Session, confirmed_at=utc_now() - CONFIRMED_FOR)
+        await set_all(app, Session, confirmed_at=utc_now() - CONFIRMED_FOR)
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
 
 

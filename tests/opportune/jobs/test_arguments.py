@@ -65,7 +65,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("annotation", "value", "stored"), VALUES)
-async def test_argument_has_its_annotated_type(
+async def test_job_gets_a_value_of_its_annotated_type(
     annotation: Any, value: object, stored: object, make_queue: MakeQueue, find: Find
 ) -> None:
     typed = job_with(annotation)

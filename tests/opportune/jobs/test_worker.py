@@ -187,7 +187,7 @@ async def test_missing_tables_are_checked_later(empty_database_url: str, caplog:
     assert "Run: python3 oppman.py migrate" in caplog.text
 
 
-async def test_old_jobs_are_deleted(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_old_jobs_are_deleted_with_steps(idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
     for state, age in ((JobState.DONE, 1.1), (JobState.DONE, 0.9), (JobState.FAILED, 1.1), (JobState.WAITING, 1.1)):
         ended_at = utc_now() - RETENTION.get(state, timedelta(days=99)) * age

@@ -78,9 +78,9 @@ async def test_site_sends_queued_email_once(settings: Settings, reply: str, stat
         async with app.router.lifespan_context(app):
             async with app.state.database.writer() as session:
                 enqueue_email(session, email_to())
-            job = await read_one(app.state.database, Job, name=send_email_job.name)  # there are also scheduled jobs
+            job = await read_one(app, Job, name=send_email_job.name)  # there are also scheduled jobs
             assert await app.state.jobs.wait_until_ended(str(job.id)) == state
-            job = await reload(app.state.database, job)
+            job = await reload(app, job)
     assert job.attempt == 1
     assert len(mail_server.received) == (state == JobState.DONE)
 

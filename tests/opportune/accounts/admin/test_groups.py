@@ -216,7 +216,7 @@ async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser:
     async with signed_in_client(app, superuser) as client, signed_in_client(app, colleague) as colleague_client:
         statuses = await asyncio.gather(demote(client, colleague), demote(colleague_client, superuser))
     assert 303 in statuses
-    assert await count(app.state.database, User, is_superuser=True) == 1
+    assert await count(app, User, is_superuser=True) == 1
 
 
 async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:

@@ -34,7 +34,7 @@ async def create_user(admin: AsyncClient, **fields: str) -> Response:
 async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) -> None:
     response = await create_user(admin, email="New@Example.com")
     assert (response.status_code, response.headers["location"]) == (303, "/admin/user/list")
-    user = await read_one(app.state.database, User, email="new@example.com")
+    user = await read_one(app, User, email="new@example.com")
     assert (user.is_active, user.is_superuser) == (True, False)
     assert NEW_PASSWORD not in user.hashed_password
     assert (await hashing.verify_password(NEW_PASSWORD, user.hashed_password))[0]
@@ -64,7 +64,7 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
         assert message in response.text.split(f'id="error-{name}"')[1].split("</div>")[0], fields
         for leak in ("INSERT", "UNIQUE constraint", "duplicate key", "sqlalchemy", NEW_PASSWORD):
             assert leak not in response.text
-    assert await read_all(app.state.database, User, email="new@example.com") == []
+    assert await read_all(app, User, email="new@example.com") == []
 
 
 async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -> None:
@@ -73,7 +73,7 @@ async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -
     form_data = {"email": "newer@example.com", "is_active": "y", "is_verified": "y", "save": "Save"}
     response = await admin.post(f"/admin/user/edit/{user.id}?search=a", data=form_data | forged)
     assert response.headers["location"] == "/admin/user/list?search=a"
-    changed = await read_one(app.state.database, User, email="newer@example.com")
+    changed = await read_one(app, User, email="newer@example.com")
     assert changed.is_verified
     assert (changed.id, changed.hashed_password, changed.created_at) == (user.id, user.hashed_password, user.created_at)
 
@@ -101,7 +101,7 @@ async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> Non
 
 async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     paths = ["list", "create", f"edit/{superuser.id}", f"details/{superuser.id}", "export/csv", "export/json"]
-    token_hash = (await read_one(app.state.database, Session)).token_hash
+    token_hash = (await read_one(app, Session)).token_hash
     await make_token(app.state.database, superuser)
     pages = ("list", "details/1", "export/json")
     credentials = [f"{model}/{page}" for model in ("session", "api-token") for page in pages]
@@ -117,7 +117,7 @@ async def test_deletion_in_batches_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def count_sessions(user: User) -> int:
-        return await count(app.state.database, Session, user_id=user.id)
+        return await count(app, Session, user_id=user.id)
 
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
     user = await make_user(app.state.database)
@@ -147,7 +147,7 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
         response = await admin.post(f"/admin/user/password/{user.id}", data=form_data)
         assert response.headers["location"] == f"/admin/user/details/{user.id}"
         assert (await browser.get("/accounts/profile")).status_code == 303
-    changed = await reload(app.state.database, user)
+    changed = await reload(app, user)
     assert (await hashing.verify_password(NEW_PASSWORD, changed.hashed_password))[0]
     assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
 
@@ -155,7 +155,7 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
 async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
-        row = await read_one(app.state.database, Session, user_id=user.id)
+        row = await read_one(app, Session, user_id=user.id)
         page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
         assert f'<a href="/admin/user/details/{user.id}">user@<wbr>example.<wbr>com</a>' in page
         deleted = await admin.post(f"/admin/session/delete?pks={row.id}", data=CONFIRMED)

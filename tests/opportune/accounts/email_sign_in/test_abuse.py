@@ -49,7 +49,7 @@ async def test_email_is_valid_once_by_link_or_code(app: FastAPI, client: AsyncCl
     assert not await is_signed_in(client)
 
 
-async def test_refused_emails_are_logged(
+async def test_refused_links_and_codes_are_in_the_security_log(
     app: FastAPI, client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     token, code = await emails.request_and_read(app, client)

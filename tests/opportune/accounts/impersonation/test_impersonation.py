@@ -50,7 +50,7 @@ async def test_superuser_impersonates_and_returns(boss_client: AsyncClient, ada:
     assert BANNER not in (await boss_client.get("/accounts/profile")).text
 
 
-async def test_start_is_recorded(
+async def test_start_is_recorded_for_user_admin_and_log(
     app: FastAPI, boss_client: AsyncClient, ada: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -63,7 +63,7 @@ async def test_start_is_recorded(
     assert started.actor_id == end.actor_id is not None
     assert (started.address, started.agent, started.details) == ("", "", {"reason": f"{REASON} <b>again</b>"})
     assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you")]
-    entry = await read_one(app.state.database, AuditEntry)
+    entry = await read_one(app, AuditEntry)
     assert (entry.actor, entry.action, entry.row_id, entry.title) == (BOSS, "sign in as", str(ada.id), ADA)
     history = (await boss_client.get(f"/admin/user/history/{ada.id}")).text
     assert "Sign in as" in history
@@ -72,7 +72,7 @@ async def test_start_is_recorded(
     assert BOSS not in caplog.text
 
 
-async def test_start_is_confirmed(app: FastAPI, boss_client: AsyncClient, client: AsyncClient, ada: User) -> None:
+async def test_start_needs_confirmation(app: FastAPI, boss_client: AsyncClient, client: AsyncClient, ada: User) -> None:
     for browser in (boss_client, client):
         response = await browser.post(END)
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/login")
@@ -82,7 +82,7 @@ async def test_start_is_confirmed(app: FastAPI, boss_client: AsyncClient, client
         response = await impersonate(boss_client, ada, invalid_reason)
         assert response.status_code == 400, invalid_reason
     assert await get_current_email(boss_client) == BOSS
-    await set_all(app.state.database, Session, confirmed_at=utc_now() - timedelta(hours=1))
+    await set_all(app, Session, confirmed_at=utc_now() - timedelta(hours=1))
     for response in (await boss_client.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss_client, ada)):
         assert (response.status_code, response.headers["location"][:23]) == (303, "/accounts/confirm?next=")
     assert (await get_current_email(boss_client), await read_events(app.state.database, ada)) == (BOSS, [])

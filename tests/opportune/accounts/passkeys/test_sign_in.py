@@ -140,7 +140,9 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
     await assert_refused(client, await keys.sign(client, device), "This site does not know this passkey.")
 
 
-async def test_failures_count(app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_failures_count(
+    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(passkeys.FAILURES_PER_IP, "limit", 2)
     device = await keys.add_passkey(app, user)
     for _ in range(3):

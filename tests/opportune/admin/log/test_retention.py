@@ -28,7 +28,7 @@ pytestmark = pytest.mark.database("sqlite", "postgresql")
         pytest.param({"audit_days": 0}, ["1", "29", "31", "800"], id="zero keeps all entries"),
     ],
 )
-async def test_old_entries_are_deleted(
+async def test_entries_are_deleted_after_the_set_days(
     database: Database, settings: Settings, changes: dict[str, int], remaining: list[str]
 ) -> None:
     rows = [(str(days), utc_now() - timedelta(days=days)) for days in (1, 29, 31, 800)]
