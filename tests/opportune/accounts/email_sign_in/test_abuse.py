@@ -159,7 +159,7 @@ async def test_responses_reveal_no_accounts(app: FastAPI, client: AsyncClient, d
     for email in (EMAIL, "off@example.com", "nobody@example.com"):
         requested = await emails.request_email(client, email)
         code_page, guessed = await client.get(requested.headers["location"]), await emails.send_code(client, "12345x")
-        texts = (without_tokens(page.text.replace(email, "")) for page in (code_page, guessed))
+        texts = (without_tokens(page.text.replace("<wbr>", "").replace(email, "")) for page in (code_page, guessed))
         page_responses.add((requested.status_code, guessed.status_code, *texts))
         accepted = await client.post(emails.SIGN_IN_API, json={"email": email})
         data = {"request": accepted.json()["request"], "code": "12345x"}
