@@ -98,10 +98,7 @@ def _results_in(value: Any, names: Sequence[str], depth: int) -> list[Any]:
             results = (_results_in(fields[name], names, depth - 1) for name in names if name in fields)
             return next(filter(None, results), [])
     if isinstance(value, list) and value and depth and isinstance(value[0], list | dict):
-        items = sorted(value, key=_index_of) if all(isinstance(item, dict) for item in value) else value
-        return [result for item in items for result in _results_in(item, names, depth - 1)]
+        if all(isinstance(item, dict) for item in value):
+            value = sorted(value, key=lambda item: count_in(item.get("index", item.get("text_index"))) or 0)
+        return [result for item in value for result in _results_in(item, names, depth - 1)]
     return [] if value in (None, "", [], {}) else [value]
-
-
-def _index_of(item: Mapping[str, Any]) -> int:
-    return count_in(item.get("index", item.get("text_index"))) or 0

@@ -46,14 +46,11 @@ class AnswerEngine:
         self.takeover.lock.acquire()
         if watch:
             self.running.on_end = self._watch_job
-            self._watch()
-
-    def _watch(self) -> None:
-        self.followers.start_watching(self.worker)
+            self.followers.start_watching(self.worker)
 
     def _watch_job(self, answer: Answer) -> None:
         if answer.worker == WAITS_FOR_JOB and not self.takeover.is_closed:
-            self._watch()
+            self.followers.start_watching(self.worker)
 
     def start(self, session: AsyncSession, progress: AnswerProgress) -> None:
         """Write an answer after the commit of the session."""

@@ -115,7 +115,7 @@ class ChatCompletionReader:
         self._is_message = piece.is_whole and not self._content.text
         content, reasoning = piece.content, ""
         self._json = piece.json or self._json
-        if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
+        if piece.is_whole and not self._content.text and "</think>\n" in content and "<think>" not in content:
             content = f"<think>{content}"  # the prompt had the opening tag
         if not piece.fields.keys() <= TEXT_FIELDS:
             if "usage" in piece.fields:
@@ -148,7 +148,7 @@ class ChatCompletionReader:
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
-        if _lacks_opening_tag(self._content.text, CLOSING_LINE):
+        if CLOSING_LINE in self._content.text and "<think>" not in self._content.text:
             self._marks.template.opens_reasoning = True
         marked, text = self._marks.feed(self._content.pending)
         pending = self._marks.finish(is_cut=self._is_truncated)
@@ -187,7 +187,3 @@ class ChatCompletionReader:
         if failure := failure_of(self._finish_reason, done, has_text=self._has_text, has_reasoning=has_reasoning):
             raise failure
         return done
-
-
-def _lacks_opening_tag(content: str, closing_tag: str) -> bool:
-    return closing_tag in content and "<think>" not in content
