@@ -12,12 +12,6 @@ from opportune import features
 from opportune.cli import registry
 from opportune.errors import OperatorError
 from opportune.project import optional_features
-from opportune.project.optional_features import (
-    OPTIONAL_FEATURES,
-    NotLiteral,
-    commands_of_installed,
-    commands_of_optional,
-)
 from tests.opportune.cli.conftest import Oppman
 
 MODULE = "gadgets.commands"
@@ -51,7 +45,7 @@ def test_help_lists_commands_of_features(oppman: Oppman) -> None:
 
 
 def test_help_survives_a_broken_feature(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "commands_of_installed", Mock(side_effect=NotLiteral))
+    monkeypatch.setattr(registry, "commands_of_installed", Mock(side_effect=optional_features.NotLiteral))
     broken = Mock(side_effect=OperatorError("app/installed.py has no INSTALLED."))
     monkeypatch.setattr(registry, "installed_features", broken)
     message = "Commands of features are not listed. OperatorError: app/installed.py has no INSTALLED.\n"
@@ -97,7 +91,7 @@ IMPORTS = "from opportune.features import copydb as copies\nfrom shop_of_tests.b
 def test_commands_are_read_without_imports(shop: Path) -> None:
     (shop / "installed.py").write_text(f"{IMPORTS}INSTALLED: tuple[Feature, ...] = (copies, books)")
     commands = {"copydb": {"copydb": "opportune.contrib.copydb.commands"}, "books": {"lend": "shop.books.lend"}}
-    assert commands_of_installed() == commands
+    assert optional_features.commands_of_installed() == commands
 
 
 @pytest.mark.parametrize(
@@ -105,10 +99,10 @@ def test_commands_are_read_without_imports(shop: Path) -> None:
 )
 def test_computed_features_are_not_guessed(shop: Path, source: str) -> None:
     (shop / "installed.py").write_text(IMPORTS + source)
-    with pytest.raises(NotLiteral):
-        commands_of_installed()
+    with pytest.raises(optional_features.NotLiteral):
+        optional_features.commands_of_installed()
 
 
-@pytest.mark.parametrize("name", OPTIONAL_FEATURES)
+@pytest.mark.parametrize("name", optional_features.OPTIONAL_FEATURES)
 def test_framework_features_are_read_as_declared(name: str) -> None:
-    assert commands_of_optional(name) == getattr(features, name).commands
+    assert optional_features.commands_of_optional(name) == getattr(features, name).commands

@@ -17,23 +17,15 @@ from opportune.cli.project.release import hash_of, wheel_name
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import assert_ruff_passes
+from tests.opportune.cli.project import starters
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import (
-    EXAMPLES,
-    ONLY_STARTER,
-    PRODUCT,
-    git_environ,
-    run_program,
-    small_starter,
-    small_starter_folder,
-    write_empty_wheel,
-)
+from tests.opportune.cli.project.starters import git_environ, small_starter, small_starter_folder
 
 __all__ = ["git", "git_environ", "small_starter", "small_starter_folder"]  # fixtures
 
 SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}Étagère d'Anna"}
 """Names of the projects without examples and with all examples."""
-SELECTED_EXAMPLES = EXAMPLES[-2:]
+SELECTED_EXAMPLES = starters.EXAMPLES[-2:]
 PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 """Files that differ between projects."""
 REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py"}
@@ -57,7 +49,7 @@ def shop(git_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("shop") / "my-shop"
     command = (sys.executable, str(PROJECT / "oppman.py"), "startproject", "my-shop")
     environ = {"PATH": os.environ["PATH"], **git_environ}
-    output = run_program(folder.parent, *command, "--with", ",".join(SELECTED_EXAMPLES), env=environ)
+    output = starters.run_program(folder.parent, *command, "--with", ",".join(SELECTED_EXAMPLES), env=environ)
     next_steps = "Next:\n  cd my-shop\n  python3 oppman.py quick"
     assert output.startswith(f"Created My shop in {folder}, with {', '.join(SELECTED_EXAMPLES)}.\n{next_steps}")
     assert not [path.name for path in folder.rglob("*") if path.name.endswith(".pyc")]
@@ -70,7 +62,7 @@ def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("projects")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "first_commit", lambda *_arguments: "")
-        patch.setattr(build, "build_wheel", write_empty_wheel)
+        patch.setattr(build, "build_wheel", starters.write_empty_wheel)
         for examples_option, title in SITE_NAMES.items():
             assert main([title, "--with", examples_option, str(folder / examples_option)]) == 0
     return {"some": shop, **{name: folder / name for name in SITE_NAMES}}
@@ -78,7 +70,7 @@ def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 def test_project_without_examples_passes_tests_and_linters(projects: dict[str, Path]) -> None:
     assert_ruff_passes(projects["none"], *PROJECT_FILES)
-    run_program(projects["none"], "bash", "-n", ".ci/run")
+    starters.run_program(projects["none"], "bash", "-n", ".ci/run")
     with command_server(projects["none"], *PRELOADED_MODULES) as run:
         code, output = run("pytest", *PYTEST_OPTIONS)
     assert code == 0, output[-5000:]
@@ -90,7 +82,7 @@ def test_project_with_examples_passes_linters_and_check(shop: Path) -> None:
         code, output = run("migrate", "&&", "check")
     assert code == 0, output
     assert output.endswith("No errors found.\n")
-    assert not run_program(shop, "git", "status", "--porcelain")
+    assert not starters.run_program(shop, "git", "status", "--porcelain")
 
 
 def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]) -> None:
@@ -128,8 +120,8 @@ def read_texts(folder: Path) -> dict[str, bytes]:
 
 def test_project_has_only_the_selected_examples(shop: Path) -> None:
     features = {path.parent.name for path in shop.glob("app/*/feature.py")}
-    assert features & set(EXAMPLES) == set(SELECTED_EXAMPLES)
-    assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
+    assert features & set(starters.EXAMPLES) == set(SELECTED_EXAMPLES)
+    assert [name for name in starters.ONLY_STARTER if (shop / name).exists()] == []
     assert {path.name for path in (shop / "requirements").iterdir()} == {"dev.lock", "model.lock"}
 
 
@@ -150,16 +142,17 @@ def test_site_name_replaces_the_product_name(shop: Path) -> None:
     assert (shop / "README.md").read_text().startswith("# My shop\n")
     files = [path for folder in ("app", "templates", "static") for path in (shop / folder).rglob("*.*")]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files if path.suffix != ".pyc"}
-    assert [path for path, text in texts.items() if PRODUCT in text] == []
+    assert [path for path, text in texts.items() if starters.PRODUCT in text] == []
     assert '{% extends "landing.html" %}' in texts[shop / "templates/home/home.html"]
     assert not (shop / "static/presentation").exists()
 
 
 def test_first_commit_has_no_secret(shop: Path) -> None:
-    assert run_program(shop, "git", "log", "--format=%s") == f"Create My shop on {PRODUCT} {__version__}\n"
+    subject = starters.run_program(shop, "git", "log", "--format=%s")
+    assert subject == f"Create My shop on {starters.PRODUCT} {__version__}\n"
     assert re.search(r"^SECRET_KEY=\S{48,}$", (shop / ".env").read_text(), re.MULTILINE)
     assert (shop / ".env").stat().st_mode & 0o077 == 0
-    committed = run_program(shop, "git", "ls-files").splitlines()
+    committed = starters.run_program(shop, "git", "ls-files").splitlines()
     assert ".env" not in committed
     assert {".opportune.json", ".github/workflows/ci.yml", f"vendor/{wheel_name(__version__)}"} <= set(committed)
 

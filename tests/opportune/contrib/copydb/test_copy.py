@@ -22,17 +22,8 @@ from opportune.project.layout import USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.development.processes import paused_copy
-from tests.opportune.contrib.copydb.two_databases import (
-    ADD_SESSION,
-    ADD_USER,
-    KINDS,
-    Databases,
-    copy_tables,
-    emails,
-    execute,
-    has_tables,
-    open_databases,
-)
+from tests.opportune.contrib.copydb import two_databases
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, execute
 
 NAMES = ("accounts", USERS)
 
@@ -63,7 +54,7 @@ class AccountDatabases(Databases):
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         super().__init__(request, folder)
         self.names = NAMES
-        self.graph, self.metadata = MigrationGraph(self.names), copy_tables(self.names)
+        self.graph, self.metadata = MigrationGraph(self.names), two_databases.copy_tables(self.names)
 
     def create_migrated(self, kind: str) -> str:
         if kind == "postgresql":
@@ -84,12 +75,12 @@ class AccountDatabases(Databases):
 
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccountDatabases]:
-    yield from open_databases(AccountDatabases, request, tmp_path)
+    yield from two_databases.open_databases(AccountDatabases, request, tmp_path)
 
 
 def test_copy_to_postgresql_and_back_is_identical(databases: AccountDatabases) -> None:
     start = databases.create_filled("sqlite", "ü@example.com", "b@example.com")
-    execute(start, ADD_SESSION, id=7)
+    execute(start, two_databases.ADD_SESSION, id=7)
     server, other = (databases.missing_url("postgresql") for _ in range(2))
     sqlite_copy, second_copy = (databases.missing_url("sqlite") for _ in range(2))
     reports = databases.run(start, server)
@@ -100,16 +91,16 @@ def test_copy_to_postgresql_and_back_is_identical(databases: AccountDatabases) -
     for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
         assert execute(server, statement) == execute(other, statement)
         assert execute(sqlite_copy, statement) == execute(second_copy, statement)
-    assert emails(second_copy) == ["ü@example.com", "b@example.com"]
+    assert two_databases.emails(second_copy) == ["ü@example.com", "b@example.com"]
     assert DatabaseUrl.parse(second_copy).path.stat().st_mode & 0o777 == 0o600
 
 
 def test_force_replaces_the_destination_after_the_comparison(databases: AccountDatabases) -> None:
     source, target = databases.create_migrated("sqlite"), databases.create_filled("postgresql", "old@example.com")
-    execute(source, ADD_USER, id=41, email="new@example.com")
+    execute(source, two_databases.ADD_USER, id=41, email="new@example.com")
     refusal = databases.read_refusal(source, target)
     assert refusal == "The destination has rows in accounts_user. To replace them: --force"
-    assert emails(target) == ["old@example.com"]
+    assert two_databases.emails(target) == ["old@example.com"]
     copied: list[int] = []
 
     def stop_at_the_comparison(rows: int) -> None:
@@ -119,10 +110,10 @@ def test_force_replaces_the_destination_after_the_comparison(databases: AccountD
 
     with pytest.raises(KeyboardInterrupt):
         databases.run(source, target, force=True, progress=stop_at_the_comparison)
-    assert emails(target) == ["old@example.com"]
+    assert two_databases.emails(target) == ["old@example.com"]
     databases.run(source, target, force=True)
-    assert emails(target) == ["new@example.com"]
-    execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="b@example.com")
+    assert two_databases.emails(target) == ["new@example.com"]
+    execute(target, two_databases.ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="b@example.com")
     assert execute(target, "SELECT max(id) FROM accounts_user") == [(42,)], "the sequence continues"
 
 
@@ -133,11 +124,11 @@ def test_later_writes_are_not_in_the_copy(databases: AccountDatabases, kind: str
 
     def write_into_source(_rows: int) -> None:
         if late:
-            execute(source, ADD_USER, id=2, email=late.pop())
+            execute(source, two_databases.ADD_USER, id=2, email=late.pop())
 
     databases.run(source, target, progress=write_into_source)
-    assert emails(source) == ["a@example.com", "late@example.com"]
-    assert emails(target) == ["a@example.com"]
+    assert two_databases.emails(source) == ["a@example.com", "late@example.com"]
+    assert two_databases.emails(target) == ["a@example.com"]
 
 
 ADD_UNKNOWN_MIGRATION = "INSERT INTO alembic_version VALUES ('accounts_0009_f')"
@@ -156,7 +147,7 @@ def test_source_that_differs_from_the_code_is_refused(databases: AccountDatabase
         execute(source, statement)
         if line:
             assert line in databases.read_refusal(source, target)
-            assert not has_tables(target)
+            assert not two_databases.has_tables(target)
 
 
 def test_destination_with_unknown_migrations_is_refused(databases: AccountDatabases) -> None:
@@ -184,7 +175,7 @@ def test_copy_through_a_pooler(databases: AccountDatabases) -> None:
         databases.run(source, pooled)
         databases.run(pooled, target)
         assert databases.read_refusal(pooled, direct) == "Source and destination are the same database."
-    assert emails(target) == ["a@example.com"]
+    assert two_databases.emails(target) == ["a@example.com"]
 
 
 def test_database_in_memory_cannot_be_a_destination(databases: AccountDatabases) -> None:
@@ -213,9 +204,9 @@ def test_killed_copy_leaves_the_destination_unchanged(databases: AccountDatabase
     with paused_copy(databases.names, source, *existing_targets, *missing_targets) as process:
         assert process.pid
         os.killpg(process.pid, signal.SIGKILL)
-    assert [emails(url) for url in existing_targets] == [["old@example.com"]] * 2
-    assert not any(map(has_tables, missing_targets))
+    assert [two_databases.emails(url) for url in existing_targets] == [["old@example.com"]] * 2
+    assert not any(map(two_databases.has_tables, missing_targets))
     for target in (*existing_targets, *missing_targets):
         databases.run(source, target, force=True)
-        assert emails(target) == ["new@example.com"]
+        assert two_databases.emails(target) == ["new@example.com"]
     assert not list(databases.folder.glob("*.tmp*")), "temporary files of the killed copy are removed"
