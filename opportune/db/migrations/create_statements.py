@@ -125,7 +125,7 @@ def sql_of(expression: Any) -> str:
     if isinstance(expression, str):
         return expression
     options = {"literal_binds": True, "include_table": False}
-    return str(expression.compile(dialect=DefaultDialect(), compile_kwargs=options))
+    return str(expression.compile(dialect=DefaultDialect(supports_native_boolean=True), compile_kwargs=options))
 
 
 def identifiers(sql: str) -> set[str]:

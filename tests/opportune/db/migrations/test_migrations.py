@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from alembic.operations import ops
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, text
+from sqlalchemy import Boolean, CheckConstraint, Column, ColumnElement, ForeignKey, Integer, String, column, text, true
 
 from opportune.db.migrations import locks, new_migration
 from opportune.db.migrations.connection import connect
@@ -63,6 +63,14 @@ def test_check_in_another_form_is_no_change(sample: SampleFeatures) -> None:
         sample.declare_books(Column("price", Integer), CheckConstraint(rule, name="rule"))
         sample.migrate_models()
     assert sample.read_revisions() == [sample.graph.ordered[0].revision]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("condition", [column("sold") == true(), ~column("sold", Boolean)])
+def test_check_of_a_boolean_works_on_both_databases(sample: SampleFeatures, condition: ColumnElement[bool]) -> None:
+    sample.declare_books(Column("sold", Boolean), CheckConstraint(condition, name="rule"))
+    sample.migrate_models()
+    assert sample.make_migrations() == []
 
 
 @pytest.mark.database("sqlite", "postgresql")
