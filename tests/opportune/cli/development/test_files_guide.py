@@ -19,9 +19,8 @@ STORAGE_URLS = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
 
 def test_storage_urls_are_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
-    folder, *buckets, database = [
-        parse_storage_url(settings.model_copy(update={"storage_url": SecretStr(url)})) for url in STORAGE_URLS
-    ]
+    changes = [{"storage_url": SecretStr(url)} for url in STORAGE_URLS]
+    folder, *buckets, database = [parse_storage_url(settings.model_copy(update=change)) for change in changes]
     assert isinstance(folder, Path)
     assert database == DatabaseFiles(5, 200)
     regions = [bucket.region for bucket in buckets if isinstance(bucket, Bucket)]

@@ -105,10 +105,8 @@ def test_rotate_keeps_older_keys(project: Path, run: Oppman) -> None:
     assert (code, err) == (0, "")
     assert "SECRET_KEY_FALLBACKS has 3 older keys." in out
     assert CANARY not in out
-    text = path.read_text()
-    assert re.sub(r"KEY=\S{64}", "KEY=…", text) == (
-        f"# comment\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
-    )
+    text = re.sub(r"KEY=\S{64}", "KEY=…", path.read_text())
+    assert text == f"# comment\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(project.iterdir()) == [path]
 

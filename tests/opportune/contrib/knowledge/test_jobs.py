@@ -31,9 +31,7 @@ PAGE = b"<title>Guide</title><p>K\xe4se</p>"
 async def test_private_web_page_fails(shelf: Shelf) -> None:
     document = await shelf.add_page("http://127.0.0.1:1/secret")
     assert document.state == "failed"
-    assert document.fault.startswith(
-        "http://127.0.0.1:1/secret leads into a private network, so it is not read. Upload"
-    )
+    assert document.fault.startswith("http://127.0.0.1:1/secret leads into a private network, so it is not read. ")
 
 
 async def test_web_page_gets_its_title(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
