@@ -22,12 +22,8 @@ from tests.opportune.contrib.llm.providers.endpoint import response
 from tests.opportune.search.books import Book, create_indexes, make_tables
 from tests.opportune.stored_rows import add_rows, execute, read_one
 
-SUMMARIES: dict[str, str | None] = {
-    "Baguette": "Of the bakery.",
-    "Kitten": "Feline and small.",
-    "Harbour": "Where a boat lies.",
-    "Empty": None,
-}
+WORDS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies."}
+SUMMARIES: dict[str, str | None] = {**WORDS, "Empty": None}
 PRICES: dict[str, str | None] = {"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"}
 BREADS: dict[str, str | None] = {"Bread": "flour", "Loaf": "a baguette"}
 
