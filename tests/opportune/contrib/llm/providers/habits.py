@@ -156,6 +156,15 @@ CHOICES = {
     "digits of Workers AI": ends(
         event({"response": "$"}), event({"response": 0}), event({"response": 0}), DONE, text="$00"
     ),
+    "second choice in its own chunks": says(
+        *(chunk({"index": index, "delta": {"role": "assistant", "content": ""}}) for index in (0, 1)),
+        *(chunk({"index": index, "delta": {"content": word}}) for word in ("Y", "es") for index in (0, 1)),
+    ),
+    "second choice after the first": ends(YES, finish("stop"), chunk({"index": 1, "delta": {"content": "No"}}), DONE),
+    "index for each part": ends(
+        *(chunk({"index": index, "delta": {"role": "assistant", "content": word}}) for index, word in enumerate("Yes")),
+        chunk({"index": 3, "delta": {}, "finish_reason": "stop"}),
+    ),
     "delta as list": says(choice(delta=["Ye", "s"])),
     "whole text in each piece": says(*map(text, ["It is", "It is so", "It is so", "It is so."]), text="It is so."),
     "repetition at the end": says(text("1"), text("10"), text="110"),
