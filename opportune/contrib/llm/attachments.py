@@ -95,9 +95,9 @@ def _decode(filename: str, content: bytes) -> str:
     try:
         text = require_storable(content.decode(encoding)).strip()
     except ValueError:
-        text = ""
+        raise AttachmentRefused(_(UNKNOWN_TYPE, name=filename)) from None
     if not text:
-        raise AttachmentRefused(_(UNKNOWN_TYPE, name=filename))
+        raise AttachmentRefused(describe_problem("empty", filename))
     return text
 
 

@@ -87,7 +87,8 @@ CALLS = {
 The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaChat and others.
 """
 CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
-FIELDS = ("id", "name", "type", "tool", "tool_name", "tool_calls", "function", "function_call", "action")
+CALL_FIELDS = ("tool_calls", "function_call", "tool_uses", "recipient_name")
+FIELDS = ("id", "name", "type", "tool", "tool_name", "function", "action", *CALL_FIELDS)
 OBJECTS = tuple(product(CODE_FENCES, ("", "[", "[\n  ", "[\n    "), ("", "\n  ", "\n    ", "\n        "), FIELDS))
 WHOLE_CALLS = (
     *(f'{fence}{bracket}{{{space}"{field}"' for fence, bracket, space, field in OBJECTS),

@@ -12,7 +12,7 @@ from opportune.contrib.llm.providers.loose_json import key_in, object_in, object
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
 from opportune.contrib.llm.providers.marks import CLOSING_LINE
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
-from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema
+from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema, not_a_model
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
 from opportune.contrib.llm.providers.token_counts import TokenCounts
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader
@@ -57,6 +57,7 @@ class ChatCompletionReader:
         self._returned = ReturnedFields(origin)
         self._is_message = False  # the last piece was a whole message
         self._is_part = False  # the last event belongs to a stream
+        self._has_choice = False
         self._has_text = False
         self._is_too_long = False
         self.is_over = False  # the remaining stream can be ignored
@@ -85,12 +86,15 @@ class ChatCompletionReader:
         reasoning = text = ""
         for choice in self._own_choices(value):
             self._is_part |= "delta" in choice
+            self._has_choice = True
             if error := error_in_choice(choice):
                 raise error
             added = self._add(read_piece(choice, is_last=is_over or name.endswith("completed")))
             reasoning, text = reasoning + added[0], text + added[1]
         self.is_over |= is_over
         self._is_message |= event is END_OF_DOCUMENT
+        if event is END_OF_DOCUMENT and not self._has_choice:  # such as a list of models
+            raise not_a_model()
         if others:
             self._usage.add({field: value[field] for field in others})
         marked, text = self._marks.feed(text) if text else ("", "")
@@ -145,12 +149,8 @@ class ChatCompletionReader:
         self._is_too_long = max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
         self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
-        chunks = list[str | Reasoning]()
-        if reasoning:
-            chunks.append(Reasoning(reasoning))
-        if text:
-            chunks.append(text)
-        return chunks
+        thoughts = [Reasoning(reasoning)] if reasoning else []
+        return [*thoughts, text] if text else [*thoughts]
 
     @property
     def _is_truncated(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
-from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_objects_in, key_in
+from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_objects_in, key_in, objects_in
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.schemas.text import make_storable
 
@@ -15,7 +15,7 @@ MAX_TOOL_CALLS = 128
 CALL_FIELDS = ("function", "functionCall", "function_call", "custom", "toolUse")
 INDEX_FIELDS = ("index", "output_index", "item_id")
 ID_FIELDS = ("call_id", "id", "toolUseId")
-NAME_FIELDS = ("name", "tool_name", "tool", "function", "action")
+NAME_FIELDS = ("name", "tool_name", "tool", "function", "action", "recipient_name")
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
 VENDOR_TYPE = re.compile(r"server_|mcp_|(?!function|tool|custom)\w+_call$")
 """Calls that the vendor runs."""
@@ -147,11 +147,21 @@ class ToolCallReader:
         finished = list[ToolCall]()
         for call in calls:
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))
-            id_ = make_storable(call.id)
-            is_free = id_ and all(other.id != id_ for other in finished)
-            id_ = id_ if is_free else f"call_{len(finished)}"
-            finished.append(ToolCall(id_, plain_name(call.name, self._offered), arguments, call.returned))
+            for name, values in split_call(call.name, arguments, self._offered)[: MAX_TOOL_CALLS - len(finished)]:
+                id_ = make_storable(call.id)
+                is_free = id_ and all(other.id != id_ for other in finished)
+                id_ = id_ if is_free else f"call_{len(finished)}"
+                finished.append(ToolCall(id_, name, values, call.returned))
         return tuple(finished)
+
+
+def split_call(name: str, arguments: str, offered: Collection[str]) -> list[tuple[str, str]]:
+    """Return name and arguments of a call, or of those in OpenAI's `multi_tool_use.parallel`."""
+    plain = plain_name(name, offered)
+    objects = [] if plain in offered else objects_in(arguments)
+    uses = [use for item in objects for use in objects_in(item.get("tool_uses"))]
+    calls = [(plain_name(use.name, offered), use.arguments) for use in map(read_call, uses) if use.name]
+    return calls or [(plain, arguments)]
 
 
 def plain_name(name: str, offered: Collection[str]) -> str:

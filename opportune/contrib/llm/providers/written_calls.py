@@ -10,7 +10,7 @@ from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
 from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS
-from opportune.contrib.llm.providers.tool_calls import CUT, plain_name, read_call
+from opportune.contrib.llm.providers.tool_calls import CUT, plain_name, read_call, split_call
 
 Schema = Mapping[str, Any]
 
@@ -44,9 +44,9 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
     calls = list[dict[str, Any]]()
     for part in START_OF_CALL.split(plain):
         for piece in map(read_call, _pieces_of(part, tools)):
-            name = plain_name(piece.name, tools)
-            if name in tools or (name and piece.arguments and is_marked):
-                calls.append({"name": name, "arguments": piece.arguments})
+            for name, arguments in split_call(piece.name, piece.arguments, tools):
+                if name in tools or (name and arguments and is_marked):
+                    calls.append({"name": name, "arguments": arguments})
     if is_cut:
         last = calls.pop()["name"] if calls else next((name for name in tools if name in text), None)
         calls += [{"name": last, "arguments": CUT}] if last else []
@@ -63,7 +63,8 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         part = f"{{{part.partition('(')[2].rpartition(')')[0]}}}"
     objects = json_objects_in(part, may_lack_end=True)
     if not name:
-        nested = [call for item in objects for call in objects_in(item.get("tool_calls") or item.get("function_call"))]
+        lists = (item.get(field) for item in objects for field in ("tool_calls", "function_call", "tool_uses"))
+        nested = [call for calls in lists for call in objects_in(calls)]
         # Apertus has the name as the only key.
         named = [{"name": key, "arguments": item[key]} for item in objects for key in item if key in tools]
         return nested or named or objects

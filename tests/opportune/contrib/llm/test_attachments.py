@@ -33,6 +33,7 @@ async def test_file_type_is_detected_from_content() -> None:
         (encode_image(draw_image(), "PNG")[:60], "damaged"),
         (b"{\\rtf1 text}", "in an old format of Office"),
         (make_pdf(""), "it.pdf contains no text"),
+        (b" \n", "it.pdf is empty"),
     ],
 )
 async def test_unreadable_file_is_refused(content: bytes, message: str) -> None:

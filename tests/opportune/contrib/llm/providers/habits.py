@@ -4,7 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
-from opportune.contrib.llm.providers.marks import BAR
+from opportune.contrib.llm.providers.marks import BAR, M3
 from opportune.contrib.llm.providers.tool_calls import CUT
 from tests.opportune.contrib.llm.providers.event_stream import DONE, STOP, event, text
 from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
@@ -114,6 +114,7 @@ FIND, OPEN = {"name": "find", "arguments": ARGS}, {"name": "open", "arguments": 
 BEGINNING, REST = {"name": "find", "arguments": '{"q"'}, {"arguments": ": 1}"}
 """Two parts of the call `FIND`."""
 CALL = {"id": "a", "function": FIND}
+PARALLEL = '{"tool_uses": [{"recipient_name": "functions.find", "parameters": {"q": 1}}]}'
 FOUND = piece(index=0, id="a", **FIND)
 SAYS_YES = {"delta": {"content": "Yes"}}
 
@@ -141,6 +142,7 @@ EVENTS = {
     "nothing": fails("interrupted"),
     "interrupted": fails("interrupted", text("Ye"), text="Ye"),
     "web page": fails("malformed", b"\n<!doctype html>\n<title>Sign in</title>"),
+    **{f"no answer: {body!r}": fails("malformed", body) for body in (b"{}", b"null", b'{"data": [{}]}')},
     "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
     "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
     "done in a list": ends(YES, b'data: ["DONE"]\n\n'),
@@ -253,6 +255,7 @@ CALLS = {
     "call repeated at the end": calls(FOUND, FOUND),
     "invalid arguments": calls(found("q=1"), calls=[("find", "q=1")]),
     "calls by index": calls(delta(tool_calls={"0": CALL})),
+    "parallel calls": calls(piece(index=0, id="a", name="multi_tool_use.parallel", arguments=PARALLEL)),
     "call as delta": calls(delta(type="tool_use", name="find"), delta(type="tool_use", input=ARGS)),
     "written calls": calls(
         *(text('<tool_call>\n{"name": "find", "argu'), text('ments": {"q": 1}}</tool_call>')),
@@ -266,15 +269,15 @@ CALLS = {
         reasoning=f"Hm.<tool_call>{json.dumps(FIND)}</tool_call>",
         calls=FINDS,
     ),
-    "quoted call": says(
-        *(text("Write `<tool_call>"), text(f"{json.dumps(FIND)}</tool_call>`.")),
-        text=f"Write `<tool_call>{json.dumps(FIND)}</tool_call>`.",
-    ),
-    "call in quoted code": says(
-        *(text("It says:\n``"), text("`\n[TOOL_CALLS]"), text(f"{json.dumps([FIND])}\n```")),
-        text=f"It says:\n```\n[TOOL_CALLS]{json.dumps([FIND])}\n```",
-    ),
-    "explained marks": says(text("Write <tool_call> and [TOOL_CALLS]."), text="Write <tool_call> and [TOOL_CALLS]."),
+    **{
+        f"text that is no call: {written}": says(*map(text, written), text=written)
+        for written in (
+            f"Write `<tool_call>{json.dumps(FIND)}</tool_call>`.",
+            f"It says:\n```\n[TOOL_CALLS]{json.dumps([FIND])}\n```",
+            "Write <tool_call> and [TOOL_CALLS].",
+            *("[Find](https://x.example) it.", "[find, open] are tools.", "[find(q=1", "[find(q=import)]"),
+        )
+    },
     "null function_call": calls(delta(function_call=None, tool_calls=[CALL])),
     "calls repeated in message": calls(FOUND, choice(delta={}, message={"tool_calls": [CALL]})),
     "call as part": calls(delta(content=[{"type": "tool_use", "id": "a", "name": "find", "input": {"q": 1}}])),
@@ -284,17 +287,13 @@ CALLS = {
     **{
         f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats"}')])
         for name, written in {
-            "MiniMax M3": "<tool_call><invoke name='find'><q>cats</q></invoke></tool_call>".replace(
-                "<", "]<]minimax[>[<"
+            "MiniMax M3": M3.join(
+                ("", "<tool_call>", "<invoke name='find'>", "<q>cats", "</q>", "</invoke>", "</tool_call>")
             ),
             "LM Studio": '[TOOL_REQUEST]{"name": "find", "arguments": {"q": "cats"}}[END_TOOL_REQUEST]',
             "MiniMax M2 at LM Studio": '[TOOL_CALL] {"tool": "find", "args": {"q": "cats"}} [/TOOL_CALL]',
             "Apertus": '<|tools_prefix|>[{"find": {"q": "cats"}}]<|tools_suffix|>',
         }.items()
-    },
-    **{
-        f"no call in Python: {written}": says(text(written), text=written)
-        for written in ("[Find](https://x.example) it.", "[find, open] are tools.", "[find(q=1", "[find(q=import)]")
     },
 }
 REPAIRS = {
@@ -338,10 +337,10 @@ WRITTEN = {
             '<steptml:invoke name="find"><steptml:parameter name="q">1</steptml:parameter></steptml:invoke>',
             *(f"```json\n{written}\n```" for written in (json.dumps(FIND), json.dumps([FIND]))),
             *(f"{mark}{json.dumps([FIND])}{end}" for mark, end in (("functools", ""), ("<TOOLCALL>", "</TOOLCALL>"))),
-            *(
-                '<tool_call>{name: "find", "arguments": {"q": 1}}</tool_call>',
-                f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>",
-            ),
+            '<tool_call>{name: "find", "arguments": {"q": 1}}</tool_call>',
+            f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>",
+            PARALLEL,
+            f'{{"name": "multi_tool_use.parallel", "arguments": {PARALLEL}}}',
             f"function call<|role_sep|>\n{json.dumps(FIND)}",
             "<tool_call><function=find><parameter=q>1</function></tool_call>",
             f'{{"tool_calls": [{json.dumps(CALL)}]}}',
