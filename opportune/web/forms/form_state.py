@@ -198,7 +198,10 @@ class FormState(Generic[M]):
         self._read_texts(submitted)
         seen = str(submitted.get(SEEN_FIELD))
         changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), seen)
-        if edited := [name for name, is_edited in changed.items() if is_edited]:
+        # Other missing fields have no input with this name, such as translated ones and those outside the sections.
+        unticked = {name for name, control in self.controls.items() if control.multiple or control.type == "checkbox"}
+        sent = self.values.keys() | unticked
+        if edited := [name for name, is_edited in changed.items() if is_edited and name in sent]:
             self.errors |= dict.fromkeys(edited, gettext("Save again to keep your text.")) | {"": gettext(ROW_CHANGED)}
         stored = {name: texts[name] for name in changed.keys() - edited}
         stored |= {name + ZONE_SUFFIX: zones[name] for name in stored.keys() & zones}

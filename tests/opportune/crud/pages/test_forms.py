@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.testing import add_permission
-from tests.opportune.crud.library import HTMX, VOLUME_FORM, Note, Opinion, Writer, read_volume
+from tests.opportune.crud.library import HTMX, VOLUME_FORM, BookStatus, Note, Opinion, Volume, Writer, read_volume
 from tests.opportune.stored_rows import add_rows
 
 
@@ -181,6 +181,13 @@ async def test_stale_form_keeps_changes_of_other_users(app: FastAPI, admin: Asyn
     assert (stored.title, stored.published_on) == ("Theirs", date(2020, 1, 2))
     assert stored.price == 7
     assert "Money" not in (await admin.get("/volumes/emma")).text
+
+
+async def test_change_outside_the_sections_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    async with app.state.database.writer() as session:
+        (await session.get_one(Volume, 1)).status = BookStatus.DRAFT
+    assert (await admin.post(EDIT, data=_submission(page, price="7"))).status_code == 303
 
 
 async def test_user_is_asked_if_two_have_changed_a_field(admin: AsyncClient) -> None:

@@ -40,6 +40,14 @@ async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem:
     assert await read_texts(app) == {"title": {"en": "Eagle"}, "about": {}, "note": {"de": "Hm"}}
 
 
+async def test_stale_form_keeps_texts_of_other_users(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
+    (seen,) = re.findall(r'name="\(seen\)" value="([^"]+)"', (await client.get("/poems/1/edit")).text)
+    form = {"title.en": "Zebra", "title.de": "Adler", "about.en": "Stripes", "(seen)": seen}
+    await client.post("/poems/1/edit", data={**form, "title.en": "Owl"})
+    assert (await client.post("/poems/1/edit", data={**form, "note.de": "Hm"})).status_code == 303
+    assert (await read_texts(app))["title"] == {"en": "Owl", "de": "Adler"}
+
+
 @pytest.mark.parametrize(
     ("texts", "name", "message"),
     [
