@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
 from sqlmodel import col
 
-from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.models.soft_delete import SoftDelete, live_row_options
 from opportune.db.sessions.trash import with_deleted
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
@@ -38,6 +38,7 @@ VIOLATIONS = (
     Violation("23514", "CHECK", _l("The database does not allow this value.")),
 )
 STILL_IN_USE = _l("Something else still refers to it. Delete that first.")
+STILL_IN_USE_OR_TRASHED = _l("Something else still refers to it. Delete that first, also from the trash.")
 NOT_STORABLE = _l("The database cannot store one of these values.")
 HELD_BY_TRASH = _l("A deleted entry has this value. Restore it or delete it permanently in the trash.")
 
@@ -108,7 +109,7 @@ def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, s
     if violation is None:
         return {"": NOT_STORABLE}
     if deleting and violation.kind != "CHECK":
-        return {"": STILL_IN_USE}
+        return {"": STILL_IN_USE_OR_TRASHED if live_row_options else STILL_IN_USE}
     return dict.fromkeys(_find_named_columns(error.orig, table) or [""], violation.message)
 
 

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, null, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, RelationshipDirection
+
+from opportune.db.models.soft_delete import SoftDelete
 
 MAX_CASCADE_DEPTH = 4
 """Levels of cascading foreign keys to follow."""
@@ -27,6 +29,8 @@ class AffectedRows:
     """The first rows that the user may see."""
     list_url: str = ""
     """Address of the list of these rows, or an empty text."""
+    in_trash: int = 0
+    """Number of these rows in the trash, which lists do not show."""
 
 
 class RowLink(NamedTuple):
@@ -75,9 +79,8 @@ async def find_deletion_impact(
     impact = DeletionImpact()
     counter = _RowCounter(session, mapper, describe_model, title_of)
     for table, conditions in deleted.items():
-        related = conditions
-        if table is root:  # the first condition is that of the selected rows themselves
-            related = [and_(condition, ~selected) for condition in conditions[1:]]
+        # The first condition of the root is that of the selected rows themselves.
+        related = [and_(condition, ~selected) for condition in conditions[1:]] if table is root else conditions
         if related:
             impact.deleted += await counter.count(table, or_(*related))
     for key, rule, condition in _find_references(deleted, rules):
@@ -166,14 +169,16 @@ class _RowCounter:
     title_of: Callable[[Any], str]
 
     async def count(self, table: Table, condition: Condition, column: str = "") -> list[AffectedRows]:
-        count = await self.session.scalar(select(func.count()).select_from(table).where(condition))
+        mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
+        deleted_at = table.columns["deleted_at"] if mapper and issubclass(mapper.class_, SoftDelete) else null()
+        query = select(func.count(), func.count(deleted_at)).select_from(table).where(condition)
+        count, in_trash = (await self.session.execute(query)).one()
         if not count:
             return []
-        mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
         model = await self.describe_model(mapper.class_, count, column) if mapper else RelatedModel(table.name)
         if model.visible is None:
-            return [AffectedRows(model.label, count)]
+            return [AffectedRows(model.label, count, in_trash=in_trash)]
         rows = (await self.session.scalars(model.visible.where(condition).limit(MAX_NAMED_ROWS))).all()
         # A title may load other rows.
         links = await self.session.run_sync(lambda _: [RowLink(self.title_of(row), model.url_of(row)) for row in rows])
-        return [AffectedRows(model.label, count, links, model.list_url)]
+        return [AffectedRows(model.label, count, links, model.list_url, in_trash)]

@@ -196,8 +196,7 @@ class FormState(Generic[M]):
         """
         texts, zones = self.values, {**self.zones}
         self._read_texts(submitted)
-        seen = str(submitted.get(SEEN_FIELD))
-        changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), seen)
+        changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), str(submitted.get(SEEN_FIELD)))
         # Other missing fields have no input with this name, such as translated ones and those outside the sections.
         unticked = {name for name, control in self.controls.items() if control.multiple or control.type == "checkbox"}
         sent = self.values.keys() | unticked

@@ -41,10 +41,6 @@ def find_changed(submitted: Mapping[str, str], stored: Mapping[str, str], seen: 
         stored: Hashes of the stored values.
         seen: The hidden field of the submitted page.
     """
-    seen_hashes = parse_hashes(seen)
-    changed = {}
-    for name, hash_ in submitted.items():
-        seen_hash = seen_hashes.get(name, stored[name])
-        if stored[name] not in (seen_hash, hash_):
-            changed[name] = hash_ != seen_hash
-    return changed
+    seen_hashes = {**stored, **parse_hashes(seen)}
+    changed = [name for name, hash_ in submitted.items() if stored[name] not in (seen_hashes[name], hash_)]
+    return {name: submitted[name] != seen_hashes[name] for name in changed}

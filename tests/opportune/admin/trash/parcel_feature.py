@@ -17,6 +17,7 @@ LOCKED = "Locked"
 class Parcel(UnmigratedTable, SoftDelete, table=True):
     code: str = Field(max_length=50, unique=True)
     label: str = Field(default="", max_length=100)
+    box_id: int | None = Field(default=None, foreign_key="test_parcel.id")
 
     def __str__(self) -> str:
         return self.code
