@@ -49,29 +49,31 @@ def command(
     recorded = read_revisions_of_site(settings)
     warn_about_removed(graph, recorded)
     refuse_newer(graph, recorded)
+    url = direct_url(settings)
     if plan or check:
         steps = make_plan(graph.applied(recorded))
-        print_plan(steps, direct_url(settings).kind, is_first=not recorded)
+        print_plan(steps, url.kind, is_first=not recorded)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)
         return
-    if fake:
-        make_plan = fake_steps(make_plan, None)
-    elif fake_initial:
-        make_plan = fake_steps(make_plan, find_adoptable(settings, make_plan(graph.applied(recorded))))
-    say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
+    if fake or fake_initial:
+        faked = None if fake else find_adoptable(settings, make_plan(graph.applied(recorded)))
+        make_plan = fake_steps(make_plan, faked)
+    say("Operations to perform:")
+    if url.kind == "sqlite" and not url.path.exists():  # possibly because of a mistake in DATABASE_URL
+        say(f"  Create the database {url.path}{'' if url.path.parent.exists() else ', in a new folder'}")
+    say(f"  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
-        if feature is None and settings.environment == "development":
-            warn_about_changes(settings, graph)
+        is_complete = feature is None and settings.environment == "development"
+        if is_complete and (warning := unmigrated_changes_warning(settings, graph)):
+            warn(warning)
 
 
 def describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
-    if feature is None:
-        return f"Apply all migrations: {', '.join(name for name in graph.features if graph.migrations_of(name))}"
-    if target is None:
-        return f"Apply all migrations: {feature}"
+    if feature is None or target is None:
+        return f"Apply all migrations: {feature or ', '.join(filter(graph.migrations_of, graph.features))}"
     if target == "zero":
         return f"Unapply all migrations: {feature}"
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
@@ -150,11 +152,6 @@ def print_step(step: Step) -> Iterator[None]:
         say(f"{line} FAILED")
         raise
     say(f"{line} FAKED" if step.is_faked else f"{line} OK")
-
-
-def warn_about_changes(settings: Settings, graph: MigrationGraph) -> None:
-    if warning := unmigrated_changes_warning(settings, graph):
-        warn(warning)
 
 
 def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:

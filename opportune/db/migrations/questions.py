@@ -133,8 +133,9 @@ class Choices:
         options += [f"--fill {column}" for column in self.fills]
         if unused := [option for option in options if option not in self._used_options]:
             raise OperatorError(
-                f"{unused[0]} matches nothing. --rename needs a removed name and a new one of the same table, and "
-                "--fill a column that becomes required. See makemigrations --check."
+                f"{unused[0]} matches nothing. --rename needs a removed name and a new one of the same table (swap two "
+                "names through a third, with a migration for each of the three renames), and --fill a column that "
+                "becomes required. See makemigrations --check."
             )
 
     def _confirm(self, question: str) -> bool:

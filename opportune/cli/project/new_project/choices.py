@@ -15,6 +15,9 @@ from opportune.cli.project import shared_files
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
+PROGRAM = "oppman.py startproject" if shared_files.IS_CLONE else "opportune new"
+CALL = f"python3 {PROGRAM}" if shared_files.IS_CLONE else PROGRAM
+"""The program as users call it, for messages."""
 MAX_NAME_LENGTH = 60
 """Maximum number of characters, limited by the space in titles, e-mails and beside the logo."""
 ALWAYS = {"home": "the landing page", USERS: "the user model"}
@@ -91,8 +94,8 @@ def name_error(name: str, slug: str) -> str | None:
     """Return an error message if a project cannot have this name; None if it can."""
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
-    if re.match(r"[.~]*[/\\]", name):
-        return f"{name!r} is a folder. Put the name of the site before it: Bookshelf {name}"
+    if re.match(r"([.~]*|[A-Za-z]:)[/\\]", name):
+        return f'{name!r} is a path, but the first argument is the name of the site. Use: {CALL} Bookshelf "{name}"'
     if slug in {FRAMEWORK.name, *_locked_names()}:
         return f"{name!r} is the name of a package of the project. Choose another name, such as {slug}-site."
     return None

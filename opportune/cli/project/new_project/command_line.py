@@ -12,15 +12,11 @@ from typing import NamedTuple, Never
 
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build, choices
-from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
+from opportune.cli.project.shared_files import STARTER_ROOT, ProjectNames
 from opportune.cli.registry import NO_TERMINAL, handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
 from opportune.config.themes import THEMES
 from opportune.errors import OperatorError
-
-PROGRAM = "oppman.py startproject" if IS_CLONE else "opportune new"
-CALL = f"python3 {PROGRAM}" if IS_CLONE else PROGRAM
-"""The program as users call it, for messages."""
 
 
 class Arguments(NamedTuple):
@@ -68,12 +64,12 @@ class Parser(argparse.ArgumentParser):
     """Parser that reports errors in one line."""
 
     def error(self, message: str) -> Never:
-        self.exit(2, f"{wrong_usage(PROGRAM, message[:1].upper() + message[1:])}\n")
+        self.exit(2, f"{wrong_usage(choices.PROGRAM, message[:1].upper() + message[1:])}\n")
 
 
 def parse_arguments(arguments: Sequence[str]) -> Arguments:
     parser = Parser(
-        PROGRAM,
+        choices.PROGRAM,
         description="Create a project with the framework, the examples that you select and a first commit.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n" + "\n".join(two_columns(choices.examples())),
@@ -138,7 +134,7 @@ def target_folder(arguments: Arguments) -> Path:
     if arguments.folder:
         return Path(arguments.folder)
     if not (slug := choices.folder_name(arguments.name)) and arguments.name.strip():
-        raise OperatorError(f"The name has no letters for a folder name. Add a folder: {CALL} NAME FOLDER")
+        raise OperatorError(f"The name has no letters for a folder name. Add a folder: {choices.CALL} NAME FOLDER")
     return (STARTER_ROOT.parent if Path.cwd().is_relative_to(STARTER_ROOT) else Path.cwd()) / slug
 
 

@@ -56,7 +56,7 @@ from opportune.project.installed import installed_names
 print("Ended with", main(["makemigrations"]), flush=True)
 print(unmigrated_changes_warning(get_settings(), MigrationGraph(installed_names())))
 print("Ended with", main(["makemigrations", "--check"]))
-print("Ended with", main("makemigrations --allow-drop --fill label=x --fill title=x".split()))
+print("Ended with", main("makemigrations --allow-drop --fill label=x --rename label=name".split()))
 """
 
 
@@ -71,7 +71,7 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
     assert output.startswith(f"{message}\nEnded with 1\n")
     assert f"makemigrations would fail: {message}" in output
     assert "- Drop column name of library_badge" in output
-    assert "--fill title matches nothing" in output
+    assert "label=name matches nothing. --rename needs a removed name and a new one of the same table (swap " in output
     assert output.count("Ended with 1\n") == 3
     assert badges.last_migration() == migration
 

@@ -20,7 +20,7 @@ def test_migrations_at_the_direct_address_are_printed(oppman: Oppman, tmp_path: 
     unreachable_url, path = "postgresql://me@127.0.0.1:1/name", tmp_path / "data/app.db"
     result = oppman("migrate", DATABASE_URL=unreachable_url, DATABASE_DIRECT_URL=f"sqlite:///{path}")
     assert result.code == 0
-    assert result.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
+    assert result.out.startswith(f"Operations to perform:\n  Create the database {path}, in a new folder\n  Apply all")
     assert result.out.endswith(f"Running migrations:\n{APPLYING}")
     assert oppman("migrate").out.endswith("Running migrations:\n  No migrations to apply.\n")
     # Only the owner may read the folder and the file.

@@ -60,7 +60,7 @@ def test_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
     ("arguments", "code", "message"),
     [
         (["FastAPI"], 1, "is the name of a package of the project. Choose another name, such as fastapi-site."),
-        (["../shop"], 1, "'../shop' is a folder. Put the name of the site before it: Bookshelf ../shop"),
+        (["../shop"], 1, 'the name of the site. Use: python3 oppman.py startproject Bookshelf "../shop"'),
         (["two\nlines"], 1, "is not a site name"),
         (["本棚"], 1, "Add a folder: python3 oppman.py startproject NAME FOLDER"),
         (["Shop", "full"], 1, "full is not empty. Choose another name or an empty folder."),
