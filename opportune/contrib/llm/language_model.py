@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -260,7 +261,8 @@ class LanguageModel(MediaCalls):
         Raises:
             LlmError: As `complete`; with the code "malformed" if all answers were invalid.
         """
-        async with aclosing(self._parsed(prompt, into, system, temperature, attempts)) as values:
+        request = ModelRequest(messages_of(prompt, system), (), temperature)
+        async with aclosing(self._parsed(request, into, attempts)) as values:
             return await anext(values)
 
     def stream_parse(
@@ -274,28 +276,20 @@ class LanguageModel(MediaCalls):
         Raises:
             LlmError: As `parse`, during iteration.
         """
-        return self._parsed(prompt, into, system, temperature, attempts, with_partials=True)
+        request = ModelRequest(messages_of(prompt, system), (), temperature)
+        return self._parsed(request, into, attempts, with_partials=True)
 
     def _parsed(
-        self,
-        prompt: Prompt,
-        into: type[T],
-        system: str,
-        temperature: float | None,
-        attempts: int,
-        *,
-        with_partials: bool = False,
+        self, request: ModelRequest, into: type[T], attempts: int, *, with_partials: bool = False
     ) -> AsyncGenerator[T, None]:
-        messages = messages_of(prompt, system)
-        if not self.sees_images and any(message.pictures for message in messages):
-            raise LlmError(
-                "rejected", gettext("%(model)s cannot see pictures. Choose a model that can.", model=self.name)
-            )
+        if not self.sees_images and any(message.pictures for message in request.messages):
+            message = gettext("%(model)s cannot see pictures. Choose a model that can.", model=self.name)
+            raise LlmError("rejected", message)
 
         def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
-            return self._chunks(ModelRequest(messages, (), temperature, schema))
+            return self._chunks(replace(request, messages=messages, schema=schema))
 
-        return parsed_values(ask, messages, into, attempts, with_partials=with_partials)
+        return parsed_values(ask, request.messages, into, attempts, with_partials=with_partials)
 
     def stream(
         self, prompt: Prompt, *, system: str = "", temperature: float | None = None

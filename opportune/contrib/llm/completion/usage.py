@@ -97,14 +97,9 @@ class CallMeter:
         if self._is_free:
             return TokenUsage()
         done = self.done or provider.Done()
-        estimated = 0
-        prompt, completion = done.prompt_tokens, done.completion_tokens
-        if not prompt:  # no endpoint can claim to be free
-            prompt = self.prompt_tokens
-            estimated += prompt
-        if not completion:
-            completion = self.answer_tokens
-            estimated += completion
+        # No endpoint can claim to be free.
+        prompt, completion = done.prompt_tokens or self.prompt_tokens, done.completion_tokens or self.answer_tokens
+        estimated = (0 if done.prompt_tokens else prompt) + (0 if done.completion_tokens else completion)
         cost = self.model.cost_micro(prompt, completion, done.cached_tokens or 0) if self.model else 0
         return TokenUsage(1, prompt, completion, estimated, cost)
 
@@ -120,15 +115,12 @@ class CallMeter:
             prompt_tokens=_plausible_count(prompt_limit, done.prompt_tokens),
             completion_tokens=_plausible_count(answer_limit, done.completion_tokens),
         )
-        if (checked.prompt_tokens, checked.completion_tokens) != (done.prompt_tokens, done.completion_tokens):
+        reported = done.prompt_tokens, done.completion_tokens
+        if (checked.prompt_tokens, checked.completion_tokens) != reported:
             logger.warning(
                 "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
                 "the implausible count is replaced by its estimate",
-                self.name,
-                done.prompt_tokens,
-                done.completion_tokens,
-                self.prompt_tokens,
-                self.answer_tokens,
+                *(self.name, *reported, self.prompt_tokens, self.answer_tokens),
             )
         return replace(
             checked,

@@ -27,8 +27,7 @@ async def embed_rows(run: JobContext, table: str) -> None:
         return
     async with run.database.writer() as session:
         edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
-    done_count = 0
-    last_id = 0
+    done_count = last_id = 0
     while True:
         async with run.database.reader(fresh=True) as session:
             rows = await vectors.find_rows_without_vector(session, fields, edition, last_id, BATCH_TEXTS)

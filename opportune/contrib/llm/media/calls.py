@@ -118,9 +118,8 @@ class MediaCalls(ModelCalls):
             raise LlmError("rejected", NO_TEXT)
         if model and len(text) > model.max_chars:
             number = f"{model.max_chars:,}"
-            raise LlmError(
-                "rejected", gettext("This text is too long. Send at most %(number)s characters.", number=number)
-            )
+            message = gettext("This text is too long. Send at most %(number)s characters.", number=number)
+            raise LlmError("rejected", message)
 
     async def _make(
         self, task: MediaTask, text: str, units: float, make: Callable[[MediaProvider], Awaitable[Made[T]]]

@@ -140,9 +140,7 @@ def _ranked(result: object) -> Ranked | None:
     index = next((index for index in indexes if index is not None), None)
     scores = (_number(fields.get(name)) for name in SCORE_FIELDS)
     score = next((score for score in scores if score is not None), None)
-    if index is None or score is None:
-        return None
-    return Ranked(index, score)
+    return None if index is None or score is None else Ranked(index, score)
 
 
 def _number(value: object) -> float | None:

@@ -60,8 +60,8 @@ class FakeProvider(Provider):
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()
-                    continue
-                yield step
+                else:
+                    yield step
                 if isinstance(step, Done):
                     return
         except (GeneratorExit, asyncio.CancelledError):

@@ -202,11 +202,10 @@ def _advice(library: str) -> str:
 def is_installed(library: str) -> bool:
     import ctypes  # rarely needed, and never at the start
 
-    try:
+    with suppress(OSError):
         ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def bundled_openmp() -> Path | None:

@@ -3,18 +3,16 @@
 Their HTTP client has limits that the libraries of the vendors lack.
 """
 
-import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx2
 from pydantic_ai.models import Model
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.loose_json import json_in, object_in
 from opportune.contrib.llm.providers.provider import Timeouts, not_a_model
+from opportune.contrib.llm.vendors.event_streams import STREAMS
 from opportune.web.bounded_responses import is_compressed, limit_body
 
 MAX_RESPONSE_BYTES = 50_000_000
@@ -27,23 +25,18 @@ LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-ver
 """Headers that the libraries may send. Others would contain organisations and keys from the environment."""
 
 
-COUNTED = re.compile(rb'^data:.*"message_(?:start|delta)"')
-NO_TOKENS = {"message_start": {"input_tokens": 0, "output_tokens": 0}, "message_delta": {"output_tokens": 0}}
-"""Token counts that an event must contain, by its type. Those of the second one replace those of the first."""
-
-
 class VendorHttpClient(httpx2.AsyncClient):
     """Client that sends no key but the model's, follows no redirect and ends responses that are too large."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
-        self._key = model.api_key.get_secret_value()
+        self.key = model.api_key.get_secret_value()
         self._model_headers = model.headers
         self._dialect = model.dialect
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         for name, value in request.headers.items():
-            if name not in LIBRARY_HEADERS or (name in KEY_HEADERS and self._key not in value):
+            if name not in LIBRARY_HEADERS or (name in KEY_HEADERS and self.key not in value):
                 del request.headers[name]
         request.headers.update({"Accept-Encoding": "identity", **self._model_headers})
         response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
@@ -52,43 +45,11 @@ class VendorHttpClient(httpx2.AsyncClient):
             await response.aclose()
             raise not_a_model()
         limit_body(response, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
-        if self._dialect == "anthropic":
-            response.stream = _CountedStream(response.stream)
-        if not options.get("stream"):
+        if response.is_success and options.get("stream"):
+            response.stream = STREAMS[self._dialect](response.stream)
+        else:
             await response.aread()
         return response
-
-
-@dataclass
-class _CountedStream(httpx2.AsyncByteStream):
-    """Events of Anthropic's messages. Gateways leave out the token counts, without which the library fails."""
-
-    stream: Any
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        rest = b""
-        async for chunk in self.stream:
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield _with_counts(line) + b"\n"
-        yield _with_counts(rest)
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
-
-
-def _with_counts(line: bytes) -> bytes:
-    event = object_in(json_in(line.removeprefix(b"data:"))) if COUNTED.match(line) else {}
-    type_ = str(event.get("type"))
-    counted = event.get("message") if type_ == "message_start" else event
-    if type_ not in NO_TOKENS or not isinstance(counted, dict):
-        return line
-    counted["usage"] = NO_TOKENS[type_] | object_in(counted.get("usage"))
-    return b"data: " + json.dumps(event).encode()
-
-
-def make_model(model: LlmModel, client: VendorHttpClient, timeouts: Timeouts) -> Model:
-    return MAKERS[model.dialect](model, client, timeouts)
 
 
 def _anthropic(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
@@ -96,8 +57,7 @@ def _anthropic(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
-    key = model.api_key.get_secret_value()
-    sdk = AsyncAnthropic(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
+    sdk = AsyncAnthropic(api_key=client.key, base_url=model.base_url, http_client=client, max_retries=0)
     return AnthropicModel(model.endpoint_name, provider=AnthropicProvider(anthropic_client=sdk))
 
 
@@ -106,8 +66,7 @@ def _openai_responses(model: LlmModel, client: VendorHttpClient, _timeouts: Time
     from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModelSettings
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    key = model.api_key.get_secret_value()
-    sdk = AsyncOpenAI(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
+    sdk = AsyncOpenAI(api_key=client.key, base_url=model.base_url, http_client=client, max_retries=0)
     # Conversations are stored here, not at the vendor. Reasoning is then sent back encrypted.
     settings = OpenAIResponsesModelSettings(openai_store=False)
     return OpenAIResponsesModel(model.endpoint_name, provider=OpenAIProvider(openai_client=sdk), settings=settings)
@@ -117,8 +76,7 @@ def _google(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> M
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google import GoogleProvider
 
-    key = model.api_key.get_secret_value()
-    provider = GoogleProvider(api_key=key, base_url=model.base_url, http_client=client)
+    provider = GoogleProvider(api_key=client.key, base_url=model.base_url, http_client=client)
     return GoogleModel(model.endpoint_name, provider=provider)
 
 
@@ -136,11 +94,12 @@ def _bedrock(model: LlmModel, _client: VendorHttpClient, timeouts: Timeouts) -> 
         def load_token(self, **_options: object) -> FrozenAuthToken:
             return FrozenAuthToken(model.api_key.get_secret_value())
 
+    region = re.search(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", model.base_url)  # such as eu-central-1
     session = Session()
     session.register_component("token_provider", Token())
     client = session.create_client(
         "bedrock-runtime",
-        region_name=_region_of(model.base_url),
+        region_name=region[0] if region else "us-east-1",
         endpoint_url=model.base_url,
         config=Config(
             signature_version="bearer",
@@ -151,12 +110,6 @@ def _bedrock(model: LlmModel, _client: VendorHttpClient, timeouts: Timeouts) -> 
         ),
     )
     return BedrockConverseModel(model.endpoint_name, provider=BedrockProvider(bedrock_client=client))
-
-
-def _region_of(url: str) -> str:
-    """Return the region in the URL of an endpoint, such as eu-central-1."""
-    match = re.search(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", url)
-    return match[0] if match else "us-east-1"
 
 
 MAKERS: Mapping[str, Callable[[LlmModel, VendorHttpClient, Timeouts], Model]] = {

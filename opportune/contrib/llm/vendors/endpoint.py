@@ -6,7 +6,7 @@ Imported with the first question, because its libraries are slow and large.
 import json
 import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, cast
@@ -40,7 +40,7 @@ from opportune.contrib.llm.providers.provider import (
     not_a_model,
 )
 from opportune.contrib.llm.providers.returned_fields import Returned, fields_for, storable_json
-from opportune.contrib.llm.vendors.dialects import VendorHttpClient, make_model
+from opportune.contrib.llm.vendors.dialects import MAKERS, VendorHttpClient
 from opportune.i18n import gettext_lazy as _l
 
 INCORRECT = _l("This language model is set up incorrectly.")
@@ -55,7 +55,7 @@ class Endpoint:
         self._timeouts = timeouts
         self._client = VendorHttpClient(model, timeouts)
         self._origin = f"{model.dialect} {model.base_url} {model.endpoint_name}"
-        self._model = make_model(model, self._client, timeouts)
+        self._model = MAKERS[model.dialect](model, self._client, timeouts)
         self._settings = _settings_of(model)
 
     async def close(self) -> None:
@@ -133,7 +133,6 @@ def _require_complete(answer: library.ModelResponse, done: Done, *, has_text: bo
 @contextmanager
 def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
     """Turn errors of the library into LlmError, without their messages: these may contain the URL or the key."""
-    cut = LlmError("interrupted", INTERRUPTED)
     try:
         with translate_errors():
             yield
@@ -147,7 +146,7 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
         raise LlmError("timeout", "The model took too long to answer.") from None
     except exceptions.ModelConnectionError as error:
         down = LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_URL)
-        raise _cause_of(error) or (cut if is_open else down) from None
+        raise _cause_of(error) or (LlmError("interrupted", INTERRUPTED) if is_open else down) from None
     except exceptions.ModelAPIError as error:
         body = error.body if isinstance(error.body, dict) else {"message": error.message}
         raise _cause_of(error) or error_in(body, is_error=True) or not_a_model() from None
@@ -199,10 +198,8 @@ def _to_part(
 def _to_response(origin: str, message: Message) -> library.ModelResponse:
     returned = next((call.returned for call in message.tool_calls if call.returned), message.returned)
     if stored := fields_for(origin, returned, "message").get(RESPONSE):
-        try:
+        with suppress(ValidationError):  # of another version of the library
             return _RESPONSE.validate_python(stored)
-        except ValidationError:  # of another version of the library
-            pass
     text = [library.TextPart(message.content)] if message.content else []
     calls = [library.ToolCallPart(call.name, call.arguments or "{}", call.id) for call in message.tool_calls]
     return library.ModelResponse(parts=[*text, *calls])
@@ -223,18 +220,12 @@ def tool_definitions(tools: Iterable[ToolSchema]) -> list[ToolDefinition]:
 def chunks_of(event: object) -> Iterator[str | Reasoning]:
     """Yield the text or reasoning that an event of the library adds."""
     match event:
-        case (
-            library.PartStartEvent(part=library.TextPart(content=text))
-            | library.PartDeltaEvent(delta=library.TextPartDelta(content_delta=text))
-        ):
-            if text:
+        case library.PartStartEvent(part=part) | library.PartDeltaEvent(delta=part):
+            text = getattr(part, "content_delta", None) or getattr(part, "content", None)
+            if text and isinstance(part, library.TextPart | library.TextPartDelta):
                 yield text
-        case (
-            library.PartStartEvent(part=library.ThinkingPart(content=reasoning))
-            | library.PartDeltaEvent(delta=library.ThinkingPartDelta(content_delta=reasoning))
-        ):
-            if reasoning:
-                yield Reasoning(reasoning)
+            if text and isinstance(part, library.ThinkingPart | library.ThinkingPartDelta):
+                yield Reasoning(text)
 
 
 def done_of(origin: str, response: library.ModelResponse) -> Done:
