@@ -17,6 +17,7 @@ from opportune.cli.completion import complete_after_python
 from opportune.cli.error_reports import print_error, report_unexpected_error, usage_message
 from opportune.cli.loading import find_missing_command, load
 from opportune.cli.options import Command, common_options
+from opportune.cli.process import signals_as_interrupts
 from opportune.errors import OperatorError
 
 Context: TypeAlias = Any
@@ -88,14 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]:  # `oppman.py <&-`
         setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
     gc.disable()  # imports create no garbage, and searching for it delays each command
-    code = run_and_report(sys.argv[1:] or ["--help"])
+    with signals_as_interrupts():
+        code = run_and_report(sys.argv[1:] or ["--help"])
     gc.freeze()  # Python would search all objects again at exit
     return code
 
 
 def run_and_report(arguments: list[str]) -> int:
-    if arguments[0] == "help":  # as in Django
-        arguments = [*arguments[1:], "--help"]
+    arguments = [*arguments[1:], "--help"] if arguments[0] == "help" else arguments  # as in Django
     try:
         code, message = (print_version(), "") if arguments == ["--version"] else run(arguments)
         sys.stdout.flush()

@@ -1,10 +1,11 @@
-"""Replacement of the process by another program."""
+"""Signals of the process of a command, and its replacement by another program."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Never
 
@@ -12,6 +13,20 @@ from opportune.context import use_value
 from opportune.errors import OperatorError
 
 _exec_allowed: ContextVar[bool] = ContextVar("exec_allowed", default=True)
+
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for SIGTERM and SIGHUP, so that they also clean up. `nohup` still ignores SIGHUP."""
+    numbers = [number for number in signal.Signals if number.name in {"SIGTERM", "SIGHUP"}]
+    defaults = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in defaults:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in defaults:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def forbid_exec() -> AbstractContextManager[None]:

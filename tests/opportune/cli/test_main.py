@@ -18,6 +18,7 @@ from opportune.cli.loading import load
 from opportune.cli.registry import COMMANDS, MODULES
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Oppman
 
 HELP = [sys.executable, str(PROJECT / "oppman.py"), "--help"]
@@ -64,9 +65,8 @@ def test_help_lists_every_command_in_its_group() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["jobs", "list", "-h"], ["help", "jobs"]])
 def test_help_is_printed(oppman: Oppman, arguments: list[str]) -> None:
-    outcome = oppman(*arguments)
-    assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("Usage: oppman.py ")
+    code, out, error = oppman(*arguments)
+    assert (code, out.startswith("Usage: oppman.py "), error) == (0, True, "")
 
 
 def test_version_names_opportune_fastapi_and_python(oppman: Oppman) -> None:
@@ -113,8 +113,7 @@ def test_exit_code_and_error(
     ("arguments", "place"), [(("startapp", "notes", "--group="), "--group="), (("jobs", "pause", " "), "pause")]
 )
 def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...], place: str) -> None:
-    code, _, message = oppman(*arguments)
-    assert (code, f"The value after {place} is empty. Enter one, or omit it." in message) == (2, True)
+    assert f"The value after {place} is empty. Enter one, or omit it." in oppman(*arguments).line(2)
 
 
 def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,9 +149,8 @@ def test_traceback_is_shown_on_request(
     oppman: Oppman, replace_check: ReplaceCheck, arguments: list[str], environ: dict[str, str]
 ) -> None:
     replace_check(raising(ValueError("odd")))
-    outcome = oppman(*arguments, **environ)
-    assert outcome.code == 1
-    assert outcome.err.startswith("Traceback")
+    code, _, error = oppman(*arguments, **environ)
+    assert (code, error.startswith("Traceback")) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +176,13 @@ def test_common_options(oppman: Oppman, replace_check: ReplaceCheck, arguments: 
 def test_no_terminal_is_exit_2(oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     replace_check(lambda: typer.prompt("Your name"))
-    outcome = oppman("check")
-    assert outcome.code == 2
-    assert "There is no terminal for the question. Add --yes" in outcome.err
+    code, _, error = oppman("check")
+    assert (code, "There is no terminal for the question. Add --yes" in error) == (2, True)
+
+
+def test_sigterm_cleans_up_as_ctrl_c_does(run: RunCommand) -> None:
+    stop = "import signal; from opportune.cli import main; main.run = lambda _: signal.raise_signal(signal.SIGTERM)"
+    assert run("-c", f"{stop}; print(main.main())") == (0, "130\n")
 
 
 def test_broken_pipe_prints_no_traceback() -> None:
@@ -195,5 +197,4 @@ def test_broken_pipe_prints_no_traceback() -> None:
 def test_full_disk_prints_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(HELP, stdout=full, stderr=subprocess.PIPE, check=False)
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)

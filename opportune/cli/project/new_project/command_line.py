@@ -3,13 +3,13 @@
 import argparse
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Never
 
+from opportune.cli.process import signals_as_interrupts
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import STARTER_ROOT, ProjectNames
@@ -171,28 +171,10 @@ def prompt_examples() -> list[str]:
             print(error)
 
 
-@contextmanager
-def signals_as_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt for SIGTERM and SIGHUP, so that they also clean up."""
-
-    def interrupt(*_: object) -> Never:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous_handlers = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
-
-
 def summary_lines(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> list[str]:
     examples = f"with {', '.join(selected)}" if selected else "without examples"
     path = short_path(target)
-    steps: list[str] = []
-    if path != ".":
-        steps.append(f'cd "{path}"' if " " in path else f"cd {path}")
+    steps = [f'cd "{path}"' if " " in path else f"cd {path}"] if path != "." else []
     if note == NO_IDENTITY:
         steps += COMMIT_STEPS
     steps += [f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")]
