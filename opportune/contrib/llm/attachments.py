@@ -129,12 +129,8 @@ def _read_document(filename: str, content: bytes) -> Attachment:
         return attachment
     omitted = _("Only a part of %(name)s was read, because it is too long.", name=filename)
     if reader.total > len(pages):
-        omitted = _(
-            "Only the first %(number)s of %(total)s pages of %(name)s were read.",
-            number=len(pages),
-            total=reader.total,
-            name=filename,
-        )
+        values = {"number": len(pages), "total": reader.total, "name": filename}
+        omitted = _("Only the first %(number)s of %(total)s pages of %(name)s were read.", **values)
     return replace(attachment, omitted=omitted)
 
 
@@ -207,9 +203,5 @@ def _omission_note(document: Attachment, text: str) -> str:
         return document.omitted
     if not text:
         return _("%(name)s does not fit into the context of this model.", name=document.filename)
-    percent = max(1, 100 * len(text) // len(document.text))
-    return _(
-        "Only the first %(percent)s %% of %(name)s fit into the context of this model.",
-        percent=percent,
-        name=document.filename,
-    )
+    values = {"percent": max(1, 100 * len(text) // len(document.text)), "name": document.filename}
+    return _("Only the first %(percent)s %% of %(name)s fit into the context of this model.", **values)

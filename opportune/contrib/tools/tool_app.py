@@ -1,5 +1,6 @@
 """Internal application with the routes of tools. No HTTP request can reach it."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -65,7 +66,10 @@ class ToolApp:
                 await app(scope, receive, send)
         except RetryLater:
             raise
-        except (Exception, SystemExit):  # argparse exits, which would end the site
+        except (Exception, SystemExit, asyncio.CancelledError):  # argparse exits, which would end the site
+            task = asyncio.current_task()
+            if task and task.cancelling():  # otherwise the tool awaited a task that was cancelled
+                raise
             logger.exception("tool %s", name)
             return read_result(500, b"")
         body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")

@@ -148,6 +148,11 @@ async def leave() -> None:
     sys.exit("the password is sesame")
 
 
+async def await_cancelled_task() -> None:
+    """Await a task that was cancelled."""
+    raise asyncio.CancelledError
+
+
 async def not_found() -> None:
     """Find nothing."""
     raise NotFound
@@ -178,6 +183,7 @@ async def return_long_text() -> str:
     [
         (crash, "The tool failed."),
         (leave, "The tool failed."),
+        (await_cancelled_task, "The tool failed."),
         (not_found, "Nothing was found that the user may see."),
         (be_unavailable, "There is no index yet."),
         (tool(never_end, max_seconds=0.05), "took longer"),
