@@ -4,13 +4,13 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Optional
 
 import sqlalchemy as sa
 from alembic import op
-from fastapi import APIRouter, Depends, Request
-from pydantic import SecretStr
-from sqlalchemy import ColumnElement, extract, func, select, true
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, SecretStr
+from sqlalchemy import CheckConstraint, ColumnElement, UniqueConstraint, extract, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, Relationship, col
 
@@ -20,10 +20,10 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.contrib.teams import TeamOwned
 from opportune.crud import Crud
-from opportune.db import Model, ModelBase, RowId, WriteSession, after_create, load, utc_now
+from opportune.db import Model, ModelBase, ReadSession, RowId, WriteSession, after_create, load, utc_now
 from opportune.db.migrations.batches import in_batches
 from opportune.db.migrations.conversion import convert_column
-from opportune.errors import NotFound
+from opportune.errors import FieldErrors, NotFound
 from opportune.feature import Feature
 from opportune.fields import Image, Line, image_field
 from opportune.jobs import JobContext, defer, job

@@ -56,8 +56,6 @@ def _needs_conversion(part: ops.AlterColumnOp) -> bool:
             return _integer_digits(new) < _integer_digits(old) or _scale(new) < _scale(old)
         case Family.INTEGER:
             return integer_limit(new) < integer_limit(old)
-        case Family.TEXT:  # PostgreSQL refuses a longer text, and SQLite would keep it
-            return (new.length or inf) < (old.length or inf)
     return False
 
 
