@@ -29,16 +29,9 @@ COMMAND_MODULES = (
 )
 """Modules that are slow to import and that tests do not change."""
 TEST_MODULES = (
-    *(
-        "opportune.admin.site",
-        "opportune.testing.fixtures",
-        "opportune.testing.migrations",
-        "opportune.testing.app",
-        "opportune.cli.development.check",
-        "opportune.cli.database.makemigrations",
-        "opportune.cli.database.migrate",
-    ),
-    "opportune.crud",
+    *("opportune.admin.site", "opportune.crud"),
+    *("opportune.testing.fixtures", "opportune.testing.migrations", "opportune.testing.app"),
+    *("opportune.cli.development.check", "opportune.cli.database.makemigrations", "opportune.cli.database.migrate"),
 )
 """Modules for running tests, some of which change the installed features."""
 FEATURE_MODULES = (

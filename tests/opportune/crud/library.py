@@ -120,16 +120,8 @@ class Volumes(Crud[Volume]):
     lookup = "slug"
     search = ("title", "writer.name")
     filters = (
-        "topics",
-        "writer",
-        "editor",
-        "status",
-        "price",
-        "pages",
-        "weight",
-        "published_on",
-        "printed_at",
-        "title",
+        *("topics", "writer", "editor", "status", "title"),
+        *("price", "pages", "weight", "published_on", "printed_at"),
     )
     sort = ("title", "price", "published_on", "rating", "writer.name")
     order = ("-published_on",)

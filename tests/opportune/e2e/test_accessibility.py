@@ -69,16 +69,8 @@ SHOW_SCRIPT = r"""(pages) => {
 
 Of repeated elements, such as rows of a table, two are kept. The layout of pages is left out after the first.
 """
-ANONYMOUS_PAGES = [
-    "/",
-    "/accounts/login",
-    "/accounts/register",
-    "/accounts/forgot-password",
-    "/accounts/verify",
-    "/accounts/reset-password?token=none",
-    "/accounts/left",
-    "/nothing",
-]
+ACCOUNT_PAGES = ("login", "register", "forgot-password", "verify", "reset-password?token=none", "left")
+ANONYMOUS_PAGES = ["/", *(f"/accounts/{page}" for page in ACCOUNT_PAGES), "/nothing"]
 
 
 @pytest.fixture

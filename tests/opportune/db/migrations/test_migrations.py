@@ -219,17 +219,9 @@ def test_framework_migration_depends_on_no_migration_of_users(monkeypatch: pytes
 
 
 JOBS = (
-    "accounts.note_wrong_password",
-    "accounts.report_mail_outage",
-    "accounts.send_password_reset_email",
-    "accounts.send_registration_email",
-    "accounts.send_sign_in_email",
-    "accounts.send_verification_email",
-    "admin.report_late_jobs",
-    "backups.make",
-    "jobs.delete_files",
-    "jobs.embed_documents",
-    "jobs.embed_rows",
+    *("accounts.note_wrong_password", "accounts.report_mail_outage"),
+    *(f"accounts.send_{kind}_email" for kind in ("password_reset", "registration", "sign_in", "verification")),
+    *("admin.report_late_jobs", "backups.make", "jobs.delete_files", "jobs.embed_documents", "jobs.embed_rows"),
 )
 """Jobs that 0.2 queued. Scheduled jobs are missing, because `jobs.clean_up` deletes those without a definition."""
 

@@ -40,16 +40,8 @@ class Tool(UnmigratedTable, SoftDelete, table=True):
 
 
 NAMES = [
-    *(
-        "Hammer",
-        "hammer drill",
-        "HAMMERHEAD",
-        "100% wool",
-        "under_score",
-        "underXscore",
-        'a "quoted" name',
-        "it's here",
-    ),
+    *("Hammer", "hammer drill", "HAMMERHEAD", "100% wool"),
+    *("under_score", "underXscore", 'a "quoted" name', "it's here"),
     *("slash / back\\slash", "Äpfel", "äpfel", "Straße", "Kelvin \u212aelvin", "\u0130stanbul ΛΎΚΟΣ", "日本語の道具"),
     *("🔨 tool 🔧🔩🪛", "ab", "a AND b OR c", "-minus *star* (paren)", "tab\there"),
 ]
