@@ -15,6 +15,7 @@ from opportune.contrib.tools.declaration import Tool, ToolRequest
 from opportune.contrib.tools.results import ToolResult, read_result
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.jobs import RetryLater
+from opportune.jobs.leases import JobCancelled
 from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.routing.api_router import with_dependencies
 
@@ -50,6 +51,7 @@ class ToolApp:
 
         Raises:
             RetryLater: The tool runs as a job and wants to be repeated.
+            JobCancelled: The tool runs as a job that was cancelled.
         """
         app, _ = self._app_and_routes
         scope = _scope_of(request, headers, state)
@@ -64,7 +66,7 @@ class ToolApp:
         try:
             with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
                 await app(scope, receive, send)
-        except RetryLater:
+        except (RetryLater, JobCancelled):
             raise
         except (Exception, SystemExit, asyncio.CancelledError):  # argparse exits, which would end the site
             task = asyncio.current_task()
