@@ -157,6 +157,7 @@ class Answer(Model, table=True):
     @property
     def is_private(self) -> bool:
         """True for an answer of a user or a visitor, who may stop it. False if your code shows it to all."""
+        # The topic of a visitor ends in the key of the browser.
         return bool(self.owner_id or re.search(r":[0-9a-f]{32}\Z", self.topic))
 
     @property

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.contrib.deploy.recipes import Recipe
-from opportune.contrib.deploy.rules.deployment import warning
 from opportune.project.current import OPPMAN
 
 ENV_LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
@@ -46,10 +45,10 @@ def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) ->
         return
     entries = dict(SERVICE_ENTRY.findall((root / file).read_text(encoding="utf-8", errors="replace")))
     if missing := ", ".join(name for name in values if name not in entries and name != "ENVIRONMENT"):
-        yield warning(f"{file} does not pass {missing} to the site: add entries like that of SECRET_KEY.")
+        yield Finding.warning(f"{file} does not pass {missing} to the site: add entries like that of SECRET_KEY.")
     for name, value in values.items():
         if entries.get(name) not in (None, "", value):
-            yield warning(f"{name} is {entries[name]} in {file}, which takes precedence: change it there.")
+            yield Finding.warning(f"{name} is {entries[name]} in {file}, which takes precedence: change it there.")
 
 
 def check_scaling(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:

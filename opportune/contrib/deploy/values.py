@@ -11,7 +11,6 @@ from opportune.config.settings import Settings
 from opportune.config.validated_settings import GENERATE_KEY_COMMAND, is_weak
 from opportune.contrib.deploy.env_production import read_env, required_names, setting_hints
 from opportune.contrib.deploy.recipes import Recipe
-from opportune.contrib.deploy.rules.deployment import warning
 from opportune.errors import SettingsError
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
@@ -45,7 +44,7 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
     hints = setting_hints(recipe)
     uses_secret_store = bool(values.get("SECRETS_FROM"))
     if uses_secret_store:
-        yield warning("Settings in the secret store of SECRETS_FROM are not checked.")
+        yield Finding.warning("Settings in the secret store of SECRETS_FROM are not checked.")
     for name in required_names(recipe):
         if not (values.get(name) or uses_secret_store or name in (*recipe.sets, *CHECKED_BY_RULES)):
             yield Finding(f"{name} is missing. {hints[name]}")
@@ -67,7 +66,7 @@ def _check_names(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
     names = [*setting_names(), *setting_hints(recipe)]
     for name in values:
         if name.upper() not in names and (suggestion := closest_name(name, names, MIN_MISSPELT_SIMILARITY)):
-            yield warning(f"{name} is not a setting and has no effect. Did you mean {suggestion}?")
+            yield Finding.warning(f"{name} is not a setting and has no effect. Did you mean {suggestion}?")
 
 
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

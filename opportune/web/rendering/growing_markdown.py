@@ -9,7 +9,7 @@ from opportune.web.rendering.markdown import join_pieces, preformatted, render_p
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 
 MAX_OPEN_BLOCK_LENGTH = 4_000
-"""Longer open blocks show what is added as plain text."""
+"""Text that is added to a longer open block is shown without markup."""
 MAX_PLAIN_WORD_LENGTH = 60
 PARAGRAPH_END = Markup("</p>\n")
 

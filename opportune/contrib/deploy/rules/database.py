@@ -7,7 +7,7 @@ from opportune.checks import Finding
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import MIN_CONNECTIONS
 from opportune.contrib.deploy.recipes import SETTING_HINTS
-from opportune.contrib.deploy.rules.deployment import Deployment, warning
+from opportune.contrib.deploy.rules.deployment import Deployment
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.replicas import SETTING, parse_replicas
 from opportune.errors import OperatorError
@@ -60,9 +60,10 @@ def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
     elif deployment.keeps_data:
         return
     elif deployment.options.may_lose_data:
-        yield warning(f"{start}, which is empty after each restart on {host.title}.")
+        yield Finding.warning(f"{start}, which is empty after each restart on {host.title}.")
     elif deployment.keeps_data is None:
-        yield warning(f"{start}, which {host.title} deletes at the next deploy unless it is on a volume. {hint}")
+        loss = f"which {host.title} deletes at the next deploy unless it is on a volume"
+        yield Finding.warning(f"{start}, {loss}. {hint}")
     else:
         yield Finding(f"{start}, which {host.title} deletes at the next deploy. {hint}")
 
@@ -117,10 +118,10 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
     is_pooled = url.pooled or named_pooler or bool(deployment.options.has_pooler)
     direct = settings.database_direct_url.get_secret_value()
     if is_pooled and not direct:
-        direct_url = url.direct or "the direct URL"
-        yield warning(f"Migrations would use the pooler of DATABASE_URL: set DATABASE_DIRECT_URL to {direct_url}.")
+        advice = f"set DATABASE_DIRECT_URL to {url.direct or 'the direct URL'}."
+        yield Finding.warning(f"Migrations would use the pooler of DATABASE_URL: {advice}")
     if direct and not is_pooled and direct == settings.database_url.get_secret_value():
-        yield warning("DATABASE_DIRECT_URL is the same as DATABASE_URL: remove it.")
+        yield Finding.warning("DATABASE_DIRECT_URL is the same as DATABASE_URL: remove it.")
     if is_pooled and settings.database_pooled == "false":
         yield Finding(
             "DATABASE_POOLED=false uses prepared statements, which do not work with a pooler: set DATABASE_POOLED=auto."
@@ -135,7 +136,7 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     needed = settings.database_connections or 2 * sum(settings.pool_size) * processes
     limit = _connection_limit(url)
     if limit is not None and needed > limit:
-        yield warning(
+        yield Finding.warning(
             f"{pluralize(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
             f"of {url.provider} allows {limit}: {_advise_connections(settings, limit, processes)}."
         )

@@ -96,7 +96,3 @@ class Deployment:
 
 
 Rule = Callable[[Deployment], Iterator[Finding]]
-
-
-def warning(text: str) -> Finding:
-    return Finding.warning(text)

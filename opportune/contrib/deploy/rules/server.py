@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.config.hosts import HOSTS, RESERVED_STOP_SECONDS
-from opportune.contrib.deploy.rules.deployment import Deployment, warning
+from opportune.contrib.deploy.rules.deployment import Deployment
 
 TAKE_ANY_PORT = ("render", "railway", "linux")
 """Hosts that detect the site's port, or leave it to your own proxy."""
@@ -84,7 +84,7 @@ def check_address_header(deployment: Deployment) -> Iterator[Finding]:
             f"CLIENT_ADDRESS_HEADER is {header}, which clients can forge here: remove it, {expected} is the default."
         )
     elif not expected and header.lower() in ADDRESS_HEADERS:
-        yield warning(
+        yield Finding.warning(
             f"CLIENT_ADDRESS_HEADER is {header}, which clients may be able to forge on {deployment.host.title}: "
             "remove it, unless your own proxy sets it."
         )
@@ -121,15 +121,17 @@ def check_grace(deployment: Deployment) -> Iterator[Finding]:
 def check_jobs(deployment: Deployment) -> Iterator[Finding]:
     jobs, host = deployment.settings.jobs, deployment.host
     if jobs == "off":
-        yield warning("JOBS=off: no jobs run, so no e-mail is sent.")
+        yield Finding.warning("JOBS=off: no jobs run, so no e-mail is sent.")
     elif not host.runs_between_requests and jobs == "inline":
         yield Finding(f"JOBS=inline: on {host.title} nothing runs between requests. Set JOBS=request.")
     elif jobs == "worker" and "JOBS" not in deployment.recipe.sets:
-        yield warning("JOBS=worker: also run oppman.py worker with the same settings, or jobs and e-mail wait.")
+        yield Finding.warning("JOBS=worker: also run oppman.py worker with the same settings, or jobs and e-mail wait.")
     elif jobs == "request" and host.runs_between_requests:
-        yield warning(f"JOBS=request delays jobs without need, as {host.title} runs between requests: remove JOBS.")
+        yield Finding.warning(
+            f"JOBS=request delays jobs without need, as {host.title} runs between requests: remove JOBS."
+        )
     elif jobs == "inline" and host.sleeps_after_seconds:
-        yield warning(f"{host.title} sleeps without requests: scheduled jobs run after the next request.")
+        yield Finding.warning(f"{host.title} sleeps without requests: scheduled jobs run after the next request.")
 
 
 def check_memory(deployment: Deployment) -> Iterator[Finding]:
@@ -146,7 +148,7 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
 def check_llm_timeout(deployment: Deployment) -> Iterator[Finding]:
     total = deployment.recipe.stream_total_seconds or deployment.host.stream_total_seconds
     if total and not deployment.host.runs_between_requests and deployment.settings.llm_timeout > total:
-        yield warning(
+        yield Finding.warning(
             f"LLM_TIMEOUT is {deployment.settings.llm_timeout:g} s, but {deployment.host.title} ends each response "
             f"after {total:g} s: longer answers stay unfinished."
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from opportune.checks import Finding
 from opportune.contrib.deploy.rules.database import check_port
-from opportune.contrib.deploy.rules.deployment import Deployment, warning
+from opportune.contrib.deploy.rules.deployment import Deployment
 from opportune.db.bus.factory import bus_kind
 from opportune.errors import OperatorError
 from opportune.mail.checks import check_admin_email, check_mail
@@ -34,7 +34,7 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
             is_error=deployment.keeps_data is False and not deployment.options.may_lose_data,
         )
     elif deployment.uploads and deployment.host.name == "kubernetes":
-        yield warning("STORAGE_URL is a folder, which pods do not share: use a bucket, or a shared volume.")
+        yield Finding.warning("STORAGE_URL is a folder, which pods do not share: use a bucket, or a shared volume.")
 
 
 def check_backups(deployment: Deployment) -> Iterator[Finding]:
@@ -76,7 +76,7 @@ def check_cache(deployment: Deployment) -> Iterator[Finding]:
     if settings.has_redis and deployment.is_out_of_reach(settings.cache_url.get_secret_value()):
         yield Finding("CACHE_URL names a Redis on your own machine: use one on the internet, or memory:.")
     elif bus == "memory" and deployment.processes > 1:
-        yield warning(
+        yield Finding.warning(
             "Processes do not tell each other which cached pages to clear, so pages may be old for a while. Set"
             " CACHE_URL to a Redis, or BUS to postgresql (oppman.py docs scaling)."
         )
@@ -87,7 +87,7 @@ def check_models(deployment: Deployment) -> Iterator[Finding]:
     if settings.llm_base_url and deployment.is_out_of_reach(settings.llm_base_url):
         yield Finding("LLM_BASE_URL is on your own machine, which the host cannot reach: use one on the internet.")
     elif not (settings.llm_base_url or settings.llm_models):
-        yield warning(
+        yield Finding.warning(
             "No language model is configured: set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or add one in the admin "
             "(/admin/llm/provider)."
         )

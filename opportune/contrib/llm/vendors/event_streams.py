@@ -68,7 +68,7 @@ class AnthropicEvents(EventStream):
 
 
 PARTS = {"functioncall": "name", "inlinedata": "data", "executablecode": "code", "codeexecutionresult": "outcome"}
-"""Parts of Google's answers besides texts, with a field that the library needs."""
+"""Field that the library requires in each type of part. Texts have none."""
 
 
 class GoogleEvents(EventStream):
