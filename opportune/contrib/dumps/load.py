@@ -38,6 +38,7 @@ def load(
     all_tables = list(tables.values())
     writer.advance_sequences(list({row.table for row in rows if row.lacks_id}))  # which locks them
     RowIds(connection, keys).assign(rows)
+    _refuse_repeated_keys(rows)
     with writer.writable_identities(all_tables), writer.deferred_foreign_keys(all_tables):
         for table, table_rows in groupby(rows, key=lambda row: row.table):
             statement = _upsert(connection, without_columns(table, generated[table]))
@@ -45,6 +46,15 @@ def load(
                 _execute_many(connection, statement, batch)
     writer.advance_sequences(all_tables)
     return len(rows)
+
+
+def _refuse_repeated_keys(rows: Iterable[FixtureRow]) -> None:
+    positions: dict[Any, str] = {}
+    for row in rows:
+        key = row.table, *(row.values[column.name] for column in row.table.primary_key)
+        if key in positions:
+            raise load_error(row.position, f"its key is also that of {positions[key]}")
+        positions[key] = row.position
 
 
 def _upsert(connection: Connection, table: Table) -> Any:

@@ -101,6 +101,7 @@ SQLITE_ERRORS: InvalidDumps = (
     ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
     (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
+    (f"[{USER % (1, 'a@b.c')}, {USER % (1, 'b@b.c')}]", "object 2: its key is also that of Standard input, object 1."),
     (session_dump(colour="red"), "object 1: colour: Extra inputs are not permitted."),
     (session_dump(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
     (session_dump(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
