@@ -1,27 +1,15 @@
 """Web pages, fetched from public addresses only."""
 
 import asyncio
-import socket
-from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opportune.contrib.extraction.pages import Unreadable
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.remote_responses import read_body
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 30.0
 """Timeout of a page with its redirects."""
-ASSIGNED_IPV6 = ip_network("2000::/3")
-"""Network of all public IPv6 addresses."""
-PRIVATE_NETWORKS = [
-    ip_network("2002::/16"),  # leads to an IPv4 address
-    ip_network("168.63.129.16"),  # the host of a machine at Azure
-    *map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")),
-]
-"""Networks that `is_global` does not know, at least before Python 3.13."""
 
 PAGE_PROBLEMS = {
     "url": _l("%(name)s is not the address of a web page. Use one that begins with http:// or https://."),
@@ -33,8 +21,6 @@ PAGE_PROBLEMS = {
 }
 """Sentences about pages that cannot be read, by the code of `Unreadable`."""
 
-Address = IPv4Address | IPv6Address
-
 
 class WebPage(NamedTuple):
     filename: str
@@ -42,70 +28,41 @@ class WebPage(NamedTuple):
     content: bytes
 
 
-def is_public(address: Address) -> bool:
-    """Return whether an address belongs to the public internet."""
-    address = (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
-    if address.is_multicast or any(address in network for network in PRIVATE_NETWORKS):
-        return False
-    return address.is_global and (isinstance(address, IPv4Address) or address in ASSIGNED_IPV6)
-
-
-async def fetch_page(url: str, max_bytes: int, is_allowed: Callable[[Address], bool] = is_public) -> WebPage:
+async def fetch_page(url: str, max_bytes: int, **options: Any) -> WebPage:
     """Return a web page.
 
+    Args:
+        url: Its URL.
+        max_bytes: Maximum size of the page.
+        options: Other options of `public_client`.
+
     Raises:
-        Unreadable: It cannot be fetched. Each redirect is checked as the first URL.
+        Unreadable: It cannot be fetched.
     """
     import httpx2  # slow
 
+    from opportune.contrib.public_client import PrivateAddress, ResponseTooLarge, public_client
+
+    client = public_client(timeout=TIMEOUT_SECONDS, max_bytes=max_bytes, max_redirects=MAX_REDIRECTS, **options)
+    headers = {"Accept": "text/html, */*;q=0.5"}
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            for _redirect in range(MAX_REDIRECTS + 1):
-                page = await _fetch(url, max_bytes, is_allowed)
-                if isinstance(page, WebPage):
-                    return page
-                url = page
-    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, UnicodeError):
-        raise Unreadable("unreachable") from None
-    raise Unreadable("unreachable")
-
-
-async def _fetch(url: str, max_bytes: int, is_allowed: Callable[[Address], bool]) -> WebPage | str:
-    """Return the page, or the URL of a redirect. The connection goes to the checked address."""
-    import httpx2
-
-    try:
-        page = httpx2.URL(url)
-    except httpx2.InvalidURL:
+        if httpx2.URL(url).userinfo:
+            raise Unreadable("url")
+        async with asyncio.timeout(TIMEOUT_SECONDS), client, client.stream("GET", url, headers=headers) as response:
+            is_compressed = response.headers.get("Content-Encoding", "identity") != "identity"
+            if response.status_code != httpx2.codes.OK or is_compressed:
+                raise Unreadable("status" if response.is_client_error else "unavailable")
+            content = await response.aread()
+    except PrivateAddress:
+        raise Unreadable("private") from None
+    except ResponseTooLarge:
+        raise Unreadable("large") from None
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         raise Unreadable("url") from None
-    if page.scheme not in ("http", "https") or not page.host or page.userinfo:
-        raise Unreadable("url")
-    host = page.raw_host.decode()
-    target = page.copy_with(host=str(await _resolve(host, page.port or page.scheme, is_allowed)))
-    headers = {"Host": page.netloc.decode(), "Accept": "text/html, */*;q=0.5", "Accept-Encoding": "identity"}
-    client = httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, verify=page.scheme == "https")
-    extensions = {"sni_hostname": host}
-    async with client, client.stream("GET", target, headers=headers, extensions=extensions) as response:
-        if response.is_redirect and (location := response.headers.get("Location")):
-            return str(page.join(location))
-        if response.status_code != httpx2.codes.OK:
-            raise Unreadable("status" if response.is_client_error else "unavailable")
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise Unreadable("unavailable")
-        content = await read_body(response.aiter_raw(), max_bytes)
-    if content is None:
-        raise Unreadable("large")
-    filename = _filename(page.path, response.headers.get("Content-Type", ""))
+    except (httpx2.HTTPError, TimeoutError):
+        raise Unreadable("unreachable") from None
+    filename = _filename(response.url.path, response.headers.get("Content-Type", ""))
     return WebPage(filename, _as_utf8(content, response.charset_encoding))
-
-
-async def _resolve(host: str, port: int | str, is_allowed: Callable[[Address], bool]) -> Address:
-    """Return the first address of a host. Refuse the host if any of its addresses is private."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
-    if not all(map(is_allowed, addresses)):
-        raise Unreadable("private")
-    return addresses[0]
 
 
 def _filename(path: str, content_type: str) -> str:

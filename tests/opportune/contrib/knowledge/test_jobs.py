@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from opportune.contrib.extraction.pages import Unreadable
 from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
-from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
+from opportune.contrib.knowledge.web_page import WebPage, fetch_page
+from opportune.contrib.public_client import Address, is_public
 from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.knowledge.shelves import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
@@ -89,7 +90,7 @@ def allow_this_server(address: Address) -> bool:
 async def test_page_is_fetched() -> None:
     html = "Content-Type: text/html; charset=latin-1"
     async with serving(redirect("/other"), response("200 OK", PAGE, html)) as url:
-        page = await fetch_page(url, 1_000, allow_this_server)
+        page = await fetch_page(url, 1_000, is_allowed=allow_this_server)
     assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
 
 
@@ -126,4 +127,4 @@ async def test_url_is_refused(url: str, problem: str) -> None:
 async def test_response_is_refused(responses: list[bytes], problem: str) -> None:
     async with serving(*responses) as url:
         with pytest.raises(Unreadable, match=problem):
-            await fetch_page(url, 1_000, allow_this_server)
+            await fetch_page(url, 1_000, is_allowed=allow_this_server)
