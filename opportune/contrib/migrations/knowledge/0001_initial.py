@@ -3,10 +3,9 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "knowledge_0002_6e1c"
+revision = "knowledge_0001_bca1"
 down_revision = None
 branch_labels = ("knowledge",)
-replaces = ("knowledge_0001_bca1",)
 depends_on = ("accounts_0001_176d", "teams_0002_5c1e")
 
 
@@ -30,7 +29,6 @@ def upgrade() -> None:
             ["team_id"], ["teams_team.id"], name=op.f("fk_knowledge_collection_team_id_teams_team"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_knowledge_collection")),
-        sqlite_autoincrement=True,  # a citation of a deleted row must not lead to a new one
     )
     with op.batch_alter_table("knowledge_collection") as batch_op:
         batch_op.create_index(batch_op.f("ix_knowledge_collection_owner_id"), ["owner_id"], unique=False)
@@ -60,7 +58,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_knowledge_document")),
-        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("knowledge_document") as batch_op:
         batch_op.create_index(batch_op.f("ix_knowledge_document_collection_id"), ["collection_id"], unique=False)
@@ -85,5 +82,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("passage", "document", "collection"):
-        op.drop_table(f"knowledge_{table}")
+    op.drop_table("knowledge_passage")
+    with op.batch_alter_table("knowledge_document") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_knowledge_document_collection_id"))
+
+    op.drop_table("knowledge_document")
+    with op.batch_alter_table("knowledge_collection") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_knowledge_collection_team_id"))
+        batch_op.drop_index(batch_op.f("ix_knowledge_collection_owner_id"))
+
+    op.drop_table("knowledge_collection")

@@ -1,12 +1,11 @@
-"""accounts: language of a user, and names of actions and events"""
+"""accounts: names of actions and events"""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "accounts_0005_2f8d"
-down_revision = "accounts_0003_3f1c"
+down_revision = "accounts_0004_7c1e"
 branch_labels = None
-replaces = ("accounts_0004_7c1e",)
 depends_on = None
 
 ACTIONS = {"details": "get", "edit": "update"}
@@ -18,16 +17,10 @@ EVENTS = {
     "passkey_removed": "passkey_deleted",
     "password_changed": "password_updated",
 }
-COLUMNS = (
-    ("accounts_grant", "action", ACTIONS),
-    ("accounts_shipped_grant", "action", ACTIONS),
-    ("accounts_event", "kind", EVENTS),
-)
+COLUMNS = (("accounts_grant", "action", ACTIONS), ("accounts_shipped_grant", "action", ACTIONS), ("accounts_event", "kind", EVENTS))
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("accounts_user") as batch_op:
-        batch_op.add_column(sa.Column("language", sa.String(length=20), server_default=sa.text("''"), nullable=False))
     for table_name, column, names in COLUMNS:
         for old, new in names.items():
             rename(table_name, column, old, new)
@@ -37,8 +30,6 @@ def downgrade() -> None:
     for table_name, column, names in COLUMNS:
         for old, new in names.items():
             rename(table_name, column, new, old)
-    with op.batch_alter_table("accounts_user") as batch_op:
-        batch_op.drop_column("language")
 
 
 def rename(table_name: str, column: str, old: str, new: str) -> None:
