@@ -24,7 +24,7 @@ from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.selected_rows import may_edit_selected, may_select
 from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, extension_classes
 from opportune.admin.forms.admin_form import control_attributes, group_fields
-from opportune.admin.forms.form_view import deleted_row_page, form_page
+from opportune.admin.forms.form_view import form_page, row_gone_error
 from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.columns import sort_path, sortable_names
 from opportune.admin.lists.display import title_for
@@ -215,7 +215,9 @@ class AdminSite(BaseAdminSite):
         await self.check_access(request, "edit")
         view = self._admin_view(request)
         row = await view.get_object_for_edit(request)
-        return await deleted_row_page(request, view) if row is None else await form_page(request, view, row)
+        if row is None:
+            raise await row_gone_error(request, view)
+        return await form_page(request, view, row)
 
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))

@@ -6,12 +6,14 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from markupsafe import escape
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
+from opportune.accounts.sign_in_redirects import make_redirect_error
 from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud
@@ -21,6 +23,7 @@ from opportune.crud.options import Key
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import RowFields, deletion_impact
+from opportune.db.models.row_ids import parse_row_id
 from opportune.db.queries.row_count import RowCount
 from opportune.db.sessions.dependencies import on_site
 from opportune.errors import FieldErrors, NotFound, renamed_names
@@ -30,10 +33,11 @@ from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
-from opportune.web import Form, flash, is_htmx, redirect, templates
-from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
+from opportune.web import Form, flash, is_htmx, redirect, templates, url
+from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
-from opportune.web.forms.uploads import Upload
+from opportune.web.forms.seen_values import ROW_IS_GONE, SEEN_FIELD, SEEN_ID, parse_hashes
+from opportune.web.forms.uploads import Upload, allow_files
 from opportune.web.rendering.environment import is_replaced
 
 Context = dict[str, Any]
@@ -123,14 +127,20 @@ class CrudPages(PageOptions[M]):
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change a row, or show the form with its errors."""
-        async with _reading(request, crud) as reader:
-            row = await self._writable_row(reader, key, "update")
-            form = await self.build_form(request, reader, row)
-        await fill_form(request, form)  # without a connection. The row is locked after the files are stored
-        if saved := await self._save(request, crud, form, partial(crud.update, row.id)):
-            return await self._after_save(request, crud, saved, _l("“%(title)s” is saved."))
-        async with _reading(request, crud) as reader:
-            return await self._show_form(request, reader, form, await self._writable_row(reader, key, "update"))
+        try:
+            async with _reading(request, crud) as reader:
+                row = await self._writable_row(reader, key, "update")
+                form = await self.build_form(request, reader, row)
+            await fill_form(request, form)  # without a connection. The row is locked after the files are stored
+            if saved := await self._save(request, crud, form, partial(crud.update, row.id)):
+                return await self._after_save(request, crud, saved, _l("“%(title)s” is saved."))
+            async with _reading(request, crud) as reader:
+                row = await self._writable_row(reader, row.id, "update")
+                texts = await self._fields(request, reader, row).read_texts(form.conflicts.keys() & form.controls)
+                form.refuse_conflicts({name: escape(text).striptags() for name, (_, text) in texts.items()})
+                return await self._show_form(request, reader, form, row)
+        except NotFound:
+            raise await self._row_gone_error(request, crud) from None
 
     async def delete_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Ask for confirmation, with a preview of the related rows that are affected."""
@@ -308,6 +318,21 @@ class CrudPages(PageOptions[M]):
             return templates.render(request, "crud/created.html", context)
         flash(request, gettext(message, title=title))
         return redirect(request, self.after_save_url(request, row))
+
+    async def _row_gone_error(self, request: Request, crud: Crud[M]) -> HTTPException:
+        """Return the error for a form whose row is no longer at its URL. Another page shows the texts of the form."""
+        allow_files(request)
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as submitted:
+            seen = parse_hashes(str(submitted.get(SEEN_FIELD, "")))
+        row_id = parse_row_id(seen.get(SEEN_ID, ""))
+        if row_id is None:
+            return HTTPException(404)
+        try:
+            row = await self._writable_row(crud, row_id, "update")
+            page, notice = f"{self.url_of(row)}/edit", gettext("This row has another address now.")
+        except NotFound:
+            page, notice = f"{self.path}/new" if self.may_create(crud) else self.path, gettext(ROW_IS_GONE)
+        return make_redirect_error(request, url(page), HTTPException(404), has_form=True, notice=notice)
 
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
         context = {

@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import HTTPException
 from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from wtforms import Field
 
+from opportune.accounts.sign_in_redirects import make_redirect_error
 from opportune.admin.authorization import may_create
 from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY
 from opportune.admin.errors import RowChanged, ValidationRefused
@@ -24,23 +25,21 @@ from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
 from opportune.admin.forms.submitted_lines import edits_lines
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import MAX_CELL_LENGTH, title_for
-from opportune.admin.lists.row_keys import row_by_key, row_url
+from opportune.admin.lists.row_keys import row_url
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.db.clock import utc_now
 from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import shorten
 from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.kept_form import take_kept_fields
-from opportune.web.forms.seen_values import SEEN_FIELD
+from opportune.web.forms.seen_values import ROW_IS_GONE, SEEN_FIELD
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
-ROW_IS_DELETED = _l("Another user has deleted this row. Save to add it again.")
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 Conditions = Mapping[str, Any]
@@ -56,22 +55,13 @@ async def form_page(request: Request, view: AdminView, row: Any) -> Response:
     return response
 
 
-async def deleted_row_page(request: Request, view: AdminView) -> Response:
-    """Show the submitted text of a row that another user has deleted, to add it as a new row.
-
-    Raises:
-        HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
-    """
-    may_add = await may_create(request, view)
-    exists = await view.queries.objects(row_by_key(view, request.path_params["pk"]))
-    if request.method != "POST" or not may_add or exists:
-        raise HTTPException(404)
-    form_data = await _read_form(request, view)
-    if SEEN_FIELD not in form_data:
-        raise HTTPException(404)
-    page = await _open_form(request, view, None, form_data)
-    page.action = str(request.url_for("admin:create", identity=view.identity))
-    return await _render(request, page, error=ROW_IS_DELETED)
+async def row_gone_error(request: Request, view: AdminView) -> HTTPException:
+    """Return the error for a row that does not exist. The form of a new row, or the list, shows a submitted text."""
+    if request.method != "POST" or SEEN_FIELD not in await _read_form(request, view):
+        return HTTPException(404)
+    page = "create" if await may_create(request, view) else "list"
+    url = str(request.url_for(f"admin:{page}", identity=view.identity))
+    return make_redirect_error(request, url, HTTPException(404), has_form=True, notice=gettext(ROW_IS_GONE))
 
 
 async def _read_form(request: Request, view: AdminView) -> FormData:
@@ -109,8 +99,6 @@ class FormPage:
     seen: str = ""
     """Hashes of the values that the user has seen."""
     conflicts: Sequence[edit_conflicts.Conflict] = ()
-    action: str = ""
-    """URL to send the form to; empty for that of the page."""
 
     @property
     def stored_form(self) -> AdminForm:
@@ -214,7 +202,6 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "tables": page.tables,
         "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,
-        "action": page.action,
         "opened_at": utc_now(),
         "conditions": {name: _conditions_json(conditions) for name, conditions in view.show_when.items()},
         "has_files": bool(view.files or inline_file_fields(view)),
@@ -225,7 +212,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
     status = 400 if error or page.form.errors else 200
-    if page.conflicts or page.action:
+    if page.conflicts:
         status = 409
     return await render_page(request, view, view.edit_template, context, status)
 

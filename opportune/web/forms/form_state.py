@@ -1,7 +1,8 @@
 """Values and errors of a form, read from a row or a request."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -16,10 +17,10 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
 from opportune.web.forms.error_messages import messages_by_field
-from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
+from opportune.web.forms.field_values import initial_value, parse_local_time, parse_texts, texts_of_field, value_of
 from opportune.web.forms.form_files import FormFiles
-from opportune.web.forms.input_texts import DATETIME_LOCAL
-from opportune.web.forms.seen_values import SEEN_FIELD, find_changed, format_hashes, hash_texts
+from opportune.web.forms.input_texts import DATETIME_LOCAL, machine_format
+from opportune.web.forms.seen_values import SEEN_FIELD, SEEN_ID, find_changed, format_hashes, hash_texts
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -68,6 +69,8 @@ class FormState(Generic[M]):
         """Status of the response if the form has errors."""
         self.headers: dict[str, str] = {}
         """Headers of that response, such as `Retry-After`."""
+        self.conflicts: dict[str, str] = {}
+        """Stored texts of the fields that both another user and the user of the form have changed."""
         self.files = FormFiles(self.controls, row)
         self.texts: Mapping[str, tuple[str, str]] = {}
         """Label and text of read-only fields."""
@@ -183,11 +186,21 @@ class FormState(Generic[M]):
         for name, message in error.errors.items():
             self.refuse(message, name if name in self.controls else "")
 
+    def refuse_conflicts(self, stored: Mapping[str, str]) -> None:
+        """Add an error with the stored text to each of these fields."""
+        author = gettext("Another user")
+        for name, text in stored.items():
+            change = gettext("%(author)s has changed this to “%(value)s”.", author=author, value=text)
+            change = change if text else gettext("Another user has emptied this field.")
+            self.errors[name] = f"{change} {gettext('Save again to keep your text.')}"
+
     @property
     def seen(self) -> str:
         """Value of the hidden field `SEEN_FIELD`: names and hashes of the stored values."""
+        row_id = getattr(self._row, "id", None)
+        ids = {SEEN_ID: str(row_id)} if isinstance(row_id, int) else {}
         values = self._initial_values()
-        return self._seen or format_hashes(hash_texts(values, values))
+        return self._seen or format_hashes(ids | _hashes(values, self._time_zones(), values))
 
     def _with_stored_texts(self, submitted: FormData) -> FormData:
         """Replace texts that another user has changed, and the user of the form has not, by the stored texts.
@@ -196,13 +209,16 @@ class FormState(Generic[M]):
         """
         texts, zones = self.values, {**self.zones}
         self._read_texts(submitted)
-        changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), str(submitted.get(SEEN_FIELD)))
+        stored_hashes = _hashes(texts, zones, texts)
+        changed = find_changed(_hashes(self.values, self.zones, texts), stored_hashes, str(submitted.get(SEEN_FIELD)))
         # Other missing fields have no input with this name, such as translated ones and those outside the sections.
         unticked = {name for name, control in self.controls.items() if control.multiple or control.type == "checkbox"}
         sent = self.values.keys() | unticked
-        if edited := [name for name, is_edited in changed.items() if is_edited and name in sent]:
-            self.errors |= dict.fromkeys(edited, gettext("Save again to keep your text.")) | {"": gettext(ROW_CHANGED)}
-        stored = {name: texts[name] for name in changed.keys() - edited}
+        self.conflicts = {name: str(texts[name]) for name, is_edited in changed.items() if is_edited and name in sent}
+        if self.conflicts:
+            self.refuse(ROW_CHANGED)
+            self.refuse_conflicts(self.conflicts)
+        stored = {name: texts[name] for name in changed.keys() - self.conflicts}
         stored |= {name + ZONE_SUFFIX: zones[name] for name in stored.keys() & zones}
         fields = [field for field in submitted.multi_items() if field[0] not in stored]
         for name, text in stored.items():
@@ -288,3 +304,16 @@ class FormState(Generic[M]):
             return name
         inputs = input_names(name)
         return inputs.get(rest[0] if rest else "", next(iter(inputs.values())))
+
+
+def _hashes(values: Mapping[str, str | list[str]], zones: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the hashes of these texts. Times are hashed in UTC, because a page may be read in another zone."""
+    moments = {name: _in_utc(text, zones[name]) for name, text in values.items() if name in zones}
+    return hash_texts({**values, **moments}, names)
+
+
+def _in_utc(text: str | list[str], zone: str) -> str:
+    """Return the text of a local time in UTC. Other texts are returned unchanged."""
+    with suppress(ValueError):
+        return str(parse_local_time(machine_format(DATETIME_LOCAL, str(text)), zone))
+    return str(text)

@@ -7,8 +7,13 @@ form is submitted, another user has changed it.
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
+from opportune.i18n import gettext_lazy as _l
+
 SEEN_FIELD = "(seen)"
 """Name of the hidden field. No column has this name."""
+SEEN_ID = "(id)"
+"""Name of the id of the row in the hidden field. It finds a row whose URL has changed."""
+ROW_IS_GONE = _l("Another user has deleted this row, or you may no longer change it.")
 ChangedFields = Mapping[str, bool]
 """Names of fields that another user has changed, each with whether the user of the form has also changed it."""
 

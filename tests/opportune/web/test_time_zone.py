@@ -136,6 +136,17 @@ def test_time_field_shows_and_sends_zone() -> None:
 
 
 @pytest.mark.usefixtures("vienna")
+@pytest.mark.usefixtures("vienna")
+async def test_time_of_another_zone_is_no_conflict() -> None:
+    row = Meeting(starts_at=NOON)
+    seen = Form(Meeting, row).seen
+    sent = {"starts_at": "2026-07-02T09:00", "starts_at.zone": "Europe/Vienna", "(seen)": seen}
+    time_zone.current_zone.set(ZoneInfo("America/New_York"))
+    form = Form(Meeting, row)
+    await form.fill(FormData(sent))
+    assert (form.errors, form.data) == ({}, Meeting(starts_at=datetime(2026, 7, 2, 7, tzinfo=UTC)))
+
+
 def test_email_times_are_in_zone_of_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     times: set[str] = set()
 

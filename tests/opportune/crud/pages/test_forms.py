@@ -195,9 +195,37 @@ async def test_user_is_asked_if_two_have_changed_a_field(admin: AsyncClient) -> 
     await admin.post(EDIT, data=_submission(page, title="Theirs", pages="9"))
     response = await admin.post(EDIT, data=_submission(page, title="Mine"))
     assert response.status_code == 422
-    assert "Save again to keep your text." in response.text
+    assert "Another user has changed this to “Theirs”. Save again to keep your text." in response.text
     assert 'value="Mine"' in response.text
     assert 'value="9"' in response.text
     response = await admin.post(EDIT, data=_submission(response.text, title="Mine"))
     assert response.status_code == 303
     assert "Mine" in (await admin.get("/volumes/emma")).text
+
+
+async def test_conflict_shows_the_name_of_a_row(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Writer(id=3, name="Anne"), Writer(id=4, name="Mary"))
+    page = (await admin.get(EDIT)).text
+    await admin.post(EDIT, data=_submission(page, writer_id="3"))
+    response = await admin.post(EDIT, data=_submission(page, writer_id="4"))
+    assert "Another user has changed this to “Anne”." in response.text
+
+
+async def test_form_follows_a_row_with_another_slug(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    await admin.post(EDIT, data=_submission(page, slug="emma-2", title="Theirs"))
+    response = await admin.post(EDIT, data=_submission(page, title="Mine"))
+    page = (await admin.get(response.headers["location"])).text
+    assert "This row has another address now." in page
+    assert 'value="Mine"' in page
+    response = await admin.post("/volumes/emma-2/edit", data=_submission(page, title="Mine"))
+    assert "Another user has changed this to “Theirs”." in response.text
+
+
+async def test_text_for_a_deleted_row_is_kept(app: FastAPI, admin: AsyncClient, ann: User, member: AsyncClient) -> None:
+    await add_permission(app.state.database, ann, "volume", "update")
+    pages = [(client, (await client.get(EDIT)).text) for client in (admin, member)]
+    await admin.post("/volumes/emma/delete")
+    for (client, page), text in zip(pages, ('value="Mine"', ">\nMine</textarea>"), strict=True):
+        response = await client.post(EDIT, data=_submission(page, title="Mine"))
+        assert text in (await client.get(response.headers["location"])).text
