@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.schema_fields import title_candidates
-from opportune.db.models.choices import choice_label
+from opportune.db.models.choices import choice_label, choices_of
 from opportune.db.models.columns import is_amount, type_of
 from opportune.db.models.labels import name_method, title_of
 from opportune.db.models.model import Model
@@ -71,6 +71,8 @@ def format_for(shape: Shape, name: str) -> Format:
     column = shape.columns.get(name)
     if field is None:
         return format_value
+    if not isinstance(next(iter(choices_of(shape.model, name)), None), Enum | None):
+        return format_choice  # of a Literal
     if has_format(field):
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
@@ -148,6 +150,12 @@ def with_scale(value: Any, digits: int) -> Any:
 
 def format_list(values: Any) -> str:
     return Markup(", ").join(map(format_value, values))
+
+
+def format_choice(value: Any) -> str:
+    """Return the labels of a choice, or of a list of choices."""
+    values = [] if value is None else value if isinstance(value, list) else [value]
+    return ", ".join(str(choice_label(item)) for item in values)
 
 
 def format_text(value: str) -> str:

@@ -126,8 +126,8 @@ def format_amount(amount: Decimal, currency: str = "") -> str:
     if not currency:
         return format_number(amount, 2)
     text = numbers.format_currency(amount, currency, locale=get_language().locale)
-    # Babel's mark for right-to-left text would move a minus sign to the other side of the digits.
-    return text.replace("\u200f-", "\u200f\u200e-")
+    # Right-to-left text would move a minus sign behind the digits, and the sign of US$ before its letters.
+    return text.replace("\u200f-", "\u200f\u200e-").replace("$", "$\u200e") if is_right_to_left() else text
 
 
 def format_list(items: Sequence[str], style: str = "standard") -> str:

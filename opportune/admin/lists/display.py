@@ -17,8 +17,8 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.row_keys import key_of, quote_key, unquote_key
-from opportune.crud.formats import FORMATS, format_quantity, format_value, scale_of, with_scale
-from opportune.db.models.choices import choice_label, choices_of
+from opportune.crud.formats import FORMATS, format_choice, format_quantity, format_value, scale_of, with_scale
+from opportune.db.models.choices import choices_of
 from opportune.db.models.columns import is_amount, is_json
 from opportune.db.models.labels import label_of_field, title_of
 from opportune.db.models.model import Model
@@ -142,7 +142,7 @@ async def _render_file(storage: Storage, column: FileColumn, name: str | None) -
 def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
     """Return the value of a column as lists, details and the history show it."""
     if value is not None and name in view.choice_names:
-        return ", ".join(str(choice_label(item)) for item in (value if isinstance(value, list) else [value]))
+        return format_choice(value)
     field = view.formatted_fields.get(name)
     text = display(field, value) if field else value
     if name not in view.numeric_columns:

@@ -23,6 +23,7 @@ async def test_form_and_api_accept_the_same_values(client: AsyncClient) -> None:
     assert (await client.post(FORM, data=FORM_TEXTS)).headers["location"] == "/samples/1"
     stored = (await client.get(f"{API}/1")).json()
     assert {name: stored[name] for name in STORED_VALUES} == STORED_VALUES
+    assert ">Large<" in (await client.get("/samples/1")).text
     assert (await client.post(API, json=JSON_VALUES)).json() == stored | {"id": 2, "slug": "one-book-2"}
 
 

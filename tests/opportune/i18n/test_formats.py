@@ -42,9 +42,9 @@ def test_numbers_and_lists_by_language(language: str, texts: list[str]) -> None:
         ] == texts
 
 
-def test_minus_stays_before_an_arabic_amount() -> None:
+def test_signs_keep_their_place_in_an_arabic_amount() -> None:
     with use_language("ar"):
-        assert "\u200e-15.99" in format_money(Decimal("-15.99"), "EUR")
+        assert format_money(Decimal("-15.99"), "USD") == "\u200f\u200e-15.99\xa0US$\u200e"
 
 
 ARABIC = {ord(","): "\u066c", ord("."): "\u066b"} | {ord("0") + digit: 0x660 + digit for digit in range(10)}
