@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, SecretStr
@@ -79,13 +80,10 @@ def env_example(classes: Sequence[type[BaseSettings]]) -> str:
     """Return the text for these classes, with the site's class first."""
     settings = describe_settings(classes)
     blocks = [HEADING, *(_entry(name, settings[name]) for name in COMMON_SETTINGS if name in settings)]
-    area = ""
-    for name, description in settings.items():
-        if description.area not in AREAS.values():
-            if description.area != area:
-                blocks.append(f"# ===== {description.area} =====\n")
-            blocks.append(_entry(name, description))
-            area = description.area
+    other_settings = [(name, setting) for name, setting in settings.items() if setting.area not in AREAS.values()]
+    for area, entries in groupby(other_settings, key=lambda entry: entry[1].area):
+        blocks.append(f"# ===== {area} =====\n")
+        blocks += [_entry(name, setting) for name, setting in entries]
     return "\n".join(blocks)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from opportune.config.settings import Settings, get_settings
 from opportune.server.log_file import open_log_file
 from opportune.services.trace_context import job_id, trace_id
-from opportune.web.errors.debug_page import SecretMask, build_report
+from opportune.web.errors.debug_page import build_report
+from opportune.web.errors.secret_mask import SecretMask
 from opportune.web.middleware.request_log import request_id
 
 VERBOSE_LOGGERS = ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")

@@ -22,7 +22,7 @@ from opportune.i18n.directions import is_right_to_left, isolate
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client, describe_user_agent
-from opportune.web.middleware.request_log import log_security_event
+from opportune.web.middleware.security_log import log_security_event
 
 EventContext = AccountContext | AsyncSession
 """The context of a request; in commands and jobs, a writing session."""

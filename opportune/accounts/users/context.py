@@ -12,7 +12,7 @@ from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.project.modules import users_module
 from opportune.web.client import Client
-from opportune.web.middleware.request_log import log_security_event
+from opportune.web.middleware.security_log import log_security_event
 from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, TooManyRequests
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
 from opportune.schemas.masks import MASK, SECRET_NAME, mask_tokens
 from opportune.schemas.text import shorten
-from opportune.web.errors.debug_page import SecretMask
+from opportune.web.errors.secret_mask import SecretMask
 
 MAX_VALUE_LENGTH = 80
 MAX_VALUES = 30

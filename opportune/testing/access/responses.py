@@ -17,7 +17,7 @@ from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.sites import Headers, copy_sqlite_file, headers_by_role
 from opportune.testing.access.table import Table
 from opportune.testing.asgi_requests import Response, send_request
-from opportune.web.middleware.request_log import security_logger
+from opportune.web.middleware.security_log import logger as security_logger
 
 REFUSALS = (SIGN_IN, "401", "403", "404", "405")
 """Responses to requests that change no rows."""

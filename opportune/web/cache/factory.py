@@ -1,5 +1,6 @@
 """Creation of the cache from the settings, and clearing of tags from services."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -80,17 +81,19 @@ def cache_name(url: str) -> str:
         return IN_MEMORY
     if url in ("database:", "database://"):
         return IN_DATABASE
-    try:
+    with suppress(ValueError):
         parts = urlsplit(url)
-        is_valid = _is_valid(parts)
-    except ValueError as error:
-        raise OperatorError(f"{CACHE_URL_FORMAT}.") from error
-    if not is_valid:
-        raise OperatorError(f"{CACHE_URL_FORMAT}.")
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        if _is_redis(parts):
+            return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+    raise OperatorError(f"{CACHE_URL_FORMAT}.")
 
 
-def _is_valid(parts: SplitResult) -> bool:
+def _is_redis(parts: SplitResult) -> bool:
+    """Return whether this is a URL of Redis.
+
+    Raises:
+        ValueError: The port is not a number.
+    """
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or parts.fragment:
         return False
     number = parts.path.removeprefix("/")

@@ -1,28 +1,23 @@
 """Debug page: the failing line of project code with local variables, the request, and the full traceback."""
 
-import re
-import reprlib
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Self
-from urllib.parse import unquote
+from typing import Any
 from uuid import uuid4
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.project.layout import TEMPLATE_FOLDERS
-from opportune.schemas.masks import MASK, SECRET_NAME, mask_pairs
+from opportune.schemas.masks import MASK, SECRET_NAME
+from opportune.web.errors.secret_mask import SecretMask
 from opportune.web.errors.source_lines import SourceLine, project_frame, source_line_of
 from opportune.web.routing.api_router import APIRouter
 
 MAX_VARIABLES = 40
-PASSWORD_IN_URL = re.compile(r"://[^:/@]*:([^@/]+)@")
-
 CODE_VERSION_PATH = "/debug/saved"
 """Path that the debug page polls for the version of the code. The version changes when a file is saved."""
 PROCESS_ID = uuid4().hex
@@ -66,40 +61,6 @@ def build_report(error: BaseException, settings: Settings, request: Request | No
 def debug_context(error: BaseException, settings: Settings, request: Request | None = None) -> dict[str, Any]:
     """Return the template context of `debug.html`."""
     return {"report": build_report(error, settings, request), "saved": code_version(), "saved_url": CODE_VERSION_PATH}
-
-
-class SecretMask:
-    """Replaces secrets in values and texts, and shortens long values."""
-
-    def __init__(self, secrets: list[str]) -> None:
-        # Whole words, also after \n in a repr.
-        self._secrets = re.compile(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{'|'.join(map(re.escape, secrets)) or '(?!)'})(?!\w)")
-        self._repr = reprlib.Repr()
-        self._repr.maxstring = self._repr.maxother = 300
-        self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Mask the secrets of the settings."""
-        values = [value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)]
-        # A password that is also the user or part of the driver's name is in every path of the driver.
-        matches = filter(None, map(PASSWORD_IN_URL.search, values))
-        passwords = [match[1] for match in matches if match.string.count(match[1]) == 1]
-        secrets = {*values, *passwords, *map(unquote, passwords)}
-        return cls(sorted((secret for secret in secrets if len(secret) > 5), key=len, reverse=True))
-
-    def mask_value(self, name: str, value: object) -> str:
-        """Return the shortened repr of a value, masked if its name is that of a secret."""
-        if SECRET_NAME.search(name):
-            return MASK
-        try:
-            return self.mask_text(self._repr.repr(value))
-        except Exception as error:  # noqa: BLE001 - any repr, such as of an expired row
-            return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
-
-    def mask_text(self, text: str) -> str:
-        """Mask the secrets of the settings, pairs such as `token=…`, and passwords in URLs."""
-        return mask_pairs(self._secrets.sub(MASK, text))
 
 
 def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:

@@ -25,14 +25,9 @@ from opportune.web.errors.handlers import RETRY_HEADERS, hint_in_development, on
 from opportune.web.errors.problem import problem
 from opportune.web.health import is_stopping
 from opportune.web.language import LanguageOfRequest
-from opportune.web.middleware.request_log import (
-    client_traceparent,
-    log_refused_request,
-    log_request,
-    request_id,
-    request_id_of,
-)
+from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
 from opportune.web.middleware.security_headers import SecurityHeaders
+from opportune.web.middleware.security_log import log_refused_request
 from opportune.web.rendering import flash
 from opportune.web.time_zone import current_zone, site_zone, zone_of_request
 

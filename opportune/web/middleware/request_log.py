@@ -1,8 +1,4 @@
-"""Request ids, one log line for each request, and the log of security events.
-
-Security events are refused sign-ins, permissions and limits, with account and address (ASVS 5.0 16.3). With
-`LOG_FORMAT=json` each value is a field. The formatter adds time and request id.
-"""
+"""Request ids, and one log line for each request. With `LOG_FORMAT=json` each value is a field."""
 
 import itertools
 import logging
@@ -10,14 +6,11 @@ import re
 import secrets
 from contextvars import ContextVar
 
-from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from opportune.web.client import client_address
 from opportune.web.health import MACHINE_PATHS
 
 logger = logging.getLogger("opportune.request")
-security_logger = logging.getLogger("opportune.security")
 
 QUIET_FOLDERS = ("/health/", "/static/")
 
@@ -28,8 +21,6 @@ PROCESS_ID = secrets.token_hex(4)
 _request_numbers = itertools.count(1)
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-
-EVENTS_BY_STATUS = {401: "token_refused", 403: "permission_refused", 429: "limit_reached"}
 
 
 def request_id_of(scope: Scope) -> str:
@@ -62,32 +53,3 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
         record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None)
         vars(record).update(method=method, path=path, status=status, milliseconds=milliseconds)
         logger.handle(record)
-
-
-def log_security_event(
-    event: str, address: str, account: int | None, level: int = logging.WARNING, **values: object
-) -> None:
-    """Log a security event in one line. The values must not contain secrets. Of visitors they contain the path."""
-    fields = {"event": event, "address": address or None, "account": account, **values}
-    text = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
-    security_logger.log(level, "%s %s", event, text, extra=fields)
-
-
-def log_refused_request(scope: Scope, status: int) -> None:
-    """Log a request without a valid token or permission, or over a rate limit."""
-    if status not in EVENTS_BY_STATUS or "app" not in scope:
-        return
-    has_token = any(name == b"authorization" for name, _ in scope["headers"])
-    if status == 401 and not has_token:  # a visitor who is not signed in
-        return
-    state = scope.get("state", {})
-    user = state.get("user")
-    superuser = state.get("impersonator")
-    log_security_event(
-        EVENTS_BY_STATUS[status],
-        client_address(HTTPConnection(scope)),
-        user.id if user else None,
-        superuser=superuser.id if superuser else None,
-        method=scope["method"],
-        path=scope["path"],
-    )
