@@ -6,7 +6,7 @@ Some break the previous version of the code, which still runs. Others lock a tab
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from alembic.operations import ops
 from sqlalchemy import String, Text
@@ -58,21 +58,35 @@ class Risk:
         return self.message
 
 
+class TableLock(NamedTuple):
+    """Lock of a migration on a table of PostgreSQL."""
+
+    table: str
+    mode: str
+    """PostgreSQL's name of the lock."""
+    reason: str
+    advice: str
+
+    def __str__(self) -> str:
+        blocked = "writes" if self.mode.startswith("SHARE") else "reads and writes"
+        return f"{self.reason}. It blocks {blocked} of {self.table} ({self.mode} lock). {self.advice}"
+
+
 def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Risk]:
     """Return the incompatible steps of migrations that are applied in this order.
 
     A migration with `safety_assured = "reason"` is skipped.
     """
-    nullable: set[str] = set()
-    dropped: set[str] = set()
+    nullable_columns: set[str] = set()
+    dropped_constraints: set[str] = set()
     risks: list[Risk] = []
     for migration, operation, table in _steps_on_existing_tables(migrations, dialect_name):
         if _adds_nullable_column(operation):
-            nullable.add(f"{table}.{operation.column.name}")
+            nullable_columns.add(f"{table}.{operation.column.name}")
         if isinstance(operation, ops.DropConstraintOp):
-            dropped.add(str(operation.constraint_name))
-        if not migration.safety_assured and not _constrains_new_column(operation, nullable):
-            for reason, advice in _find_problems(operation, table, dropped):
+            dropped_constraints.add(str(operation.constraint_name))
+        if not migration.safety_assured and not _constrains_new_column(operation, nullable_columns):
+            for reason, advice in _find_problems(operation, table, dropped_constraints):
                 risks.append(Risk(migration, f"The old version may fail: {reason}. {advice}"))
     return list(dict.fromkeys(risks))
 
@@ -93,26 +107,30 @@ def _steps_on_existing_tables(
 
 def _adds_nullable_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
     """Return whether the operation adds a column that is NULL in rows of the previous version."""
-    if not isinstance(operation, ops.AddColumnOp):
-        return False
+    return isinstance(operation, ops.AddColumnOp) and bool(operation.column.nullable) and not _is_filled(operation)
+
+
+def _is_filled(operation: ops.AddColumnOp) -> bool:
+    """Return whether the database computes the value of a column that a row is inserted without."""
     column = operation.column
-    return bool(column.nullable) and not (column.server_default or column.computed or column.identity)
+    return bool(column.server_default or column.computed or column.identity)
 
 
-def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) -> bool:
+def _constrains_new_column(operation: ops.MigrateOperation, nullable_columns: Set[str]) -> bool:
     """Return whether a constraint includes a new nullable column: it is satisfied while the column is NULL."""
-    match operation:
-        case ops.CreateForeignKeyOp(local_cols=columns):
-            pass
-        case ops.CreateUniqueConstraintOp(columns=columns) | ops.CreateIndexOp(columns=columns):
-            if operation.kw.get("postgresql_nulls_not_distinct"):
-                return False
-        case _:
-            return False
-    return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
+    if isinstance(operation, ops.CreateForeignKeyOp):
+        columns: Sequence[object] = operation.local_cols
+    elif isinstance(operation, ops.CreateUniqueConstraintOp | ops.CreateIndexOp):
+        columns = [] if operation.kw.get("postgresql_nulls_not_distinct") else operation.columns
+    else:
+        return False
+    return any(f"{table_of(operation)}.{column}" in nullable_columns for column in columns)
 
 
-def _find_problems(operation: ops.MigrateOperation, table: str, dropped: set[str]) -> Iterator[tuple[str, str]]:
+def _find_problems(
+    operation: ops.MigrateOperation, table: str, dropped_constraints: Set[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield reasons why the previous version may fail, with advice."""
     match operation:
         case ops.DropTableOp():
             yield f"it uses the table {table}, which is dropped", DROP_LATER
@@ -121,11 +139,11 @@ def _find_problems(operation: ops.MigrateOperation, table: str, dropped: set[str
         case ops.DropColumnOp(column_name=column):
             yield f"it uses {table}.{column}, which is dropped", DROP_LATER
         case ops.AddColumnOp(column=column):
-            if not (column.nullable or column.server_default or column.computed or column.identity):
+            if not (column.nullable or _is_filled(operation)):
                 yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
         case ops.AlterColumnOp():
             yield from _find_alter_problems(operation, f"{table}.{operation.column_name}")
-        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in dropped:
+        case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in dropped_constraints:
             yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)
@@ -160,41 +178,36 @@ def find_table_locks(migrations: Sequence[Migration]) -> list[Risk]:
         not_null_columns |= set(_columns_checked_for_null(operation, table))
         locks = [*_find_locks(operation, table, not_null_columns)]
         if migration in locked and _writes_rows(operation):
-            locks.append((locked.pop(migration), "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
-        risks += [Risk(migration, _describe_lock(*lock)) for lock in locks]
+            locks.append(TableLock(locked.pop(migration), "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER))
+        risks += [Risk(migration, str(lock)) for lock in locks]
         if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
             locked.setdefault(migration, table)
     return risks
 
 
-def _describe_lock(table: str, lock: str, reason: str, advice: str) -> str:
-    """Return the message about a lock, with PostgreSQL's name of the lock."""
-    blocked = "writes" if lock.startswith("SHARE") else "reads and writes"
-    return f"{reason}. It blocks {blocked} of {table} ({lock} lock). {advice}"
-
-
 def _find_locks(
     operation: ops.MigrateOperation, table: str, not_null_columns: set[tuple[str, str]]
-) -> Iterator[tuple[str, str, str, str]]:
+) -> Iterator[TableLock]:
     options: dict[str, Any] = getattr(operation, "kw", {})
     match operation:
         case ops.CreateIndexOp(index_name=name) if not options.get("postgresql_concurrently"):
-            yield table, "SHARE", f"The index {name} is built", CONCURRENTLY
+            yield TableLock(table, "SHARE", f"The index {name} is built", CONCURRENTLY)
         case ops.AddColumnOp(column=column) if _rewrites_table(column):
-            yield table, "ACCESS EXCLUSIVE", f"Each row gets a different {column.name}", REPLACE_COLUMN
+            yield TableLock(table, "ACCESS EXCLUSIVE", f"Each row gets a different {column.name}", REPLACE_COLUMN)
         case ops.AlterColumnOp(column_name=column):
             if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
-                yield table, "ACCESS EXCLUSIVE", f"{column} gets another type, so each row is rewritten", REPLACE_COLUMN
+                reason = f"{column} gets another type, so each row is rewritten"
+                yield TableLock(table, "ACCESS EXCLUSIVE", reason, REPLACE_COLUMN)
             if operation.modify_nullable is False and not not_null_columns & {(table, column), (table, ANY_COLUMN)}:
-                yield table, "ACCESS EXCLUSIVE", f"Each row is checked for NULL in {column}", CHECK_FIRST
+                yield TableLock(table, "ACCESS EXCLUSIVE", f"Each row is checked for NULL in {column}", CHECK_FIRST)
         case ops.CreateForeignKeyOp(constraint_name=name) if not options.get("postgresql_not_valid"):
-            tables = dict.fromkeys([table, operation.referent_table])
-            yield " and ".join(tables), "SHARE ROW EXCLUSIVE", f"Each row is checked against {name}", VALIDATE
+            tables = " and ".join(dict.fromkeys([table, operation.referent_table]))
+            yield TableLock(tables, "SHARE ROW EXCLUSIVE", f"Each row is checked against {name}", VALIDATE)
         case ops.CreateCheckConstraintOp(constraint_name=name) if not options.get("postgresql_not_valid"):
-            yield table, "ACCESS EXCLUSIVE", f"Each row is checked against {name}", VALIDATE
+            yield TableLock(table, "ACCESS EXCLUSIVE", f"Each row is checked against {name}", VALIDATE)
         case ops.CreateUniqueConstraintOp(constraint_name=name) | ops.CreatePrimaryKeyOp(constraint_name=name):
             if not options.get("postgresql_using_index"):
-                yield table, "ACCESS EXCLUSIVE", f"The index of {name} is built", UNIQUE_INDEX
+                yield TableLock(table, "ACCESS EXCLUSIVE", f"The index of {name} is built", UNIQUE_INDEX)
 
 
 def _rewrites_table(column: Any) -> bool:

@@ -13,8 +13,8 @@ from opportune.cli.terminal import styled
 from opportune.config.hosts import Host
 from opportune.contrib.deploy.commands.host_names import find_recipe
 from opportune.contrib.deploy.recipes import RECIPES
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal, rehearsal_server
-from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, find_question_endpoint
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
@@ -58,7 +58,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     with rehearsal_server() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(Rules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)
+            rehearsal = Rehearsal(HostRules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes[result.outcome] += 1
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome])

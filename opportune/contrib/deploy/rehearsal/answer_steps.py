@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
+from opportune.contrib.deploy.rehearsal.host_rules import WORD_COUNT
 from opportune.contrib.deploy.rehearsal.instance import RETRY_SECONDS
-from opportune.contrib.deploy.rehearsal.rules import WORD_COUNT
 from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped
 from opportune.plurals import pluralize
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.errors import OperatorError
 
 START_TIMEOUT_SECONDS = 10.0
@@ -184,7 +184,7 @@ class DatabaseGate(Relay):
 class ProxyConfig:
     """Configuration of Caddy."""
 
-    rules: Rules
+    rules: HostRules
     port: int
     """Public HTTPS port."""
     router_port: int

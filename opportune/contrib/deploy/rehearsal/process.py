@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.instance import Instance
 from opportune.contrib.deploy.rehearsal.limits import Limits
-from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.services.ports import free_port
 
 EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
@@ -34,7 +34,7 @@ cd "$tree" || exit 97
 class Launcher:
     """Starts processes of the site under a host's rules."""
 
-    rules: Rules
+    rules: HostRules
     limits: Limits
     source: Path
     """Folder of the project, which is only read."""

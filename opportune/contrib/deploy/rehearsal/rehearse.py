@@ -14,10 +14,10 @@ from sqlalchemy import make_url
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
-from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.errors import OperatorError
@@ -68,7 +68,7 @@ def pooled_database(server: Postgres, name: str) -> Iterator[tuple[str, bool]]:
 class Rehearsal:
     """Rehearsal of a deployment to one host."""
 
-    rules: Rules
+    rules: HostRules
     project: Path
     server: Postgres
     endpoint: QuestionEndpoint | None = None

@@ -15,10 +15,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from opportune.contrib.deploy.rehearsal.fakes import Services
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, Router
 from opportune.contrib.deploy.rehearsal.process import Launcher
-from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
 VISITOR_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
@@ -71,7 +71,7 @@ class QuestionEndpoint:
 class Stage:
     """Simulated host with the site, its services and its visitors."""
 
-    rules: Rules
+    rules: HostRules
     launcher: Launcher
     gate: DatabaseGate
     services: Services
@@ -165,7 +165,7 @@ class Stage:
         await self.gate.sleep()
 
 
-def start_error(rules: Rules, instance: Instance, failures: int) -> StepFailed:
+def start_error(rules: HostRules, instance: Instance, failures: int) -> StepFailed:
     if failures <= MAX_RESTARTS:
         return StepFailed(
             f"{rules.host.health_path} did not return 200 within {rules.start_seconds:g} s: {instance.last_line}",

@@ -22,11 +22,11 @@ from starlette.routing import Route
 from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import Router
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
-from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, StepFailed
 from opportune.testing.services.postgres import Postgres
 from opportune.testing.services.web_server import serving
@@ -54,7 +54,7 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
 )
 async def test_fault_names_its_fix(postgres_server: Postgres, tmp_path: Path, fault: str, text: str, fix: str) -> None:
     (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
-    rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
+    rules = replace(HostRules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
     _, results = await run(Rehearsal(rules, tmp_path, postgres_server, command=(sys.executable, "site.py", fault)))
     (result,) = results.values()
     assert result.outcome is Outcome.FAILED
@@ -101,7 +101,7 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (project / "data/app.db").write_text("the project's own")
     (project / ".env").write_text("SECRET_KEY=theirs")
     folder.mkdir()
-    launcher = Launcher(Rules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
+    launcher = Launcher(HostRules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
     assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
     (launcher.tree / "data/app.db").touch()
     (launcher.tree / "visits.txt").touch()
@@ -123,7 +123,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
         "DATABASE_URL=sqlite:////srv/site/app.db\nSTORAGE_URL=file:/srv/site/uploads\nBACKUP_URL=file:/mnt/backups\n"
         "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
-    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
+    rehearsal = Rehearsal(HostRules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
     environ = rehearsal.environment("https://127.0.0.1", "", 2, Services(), tmp_path / "pem")
     assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")

@@ -1,30 +1,34 @@
-"""Time limits of a host, either its real ones or scaled down to seconds."""
+"""Rules of a host in a rehearsal: its disk, and its time limits, which are the real ones or scaled to seconds."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from opportune.config.hosts import Host
 from opportune.contrib.deploy.recipes import RECIPES
 
 SCALED_IDLE_SECONDS = 1.5
 SCALED_TOTAL_SECONDS = 1.5
-SCALED_STOP_SECONDS, SCALED_GRACE_SECONDS = 10.0, 1.0
-"""The server needs about three seconds to close its connections. Answers have less time than they need, so that
-another process has to continue them."""
+SCALED_STOP_SECONDS = 10.0
+"""The server needs about three seconds of them to close its connections."""
+SCALED_GRACE_SECONDS = 1.0
+"""Less time than answers need, so that another process has to continue them."""
 MAX_TOTAL_SECONDS = 120.0
 """Upper limit of a stream's duration with the host's real limits."""
 SILENCE_SECONDS = 20.0
 """Pause of the model with the host's real limits: longer than the interval of keep-alive events, shorter than the
 timeout of the model."""
-WORD_COUNT, WORD_SECONDS = 40, 0.05
-"""Words of an answer, and time between two words."""
+WORD_COUNT = 40
+"""Words of an answer."""
+WORD_SECONDS = 0.05
+"""Time between two words."""
 DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
 START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
 """Time from the start of a process until its health check succeeds. This machine may be busy."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Time limits of a host in a rehearsal."""
+class HostRules:
+    """Rules of one host."""
 
     host: Host
     idle_seconds: float | None
@@ -40,13 +44,12 @@ class Rules:
     """The limits are the host's real ones, including its processor."""
 
     @classmethod
-    def for_host(cls, host: Host, *, full: bool = False) -> "Rules":
+    def for_host(cls, host: Host, *, full: bool = False) -> Self:
         """Return the host's limits, or scaled ones unless `full`."""
         stop = RECIPES[host.name].stop_seconds or host.stop_seconds
         if full:
-            total = min(host.stream_total_seconds or MAX_TOTAL_SECONDS, MAX_TOTAL_SECONDS)
-            times = (host.stream_idle_seconds, host.stream_total_seconds and total, stop)
-            return cls(host, *times, DATABASE_WAKE_SECONDS, is_full=True)
+            total = host.stream_total_seconds and min(host.stream_total_seconds, MAX_TOTAL_SECONDS)
+            return cls(host, host.stream_idle_seconds, total, stop, DATABASE_WAKE_SECONDS, is_full=True)
         return cls(
             host,
             host.stream_idle_seconds and SCALED_IDLE_SECONDS,
