@@ -14,7 +14,7 @@ from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
 from opportune.admin.view_classes import find_view_errors, view_classes, views_without_model
 from opportune.checks import Finding
-from opportune.cli.development.references import imports_in_code
+from opportune.cli.development.project_code import imports_in_code
 from opportune.cli.error_reports import describe_unexpected
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.registry import MODULES

@@ -4,20 +4,19 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib.util import resolve_name
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError, nodes
 
+from opportune.cli.development.project_code import Call, calls_in_code
 from opportune.cli.development.routes import Row, find_rows
 from opportune.config.settings import Settings
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature, Finding
 from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
-from opportune.project.layout import PACKAGE, PROJECT, display_path
+from opportune.project.layout import display_path
 from opportune.project.modules import site_application
 from opportune.web.rendering.environment import block_names
 from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
@@ -33,14 +32,6 @@ BLOCK_METHODS = ("render_block", "render_block_to_string")
 PAGE_METHODS = ("render", "render_to_string", "render_form", *BLOCK_METHODS)
 
 
-class Call(NamedTuple):
-    """A call in the project's code."""
-
-    location: str
-    function: str
-    arguments: Sequence[ast.expr]
-
-
 class Reference(NamedTuple):
     location: str
     """File and line."""
@@ -51,11 +42,12 @@ class Reference(NamedTuple):
 def check_references(settings: Settings) -> Iterator[Finding]:
     """Report templates named in code, and links in templates and code, that do not exist."""
     features = installed_features()
-    calls = [*_calls_in_code()]
+    calls = [*calls_in_code(b"render|redirect|RedirectResponse")]
     yield from map(Finding, _missing_templates(calls))
     rows = [*find_rows(site_application(settings.model_copy(update=ALL_PAGES)).routes)]
     yield from map(Finding, _hidden_routes(rows))
-    route_names, paths = {row.name for row in rows}, {row.path for row in rows}
+    route_names = {row.name for row in rows}
+    paths = {row.path for row in rows}
     for location, names in calls_in_templates("url_for"):
         if names and names[0] not in route_names:
             yield Finding(f"{location}: no route is called {names[0]}.{did_you_mean(names[0], route_names)}")
@@ -74,59 +66,35 @@ def page_exists(path: str, rows: Sequence[Row]) -> bool:
 
 def _hidden_routes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a line for each plain path that an earlier route with a parameter takes."""
-    earlier: list[tuple[str, Row]] = []
-    """Routes with the literal beginnings of their paths."""
+    earlier: list[Row] = []
     for row in rows:
-        beginning, parameter, _ = row.path.partition("{")
-        if parameter:
-            if ":" not in row.path:  # a converter accepts only some texts
-                earlier.append((beginning, row))
-            continue
-        for prefix, other in earlier:
-            if not row.path.startswith(prefix):
-                continue
-            common_methods = set(row.methods.split(",")).intersection(other.methods.split(",")) - {"OPTIONS"}
-            if common_methods and page_exists(row.path, [other]):
+        if "{" not in row.path:
+            for other in (other for other in earlier if _hides(other, row)):
                 yield f"{row.methods} {row.path} of {row.origin} is hidden by {other.path}. List its router earlier."
+        elif ":" not in row.path:  # a converter accepts only some texts
+            earlier.append(row)
+
+
+def _hides(other: Row, row: Row) -> bool:
+    """Return whether an earlier route with a parameter takes requests for the plain path of a row."""
+    literal_beginning = other.path.partition("{")[0]
+    if not row.path.startswith(literal_beginning):  # saves the slower comparison of the parts
+        return False
+    common_methods = set(row.methods.split(",")).intersection(other.methods.split(",")) - {"OPTIONS"}
+    return bool(common_methods) and page_exists(row.path, [other])
 
 
 def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
     for number, (part, pattern) in enumerate(zip_longest(parts, route), 1):
-        if pattern == "…" or (pattern and ":path}" in pattern) or (part and ANY in part and number == len(parts)):
+        takes_rest = pattern is not None and (pattern == "…" or ":path}" in pattern)
+        is_unknown_rest = part is not None and ANY in part and number == len(parts)
+        if takes_rest or is_unknown_rest:
             return True
         if part is None or pattern is None:
             return False
         if "{" not in pattern and ANY not in part and part != pattern:
             return False
     return True
-
-
-def _nodes_in_code(pattern: bytes) -> Iterator[tuple[Path, ast.AST]]:
-    """Yield the syntax nodes of the project's files that match a pattern. Parsing all files is slow."""
-    for file in sorted((PROJECT / PACKAGE).rglob("*.py")):
-        source = file.read_bytes()
-        if re.search(pattern, source):
-            yield from ((file, node) for node in ast.walk(ast.parse(source, str(file))))
-
-
-def _calls_in_code() -> Iterator[Call]:
-    for file, node in _nodes_in_code(b"render|redirect|RedirectResponse"):
-        if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-            yield Call(f"{display_path(file)}:{node.lineno}", name, arguments)
-
-
-def imports_in_code(name: str) -> Iterator[str]:
-    """Yield what the project's files with a name import, also within functions."""
-    for file, node in _nodes_in_code(re.escape(name).encode()):
-        module = ""
-        if isinstance(node, ast.ImportFrom):
-            package = ".".join(file.parent.relative_to(PROJECT).parts)
-            module = resolve_name("." * node.level + (node.module or ""), package)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (f"{module}.{alias.name}".strip(".") for alias in node.names)
-            yield module
 
 
 def _missing_templates(calls: Sequence[Call]) -> Iterator[str]:

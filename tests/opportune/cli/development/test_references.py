@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from jinja2 import DictLoader
 
 from opportune.application import create_app
-from opportune.cli.development import references
-from opportune.cli.development.references import check_references, imports_in_code, page_exists
+from opportune.cli.development import project_code, references
+from opportune.cli.development.references import check_references, page_exists
 from opportune.cli.development.routes import Row
 from opportune.config import Settings
 from opportune.feature import Feature, Link, Site
@@ -27,7 +27,7 @@ def site() -> FastAPI:
 def project(tmp_path: Path, site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project without files, whose site has the pages of the framework."""
     monkeypatch.setattr(references, "site_application", lambda _settings: site)
-    monkeypatch.setattr(references, "PROJECT", tmp_path)
+    monkeypatch.setattr(project_code, "PROJECT", tmp_path)
     monkeypatch.setattr(layout, "PROJECT", tmp_path)
     monkeypatch.setattr(template_errors, "TEMPLATE_FOLDERS", (tmp_path / "templates", layout.TEMPLATE_FOLDERS[-1]))
     (tmp_path / "app").mkdir()
@@ -126,4 +126,4 @@ def test_existing_pages_have_no_finding(project: Path, unopened: Settings) -> No
 def test_imports_within_functions_count(project: Path, line: str) -> None:
     (project / "app/books").mkdir()
     (project / "app/books/pages.py").write_text(f"def count():\n    {line}\n", encoding="utf-8")
-    assert "app.books.statistics" in [*imports_in_code("statistics")]
+    assert "app.books.statistics" in [*project_code.imports_in_code("statistics")]
