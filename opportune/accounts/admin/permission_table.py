@@ -1,6 +1,6 @@
 """Permissions of groups as a table: a row for each model, and a column for each common action."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, cast
@@ -69,7 +69,7 @@ class PermissionRow(NamedTuple):
 class PermissionTable:
     """Permissions of groups, as text or with checkboxes."""
 
-    lines: Sequence[PermissionRow]
+    rows: Sequence[PermissionRow]
     unknown: Sequence[str]
     """Permissions for models and actions that are not installed."""
     groups: Sequence[str] = ()
@@ -78,7 +78,7 @@ class PermissionTable:
 
     @property
     def editable(self) -> list[str]:
-        return [cell.permission for line in self.lines for cell in line.all_cells if cell.is_editable]
+        return [cell.permission for row in self.rows for cell in row.all_cells if cell.is_editable]
 
     def render(self, **options: Any) -> Markup:
         """Render HTML. With the `name` of a form field, it has checkboxes, and those in `checked` are selected."""
@@ -137,24 +137,22 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 def _build_table(
     site: BaseAdminSite, make_cell: MakeCell, permissions: Collection[str], groups: Sequence[str] = ()
 ) -> PermissionTable:
-    lines = [_build_row(*row, make_cell) for row in _model_actions(site, permissions)]
-    unknown = sorted(set(permissions) - {cell.permission for line in lines for cell in line.all_cells})
-    visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all_cells)]
+    rows = [*_build_rows(site, make_cell, permissions)]
+    unknown = sorted(set(permissions) - {cell.permission for row in rows for cell in row.all_cells})
+    visible = [row for row in rows if any(cell.is_editable or cell.origins for cell in row.all_cells)]
     return PermissionTable(visible, unknown, groups)
 
 
-def _model_actions(site: BaseAdminSite, permissions: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
-    """Return identity, label and actions of each model. The wildcard is the first row if a group has it."""
-    rows: list[tuple[str, str, Mapping[str, str]]] = []
-    views = {view.identity: view for view in site.views}
+def _build_rows(site: BaseAdminSite, make_cell: MakeCell, permissions: Collection[str]) -> Iterator[PermissionRow]:
+    """Yield the row of each model. The wildcard is the first one if a group has it."""
     if any(split_permission(permission)[0] == WILDCARD for permission in permissions):
-        rows.append((WILDCARD, _l("Every model"), {**COLUMNS}))
+        yield _build_row(WILDCARD, _l("Every model"), COLUMNS, make_cell)
+    views = {view.identity: view for view in site.views}
     for row in build_permission_rows(cast("Any", site)):
         if not isinstance(views[row.identity], SuperuserOnly):
             labels = {split_permission(choice.value)[1]: str(choice.label) for choice in row.choices}
             actions = {RENAMED_ACTIONS.get(action, action): label for action, label in labels.items()}
-            rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **actions}))
-    return rows
+            yield _build_row(row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **actions}, make_cell)
 
 
 def _build_row(identity: str, label: str, actions: Mapping[str, str], make_cell: MakeCell) -> PermissionRow:
