@@ -19,7 +19,7 @@ from app.chat.schemas import ConversationFilter
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerAttachment, find_attachments
 from opportune.db import contains, restore, utc_now, with_deleted
-from opportune.errors import NotFound
+from opportune.errors import NotFound, require_found
 from opportune.pagination import Page, order, paginate
 
 message_id_column = col(Message.id)
@@ -156,10 +156,7 @@ class Conversations:
 
     async def require(self, conversation_id: int) -> Conversation:
         """Return a conversation. Raises NotFound, for example if it was deleted during the request."""
-        conversation = await self.get(conversation_id)
-        if conversation is None:
-            raise NotFound
-        return conversation
+        return require_found(await self.get(conversation_id))
 
     async def restore(self, conversation_id: int) -> Conversation:
         """Take a conversation out of the trash and return it.
@@ -169,9 +166,7 @@ class Conversations:
         """
         is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
         query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())
-        conversation = await self.session.scalar(query)
-        if conversation is None:
-            raise NotFound
+        conversation = require_found(await self.session.scalar(query))
         await restore(self.session, conversation)
         return conversation
 

@@ -15,6 +15,7 @@ from app.chat.models import Conversation, Message, Role, TitledBy
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.contrib.answers import Answers, AnswerStream, StreamPosition
 from opportune.db import MAX_ID, RowId
+from opportune.errors import require_found
 
 
 async def find_conversation(conversation_id: RowId, user: CurrentUser, answers: Answers) -> Conversation | None:
@@ -44,10 +45,7 @@ MessageId = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 async def get_conversation_view(
     conversation_id: RowId, user: CurrentUser, answers: Answers, before: MessageId = None, at: MessageId = None
 ) -> ConversationView:
-    view = await view_conversation(answers, user.id, conversation_id, before=before, at=at)
-    if view is None:
-        raise HTTPException(404)
-    return view
+    return require_found(await view_conversation(answers, user.id, conversation_id, before=before, at=at))
 
 
 CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_view)]

@@ -36,7 +36,7 @@ from opportune.contrib.answers import (
     stored_attachments,
 )
 from opportune.contrib.llm import LanguageModel, estimate_tokens, require_sight
-from opportune.errors import NotFound
+from opportune.errors import require_found
 
 MAX_PROMPT_MESSAGES = 400
 """Messages read for a prompt. The newest ones that fit are sent."""
@@ -170,10 +170,7 @@ async def resume(answers: AnswerManager, message: Message) -> Message:
 
 async def _load_question(session: AsyncSession, answer: Message) -> Message:
     """Return the question of an answer. Raises NotFound if staff have deleted it."""
-    question = await session.scalar(select(Message).where(col(Message.id) == answer.parent_id))
-    if question is None:
-        raise NotFound
-    return question
+    return require_found(await session.scalar(select(Message).where(col(Message.id) == answer.parent_id)))
 
 
 async def stop(answers: AnswerManager, message: Message) -> None:

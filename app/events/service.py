@@ -11,7 +11,7 @@ from sqlmodel import col
 from app.events.models import Event, Registration
 from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
 from opportune.db import contains, utc_now
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.fields import Image
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer, delete_files
@@ -94,17 +94,12 @@ class Events:
         query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
         # SQLite can reuse an id, but the creation time differs.
         is_match = col(Registration.id) == registration_id, col(Registration.created_at) == created_at
-        row = (await self.session.execute(query.where(*is_match))).one_or_none()
-        if row is None:
-            raise NotFound
+        row = require_found((await self.session.execute(query.where(*is_match))).one_or_none())
         return row[0], row[1]
 
     async def _get_event(self, slug: str, *, locked: bool = False) -> Event:
         query = select(Event).where(col(Event.slug) == slug, col(Event.is_published))
-        event = await self.session.scalar(query.with_for_update() if locked else query)
-        if event is None:
-            raise NotFound
-        return event
+        return require_found(await self.session.scalar(query.with_for_update() if locked else query))
 
     async def _count_registrations(self, events: Iterable[int]) -> dict[int, int]:
         """Return the number of registrations by event id."""

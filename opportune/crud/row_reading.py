@@ -28,7 +28,7 @@ from opportune.db.queries.listing import (
 from opportune.db.queries.row_count import count_listed_rows
 from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import FieldErrors, require_found
 from opportune.i18n import current_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
@@ -89,9 +89,7 @@ async def read_row(crud: RowAccess, query: Select[Any], names: Sequence[str]) ->
         NotFound: No row matches the query.
     """
     selection = Selection(crud, names or crud.serializer.names)
-    result = (await crud.session.execute(selection.select(query))).first()
-    if result is None:
-        raise NotFound
+    result = require_found((await crud.session.execute(selection.select(query))).first())
     return (await selection.values(crud, [result]))[0]
 
 
@@ -101,9 +99,8 @@ async def load_row(crud: RowAccess, query: Select[Any]) -> Any:
     Raises:
         NotFound: No row matches the query.
     """
-    result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
-    if result is None:
-        raise NotFound
+    annotated = query.add_columns(*crud.definition.annotations.values())
+    result = require_found((await crud.session.execute(annotated)).first())
     return _set_annotations(crud, result)
 
 

@@ -1,8 +1,11 @@
 """Exceptions with a message for an operator or a user."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-__all__ = ["Busy", "CommandError", "FieldErrors", "Forbidden", "NotFound", "OperatorError"]
+__all__ = ["Busy", "CommandError", "FieldErrors", "Forbidden", "NotFound", "OperatorError", "require_found"]
+
+T = TypeVar("T")
 
 
 class OperatorError(Exception):
@@ -68,6 +71,23 @@ class ServiceError(OperatorError):
 
 class NotFound(LookupError):
     """The object does not exist, or the user may not know about it. The response has status 404 in both cases."""
+
+
+def require_found(row: T | None) -> T:
+    """Return the row of a query, which the user may know about.
+
+    Args:
+        row: The row, or another result.
+
+    Raises:
+        NotFound: It is None.
+
+    Example:
+        book = require_found(await session.get(Book, 7))
+    """
+    if row is None:
+        raise NotFound
+    return row
 
 
 class Forbidden(Exception):

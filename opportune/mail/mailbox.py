@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-from opportune.errors import NotFound, OperatorError
+from opportune.errors import OperatorError, require_found
 from opportune.mail.attachment import Attachment
 from opportune.mail.parts import split_message
 from opportune.mail.transport import EML_SUFFIX, write_eml
@@ -77,10 +77,7 @@ def find_message(name: str) -> StoredMessage:
     Raises:
         NotFound: It does not exist.
     """
-    message = _read_message(FOLDER / f"{name}{EML_SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
-    if message is None:
-        raise NotFound
-    return message
+    return require_found(_read_message(FOLDER / f"{name}{EML_SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None)
 
 
 def _newest_paths() -> list[Path]:

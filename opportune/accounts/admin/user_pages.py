@@ -31,6 +31,7 @@ from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
+from opportune.errors import require_found
 from opportune.feature import UserColumn
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -60,9 +61,7 @@ class PasswordMixin(AdminView):
 
     @expose("/password/{pk}", methods=["GET", "POST"])
     async def set_password(self, request: Request) -> Response:
-        user = await self.get_object_for_details(request)
-        if user is None:
-            raise HTTPException(404)
+        user = require_found(await self.get_object_for_details(request))
         if not await self.check_can_edit(request, user):
             raise HTTPException(403)
         form = Form(PasswordChange)
@@ -139,9 +138,7 @@ class ImpersonationMixin(AdminView):
     async def impersonate(self, request: Request) -> Response:
         if not is_superuser(request):
             raise HTTPException(403)
-        user = await self.get_object_for_details(request)
-        if user is None:
-            raise HTTPException(404)
+        user = require_found(await self.get_object_for_details(request))
         if problem := find_impersonation_problem(request.state.user, user):
             raise HTTPException(403, problem)
         current: Session | None = request.state.session

@@ -16,7 +16,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.credentials import delete_expired_and_surplus, hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.db.clock import utc_now
-from opportune.errors import NotFound, Refused
+from opportune.errors import Refused, require_found
 from opportune.i18n import gettext_lazy as _l
 
 logger = logging.getLogger(__name__)
@@ -111,9 +111,7 @@ async def _lock_user(session: AsyncSession, user_id: int, superuser: User) -> Us
         NotFound: No such user exists.
         ImpersonationRefused: The superuser may not sign in as this user.
     """
-    user: User | None = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
-    if user is None:
-        raise NotFound
+    user: User = require_found(await session.scalar(select(User).where(col(User.id) == user_id).with_for_update()))
     if problem := find_impersonation_problem(superuser, user):
         raise ImpersonationRefused(problem)
     return user

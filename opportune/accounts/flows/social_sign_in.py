@@ -29,7 +29,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
 from opportune.config.signing import seal_fields, unseal_as
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit
@@ -216,9 +216,7 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     if not await context.manager.lock_unchanged(user):
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     accounts = await available.find_linked_accounts(context.session, user)
-    account = next((row for row in accounts if row.id == row_id), None)
-    if account is None:
-        raise NotFound
+    account = require_found(next((row for row in accounts if row.id == row_id), None))
     methods = await available.count_sign_in_methods(context.session, context.settings, user)
     is_usable = available.find_account_provider(context.settings, account) is not None
     remaining = methods.total - 1 if is_usable else methods.total

@@ -25,6 +25,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
 from opportune.db.models.row_ids import RowId
+from opportune.errors import require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
@@ -76,9 +77,7 @@ async def callback(request: Request, provider: NamedProvider, user: OptionalUser
 @router.post("/profile/linked-accounts")
 async def start_linking(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, LinkRequest)
-    provider = find_provider(request.app.state.settings, form.data.provider) if form.data else None
-    if provider is None:
-        raise HTTPException(404)
+    provider = require_found(find_provider(request.app.state.settings, form.data.provider) if form.data else None)
     if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
     auth_request = social_sign_in.create_request(provider, PROFILE_PATH, user_id=user.id)

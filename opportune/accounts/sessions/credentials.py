@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.db.clock import utc_now
-from opportune.errors import NotFound
+from opportune.errors import require_found
 
 MAX_CREDENTIALS_PER_USER = 100
 """Maximum number of sessions of one user, and of API tokens. It limits the storage that repeated sign-ins can use."""
@@ -64,9 +64,7 @@ class UserCredentials(Generic[T]):
             NotFound: The user has no such row.
         """
         statement = delete(self.model).where(col(self.model.id) == row_id, col(self.model.user_id) == self.user_id)
-        row: T | None = await self.session.scalar(statement.returning(self.model))
-        if row is None:
-            raise NotFound
+        row: T = require_found(await self.session.scalar(statement.returning(self.model)))
         return row
 
     async def delete_all(self, keep: int | None = None) -> None:

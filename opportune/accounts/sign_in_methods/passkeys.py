@@ -28,7 +28,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.clock import utc_now
 from opportune.db.constraint_errors import flush_or_refuse
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import Hit, RateLimit
 
@@ -192,8 +192,7 @@ async def update_passkey(session: AsyncSession, user: User, row_id: int, name: s
         NotFound: The user has no such passkey.
     """
     statement = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
-    if await session.scalar(statement.values(name=name).returning(col(Passkey.id))) is None:
-        raise NotFound
+    require_found(await session.scalar(statement.values(name=name).returning(col(Passkey.id))))
 
 
 async def delete_passkey(context: AccountContext, user: User, row_id: int) -> None:
@@ -207,9 +206,7 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
     # The lock keeps two concurrent requests from removing the last two methods.
     if not await context.manager.lock_unchanged(user):
         raise PasskeyRefused(CHANGED_MEANWHILE)
-    passkey = next((row for row in await find_passkeys(session, user) if row.id == row_id), None)
-    if passkey is None:
-        raise NotFound
+    passkey = require_found(next((row for row in await find_passkeys(session, user) if row.id == row_id), None))
     if passkey.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
         raise PasskeyRefused(LAST_SIGN_IN_METHOD)
     await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.authorization import has_staff_permission, is_superuser
 from opportune.admin.models import DashboardLayout
 from opportune.db.queries.dialects import upsert
+from opportune.errors import require_found
 from opportune.i18n import gettext_lazy as _l
 
 ARRANGE = "arrange-overview"
@@ -84,7 +84,7 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
     """Read the pages of the user.
 
     Raises:
-        HTTPException: The URL names another page.
+        NotFound: The URL names another page.
     """
     user: User = request.state.user
     pages = await _list_pages(session, user)
@@ -92,9 +92,7 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
     choice = stored.get(f"user:{user.id}")
     first = next((page for page in pages if choice and page.group_id == choice.group_id), pages[0])
     requested = request.query_params.get("group", first.parameter)
-    current = next((page for page in pages if page.parameter == requested), None)
-    if current is None:
-        raise HTTPException(404)
+    current = require_found(next((page for page in pages if page.parameter == requested), None))
     arrangement = Arrangement()
     if layout := stored.get(current.name):
         arrangement = Arrangement(layout.widgets.get("order", []), frozenset(layout.widgets.get("hidden", [])))

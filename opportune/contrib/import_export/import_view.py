@@ -26,7 +26,7 @@ from opportune.contrib.import_export.table import Table, read_table
 from opportune.contrib.import_export.targets import find_targets, guess_targets, missing_labels
 from opportune.contrib.operations.job_lights import late_hint
 from opportune.db.clock import utc_now
-from opportune.errors import FieldErrors
+from opportune.errors import FieldErrors, NotFound, require_found
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
 from opportune.jobs import defer
@@ -146,19 +146,16 @@ async def load_file(request: Request, view: AdminView) -> ImportFile:
     """Return the file in the URL.
 
     Raises:
-        HTTPException: The user has no file with this id.
+        NotFound: The user has no file with this id.
     """
     await check_import(request, view)
     try:
         file_id = parse_id(request.path_params["file_id"])
     except ValueError:
-        raise HTTPException(404) from None
+        raise NotFound from None
     async with view.site.database.reader(fresh=True) as session:
-        file: ImportFile | None = await session.scalar(
-            select(ImportFile).where(*_owned(request, view), col(ImportFile.id) == file_id)
-        )
-    if file is None:
-        raise HTTPException(404)
+        query = select(ImportFile).where(*_owned(request, view), col(ImportFile.id) == file_id)
+        file: ImportFile = require_found(await session.scalar(query))
     return file
 
 

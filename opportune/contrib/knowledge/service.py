@@ -17,7 +17,7 @@ from opportune.contrib.knowledge.models import (
 )
 from opportune.contrib.teams.models import TeamMember
 from opportune.crud.crud import Crud
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.fields.files import File
 from opportune.i18n import gettext as _
 from opportune.jobs import defer
@@ -115,9 +115,7 @@ class Documents:
         """
         condition = self.collections.writable() if to_change else self.collections.readable()
         query = select(KnowledgeDocument).join(KnowledgeCollection).where(col(KnowledgeDocument.id) == document_id)
-        document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
-        if document is None:
-            raise NotFound
+        document: KnowledgeDocument = require_found(await self.session.scalar(query.where(condition)))
         return document
 
     async def _find_cancelled(self, documents: Sequence[KnowledgeDocument]) -> Collection[int]:
@@ -142,8 +140,7 @@ class Documents:
     async def require_writable(self, collection_id: int) -> None:
         """Raise NotFound if the user may not change the documents of a collection."""
         query = select(col(KnowledgeCollection.id)).where(col(KnowledgeCollection.id) == collection_id)
-        if await self.session.scalar(query.where(self.collections.writable())) is None:
-            raise NotFound
+        require_found(await self.session.scalar(query.where(self.collections.writable())))
 
     async def add(self, collection_id: int, files: Sequence[StoredFile], url: str = "") -> None:
         """Add files, and the web page at a URL.

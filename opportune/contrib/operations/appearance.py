@@ -23,6 +23,7 @@ from opportune.config.appearance import (
     write_style_sheet,
 )
 from opportune.config.themes import CORNERS, DENSITIES, THEMES
+from opportune.errors import require_found
 from opportune.i18n import gettext
 from opportune.project.layout import PROJECT
 from opportune.web.rendering.flash import flash
@@ -52,8 +53,7 @@ class AppearanceAdmin(SuperuserOnly):
 
     @expose("/appearance/preview.css", identity="appearance-preview")
     async def preview(self, request: Request) -> Response:
-        if (appearance := read_choice(request.query_params)) is None:
-            raise HTTPException(404)
+        appearance = require_found(read_choice(request.query_params))
         return Response(style_sheet(appearance), media_type="text/css")
 
     @expose("/appearance/save", methods=["POST"], identity="appearance-save")

@@ -26,7 +26,7 @@ from opportune.admin.views import AdminView, unwritable_columns
 from opportune.contrib.row_versions import service
 from opportune.db.models.labels import label_of
 from opportune.db.models.model import Versioned
-from opportune.errors import FieldErrors, Refused
+from opportune.errors import FieldErrors, Refused, require_found
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
@@ -158,9 +158,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
         raise HTTPException(404)
     if not (view.can_edit and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
-    row = await view.get_object_for_edit(request)
-    if row is None:
-        raise HTTPException(404)
+    row = require_found(await view.get_object_for_edit(request))
     if not await view.check_can_edit(request, row):
         raise HTTPException(403)
     return row

@@ -22,7 +22,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.saved_views import queries
 from opportune.db.clock import utc_now
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.errors import FieldErrors
+from opportune.errors import FieldErrors, require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
@@ -159,25 +159,19 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
     """Load a view and lock it.
 
     Raises:
-        HTTPException: It was deleted at the same time.
+        NotFound: It was deleted at the same time.
     """
-    stored = await session.get(SavedView, row.id, with_for_update=True)
-    if stored is None:
-        raise HTTPException(404)
-    return stored
+    return require_found(await session.get(SavedView, row.id, with_for_update=True))
 
 
 async def _find(request: Request, view: AdminView) -> SavedView:
     """Return the view in the URL.
 
     Raises:
-        HTTPException: The user may not open it.
+        NotFound: The user may not open it.
     """
     saved = await queries.load_saved_views(request)
-    row = saved.find(view.identity, request.path_params["view_id"])
-    if row is None:
-        raise HTTPException(404)
-    return row
+    return require_found(saved.find(view.identity, request.path_params["view_id"]))
 
 
 async def _find_own(request: Request, view: AdminView) -> SavedView:

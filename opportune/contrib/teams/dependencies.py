@@ -14,7 +14,7 @@ from opportune.accounts.sign_in_redirects import find_return_path, make_redirect
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.registry import TeamOwners, team_owners
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import require_feature
@@ -148,9 +148,7 @@ async def find_team(request: Request, session: AsyncSession, required: bool, wri
     if team is None or not writes:
         return team
     member = select(col(TeamMember.role)).where(col(TeamMember.id) == team.member_id).with_for_update(read=True)
-    if (role := await session.scalar(member)) is None:
-        raise NotFound
-    return replace(team, role=role)
+    return replace(team, role=require_found(await session.scalar(member)))
 
 
 team_owners[Team] = TeamOwners(find_team, read_current_team, tuple(TeamRole), describe_header)

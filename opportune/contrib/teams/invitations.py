@@ -20,7 +20,7 @@ from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvita
 from opportune.contrib.teams.schemas import InvitationCreate
 from opportune.contrib.teams.service import TeamMembership, lock_team, lock_team_row, lock_user_below_team_limit
 from opportune.db.clock import utc_now
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import FieldErrors, require_found
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.mail import enqueue_email, render_email
@@ -98,9 +98,7 @@ async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_i
     query = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, col(TeamInvitation.team_id) == team_id
     )
-    invitation = await session.scalar(query)
-    if invitation is None:
-        raise NotFound
+    invitation = require_found(await session.scalar(query))
     membership.require(invitation.role)
     await session.delete(invitation)
     await session.flush()
@@ -138,9 +136,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     """
     team_id = await _find_inviting_team(session, invitation_id, user)
     await lock_team_row(session, team_id)
-    team = await session.get(Team, team_id)
-    if team is None:
-        raise NotFound
+    team = require_found(await session.get(Team, team_id))
     membership = select(TeamMember).where(col(TeamMember.team_id) == team_id, col(TeamMember.user_id) == user.id)
     member = await session.scalar(membership)
     if member is None:
@@ -148,8 +144,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     role = await session.scalar(used.returning(col(TeamInvitation.role)))
     if member is None:
-        if role is None:  # withdrawn by a concurrent transaction
-            raise NotFound
+        role = require_found(role)  # None if a concurrent transaction has withdrawn it
         member = TeamMember(team_id=team.id, user_id=user.id, role=role)
         record_event(session, user, "team_joined", team=team.name)
     member.switched_at = utc_now()
@@ -167,9 +162,7 @@ async def _find_inviting_team(session: AsyncSession, invitation_id: int, user: U
     query = select(col(TeamInvitation.team_id)).where(
         col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
     )
-    team_id: int | None = await session.scalar(query)
-    if team_id is None:
-        raise NotFound
+    team_id: int = require_found(await session.scalar(query))
     return team_id
 
 
@@ -180,8 +173,7 @@ async def decline(session: AsyncSession, invitation_id: int, user: User) -> None
         NotFound: The user has no such invitation.
     """
     declined = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, _is_invitation_for(user))
-    if (await session.execute(declined.returning(col(TeamInvitation.id)))).first() is None:
-        raise NotFound
+    require_found(await session.scalar(declined.returning(col(TeamInvitation.id))))
 
 
 def _is_invitation_for(user: User) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from opportune.contrib.teams.owners import require_other_owner
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead
 from opportune.contrib.teams.service import lock_team
 from opportune.db.queries.matching import matches, patterns_of
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import FieldErrors, require_found
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, order, page_count
 
@@ -136,10 +136,7 @@ async def _read_member(session: AsyncSession, team_id: int, member_id: int) -> T
         NotFound: The team has no such member.
     """
     query = select(TeamMember).where(col(TeamMember.id) == member_id, col(TeamMember.team_id) == team_id)
-    member = await session.scalar(query.execution_options(populate_existing=True))
-    if member is None:
-        raise NotFound
-    return member
+    return require_found(await session.scalar(query.execution_options(populate_existing=True)))
 
 
 async def _delete_member(session: AsyncSession, team: Team, member: TeamMember) -> None:

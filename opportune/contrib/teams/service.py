@@ -14,7 +14,7 @@ from opportune.contrib.teams.schemas import TeamCreate
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.queries.batches import delete_dependents_in_batches
-from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.errors import FieldErrors, Forbidden, require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
@@ -60,9 +60,7 @@ async def open_team(
     """
     query = select(Team, TeamMember).join(TeamMember, col(TeamMember.team_id) == col(Team.id))
     query = query.where(col(Team.id) == team_id, _is_membership_of(user)).execution_options(populate_existing=True)
-    row = (await session.execute(query)).first()
-    if row is None:
-        raise NotFound
+    row = require_found((await session.execute(query)).first())
     membership = TeamMembership(*row)
     membership.require(role)
     return membership
@@ -149,8 +147,7 @@ async def delete_team(session: AsyncSession, database: Database, team_id: int, u
         await lock_team(check, team_id, user, TeamRole.OWNER)
     await delete_dependents_in_batches(database, Team, team_id)
     await lock_team_row(session, team_id)
-    if (team := await session.get(Team, team_id)) is None:
-        raise NotFound
+    team = require_found(await session.get(Team, team_id))
     await remove_team(session, team)
     record_event(session, user, "team_deleted", team=team.name)
     await session.flush()

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Header, HTTPException, Request, Response
+from fastapi import Depends, Header, Request, Response
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_current_user
 from opportune.accounts.models import ApiToken
@@ -16,6 +16,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
 from opportune.db.models.row_ids import RowId
+from opportune.errors import require_found
 from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
 from opportune.web.cookies import add_cookies
@@ -77,9 +78,7 @@ def _require_scope(request: Request, answer: Answer) -> None:
 
 
 async def get_answer(user: CurrentUser, answer: FoundAnswer) -> Answer:
-    if answer is None:
-        raise HTTPException(404)
-    return answer
+    return require_found(answer)
 
 
 CurrentAnswer = Annotated[Answer, Depends(get_answer)]
@@ -123,6 +122,4 @@ def stream_json(stream: AnswerStream | None, key: str = "answer_id") -> EventStr
         stream: The stream. None raises a 404.
         key: Name of the answer's id in the events.
     """
-    if stream is None:
-        raise HTTPException(404)
-    return EventStream(stream.json(key))
+    return EventStream(require_found(stream).json(key))

@@ -5,7 +5,7 @@ The forms include those that a model asks the user to fill in.
 
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi import Form as FormField
 from fastapi.responses import Response
 
@@ -19,6 +19,7 @@ from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswe
 from opportune.contrib.answers.screens.events import answer_gone
 from opportune.contrib.answers.screens.questions import answer_path, show_answer
 from opportune.db import ReadSession, RowId, WriteSession
+from opportune.errors import require_found
 from opportune.storage import StorageDependency
 from opportune.web import APIRouter, EventStream, Form, is_htmx, redirect, templates
 from opportune.web.forms.forms import fill_form
@@ -35,9 +36,7 @@ async def attachment(
     request: Request, attachment_id: RowId, user: CurrentUser, session: ReadSession, storage: StorageDependency
 ) -> Response:
     """Show a picture of the user, or download another file."""
-    row = (await find_attachments(session, user.id, [attachment_id])).get(attachment_id)
-    if row is None:
-        raise HTTPException(404)
+    row = require_found((await find_attachments(session, user.id, [attachment_id])).get(attachment_id))
     return redirect(request, await storage.url(row.stored_as, download_as="" if row.is_picture else row.filename))
 
 

@@ -20,6 +20,7 @@ from opportune.contrib.answers.models import Answer, AnswerAttachment
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
 from opportune.contrib.llm import LanguageModel, Llm, LlmError
 from opportune.db import Database
+from opportune.errors import require_found
 from opportune.storage import Storage
 from opportune.storage.routes import file_headers, file_response
 from opportune.storage.storage import deleting_files_on_error
@@ -75,9 +76,7 @@ async def read_aloud(request: Request, answer: CurrentAnswer, answers: Answers, 
 @router.get("/{answer_id}/speech")
 async def speech(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
     """Return the audio of an answer to its owner."""
-    row = await _find_speech(answers.database, answer)
-    if row is None:
-        raise HTTPException(404)
+    row = require_found(await _find_speech(answers.database, answer))
     headers = file_headers(row.stored_as, "", MAX_AGE_SECONDS)
     headers |= {"Content-Type": row.content_type, "Content-Disposition": "inline"}
     return await file_response(request, answers.storage, row.stored_as, headers)

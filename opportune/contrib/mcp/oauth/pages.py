@@ -29,7 +29,7 @@ from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.contrib.mcp.oauth.urls import OAUTH_PATH
 from opportune.db import Database, DatabaseDependency, RowId, utc_now
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.feature import Panel
 from opportune.i18n import gettext
 from opportune.web import HOUR_SECONDS, APIRouter, Form, RateLimit, read_form, templates
@@ -107,9 +107,7 @@ async def authorize(
 async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     """Delete the token of a program."""
     query = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
-    token = await context.session.scalar(query)
-    if token is None:
-        raise NotFound
+    token = require_found(await context.session.scalar(query))
     await context.session.delete(token)
     record_event(context, user, "token_revoked", name=token.name)
     return redirect_with_message(request, "/accounts/profile", gettext("%(name)s is disconnected.", name=token.name))
