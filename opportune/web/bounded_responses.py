@@ -10,15 +10,13 @@ import httpx2
 class _LimitedStream(httpx2.AsyncByteStream):
     stream: httpx2.AsyncByteStream
     max_bytes: int
-    max_line_bytes: int
     error: Exception
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = line_size = 0
+        size = 0
         async for chunk in self.stream:
             size += len(chunk)
-            line_size = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else line_size + len(chunk)
-            if size > self.max_bytes or line_size > self.max_line_bytes:
+            if size > self.max_bytes:
                 raise self.error
             yield chunk
 
@@ -26,17 +24,16 @@ class _LimitedStream(httpx2.AsyncByteStream):
         await self.stream.aclose()
 
 
-def limit_body(response: httpx2.Response, max_bytes: int, error: Exception, max_line_bytes: int | None = None) -> None:
+def limit_body(response: httpx2.Response, max_bytes: int, error: Exception) -> None:
     """Let the body of a response raise the error if it is too large.
 
     Args:
         response: A response of an asynchronous client, whose body is not read yet.
         max_bytes: Maximum size of the body.
         error: Raised while the body is read.
-        max_line_bytes: Maximum bytes without a line break, by default `max_bytes`.
     """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _LimitedStream(response.stream, max_bytes, max_line_bytes or max_bytes, error)
+    response.stream = _LimitedStream(response.stream, max_bytes, error)
 
 
 def is_compressed(response: httpx2.Response) -> bool:

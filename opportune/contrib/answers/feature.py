@@ -3,14 +3,13 @@ from functools import cache
 from fastapi import FastAPI
 
 from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
-from opportune.contrib.answers.checks import check_spending, check_web_search
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
 from opportune.contrib.answers.engine.jobs import run_tool
 from opportune.contrib.answers.engine.tool_jobs import ToolJobs
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
-from opportune.contrib.answers.monitoring import answer_gauges, spending_lights
+from opportune.contrib.answers.monitoring import answer_gauges, check_spending, check_web_search, spending_lights
 from opportune.contrib.answers.personal import CLEANUPS, personal_data
 from opportune.contrib.answers.screens import api, pages, voice
 from opportune.contrib.answers.settings import AnswersSettings

@@ -1,6 +1,5 @@
 """Tables of answers, chunks of running answers, and attachments."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +25,8 @@ ZERO_BY_DEFAULT = {"server_default": text("0")}
 ALL_TOOLS = "*"
 ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
 MAX_RATING_NOTE_LENGTH = MAX_TOPIC_LENGTH = 500
+OF_VISITOR = ":visitor:"
+"""Part of the topic of a visitor's answer, before the key of the browser."""
 NEW_IDS = {"sqlite_autoincrement": True}
 """SQLite never uses the id of a deleted row again: its process may still write, and viewers and jobs know the id."""
 WAITS_FOR_JOB = "job"
@@ -157,8 +158,7 @@ class Answer(Model, table=True):
     @property
     def is_private(self) -> bool:
         """True for an answer of a user or a visitor, who may stop it. False if your code shows it to all."""
-        # The topic of a visitor ends in the key of the browser.
-        return bool(self.owner_id or re.search(r":[0-9a-f]{32}\Z", self.topic))
+        return bool(self.owner_id or OF_VISITOR in self.topic)
 
     @property
     def is_waiting(self) -> bool:

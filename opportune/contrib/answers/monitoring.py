@@ -1,17 +1,23 @@
-"""Answers for operators: metrics and the status page."""
+"""Answers for operators: metrics, the status page, and checks of the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.checks import Finding
+from opportune.config.settings import Settings
 from opportune.contrib.answers.admin.usage import UsageRow, sum_by_model
 from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import switch
 from opportune.contrib.answers.spending.guard import SpendingGuard
-from opportune.contrib.answers.spending.limits import money
+from opportune.contrib.answers.spending.limits import Limit, money
+from opportune.contrib.llm import models_of
+from opportune.db.url.providers import is_local
 from opportune.feature import Gauge, HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
@@ -51,3 +57,27 @@ def _in_words(usage: Sequence[UsageRow], currency: str) -> str:
         tokens=ngettext("%(number)s token", "%(number)s tokens", tokens, number=format_number(tokens)),
         cost=money(sum(row.cost_micro for row in usage), currency),
     )
+
+
+def check_web_search(settings: Settings) -> Iterator[Finding]:
+    """Warn about an insecure or useless WEB_SEARCH_URL. A malformed one stops the site from starting."""
+    url = settings.of(AnswersSettings).web_search_url.get_secret_value()
+    if not url:
+        return
+    if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
+        yield Finding.warning("WEB_SEARCH_URL uses http://, so searches are not encrypted. Use https://.")
+    if not any(model.calls_tools for model in models_of(settings)):
+        yield Finding.warning(
+            "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS."
+        )
+
+
+def check_spending(settings: Settings) -> Iterator[Finding]:
+    """Warn about limits of cost that do not apply to models without a price."""
+    names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
+    free = [model.name for model in models_of(settings) if not model.has_price]
+    if names and free:
+        yield Finding.warning(
+            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
+            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS."
+        )

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.ledger import read_totals
 from opportune.contrib.answers.spending.limits import money
 from opportune.contrib.answers.spending.models import SITE_CALLS, TOTAL, VISITORS, LlmUsage
 from opportune.contrib.answers.spending.switch import read_switch
-from opportune.contrib.answers.spending.totals import read_totals
 from opportune.contrib.charts import Chart, Point
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage

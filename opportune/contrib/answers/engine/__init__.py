@@ -1,6 +1,6 @@
 """Answers without HTTP.
 
-- `manager` asks and decides for a user, with the limit of `capacity`. `stored_answers` finds, shows and stops answers.
+- `manager` asks, decides, finds, shows and stops answers for a user, with the limit of `capacity`.
 - `engine` is one process: the answers it writes (`running`, each a `task` with `limits`), those that it takes from dead
   processes (`takeover`), and those of other processes that it shows (`follower`). `within_requests` is the engine of
   hosts without background work.

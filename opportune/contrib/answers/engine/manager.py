@@ -1,37 +1,49 @@
-"""Questions and decisions of a user, visitor or API token."""
+"""Stored and growing answers of a user, visitor or API token: questions, decisions, and the answers to show."""
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic import BaseModel
+from sqlalchemy import ColumnElement, false
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.capacity import AnswerRunning, require_capacity
 from opportune.contrib.answers.engine.decisions import decide
+from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.limits import AnswerLimits
-from opportune.contrib.answers.engine.records import AnswerProgress
-from opportune.contrib.answers.engine.stored_answers import StoredAnswers
+from opportune.contrib.answers.engine.live import LiveAnswer, ShownAnswer
+from opportune.contrib.answers.engine.records import STOPPED, AnswerProgress
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting
-from opportune.contrib.answers.models import ALL_TOOLS, Answer, as_prompt
-from opportune.contrib.llm import estimate_tokens
+from opportune.contrib.answers.models import ALL_TOOLS, MAX_TOPIC_LENGTH, OF_VISITOR, Answer, as_prompt
+from opportune.contrib.llm import LanguageModel, estimate_tokens
 from opportune.contrib.llm.attachments import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.request import Prompt
+from opportune.contrib.tools import Toolbox
+from opportune.db import Database
 from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.queries.dialects import read_database_time
+from opportune.errors import OperatorError
+from opportune.storage import Storage
 
 QUESTION_FIELDS = {"owner_id", "topic", "question", "prompt", "omitted"}
 MODEL_FIELDS = {"model", "temperature", "limits", "tool_scopes", "tool_names"}
 
 
 @dataclass(frozen=True)
-class AnswerManager(StoredAnswers):
+class AnswerManager:
     """Answers of the site: `ask` a question, then show, stop, retry or continue the answer in later requests.
 
     Attributes:
+        engine: Writes and shows answers in this process.
+        browser: Key of the browser of a visitor, who sees only the answers of this browser. Empty in other code, for
+            which all answers without an owner are the same.
         scopes: Scopes of the tools that models may call (separated by spaces).
         visitor: Visitor who is charged instead of the owner.
 
@@ -44,8 +56,30 @@ class AnswerManager(StoredAnswers):
             return redirect(request, f"/answers/{answer.id}")
     """
 
+    engine: AnswerEngine
+    browser: str = ""
     scopes: str = ALL_SCOPES
     visitor: Payer | None = None
+
+    @property
+    def database(self) -> Database:
+        return self.engine.resources.database
+
+    @property
+    def llm(self) -> LanguageModel:
+        return self.engine.resources.llm
+
+    @property
+    def storage(self) -> Storage:
+        """Storage of attached pictures."""
+        assert self.engine.resources.storage
+        return self.engine.resources.storage
+
+    @property
+    def toolbox(self) -> Toolbox | None:
+        """Tools that models may call."""
+        make_toolbox = self.engine.resources.make_toolbox
+        return make_toolbox() if make_toolbox else None
 
     def within(self, scopes: str) -> Self:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
@@ -126,6 +160,49 @@ class AnswerManager(StoredAnswers):
             limits=limits.stored() if limits else {},
         )
         return await self._start_answer(session, answer)
+
+    async def find(self, answer_id: int, owner_id: int | None) -> Answer | None:
+        """Return an answer of the user or of the visitor's browser, or None."""
+        is_own = col(Answer.owner_id) == owner_id
+        if owner_id is None:
+            is_own &= col(Answer.topic).endswith(f"{OF_VISITOR}{self.browser}") if self.browser else false()
+        return await store.find_newest_answer(self.database, (col(Answer.id) == answer_id) & is_own)
+
+    def stored_topic(self, topic: str, owner_id: int | None) -> str:
+        """Return the topic as it is stored. Those of a visitor end in the key of the browser."""
+        stored = f"{topic}{OF_VISITOR}{self.browser}" if self.browser and owner_id is None else topic
+        if len(stored) > MAX_TOPIC_LENGTH:
+            raise OperatorError(f"The topic {topic[:40]}… of an answer is too long for {MAX_TOPIC_LENGTH} characters.")
+        return stored
+
+    def is_on_topic(self, topic: str, owner_id: int | None) -> ColumnElement[bool]:
+        """Condition for answers of the user or the visitor's browser on a topic."""
+        return (col(Answer.topic) == self.stored_topic(topic, owner_id)) & (col(Answer.owner_id) == owner_id)
+
+    async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
+        """Return the newest answer of the user or the visitor's browser, for `show_answer` of `macros/answer.html`."""
+        answer = await store.find_newest_answer(self.database, self.is_on_topic(topic, owner_id))
+        return await self.shown(answer) if answer else None
+
+    async def shown(self, answer: Answer) -> ShownAnswer:
+        """Return the answer for a template, with its current text."""
+        await self.refresh([answer])
+        return await ShownAnswer.of(answer)
+
+    async def refresh(self, answers: Iterable[Answer]) -> None:
+        """Update answers that were running when they were read."""
+        await self.engine.refresh(answers)
+
+    def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
+        """Return a context manager with the growing answer, written by any process."""
+        return self.engine.view(answer)
+
+    async def stop(self, answer: Answer) -> None:
+        """Stop an answer in any process. If this process writes it, wait until the end is stored."""
+        async with self.database.writer() as session:
+            await store.stop_answer(session, answer.id)
+        if task := self.engine.running.cut(answer.id, STOPPED):
+            await asyncio.wait([task])
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
         """Ask the question of an incomplete answer again. The old answer is kept. Raises the errors of `ask`."""

@@ -16,13 +16,11 @@ from opportune.config.signing import derived_key
 from opportune.contrib.answers.chosen_model import look_up_chosen
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.flusher import UsageFlusher
-from opportune.contrib.answers.spending.ledger import UsageKey
+from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey, read_totals
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
-from opportune.contrib.answers.spending.totals import Totals, read_totals
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, utc_now

@@ -8,9 +8,9 @@ from sqlmodel import col
 
 from opportune.accounts.emails import email_superusers
 from opportune.config.settings import Settings
+from opportune.contrib.answers.spending.ledger import read_totals
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, period_name
 from opportune.contrib.answers.spending.models import LlmState
-from opportune.contrib.answers.spending.totals import read_totals
 from opportune.contrib.llm.call_guard import SITE
 from opportune.db import Database, utc_now
 from opportune.db.queries.dialects import upsert

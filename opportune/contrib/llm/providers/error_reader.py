@@ -12,13 +12,13 @@ from opportune.web.remote_responses import seconds_to_wait
 
 MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
 """Levels of an error object, and characters of each text, that are read."""
-_MIXED = (None, 400, 403, 412, 413, 422, 429, 498, 500)
+_MIXED = (None, 400, 401, 403, 412, 413, 422, 429, 498, 500)
 """Statuses whose bodies are searched for the specific reasons. None is status 200."""
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
 _MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
-_ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
+_ANSWER_FIELDS = ("choices", "delta", "finish_reason")
 _IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
 """Fields with texts of the request or the answer."""
 _SUCCESS = ("", "0", "200", "ok", "success")

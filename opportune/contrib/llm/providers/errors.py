@@ -63,18 +63,20 @@ REASONS = (
         "rate_limited",
         _l("The model's endpoint allows no more questions for now."),
         specific=r"(?s)^(?!.*request too large).*(per (minute|day|hour)|please wait|throttl|call volume)",
-        general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|并发|频率|请求过多",
+        general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota"
+        r"|limit.{0,10}(reached|exceed)|(request|usage|conn).?limit|并发|频率|请求过多|访问量|次数",
     ),
     Reason(
         "context_too_long",
         _l("This conversation is too long for the model."),
         "Lower context_tokens in LLM_MODELS.",
         r"(context|sequence).?(length|window|size|limit)|exceeds.{0,20}context|too many (input )?tokens|max_seq_len"
-        r"|tokens? too long|(prompt|input|messages?|conversation|request)\S*[ _](is |are |length )?too.l"
-        r"|more than max tokens|(maximum (prompt|input|model)|the max) length|reduce the length|tokens must be reduced"
-        r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports|no more)|tokens exceeds limit"
-        r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
-        r"|tokens.{0,30}must be <=|input length should|token limit exceeded|超长|超过.{0,4}(上限|限制|长度)",
+        r"|tokens? too long|(prompt|input|messages?|conversation|request)\S*[ _](is |are |length |body )?too.l"
+        r"|more than max tokens|(maximum (allowed|prompt|input|model)|the max|total) length|reduce the length"
+        r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports|no more)|must have less than \d+ tokens"
+        r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|tokens (exceeds|must be reduced|(in|of).{0,40}exceed)"
+        r"|tokens.{0,30}must be <=|input length should|max input char|token limit exceeded"
+        r"|超长|超过.{0,4}(上限|限制|长度)",
         "status 413",
     ),
     FILTERED,
@@ -82,10 +84,10 @@ REASONS = (
     Reason(
         "unauthorised",
         _l("The account at the model's endpoint has no credit left."),
-        specific=r"insufficient.{0,6}(quota|balance|credit|fund)|(no|any|out of|more|enough|available) credit"
-        r"|credit balance|arrear|overdue|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded"
+        specific=r"insufficient.{0,25}(quota|balance|credit|fund)|(no|any|out of|more|enough|available) credit"
+        r"|(credit|enough) balance|arrear|overdue|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded"
         r"|key limit exceeded|account.{0,40}suspended|spending limit|specified api usage|provider.quota"
-        r"|balance is insufficient|free tier.{0,40}exhausted|欠费|余额不足|额度",
+        r"|(balance|quota) is insufficient|free tier.{0,40}exhausted|欠费|余额不足|额度",
         general="status 402",
     ),
     Reason(
@@ -102,8 +104,8 @@ REASONS = (
         _l("The endpoint does not know this model."),
         "Check LLM_MODEL and LLM_BASE_URL.",
         r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not a valid model"
-        r"|not work with the specified|model not exist|invalid model( name|:)|no such model|unknown model"
-        r"|model disabled|non-serverless|on-demand throughput|provider not provided|configure ai gateway",
+        r"|not work with the specified|model (not exist|identifier|disabled)|(invalid|such|unknown).model"
+        r"|model.not.available|non-serverless|on-demand throughput|provider not provided|configure ai gateway",
         r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|unknown.?model|模型不存在",
     ),
     # A redirect would send the key elsewhere.

@@ -113,6 +113,7 @@ class EventReader:
         name, value = field[1].lower(), field[2]
         if name == b"event":
             self._name = value.decode(errors="replace").lower()
+            self._name = "" if self._name == "message" else self._name  # the name of events without one
         if name == b"error":
             self._name = "error"
         return self._read_data(value) if name in (b"data", b"error") else []

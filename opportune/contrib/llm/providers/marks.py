@@ -62,10 +62,11 @@ DSML = tuple(f"{bar}DSML{bar}" for bar in (BAR, BAR * 2, "|", "||", "‖"))
 VENDORS = ("", "minimax:", "seed:", "longcat_", "antml:", *DSML)
 CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
 CALL_TAGS = ("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "tool_use")
-BAR_TAGS = ("|tool_call|", "|tool_call", "|function_call|", "|python_tag|")
+BAR_NAMES = ("tool_call", "function_call", "python_tag")
 CALLS = {
     **_pairs("<{}>", "</{}>", (vendor + name for vendor in VENDORS for name in CALL_NAMES)),
-    **_pairs("<{}>", "</{}>", (*CALL_TAGS, *BAR_TAGS)),
+    **_pairs("<{}>", "</{}>", CALL_TAGS),
+    **_pairs("<|{}|>", "<|/{}|>", BAR_NAMES),
     **_pairs("<|{}_start|>", "<|{}_end|>", ("python", "action", "tool_call")),
     **_pairs("<|{}_begin|>", "<|{}_end|>", ("tool_calls_section", "tool_call_section", "tool_call")),
     **_pairs(f"<{BAR}{{}}_begin{BAR}>", f"<{BAR}{{}}_end{BAR}>", ("tool_calls", "tool_call")),
@@ -75,6 +76,7 @@ CALLS = {
     "<function=": ("</function>",),
     "<function(": ("</function>",),
     "<|tools_prefix|>": ("<|tools_suffix|>",),
+    "<|tool_call>": ("<tool_call|>",),
     "<|START_ACTION|>": ("<|END_ACTION|>",),
     "<start_function_call>": ("<end_function_call>",),
     f"{M3}<tool_call>": ("</tool_call>",),
@@ -104,12 +106,16 @@ TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 
 CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
 ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
-ANSWERS = ("<|START_RESPONSE|>", "<answer>\n", "<response>\n", "<|begin|>assistant<|content|>", "<|begin_of_solution|>")
-START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *THOUGHTS, *HEADERS)
+ANSWERS = ("<|START_RESPONSE|>", "<|begin|>assistant<|content|>", "<|begin_of_solution|>")
+WRAPPERS = {"<answer>\n": "</answer>", "<response>\n": "</response>"}
+"""Tags around an answer. A closing tag without its opening one was requested by the user."""
+BOXES = ("<|begin_of_box|>", "<|end_of_box|>")
+"""Tokens around the result in a text of GLM, which are dropped."""
+START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *WRAPPERS, *THOUGHTS, *HEADERS)
 """Marks before a part, except those of calls. Some models end a thought or a call twice."""
 ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", f"<{BAR}end▁of▁sentence{BAR}>")
 ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<|end_of_solution|>", "<|END_RESPONSE|>", "[END FINAL RESPONSE]")
-END_TOKENS = (*ENDS_OF_TURN, *ENDS_OF_TEXT, "</answer>", "</response>", "</response>\n", "</s>", "[e~[")
+END_TOKENS = (*ENDS_OF_TURN, *ENDS_OF_TEXT, "</s>", "[e~[")
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
 OTHER_TOKEN = re.compile(rf"<[|{BAR}]..", re.DOTALL)
 """Beginning of another token at the end of an answer."""
@@ -125,7 +131,7 @@ class OfferedMarks:
         # Calls that count only at the beginning of a line, and the beginning of an answer that consists of calls
         self.lines = tuple(form.format(name) for name in tools or () for form in TEXT_CALLS)
         self.whole_calls = (*WHOLE_CALLS, *self.lines) if tools else ()
-        self.in_text = (*calls, *self.lines)
+        self.in_text = (*calls, *self.lines, *BOXES)
         self.after_part = (*START_MARKS, *calls, *self.whole_calls)
         self.at_start = (*PRESUMED, *self.after_part)
 

@@ -31,7 +31,8 @@ def counts_in(usage: object, *, is_event: bool = False) -> dict[str, Any]:
     """Return the token counts in the usage of an answer, or in an event."""
     reported = dict(_reported(usage, is_usage=not is_event))
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields.split())
-    counts: dict[str, Any] = {name: count for name, count in named if count is not None}
+    zeros_first = sorted(named, key=lambda item: item[1] != 0)  # a zero does not replace a count of another name
+    counts: dict[str, Any] = {name: count for name, count in zeros_first if count is not None}
     if "prompt_tokens" in counts and "prompttokens" not in reported:
         counts["prompt_tokens"] += sum(reported.get(name, 0) for name in CACHE_FIELDS)
     # Google and xAI do not count the reasoning as a part of the answer.

@@ -17,8 +17,6 @@ from opportune.web.bounded_responses import is_compressed, limit_body
 
 MAX_RESPONSE_BYTES = 50_000_000
 """Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
-MAX_EVENT_BYTES = 5_000_000
-"""Maximum bytes without a line break, which the libraries would collect in memory."""
 KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
 HTTP_HEADERS = {"accept", "connection", "content-length", "content-type", "host"}
 LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-version"}
@@ -44,7 +42,7 @@ class VendorHttpClient(httpx2.AsyncClient):
         if is_page or response.is_redirect or is_compressed(response):
             await response.aclose()
             raise not_a_model()
-        limit_body(response, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
+        limit_body(response, MAX_RESPONSE_BYTES, not_a_model())
         if response.is_success and options.get("stream"):
             response.stream = STREAMS[self._dialect](response.stream)
         else:

@@ -1,20 +1,20 @@
 """Events of vendors, with what gateways leave out and without what the libraries cannot read."""
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
+from opportune.contrib.llm.providers import events
 from opportune.contrib.llm.providers.error_reader import error_in
-from opportune.contrib.llm.providers.loose_json import json_in, object_in, objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 
 Event = dict[str, Any]
 
-JSON = re.compile(rb"\s*[{\[]")
-"""Beginning of a body that is no stream."""
+MAX_EVENT_BYTES = 5_000_000
+"""Maximum bytes without a line break, which the libraries would collect in memory."""
 
 
 @dataclass
@@ -22,29 +22,31 @@ class EventStream(httpx2.AsyncByteStream):
     """Server-sent events, each with one line of data.
 
     Raises:
-        LlmError: The body is an error in JSON.
+        LlmError: The body is an error in JSON, or a line is too long.
     """
 
     stream: Any
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        rest = bytearray()
+        reader, last = events.EventReader(MAX_EVENT_BYTES), events.DONE
         async for chunk in self.stream:
-            rest += chunk
-            if not JSON.match(rest):
-                *lines, rest = rest.split(b"\n")
-                for line in lines:
-                    yield self._mended(bytes(line).rstrip(b"\r")) + b"\n"
-        if JSON.match(rest) and (error := next(filter(None, map(error_in, objects_in(json_in(bytes(rest))))), None)):
-            raise error
-        yield self._mended(bytes(rest))
+            for event in reader.feed(chunk):
+                last = event
+                yield self._mended(event)
+        for event in reader.finish():
+            if event is events.END_OF_DOCUMENT and (error := error_in(last.value)):
+                raise error
+            last = event
+            yield self._mended(event)
 
     async def aclose(self) -> None:
         await self.stream.aclose()
 
-    def _mended(self, line: bytes) -> bytes:
-        event = object_in(json_in(line.removeprefix(b"data:")))
-        return b"\n\n".join(map(_to_lines, self.events_for(event))) if event else line
+    def _mended(self, event: events.Event) -> bytes:
+        if event.value.get("error") and (error := error_in(event.value)):
+            raise error
+        named = {"type": event.name, **event.value} if event.name else event.value
+        return b"".join(map(_to_lines, self.events_for(named))) if event.value else b""
 
     def events_for(self, event: Event) -> Iterator[Event]:
         """Yield the events to read instead of one."""
@@ -53,7 +55,7 @@ class EventStream(httpx2.AsyncByteStream):
 
 def _to_lines(event: Event) -> bytes:
     name = f"event: {event['type']}\n" if "type" in event else ""  # Google's library expects none
-    return f"{name}data: {json.dumps(event)}".encode()
+    return f"{name}data: {json.dumps(event)}\n\n".encode()
 
 
 class AnthropicEvents(EventStream):

@@ -19,10 +19,10 @@ from opportune.contrib.answers import Answer, AnswerManager, Answers
 from opportune.contrib.answers.personal import CLEANUPS
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.ledger import read_totals
 from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
 from opportune.contrib.answers.spending.switch import switch_off, switch_on
-from opportune.contrib.answers.spending.totals import read_totals
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
@@ -254,7 +254,7 @@ async def test_notice_survives_an_outage(
     app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(app.state.database, "root@example.com", is_superuser=True)
-    monkeypatch.setattr("opportune.contrib.answers.spending.flusher.RETRY_DELAY_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.ledger.RETRY_DELAY_SECONDS", 0)
     guard = SpendingGuard(settings.having(AnswersSettings(llm_max_tokens_per_day=550)), app.state.database)
     outages = [SQLAlchemyError()]
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from opportune.accounts import User
 from opportune.config import LlmModel, Settings
-from opportune.contrib.answers.checks import check_web_search
 from opportune.contrib.answers.lifespan import running_answers
+from opportune.contrib.answers.monitoring import check_web_search
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import full_toolbox_of, toolbox_of

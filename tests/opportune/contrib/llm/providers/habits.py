@@ -146,6 +146,7 @@ EVENTS = {
     "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
     "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
     "done in a list": ends(YES, b'data: ["DONE"]\n\n'),
+    "event called message": says(b"event: message\n", event({"model": "m", "warnings": [{"message": "Preview"}]}), YES),
 }
 DOCUMENTS = {
     "whole answer": ends(document(message()), tokens=(7, 3)),
@@ -174,6 +175,8 @@ CHOICES = {
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
     "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""})),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
+    "tags of the user": says(text("<answer>Yes</answer>"), text="<answer>Yes</answer>"),
+    "box of GLM": says(text("<|begin_of_box|>Y"), text("es<|end_of_box|> it is."), text="Yes it is."),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "code of the vendor": says(event({"type": "response.code_interpreter_call_code.delta", "delta": "1 + 1"}), YES),
 }
@@ -193,6 +196,9 @@ ERRORS = {
     "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
     "error of Groq": fails("unavailable", text("Ye"), event({"x_groq": {"error": "over capacity"}}), text="Ye"),
     "error beside choices": fails("unavailable", chunk({"delta": {}, "finish_reason": "error"}, error={"code": 502})),
+    "error with usage": fails(
+        "unauthorised", document({"usage": {"total_tokens": 0}, "code": 1, "message": "login fail"})
+    ),
     **{
         f"{code}: {words}": fails(code, error(message=words))
         for code, words in (
@@ -206,6 +212,10 @@ ERRORS = {
             ("rejected", "invalid params, tool result's tool id(a) not found (2013)"),
             ("not_configured", "Unexpected endpoint or method. Returning 200 anyway"),
             ("context_too_long", "max_tokens (8192) plus prompt (5000) exceeds model context 8192"),
+            ("context_too_long", "total number of tokens in the prompt cannot exceed 4081"),
+            ("rate_limited", "Open api qps request limit reached"),
+            ("unauthorised", "Insufficient USD or Diem balance"),
+            ("not_configured", "Invalid model 'x'. Permitted models can be found in the documentation"),
         )
     },
 }
@@ -227,7 +237,7 @@ REASONING = {
     "Harmony call": calls(text(f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{ARGS}<|call|>")),
     **{
         name: thinks(delta(**{name: "Hm."}), YES)
-        for name in ("reasoningContent", "thinking_content", "reasoning_summary_text", "thought")
+        for name in ("reasoningContent", "thinking_content", "reasoning_summary_text", "thought", "tool_plan")
     },
 }
 CALLS = {
@@ -373,6 +383,7 @@ WRITTEN = {
         for after in ("\nfor it.", " for it.")
     },
     "link in its own line": says(text("Yes\n[find(1)](/page) it."), text="Yes\n[find(1)](/page) it."),
+    "text after Phi's call": says(text(f"<|tool_call|>{json.dumps(FIND)}<|/tool_call|>"), YES, text="Yes", calls=FINDS),
     "call in a line": says(text(f"Send {json.dumps(FIND)}."), text=f"Send {json.dumps(FIND)}."),
     **{
         f"cut {name}": ends(answer, finish("length"), text="", calls=(("find", arguments),), truncated=True)
@@ -455,5 +466,6 @@ COUNTS = {
     "usage in the delta": says(YES, delta(content="", **COUNTED), tokens=(7, 3)),
     "reasoning beside the answer": says(YES, usage({**COUNTED["usage"], "total_tokens": 15}), tokens=(7, 8)),
     "odd counts": says(YES, usage({"prompt_tokens": True, "completion_tokens": -1}), usage({"prompt_tokens": "x"})),
+    "zeros of another name": says(YES, usage({**USED["usage"], "prompt_tokens": 0}), tokens=(7, 3)),
 }
 HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | REPAIRS | WRITTEN | NATIVE | COUNTS

@@ -126,7 +126,7 @@ FAILURES: dict[str, tuple[bytes, str]] = {
     "length": (response("400 Bad Request", TOO_LONG, "Content-Type: application/json"), "context_too_long"),
     "redirect": (response("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/"), "malformed"),
     "bomb": (response("200 OK", b"\x1f\x8b", EVENT_STREAM, "Content-Encoding: gzip"), "malformed"),
-    "JSON": (response("200 OK", b'{\n"error": {"message": "Overloaded"}}', EVENT_STREAM), "unavailable"),
+    "JSON": (response("200 OK", b'{\n"error": {"message": "Overloaded"}}\n', EVENT_STREAM), "unavailable"),
     "endless line": (response("200 OK", b"data: " + b"x" * 6_000_000, EVENT_STREAM), "malformed"),
 }
 
