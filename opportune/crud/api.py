@@ -12,7 +12,7 @@ from starlette.status import HTTP_201_CREATED
 from opportune.crud import routes
 from opportune.crud.crud import Crud
 from opportune.crud.filters import LANGUAGES, Languages
-from opportune.crud.options import Key, Permission
+from opportune.crud.options import Key
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
@@ -33,7 +33,7 @@ class ApiRoute(NamedTuple):
     status: int
     """Status of the response."""
     refusals: Sequence[int]
-    """Statuses of errors. Those of missing permissions are added to them."""
+    """Statuses of errors. The OpenAPI document adds those of missing permissions."""
 
 
 ROUTES: Mapping[str, ApiRoute] = {
@@ -145,7 +145,7 @@ class CrudApi(Generic[M]):
                     methods=[route.method],
                     status_code=route.status,
                     name=name,
-                    responses=self._refusals(route),
+                    responses=refusals(*route.refusals),
                     **self._response_options(name),
                 )
         router.complete()
@@ -161,15 +161,6 @@ class CrudApi(Generic[M]):
             case "delete":
                 return {}
         return {"response_model": schema}
-
-    def _refusals(self, route: ApiRoute) -> dict[int | str, dict[str, Any]]:
-        """Describe the error responses of a route."""
-        definition = self.crud.definition
-        permission = definition.read_permission if route.method == "GET" else definition.write_permission
-        statuses = [] if permission is Permission.ANYONE else [401]
-        if statuses and (permission is Permission.PERMITTED or definition.belongs_to_team):
-            statuses.append(403)
-        return refusals(*statuses, *route.refusals)
 
     def _list_route(self) -> Any:
         async def list_rows(request: Request, crud: Crud[M]) -> Response:

@@ -22,7 +22,7 @@ from opportune.db.sessions.session import after_failure
 from opportune.errors.arguments import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.schemas.annotations import Attached, Stored, annotations_of
+from opportune.schemas.annotations import Attached, FieldOptions, Stored, annotations_of
 from opportune.storage import Storage, public_folders, shrink
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.storage import delete_new_files, deleting_files_on_error
@@ -113,13 +113,8 @@ class File(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        if getattr(handler, "mode", "") == "serialization":
-            return {"type": "string"}
-        return {"type": "string", "format": "binary", **cls._schema_extras()}
-
-    @classmethod
-    def _schema_extras(cls) -> JsonSchemaValue:
-        return {}
+        is_response = getattr(handler, "mode", "") == "serialization"
+        return {"type": "string"} if is_response else {"type": "string", "maxLength": 0}  # JSON only removes a file
 
     @classmethod
     def _validate_upload(cls, value: object) -> object:
@@ -156,10 +151,6 @@ class Image(File):
         """
         assert isinstance(self.column, ImageColumn)
         return public_folders.copy_name(self, self.column.renditions[name]) if name else self
-
-    @classmethod
-    def _schema_extras(cls) -> JsonSchemaValue:
-        return {"contentMediaType": cls.column.accept}
 
 
 def _public_url(name: str) -> str:
@@ -252,7 +243,8 @@ def _create_field(
 ) -> Any:
     public_folders.declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)
-    info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
+    form_options = FieldOptions(type="file", accept=column.accept or None, maxlength=None)
+    info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column), form_options))
     return info
 
 

@@ -13,7 +13,7 @@ from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
 from opportune.web.errors.problem import complete_responses, operations, refusals
 
 HTTP_BEARER = "HTTPBearer"
-FORBIDDEN = refusals(403)[403]
+REFUSALS = {str(status): response for status, response in refusals(401, 403).items()}
 _schema_lock = threading.Lock()
 
 
@@ -47,7 +47,7 @@ def _add_operation_scopes(operation: dict[str, Any], needed: Sequence[str]) -> N
         if oauth2_scheme.scheme_name in requirement:
             scopes = requirement[oauth2_scheme.scheme_name]
             scopes += [scope for scope in needed if scope not in scopes]
-            operation["responses"].setdefault("403", FORBIDDEN)
+            operation["responses"] = REFUSALS | operation["responses"]
 
 
 def _add_http_bearer(schema: dict[str, Any]) -> None:

@@ -52,9 +52,8 @@ def _refuse_repeated_keys(rows: Iterable[FixtureRow]) -> None:
     positions: dict[Any, str] = {}
     for row in rows:
         key = row.table, *(row.values[column.name] for column in row.table.primary_key)
-        if key in positions:
+        if positions.setdefault(key, row.position) != row.position:
             raise load_error(row.position, f"its key is also that of {positions[key]}")
-        positions[key] = row.position
 
 
 def _upsert(connection: Connection, table: Table) -> Any:

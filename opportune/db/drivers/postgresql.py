@@ -71,11 +71,8 @@ class PostgreSQLDatabase(Database):
         return engine
 
     def _create_engine(self, url: DatabaseUrl, **options: Any) -> AsyncEngine:
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # SQLite does not need psycopg
-
-        connect = partial(
-            TimedConnection.connect_with_retry, statement_timeout_seconds=self.settings.database_statement_timeout
-        )
+        timeout = self.settings.database_statement_timeout
+        connect = partial(_timed_connection().connect_with_retry, statement_timeout_seconds=timeout)
         engine = create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
@@ -94,18 +91,22 @@ class PostgreSQLDatabase(Database):
         return engine
 
     async def _probe(self, url: DatabaseUrl) -> None:
-        from psycopg import Error  # as above
-
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # as above
+        from psycopg import Error  # SQLite does not need it
 
         positional, arguments = self.engine.dialect.create_connect_args(url.url)
         try:
             password = await asyncio.to_thread(url.read_password) if url.password_source else url.url.password
             arguments = {**arguments, **url.arguments, "password": password}
-            async with await TimedConnection.connect(*positional, **arguments) as connection:
+            async with await _timed_connection().connect(*positional, **arguments) as connection:
                 await connection.execute("SELECT 1")
         except (Error, DBAPIError) as error:
             raise OperatorError(explain(error, url)) from error
+
+
+def _timed_connection() -> "type[TimedConnection]":
+    from opportune.db.drivers.psycopg_timeouts import TimedConnection  # SQLite does not need psycopg
+
+    return TimedConnection
 
 
 def _compare_clocks(_connection: object, record: ConnectionPoolEntry) -> None:

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from opportune.db.errors import explain, is_full, is_outage
@@ -84,9 +85,17 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     if is_of_library and isinstance(error.__context__, MultiPartException):
         return problem(request, 413 if "maximum" in error.detail.lower() else 400)
     detail: Any = "" if is_of_library else error.detail  # FastAPI allows any JSON value
+    headers = (is_of_library and error.status_code == 405 and _allowed_methods(request)) or error.headers
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
-    return problem(request, error.status_code, detail, headers=error.headers)
+    return problem(request, error.status_code, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> Mapping[str, str]:
+    """Return the methods of all routes with this path. Starlette names those of one route."""
+    matches = (route for route in request.scope["router"].routes if route.matches(request.scope)[0] is Match.PARTIAL)
+    methods = {method for route in matches for method in getattr(route, "methods", ())}
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 def _is_of_library(error: HTTPException) -> bool:
@@ -117,7 +126,9 @@ async def on_refused(request: Request, error: Refused | Busy | StorageError) -> 
 
 
 async def on_field_errors(request: Request, error: FieldErrors) -> Response:
-    errors = [{"field": [name] if name else [], "message": gettext(text)} for name, text in error.errors.items()]
+    errors = [
+        {"field": [*filter(None, name.split("."))], "message": gettext(text)} for name, text in error.errors.items()
+    ]
     return problem(request, 422, str(error), errors=errors)
 
 
@@ -127,6 +138,8 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
     # An invalid path parameter means that the page does not exist.
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
+    if any(item["loc"] == ("body",) and isinstance(item["input"], bytes) for item in error.errors()):
+        return problem(request, 415)  # FastAPI does not parse a body that is not declared as JSON
     return problem(request, 422, errors=jsonable_encoder(errors))
 
 

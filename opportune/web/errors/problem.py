@@ -28,7 +28,7 @@ STATUS_TEXTS = {
     405: (_l("Method Not Allowed"), _l("This address does not support that kind of request.")),
     409: (_l("Conflict"), _l("This conflicts with existing data. Load the page again to see it.")),
     413: (_l("Request Too Large"), _l("The request is too large. Go back and send less, or a smaller file.")),
-    415: (_l("Unsupported Media Type"), _l("Unsupported Media Type")),
+    415: (_l("Unsupported Media Type"), _l("Send JSON with the header Content-Type: application/json.")),
     422: (_l("Invalid Values"), _l("Some of the values are not valid.")),
     429: (_l("Too Many Requests"), _l("Too many requests. Wait a moment and try again.")),
     500: (_l("Internal Server Error"), _l("Something went wrong on our side. It has been logged.")),
@@ -157,7 +157,7 @@ def _url_without_invalid_query(request: Request, errors: list[dict[str, Any]]) -
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe error responses of a route: `@router.get("", responses=refusals(401, 404))`."""
+    """Describe error responses of a route: `@router.get("", responses=refusals(404, 409))`."""
     content = {"application/problem+json": {"schema": PROBLEM}}
     return {status: {"description": STATUS_MESSAGES[status], "content": content} for status in statuses}
 

@@ -24,8 +24,8 @@ from opportune.web.health import MACHINE_PATHS
 
 API_PREFIX = "/api/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID")
-RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
+RESPONSE_HEADERS = ("*", "ETag", "Location", "Retry-After", "X-Request-ID")
+"""Headers that scripts can read. Old browsers do not know `*`."""
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 FOREIGN_PAGE = _l("This page belongs to another site.")
 FOREIGN_FORM = _l("This form was sent from another site. Open the page here and send it again.")
@@ -69,7 +69,7 @@ class ApiCorsMiddleware(CORSMiddleware):
             app,
             allow_origins=settings.cors_origins,
             allow_methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
+            allow_headers=["*"],
             expose_headers=RESPONSE_HEADERS,
         )
 
@@ -78,6 +78,11 @@ class ApiCorsMiddleware(CORSMiddleware):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+def with_cors(response: ASGIApp, settings: Settings) -> ASGIApp:
+    """Return a response for outside the middleware, with the headers of CORS_ORIGINS."""
+    return ApiCorsMiddleware(response, settings) if settings.cors_origins else response
 
 
 def refuse_foreign_page(connection: HTTPConnection) -> None:

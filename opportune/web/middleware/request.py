@@ -25,6 +25,7 @@ from opportune.web.errors.handlers import RETRY_HEADERS, hint_in_development, on
 from opportune.web.errors.problem import problem
 from opportune.web.health import is_stopping
 from opportune.web.language import LanguageOfRequest
+from opportune.web.middleware.origins import with_cors
 from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
 from opportune.web.middleware.security_headers import SecurityHeaders
 from opportune.web.middleware.security_log import log_refused_request
@@ -101,7 +102,8 @@ class RequestMiddleware:
         except asyncio.CancelledError:
             if request.status or not is_stopping(scope[SITE]):
                 raise
-            await _response_to_stop(on_site(Request(scope)))(scope, receive, send_complete)
+            response = _response_to_stop(on_site(Request(scope)))
+            await with_cors(response, self.settings)(scope, receive, send_complete)
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
             await _respond_to_crash(error, request.status, scope, receive, send_complete)
         finally:
@@ -166,7 +168,7 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
         logger.error("failed while sending%s", f": {hint}" if hint else "", exc_info=error)
         return
     response = on_full_disk(request, error) or await on_crash(request, error)
-    await response(scope, receive, send)
+    await with_cors(response, request.app.state.settings)(scope, receive, send)
 
 
 def _channel(path: str) -> str:

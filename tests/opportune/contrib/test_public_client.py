@@ -1,16 +1,9 @@
-"""HTTP client for URLs that users enter. The tests of the knowledge base cover redirects."""
+"""HTTP client for URLs that users enter. Tests of the knowledge base cover private addresses and redirects."""
 
 import pytest
 
-from opportune.contrib.public_client import PrivateAddress, ResponseTooLarge, public_client
+from opportune.contrib.public_client import ResponseTooLarge, public_client
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
-
-
-async def test_private_address_gets_no_request() -> None:
-    async with serve_endpoint() as endpoint, public_client() as client:
-        with pytest.raises(PrivateAddress):
-            await client.post(f"http://127.0.0.1:{endpoint.port}/", json={})
-    assert not endpoint.requests
 
 
 async def test_large_response_keeps_its_status() -> None:

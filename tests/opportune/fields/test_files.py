@@ -152,6 +152,7 @@ async def test_rollback_keeps_the_file(app: FastAPI, recorded_jobs: RecordedJobs
 def test_text_is_not_a_file(value: Any) -> None:
     with pytest.raises(ValidationError, match=r"Please choose a file\."):
         TypeAdapter(Image).validate_python(value)
+    assert TypeAdapter(Image).json_schema() == {"type": "string", "maxLength": 0}
 
 
 async def test_json_has_urls_of_public_files(app: FastAPI) -> None:

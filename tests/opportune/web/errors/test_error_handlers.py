@@ -12,6 +12,7 @@ from jinja2 import DictLoader
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError, OperationalError
 
+from opportune.errors import FieldErrors
 from opportune.schemas.text import Text
 from opportune.web.rendering.templates import templates
 
@@ -48,7 +49,8 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
         raise DataError("INSERT", {}, Exception("NUL"))
 
     @app.post("/api/sign-in")
-    async def sign_in(body: SignIn) -> None: ...
+    async def sign_in(body: SignIn) -> None:
+        raise FieldErrors({"lines.1.price": "Too much."})
 
     @app.post("/form")
     async def form(field: str = Form()) -> None: ...
@@ -214,7 +216,23 @@ async def test_validation_errors_do_not_repeat_the_input(faulty: AsyncClient) ->
     assert "s3cret" not in response.text
 
 
+async def test_field_errors_name_nested_fields(faulty: AsyncClient) -> None:
+    response = await faulty.post("/api/sign-in", json={"email": 1, "password": "x"})
+    assert response.json()["errors"] == [{"field": ["lines", "1", "price"], "message": "Too much."}]
+
+
+async def test_body_that_is_not_declared_as_json_is_415(faulty: AsyncClient) -> None:
+    response = await faulty.post("/api/sign-in", content=b'{"email": 1, "password": "x"}')
+    assert response.status_code == 415
+    assert response.json()["detail"] == "Send JSON with the header Content-Type: application/json."
+
+
+async def test_405_names_the_methods_of_all_routes(faulty: AsyncClient) -> None:
+    assert (await faulty.put("/down", headers=JSON)).headers["allow"] == "GET, POST"
+
+
 HOSTILE: list[tuple[bytes, set[int]]] = [
+    (b'{"email": 1, "password": "\\ud800"}', {422}),
     (b"[" * 100_000, {400, 422}),
     (b'{"email": ' + b"9" * 10_000 + b', "password": "x"}', {400, 422}),
     (b'{"email": NaN, "password": "x"}', {422}),

@@ -156,6 +156,7 @@ API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
 async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
+    assert paths[API_PATH]["get"]["responses"].keys() == {"200", "401", "403"}
     assert PAGE_PATH not in paths
     assert {"shelves:read", "shelves:write"} <= scope_labels(app).keys()
 
