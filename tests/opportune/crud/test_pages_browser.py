@@ -109,3 +109,15 @@ async def test_related_row_is_added_in_an_accessible_dialog(page: Page) -> None:
     await expect(dialog).to_have_count(0)
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Jane Austen")
     await expect(page.get_by_label("Title")).to_have_value("Persuasion")
+
+
+async def test_radio_button_stays_selected_after_an_error(page: Page) -> None:
+    form = '<form hx-post="/sent" hx-swap="outerHTML"><input{} id="a" type="radio" name="a">'
+    form += '<input{} type="radio" name="a">'
+    refused = form.format("", " checked")
+    await page.route("**/sent", lambda route: route.fulfill(status=422, content_type="text/html", body=refused))
+    await page.goto("/volumes")
+    show = "(html) => { const main = document.querySelector('main'); main.innerHTML = html; htmx.process(main); }"
+    await page.evaluate(show, form.format(" checked", "") + "<button>Send</button>")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("radio").last).to_be_checked()
