@@ -88,11 +88,13 @@ def _describe_columns(
             "heading": heading,
             "samples": _sample_texts(table, position),
             "target": name,
-            "formats": format_choices(targets[name].control if name else None),
+            "type": control.type if control else "",
+            "formats": format_choices(control),
             "format": guess.format,
             "is_ambiguous": guess.is_ambiguous,
         }
         for position, (heading, name, guess) in enumerate(zip(table.header, names, formats, strict=True))
+        for control in [targets[name].control if name else None]
     ]
 
 
