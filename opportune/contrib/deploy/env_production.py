@@ -9,8 +9,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from opportune.config.env_lines import unreadable_line
-from opportune.contrib.deploy.host_files import EXAMPLE_DOMAIN, SiteNames, write_text
+from opportune.contrib.deploy.host_files import write_text
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
+from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"

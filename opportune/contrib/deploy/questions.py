@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import typer
 
-from opportune.contrib.deploy.host_files import require_domain
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
+from opportune.contrib.deploy.site_names import require_domain
 
 
 def may_have_volume(deployment: Deployment) -> bool:

@@ -16,10 +16,10 @@ from opportune.contrib.deploy.check import check_deployment
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION
 from opportune.contrib.deploy.host_file_checks import check_domain, check_file, check_scaling, check_service_file
-from opportune.contrib.deploy.host_files import require_domain
 from opportune.contrib.deploy.questions import complete_options
 from opportune.contrib.deploy.recipes import Recipe
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
+from opportune.contrib.deploy.site_names import require_domain
 from opportune.contrib.deploy.values import check_values, production_values, settings_from
 from opportune.project.layout import PROJECT, display_path
 

@@ -8,7 +8,7 @@ from opportune.cli.output import say, say_next, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.settings import get_settings
-from opportune.contrib.deploy import host_files
+from opportune.contrib.deploy import host_files, site_names
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.contrib.deploy.recipes import Recipe
@@ -25,10 +25,10 @@ def command(
 ) -> None:
     """Write the files of a host, and print the next steps."""
     recipe = find_recipe(host)
-    site = host_files.SiteNames(
-        host_files.require_name(name or host_files.project_name(PROJECT) or "site"),
+    site = site_names.SiteNames(
+        site_names.require_name(name or site_names.project_name(PROJECT) or "site"),
         get_settings().site_name,
-        host_files.require_domain(domain) if domain else host_files.EXAMPLE_DOMAIN,
+        site_names.require_domain(domain) if domain else site_names.EXAMPLE_DOMAIN,
         find_repository(),
     )
     results = host_files.write_files(host_files.render_files(recipe, site), PROJECT, force=force)
@@ -54,7 +54,7 @@ def find_repository() -> str:
     if not (PROJECT / ".git").exists():
         return ""
     remote = Git(PROJECT).run("remote", "get-url", "origin")
-    return host_files.github_repository(remote.stdout.decode())
+    return site_names.github_repository(remote.stdout.decode())
 
 
 def print_file_result(result: host_files.FileResult) -> None:

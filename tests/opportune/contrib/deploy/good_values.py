@@ -1,7 +1,7 @@
 """A site, and settings without faults for each host."""
 
-from opportune.contrib.deploy.host_files import SiteNames
 from opportune.contrib.deploy.recipes import RECIPES
+from opportune.contrib.deploy.site_names import SiteNames
 
 SITE = SiteNames("reading-circle", "Reading circle", "books.example.org", "lisbon/circle")
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

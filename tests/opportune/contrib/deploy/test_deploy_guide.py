@@ -7,8 +7,9 @@ import pytest
 from opportune import features
 from opportune.config import PROJECT, Settings
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.contrib.deploy.host_files import SiteNames, render_steps
+from opportune.contrib.deploy.host_files import render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
+from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.health import HEALTH_PATHS
 from tests.opportune.guides import read_guide
@@ -27,14 +28,13 @@ OTHER_VARIABLES = """
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
-    site = SiteNames("your-site", "Your site")
     name = recipe.host.name
     assert f"](deploy/{name.removesuffix('-persistent')}.md)" in GUIDE
     if name == "leapcell-persistent":  # shares a page with leapcell
         return
     page = PAGES[name]
     assert f"python3 oppman.py deploy init {name}\n" in page
-    assert "\n".join(render_steps(recipe, site)) in page
+    assert "\n".join(render_steps(recipe, SiteNames("your-site", "Your site"))) in page
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.backup.create import BACKUP_FOLDER
-from opportune.contrib.deploy.host_files import SiteNames, render_files, render_steps
+from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
+from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.contrib.deploy.published_formats import FORMATS, run_program, yaml_documents
 
 SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
-UNITS = (".service", ".timer")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -91,7 +91,7 @@ def test_caddy_accepts_its_files(host: str, tmp_path: Path) -> None:
 def test_systemd_accepts_its_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze", path=PATH) or skip_for_missing("systemd", "apt-get install systemd")
     files = render_files(RECIPES["linux"], SITE)
-    units = {Path(path).name: text for path, text in files.items() if path.endswith(UNITS)}
+    units = {Path(path).name: text for path, text in files.items() if path.endswith((".service", ".timer"))}
     for name, text in units.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     result = run_program(analyze, "verify", "--recursive-errors=no", *(tmp_path / name for name in units))
