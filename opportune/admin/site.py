@@ -26,9 +26,9 @@ from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, ex
 from opportune.admin.forms.admin_form import control_attributes, group_fields
 from opportune.admin.forms.form_view import form_page, row_gone_error
 from opportune.admin.lists.actions import list_url, with_confirmation
-from opportune.admin.lists.columns import sort_path, sortable_names
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.listed_rows import listed_rows
+from opportune.admin.lists.order import sort_path, sortable_names
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
 from opportune.admin.lists.row_keys import key_of, row_url

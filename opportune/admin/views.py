@@ -15,9 +15,10 @@ from opportune.admin.forms.field_converter import AdminConverter
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
 from opportune.admin.lists.active_filters import list_context
-from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices, sortable_paths
+from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.display import FORMATTERS
+from opportune.admin.lists.order import sortable_paths
 from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.lists.view_filters import filter_for

@@ -13,8 +13,9 @@ from typing import Any
 from opportune.db.clock import utc_now
 from opportune.mail.attachment import Attachment
 from opportune.mail.https import ApiResponse, HttpsTransport
+from opportune.mail.mail_url import MailUrl
 from opportune.mail.parts import MessageParts, encode_address, encode_name, without_empty
-from opportune.mail.transport import MailUrl, PermanentDeliveryError
+from opportune.mail.transport import PermanentDeliveryError
 
 MAILGUN_HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
 POSTMARK_TEMPORARY_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})

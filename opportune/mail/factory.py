@@ -7,8 +7,9 @@ from typing import cast
 
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.mail.mail_url import MailUrl
 from opportune.mail.smtp import parse_smtp_url
-from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, MailUrl, Transport
+from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, Transport
 from opportune.project.layout import PROJECT
 
 PROVIDERS = {

@@ -10,8 +10,9 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.errors import OperatorError
+from opportune.mail.mail_url import MailUrl
 from opportune.mail.parts import MessageParts, split_message
-from opportune.mail.transport import DeliveryError, MailUrl, PermanentDeliveryError, Transport
+from opportune.mail.transport import DeliveryError, PermanentDeliveryError, Transport
 from opportune.web.remote_responses import read_body, retry_after_seconds, tls_context
 
 if TYPE_CHECKING:

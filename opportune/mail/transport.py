@@ -1,16 +1,13 @@
-"""Transports, which deliver e-mails to a server, a folder or the log, and the MAIL_URL of providers."""
+"""Transports, which deliver e-mails to a server, a folder or the log."""
 
 import asyncio
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Self
-from urllib.parse import parse_qsl, unquote
 
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
@@ -115,29 +112,3 @@ def _file_name(message: EmailMessage) -> str:
     date = parsedate_to_datetime(message["Date"])
     message_id = re.sub(r"\W", "", message["Message-ID"].partition("@")[0])
     return f"{date:%Y%m%dT%H%M%S}-{message_id}{EML_SUFFIX}"
-
-
-@dataclass(frozen=True)
-class MailUrl:
-    """The part of a provider's MAIL_URL after `://`: `KEY`, or `KEY@mg.example.org?region=eu`."""
-
-    key: str = field(repr=False)
-    """Key of the API."""
-    where: str = ""
-    """The part after the `@`: a domain or a region."""
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse the part after `://`. In the key, %40 means @, %3F means ? and %25 means %.
-
-        Raises:
-            OperatorError: The key is missing or invalid. The message does not quote it.
-        """
-        location, _, options = text.partition("?")
-        key, _, where = location.rpartition("@") if "@" in location else (location.rstrip("/"), "", "")
-        key = unquote(key)
-        # Only these characters are valid in a header, and errors of HTTP clients would quote the key.
-        if not re.fullmatch(r"[\x21-\x7e]+", key):
-            raise OperatorError("MAIL_URL has no key after ://, or an invalid one.")
-        return cls(key, where.rstrip("/").lower(), dict(parse_qsl(options, keep_blank_values=True)))

@@ -1,6 +1,6 @@
-"""Columns of a list that the user selects (parameter `columns`), and the order of its rows (parameter `sortBy`)."""
+"""Columns of a list that the user selects (parameter `columns`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,11 +10,8 @@ from opportune.admin.authorization import may_see_details
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
-from opportune.admin.sqladmin_adapter import order_of
-from opportune.db.models.columns import is_json, is_long, key_names_of, natural_key_of
+from opportune.db.models.columns import is_long
 from opportune.db.models.sensitive_names import is_secret
-from opportune.db.queries.listing import OrderTerm
-from opportune.db.queries.paths import parse_path, relation_of_column
 from opportune.i18n import gettext
 
 MAX_POSITION = 10_000
@@ -85,60 +82,3 @@ def _sort_key(text: str, position: int) -> tuple[int, int]:
     if new_position == position:
         return position, 0
     return new_position, 1 if new_position > position else -1
-
-
-def sortable_names(request: Request, view: BaseAdminView) -> list[str]:
-    """Return the paths by which the user may sort."""
-    if view.column_sortable_list:
-        return view.names.sortable
-    return [*view.names.sortable, *sortable_paths(view, column_choices(request, view))]
-
-
-def sortable_paths(view: BaseAdminView, names: Sequence[str]) -> Iterator[str]:
-    """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
-    columns = view.mapper.columns
-    for name in names:
-        if name in columns and not is_json(columns[name]):  # JSON values have no order
-            path = sort_path(view, name)
-            yield path
-            if path != name:
-                yield name
-
-
-def sort_path(view: BaseAdminView, name: str) -> str:
-    """Return the path by which a column's header sorts: the column, or the title of the row it refers to."""
-    relation = relation_of_column(view.mapper, name) if name in view.mapper.columns else ""
-    for path in view.names.sortable:
-        if path == name or (relation and path.startswith(f"{relation}.")):
-            return path
-    key = natural_key_of(view.mapper.relationships[relation].mapper.class_) if relation else ""
-    return f"{relation}.{key}" if key and not view.names.hides(f"{relation}.{key}") else name
-
-
-def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
-    """Return the order of the request or of the view, then by primary key, so that pages do not overlap."""
-    defaults = [(name, descends) for name, descends in default_order(view) if not view.names.hides(name)]
-    orders = _requested_order(request, view) or defaults or _newest_first(view)
-    terms = [OrderTerm(parse_path(view.mapper, name).to_title().value(), descends) for name, descends in orders]
-    _, last_descends = orders[-1]
-    keys = [key for key in key_names_of(view.mapper) if key not in dict(orders)]
-    return terms + [OrderTerm(getattr(view.model, key), last_descends) for key in keys]
-
-
-def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:
-    sort = request.query_params.get("sortBy", "")
-    if sort and sort not in sortable_names(request, view):
-        raise HTTPException(400, "Invalid sortBy parameter")
-    return [(sort, request.query_params.get("sort") == "desc")] if sort else []
-
-
-def default_order(view: BaseAdminView) -> list[tuple[str, bool]]:
-    """Return the `order` of the view with whether it is descending, else the newest rows first."""
-    if not view.column_default_sort:
-        return _newest_first(view)
-    order = order_of(view.column_default_sort)
-    return [(view.names.of(name.removeprefix("-")), name.startswith("-")) for name in order]
-
-
-def _newest_first(view: BaseAdminView) -> list[tuple[str, bool]]:
-    return [(key, True) for key in key_names_of(view.mapper)]

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import load_references
-from opportune.admin.lists.columns import listed_columns, order_terms
+from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.order import order_terms
 from opportune.admin.lists.parameters import POSITION, filtered_query, search_conditions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.row_writer import PersistenceMixin

@@ -17,8 +17,8 @@ from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
 from opportune.admin.lists.choice_filters import ChoiceFilter
-from opportune.admin.lists.columns import default_order
 from opportune.admin.lists.filters import LookupFilter, TextFilter
+from opportune.admin.lists.order import default_order
 from opportune.admin.lists.parameters import narrow_by_index
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.site import make_site

@@ -14,7 +14,8 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
-from opportune.admin.lists.columns import column_choices, parse_columns, sortable_names
+from opportune.admin.lists.columns import column_choices, parse_columns
+from opportune.admin.lists.order import sortable_names
 from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
