@@ -14,7 +14,6 @@ from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
 from opportune.accounts.schemas import NEW_PASSWORD_AUTOCOMPLETE, EmailRequest
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import PageCookie
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
@@ -41,7 +40,7 @@ EMAIL_REQUESTED = _l("If this address is right, an e-mail is on its way.")
 """The same message whether or not the address has an account."""
 
 CODE_PATH = f"{LOGIN_PATH}/code"
-PENDING_COOKIE = PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))
+PENDING_COOKIE = cookies.PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))
 """A signed cookie that keeps the state between the two steps of a sign-in."""
 
 

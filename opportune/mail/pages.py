@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from opportune.config.settings import Settings, site_url
 from opportune.config.signing import derived_key
 from opportune.mail import mailbox
-from opportune.mail.mailbox import StoredMessage
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.api_router import APIRouter
 
@@ -50,7 +49,7 @@ def _key(settings: Settings) -> str:
     return derived_key(settings, "mail: mailbox")
 
 
-async def find_message(name: str) -> StoredMessage:
+async def find_message(name: str) -> mailbox.StoredMessage:
     return await asyncio.to_thread(mailbox.find_message, name)
 
 

@@ -15,7 +15,6 @@ from opportune.accounts.models import User
 from opportune.accounts.request_credentials import token_strategy
 from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import trusted_device
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.tokens.dependencies import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.scopes import ALL_SCOPES, require_known_scopes
@@ -43,7 +42,7 @@ async def login(
     """
     require_known_scopes(credentials.scope.split(), request.app, "scope")
     email, code = credentials.username, credentials.code
-    user = await sign_in.check_password(context, email, credentials.password, trusted_device(request, email))
+    user = await sign_in.check_password(context, email, credentials.password, cookies.trusted_device(request, email))
     if user is None:
         raise HTTPException(401, sign_in.WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
     await require_code(context, user, code)

@@ -11,7 +11,6 @@ from opportune.accounts.flows.confirmation import WrongCredential, check_code, c
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
-from opportune.accounts.sign_in_methods.second_factor import PendingSetup, has_second_factor, renew_recovery_codes
 from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.errors import Refused
@@ -39,7 +38,7 @@ class TwoFactorSetup:
         """Whether the user has just confirmed their identity in this session. Password and code may then be empty."""
         return is_confirmed(self.context.browser_session, self.user)
 
-    async def start(self, password: str) -> PendingSetup:
+    async def start(self, password: str) -> second_factor.PendingSetup:
         """Return a new key for the app. It is stored by `enable` with its first code.
 
         Raises:
@@ -53,7 +52,7 @@ class TwoFactorSetup:
             await check_password(self.context, self.user, password, "password")
         return second_factor.start_setup(self.context.settings, self.user)
 
-    def resume(self, sealed: str) -> PendingSetup:
+    def resume(self, sealed: str) -> second_factor.PendingSetup:
         """Return the setup of a sealed key.
 
         Raises:
@@ -75,8 +74,8 @@ class TwoFactorSetup:
             WrongCredential: The code is wrong.
             InvalidState: The setup has expired, or the user already has an app.
         """
-        session, key = self.context.session, self.resume(sealed).key
-        codes = await second_factor.enable(session, self.context.settings, self.user, key, code)
+        key = self.resume(sealed).key
+        codes = await second_factor.enable(self.context.session, self.context.settings, self.user, key, code)
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
         await end_weaker_sign_ins(self.context, self.user)
@@ -93,7 +92,7 @@ class TwoFactorSetup:
         """
         await self._check_identity(password, code)
         record_event(self.context, self.user, "recovery_codes_renewed")
-        return await renew_recovery_codes(self.context.session, self.user)
+        return await second_factor.renew_recovery_codes(self.context.session, self.user)
 
     async def disable(self, password: str, code: str) -> None:
         """Turn off the app. Raises as `renew_recovery_codes`."""
@@ -103,7 +102,7 @@ class TwoFactorSetup:
 
     async def _check_identity(self, password: str, code: str) -> None:
         """Check password and code, so that a thief of the browser or the password cannot lock the user out."""
-        has_factor = await has_second_factor(self.context.session, self.user)
+        has_factor = await second_factor.has_second_factor(self.context.session, self.user)
         await self.context.session.commit()
         if not has_factor:
             raise InvalidState(NOT_ENABLED)

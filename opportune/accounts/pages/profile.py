@@ -21,7 +21,6 @@ from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import trust_device
 from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext
@@ -158,7 +157,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             old_session: Session = request.state.session
             response = redirect_with_message(request, "/accounts/password", PASSWORD_CHANGED)
             await cookies.renew_session(context.session, user, request, response, remember=old_session.is_remembered)
-            trust_device(request, response, user)
+            cookies.trust_device(request, response, user)
             return response
     return show(request, "password", form=form)
 

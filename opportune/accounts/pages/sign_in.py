@@ -16,7 +16,6 @@ from opportune.accounts.flows import impersonation, sign_in
 from opportune.accounts.models import User
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import set_session_cookie, trusted_device
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
@@ -39,7 +38,7 @@ async def login(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignIn)
     if data := form.data:
         with responses.show_errors_in(form):
-            device = trusted_device(request, data.email)
+            device = cookies.trusted_device(request, data.email)
             user = await sign_in.check_password(context, data.email, data.password, device)
             if user:
                 return await responses.finish_first_step(
@@ -95,5 +94,5 @@ async def end_impersonation(request: Request, user: OptionalUser, context: Accou
         return response
     flash(request, gettext("You are back in your own account, and no longer signed in as %(email)s.", email=user.email))
     response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
-    set_session_cookie(request, response, *superuser_session)
+    cookies.set_session_cookie(request, response, *superuser_session)
     return response

@@ -15,14 +15,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import second_factor, webauthn
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
-from opportune.accounts.sign_in_methods.webauthn import (
-    NOT_VERIFIED,
-    Ceremony,
-    CeremonyOptions,
-    PasskeyRefused,
-    Purpose,
-    RelyingParty,
-)
+from opportune.accounts.sign_in_methods.webauthn import NOT_VERIFIED, PasskeyRefused
 from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
@@ -60,13 +53,13 @@ class PasskeyCeremonies:
     """
 
     context: AccountContext
-    site: RelyingParty
+    site: webauthn.RelyingParty
     browser_id: str
     """Id of the browser's session, or the value of a cookie if the browser is not signed in."""
     user: User | None = None
     """The only user whose passkeys are accepted; None accepts any user."""
 
-    async def create_options(self, purpose: Purpose) -> CeremonyOptions:
+    async def create_options(self, purpose: webauthn.Purpose) -> webauthn.CeremonyOptions:
         """Start a ceremony: return the options that the page passes to the device.
 
         Raises:
@@ -85,7 +78,7 @@ class PasskeyCeremonies:
         ceremony = webauthn.create_ceremony(purpose, self.browser_id, self.user)
         return await webauthn.create_authentication_options(settings, self.site, ceremony, existing)
 
-    async def authenticate(self, purpose: Purpose, assertion: str) -> User:
+    async def authenticate(self, purpose: webauthn.Purpose, assertion: str) -> User:
         """Verify the assertion of a passkey, and return its owner, locked until the transaction ends.
 
         Raises:
@@ -98,11 +91,11 @@ class PasskeyCeremonies:
             self.context.log_refused_sign_in("passkey", self.user)
             raise
 
-    async def _verify_assertion(self, purpose: Purpose, assertion: str) -> User:
+    async def _verify_assertion(self, purpose: webauthn.Purpose, assertion: str) -> User:
         session = self.context.session
         ceremony, credential, failure = await self._read_assertion(purpose, assertion)
         passkey, owner = await self._find_passkey(credential)
-        await self.context.session.commit()
+        await session.commit()
         verified = await webauthn.verify_authentication(self.site, ceremony, credential, passkey)
         # During the verification, the passkey may have been removed or used again, or its owner deactivated.
         if not await self.context.manager.lock_unchanged(owner):
@@ -128,7 +121,7 @@ class PasskeyCeremonies:
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
         await self._check_may_add(user)
         is_first = not await second_factor.has_second_factor(session, user)
-        session.add(_create_row(user, name, ceremony, verified, credential))
+        session.add(_create_row(user, name, ceremony.handle, verified, credential))
         await flush_or_refuse(session, PasskeyRefused(ALREADY_ADDED))
         record_event(self.context, user, "passkey_created", name=name)
         await self.context.limiter.refund(session, failure)
@@ -144,11 +137,13 @@ class PasskeyCeremonies:
         if len(await find_passkeys(self.context.session, user)) >= MAX_PASSKEYS_PER_USER:
             raise PasskeyRefused(TOO_MANY)
 
-    async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
+    async def _read_assertion(
+        self, purpose: webauthn.Purpose, assertion: str
+    ) -> tuple[webauthn.Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
         await self.context.session.commit()
-        user, address = self.user, self.context.client.address
-        failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(address)
+        user = self.user
+        failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(self.context.client.address)
         await self.context.limiter.hit(failure)
         ceremony, credential = await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, user)
         return ceremony, credential, failure
@@ -216,7 +211,7 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
 
 
 def _create_row(
-    user: User, name: str, ceremony: Ceremony, verified: "VerifiedRegistration", credential: Mapping[str, Any]
+    user: User, name: str, handle: str, verified: "VerifiedRegistration", credential: Mapping[str, Any]
 ) -> Passkey:
     """Create the row of a verified passkey.
 
@@ -233,7 +228,7 @@ def _create_row(
         name=name,
         credential_id=_base64url(credential_id),
         public_key=_base64url(public_key),
-        user_handle=ceremony.handle,
+        user_handle=handle,
         sign_count=verified.sign_count,
         transports=",".join(known_transports),
         verifies_user=verified.user_verified,

@@ -16,7 +16,6 @@ from opportune.admin.authorization import is_superuser
 from opportune.admin.extensions import AdminExtension
 from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.log import audit
-from opportune.admin.log.audit import visible_entries
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
 from opportune.admin.overview import is_listed, read_panels
@@ -111,7 +110,7 @@ class Dashboard(AdminExtension):
 
     async def _read_recent(self, session: AsyncSession, request: Request) -> list[tuple[AuditEntry, str, str]]:
         """Return the newest entries that the user may see, each with the labels of its action and its model."""
-        visible = visible_entries(request, self.site, Action.LIST)
+        visible = audit.visible_entries(request, self.site, Action.LIST)
         recent = []
         for entry in await audit.read_recent(session, visible, MAX_RECENT_ENTRIES):
             view = self.site.view_by_identity(entry.identity)

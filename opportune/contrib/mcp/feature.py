@@ -3,7 +3,6 @@ from fastapi import FastAPI
 from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import models, routes
 from opportune.contrib.mcp.oauth import pages as oauth_pages
-from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
 from opportune.contrib.mcp.server.message import cancellations
 from opportune.contrib.mcp.server.offers import offers_of
 from opportune.contrib.mcp.servers.lifespan import listed_servers
@@ -21,16 +20,16 @@ mcp = Feature(
     "mcp",
     "Tools, resources and prompts of the site, and tools of other servers, by the Model Context Protocol.",
     settings=McpSettings,
-    models=(McpClient, McpGrant),
+    models=(models.McpClient, models.McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
     admin=Admin("opportune.contrib.mcp.admin"),
     accounts=Accounts(
         events=oauth_pages.EVENTS,
         profile_panel=oauth_pages.profile_panel,
-        personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
+        personal_data=PersonalData(summary="Programs that may use your account", owners=(models.McpGrant.user_id,)),
     ),
     jobs=Jobs(cleanups=models.CLEANUPS),
-    hooks=(delete_tokens_of_program,),
+    hooks=(models.delete_tokens_of_program,),
     site=Site(init_app=_init_app),
     process=Process(context=cancellations, lifespan=listed_servers),
 )

@@ -11,7 +11,6 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.contrib.teams import invitations, memberships, schemas, service
-from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
@@ -102,7 +101,7 @@ async def hand_over(team_id: RowId, data: schemas.TeamHandOver, user: AccountOwn
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()
     await confirm_password(context, user, data.current_password)
-    await hand_over_team(context, team_id, user, data.email)
+    await invitations.hand_over_team(context, team_id, user, data.email)
 
 
 @router.get("/{team_id}/members", responses=refusals(404, 422))
@@ -141,7 +140,7 @@ async def invite(
 ) -> TeamInvitation:
     """Send an invitation with at most one's own role. A new one replaces the previous one to the same address."""
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
-    return await invite_by_email(context, team_id, user, new)
+    return await invitations.invite_by_email(context, team_id, user, new)
 
 
 @router.delete("/{team_id}/invitations/{invitation_id}", status_code=204, responses=REFUSALS)

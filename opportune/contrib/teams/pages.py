@@ -13,7 +13,6 @@ from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error, r
 from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.teams import invitations, memberships, schemas, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
-from opportune.contrib.teams.invitations import hand_over_team, invite_by_email
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
@@ -183,7 +182,7 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     if form.data:
         with show_errors_in(form):
-            invitation = await invite_by_email(context, team_id, user, form.data)
+            invitation = await invitations.invite_by_email(context, team_id, user, form.data)
             message = gettext("%(email)s is invited.", email=invitation.email)
             return redirect_with_message(request, f"{_path(team_id)}/invitations", message)
     response = await _show_invitations(request, context.session, team_id, user, form)
@@ -219,7 +218,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
     await context.session.commit()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
         with show_errors_in(form):
-            owner = await hand_over_team(context, team_id, user, data.email)
+            owner = await invitations.hand_over_team(context, team_id, user, data.email)
             message = gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
             return redirect_with_message(request, _path(team_id), message)
     return await _show_settings(request, context.session, team_id, user, hand_over=form)

@@ -11,7 +11,6 @@ from sqlmodel import col
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import AnswerProgress
-from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerStatus
 from opportune.db import Database
 from opportune.db.queries.batches import batches_of
@@ -105,7 +104,7 @@ class AnswerFollower:
                     return
                 await self.take_over(running)
                 reported = ""
-            except TRANSIENT_ERRORS as fault:
+            except store.TRANSIENT_ERRORS as fault:
                 if reported != type(fault).__name__:  # once per outage, not once per second
                     reported = type(fault).__name__
                     logger.warning("answers of other processes cannot be watched (%s)", reported)
@@ -141,9 +140,9 @@ class AnswerFollower:
 
     async def _read(self, followed_answers: Sequence[FollowedAnswer]) -> None:
         try:
-            for batch in batches_of(followed_answers, MAX_ANSWERS_PER_QUERY):
+            for batch in batches_of(followed_answers, store.MAX_ANSWERS_PER_QUERY):
                 await self._read_batch({followed.live.id: followed for followed in batch})
-        except TRANSIENT_ERRORS as fault:
+        except store.TRANSIENT_ERRORS as fault:
             ids = [followed.live.id for followed in followed_answers]
             logger.warning("answers %s: cannot be polled (%s)", ids, type(fault).__name__)
             await asyncio.sleep(RETRY_DELAY_SECONDS)

@@ -16,7 +16,6 @@ from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.provider import MediaModel, MediaTask
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
-from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
 from opportune.contrib.llm.settings import MediaSettings
@@ -159,7 +158,7 @@ def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:
 
 def missing_library(settings: Settings) -> str:
     """Return a line for operators if the local model is used and lacks a system library; else an empty string."""
-    return local.missing_library() if isinstance(make_provider(settings), LocalModel) else ""
+    return local.missing_library() if isinstance(make_provider(settings), local.LocalModel) else ""
 
 
 async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
