@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.flows import social_sign_in
@@ -41,9 +41,7 @@ router = APIRouter(prefix="/accounts")
 
 
 async def get_provider(request: Request, provider: str) -> Provider:
-    if match := find_provider(request.app.state.settings, provider):
-        return match
-    raise HTTPException(404)
+    return require_found(find_provider(request.app.state.settings, provider))
 
 
 NamedProvider = Annotated[Provider, Depends(get_provider)]

@@ -13,7 +13,8 @@ from rich.markdown import Markdown
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_table
 from opportune.config.settings import Settings
-from opportune.contrib.documentation.content import Documentation, SectionHit, page_names, sections_of
+from opportune.contrib.documentation.content import page_names, sections_of
+from opportune.contrib.documentation.search import Documentation, SectionHit
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
 from opportune.search.query import MAX_QUERY_LENGTH

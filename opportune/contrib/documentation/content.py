@@ -1,26 +1,13 @@
-"""Pages of the documentation, their sections, and the search in them.
+"""Pages of the documentation and their sections. They are part of the package, and in a clone the folder docs/."""
 
-The pages are part of the package, and in a clone the folder docs/. The index of the search is built on first use, in a
-temporary folder.
-"""
-
-import asyncio
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from posixpath import dirname, join, normpath
-from typing import Any
-from urllib.parse import quote
 
-from opportune.config.settings import Settings
-from opportune.contrib.documents import MAX_TEXT_LENGTH, Document, DocumentHit, DocumentIndex, DocumentSearch
-from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
-from opportune.db.url.database_url import DatabaseUrl
-from opportune.i18n import gettext_lazy as _l
-from opportune.project.atomic_files import private_folder
+from opportune.contrib.documents import MAX_TEXT_LENGTH, Document
 from opportune.project.layout import FRAMEWORK
 from opportune.web import url
 
@@ -54,9 +41,9 @@ def page_names() -> list[str]:
 def sections_of(page: str) -> list[Section]:
     """Return the sections of a page, which must exist."""
     lines = (FOLDER / f"{page}.md").read_text(encoding="utf-8").splitlines()
-    starts = [number for number, is_heading in enumerate(_heading_flags(lines)) if is_heading]
     title = HEADING.sub(r"\2", lines[0]).replace("`", "")
-    return [_create_section(page, title, lines[start:end]) for start, end in pairwise([*starts, len(lines)])]
+    boundaries = pairwise([*_find_headings(lines), len(lines)])
+    return [_create_section(page, title, lines[start:end]) for start, end in boundaries]
 
 
 def _create_section(page: str, title: str, lines: Sequence[str]) -> Section:
@@ -73,12 +60,13 @@ def _create_section(page: str, title: str, lines: Sequence[str]) -> Section:
     )
 
 
-def _heading_flags(lines: Iterable[str]) -> Iterator[bool]:
-    """Yield for each line whether it is a heading, and not a comment in a code block."""
+def _find_headings(lines: Sequence[str]) -> Iterator[int]:
+    """Yield the numbers of the lines that are headings, and not comments in a code block."""
     is_code = False
-    for line in lines:
+    for number, line in enumerate(lines):
         is_code ^= bool(FENCE.match(line))
-        yield not is_code and bool(HEADING.match(line))
+        if not is_code and HEADING.match(line):
+            yield number
 
 
 def anchor_of(heading: str) -> str:
@@ -103,59 +91,3 @@ def with_site_links(section: Section) -> str:
         return f"[{text}]({url(f'/docs/{page}{mark}{fragment}')})" if page in page_names() else text
 
     return LINK.sub(replace, IMAGE.sub(r"*\1*", section.markdown))
-
-
-class PageSource:
-    """Source of the search index."""
-
-    title = "Opportune"
-
-    def batches(self) -> list[str]:
-        return [*page_names()]
-
-    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Any] | str], None, None]:
-        yield from ((name, sections_of(name)) for name in batches)
-
-
-class SectionHit(DocumentHit):
-    """A section of the documentation in search results."""
-
-    page: str
-    anchor: str
-
-    @property
-    def url(self) -> str:
-        return f"/docs/{self.slug}"
-
-
-INDEX = DocumentIndex("documentation", _l("the documentation"), document=Section, hit=SectionHit)
-
-
-class Documentation:
-    """The search of one process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stack = ExitStack()
-        self._lock = asyncio.Lock()
-        self._search: DocumentSearch[SectionHit] | None = None
-
-    async def search(self) -> DocumentSearch[SectionHit]:
-        """Return the search. The first call builds the index."""
-        async with self._lock:
-            if not self._search:
-                self._search = await asyncio.to_thread(self._open)
-        return self._search
-
-    def _open(self) -> DocumentSearch[SectionHit]:
-        folder = self._stack.enter_context(private_folder("opportune-docs-"))
-        url = DatabaseUrl.parse(f"sqlite:///{quote(str(folder))}/documentation.db")
-        SQLiteStore(INDEX, url).build(PageSource())
-        return DocumentSearch(INDEX, partial(SQLiteEngine, INDEX, url, self._settings))
-
-    async def close(self) -> None:
-        """Remove the index."""
-        if self._search:
-            await self._search.close()
-            self._search = None
-        self._stack.close()

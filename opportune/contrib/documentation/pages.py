@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from opportune.contrib.documentation.content import Documentation, page_names, sections_of, with_site_links
+from opportune.contrib.documentation.content import page_names, sections_of, with_site_links
+from opportune.contrib.documentation.search import Documentation
 from opportune.contrib.documents import MAX_RANKED_HITS
 from opportune.errors import NotFound
 from opportune.search import SearchQuery

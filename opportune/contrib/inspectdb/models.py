@@ -1,5 +1,7 @@
 """Generation of models for existing tables with sqlacodegen, in the project's style."""
 
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -112,37 +114,39 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         if python_type is None:
             self.add_literal_import("typing", "Any")
             return "Any"
-        name = python_type.__name__
-        if python_type.__module__ != "builtins":
-            self.add_module_import(python_type.__module__)
-            name = f"{python_type.__module__}.{name}"
+        name = self._imported(python_type)
         return f"list[{name}]" if isinstance(column.type, sa.ARRAY) else name
 
-    def _plain_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
+    def _imported(self, type_: type) -> str:
+        """Return the name of a type with its module, which is imported."""
+        if type_.__module__ == "builtins":
+            return type_.__name__
+        self.add_module_import(type_.__module__)
+        return f"{type_.__module__}.{type_.__name__}"
+
+    def _plain_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:
         """Return the annotation and the options of a plain field; None if the column needs `sa_column`."""
-        type_ = column.type
         default = column.server_default
-        if default is not None and not isinstance(default, sa.DefaultClause):  # computed, or an identity
+        is_generated = default is not None and not isinstance(default, sa.DefaultClause)  # computed, or an identity
+        if is_generated or _has_collation(column) or column_types.database_variant(column.type):
             return None
-        if _has_collation(column) or column_types.database_variant(type_):
-            return None
-        if type(type_) is sa.Text:
-            name = "AnyText" if self.imports_sql_text else "Text"
-            self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
-            return name, {}
+        if type(column.type) is not sa.Text:
+            return self._field_of_type(column)
+        self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
+        return "AnyText" if self.imports_sql_text else "Text", {}
+
+    def _field_of_type(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:
+        type_ = column.type
         if type(type_) is sa.String and type_.length:
             return "str", {"max_length": type_.length}
         if type(type_) is sa.Boolean:
             return "bool", {}
         if type(type_) is sa.Date:
-            self.add_module_import("datetime")
-            return "datetime.date", {}
+            return self._imported(date), {}
         if type(type_) is sa.DateTime and (type_.timezone or self.is_sqlite):
-            self.add_module_import("datetime")
-            return "datetime.datetime", {}
+            return self._imported(datetime), {}
         if type(type_) is sa.Numeric and type_.precision and type_.scale is not None:
-            self.add_module_import("decimal")
-            return "decimal.Decimal", {"max_digits": type_.precision, "decimal_places": type_.scale}
+            return self._imported(Decimal), {"max_digits": type_.precision, "decimal_places": type_.scale}
         return self._integer_field(column)
 
     def _integer_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:

@@ -15,7 +15,7 @@ from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
-from opportune.errors import NotFound
+from opportune.errors import require_found
 from opportune.pagination import Page
 from opportune.web.errors.problem import refusals
 from opportune.web.routing.api_router import APIRouter
@@ -157,7 +157,5 @@ async def _read_own_teams(session: AsyncSession, user: User) -> list[schemas.Tea
 
 
 async def _read_team(session: AsyncSession, team_id: int, user: User) -> schemas.TeamRead:
-    for team in await _read_own_teams(session, user):
-        if team.id == team_id:
-            return team
-    raise NotFound
+    teams = await _read_own_teams(session, user)
+    return require_found(next((team for team in teams if team.id == team_id), None))
