@@ -43,7 +43,6 @@ from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_service
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features, mounted_features, require_unique_names
 from opportune.project.layout import PACKAGE
-from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
@@ -186,7 +185,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         await stack.enter_async_context(watch_signals(app))
         tune_gc()
         if app.state.settings.environment == "development":
-            await stack.enter_async_context(monitor_loop())
             stack.enter_context(collect_missing_awaits())
         if app.state.settings.environment != "test":
             await warm_up(app)

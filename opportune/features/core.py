@@ -13,6 +13,7 @@ from opportune.mail.feature import mail
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE
 from opportune.search.feature import search
+from opportune.server.loop_monitor import monitor_loop
 from opportune.services import Services
 from opportune.storage.feature import storage
 from opportune.web.feature import web
@@ -37,10 +38,15 @@ def installed_hooks(features: Iterable[Feature]) -> AbstractContextManager[None]
 
 @asynccontextmanager
 async def running_process(services: Services) -> AsyncIterator[None]:
-    """Use the site's language, listen to other processes, and enter the `process` contexts of the features."""
+    """Use the site's language, listen to other processes, and enter the `process` contexts of the features.
+
+    In development, code that blocks the event loop is logged.
+    """
     current_language.set(services.settings.language)  # of jobs; each request has its own
     add_event_kinds(services.features)
     async with services.database.bus.listening(), AsyncExitStack() as stack:
+        if services.settings.environment == "development":
+            await stack.enter_async_context(monitor_loop())
         stack.enter_context(installed_hooks(services.features))
         for feature in services.features:
             if feature.process.context:

@@ -18,9 +18,14 @@ from opportune.errors import OperatorError
 from opportune.errors.arguments import strict
 from opportune.errors.option_types import ASYNCHRONOUS
 from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
+from opportune.schemas.text import require_storable
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
+MAX_KEY_LENGTH = 500
+MAX_GROUP_LENGTH = 200
+MAX_DELAY_SECONDS = 1e10
+"""Three centuries. Databases refuse times after the year 9999."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -249,6 +254,22 @@ class JobQueue(ABC):
     jobs: Mapping[str, JobDefinition[Any]] = MappingProxyType({})
     """The jobs of installed features, by name."""
 
+    def check(self, call: JobCall[Any], key: str, group: str, delay: float) -> None:
+        """Refuse a job that is not called or not listed, and options that cannot be stored. See `enqueue`."""
+        if not isinstance(call, JobCall):
+            raise OperatorError(f"A job is queued by its call, such as shrink_photo(7), not by {type(call).__name__}.")
+        name = call.job.name
+        if self.jobs and name not in self.jobs:
+            raise LookupError(f"No installed feature lists the job {name}. Add it to jobs=Jobs([…]) of its feature.")
+        try:
+            require_storable(key + group)
+            fits = len(key) <= MAX_KEY_LENGTH and len(group) <= MAX_GROUP_LENGTH and abs(delay) < MAX_DELAY_SECONDS
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            lengths = f"at most {MAX_KEY_LENGTH} and {MAX_GROUP_LENGTH} characters without NUL"
+            raise OperatorError(f"Job {name}: key and group need {lengths}, and delay needs seconds, such as 0.5.")
+
     @abstractmethod
     async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         """Queue a call in its own transaction, and return its id.
@@ -261,7 +282,7 @@ class JobQueue(ABC):
 
         Raises:
             LookupError: No installed feature lists the job.
-            OperatorError: The key has more than 500 characters, or the group more than 200.
+            OperatorError: The job is not called, or an option cannot be stored, such as a key of 501 characters.
         """
 
     @abstractmethod
@@ -283,8 +304,10 @@ def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", group: st
 
     Raises:
         LookupError: No installed feature lists the job, or the session is not one of the framework.
+        OperatorError: The job is not called, or an option cannot be stored, such as a key of 501 characters.
     """
     queue: JobQueue | None = session.info.get("jobs")
     if queue is None:
         raise LookupError("This session cannot queue jobs. Take a WriteSession of opportune.db in the route.")
+    queue.check(call, key, group, delay)
     queue.defer(session, call, key=key, group=group, delay=delay)

@@ -166,6 +166,8 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
             if not timeout.expired():
                 raise  # a timeout inside of the function
             raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
+        except SystemExit as error:  # would end the worker with all its jobs
+            raise OperatorError(f"The job has called sys.exit({error.code!r}).") from None
 
 
 async def store_outcome(attempt: Attempt, store: JobStore, services: Services) -> None:

@@ -12,12 +12,11 @@ from opportune.db.clock import utc_now
 from opportune.db.models.model import Model, ModelBase
 from opportune.db.models.partial_index import PartialIndex
 from opportune.i18n import gettext
-from opportune.jobs.declaration import DEFAULT_QUEUE
+from opportune.jobs.declaration import DEFAULT_QUEUE, MAX_GROUP_LENGTH, MAX_KEY_LENGTH
 from opportune.schemas.masks import mask_pairs, mask_tokens
 from opportune.schemas.text import shorten
 
-MAX_ARGUMENT_LENGTH = MAX_KEY_LENGTH = 500
-MAX_GROUP_LENGTH = 200
+MAX_ARGUMENT_LENGTH = 500
 
 
 class JobState(StrEnum):

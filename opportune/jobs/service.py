@@ -6,18 +6,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit, before_commit
-from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.job_insertion import insert_job
-from opportune.jobs.models import ENDED_STATES, MAX_GROUP_LENGTH, MAX_KEY_LENGTH, Job, JobState
+from opportune.jobs.models import ENDED_STATES, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
@@ -60,8 +57,6 @@ class DatabaseJobQueue(JobQueue):
     def defer(
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None:
-        self._check(call, key, group)
-
         async def queue() -> None:
             await self._add(session, call, key, group, delay)
 
@@ -85,19 +80,10 @@ class DatabaseJobQueue(JobQueue):
         await self.worker.scheduler.queue_run(session, job.name, job.due_at)
 
     async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, group: str, delay: float) -> int:
-        self._check(call, key, group)
+        self.check(call, key, group, delay)
         for observer in observers:
             observer.job_queued(call.job.name, call.arguments)
         return await insert_job(session, call, key, group=group, delay=delay)
-
-    def _check(self, call: JobCall[Any], key: str, group: str) -> None:
-        if call.job.name not in self.jobs:
-            raise LookupError(
-                f"No installed feature lists the job {call.job.name}. Add it to jobs=Jobs([…]) of its feature."
-            )
-        if len(key) > MAX_KEY_LENGTH or len(group) > MAX_GROUP_LENGTH:
-            limits = f"at most {MAX_KEY_LENGTH} and {MAX_GROUP_LENGTH} characters"
-            raise OperatorError(f"Job {call.job.name}: Key and group have {limits}. Use a hash of long values.")
 
     async def _wake_worker(self) -> None:
         self.has_queued_jobs = True
@@ -138,16 +124,14 @@ class DatabaseJobQueue(JobQueue):
         """Wait until a job has ended, and return its state.
 
         Raises:
-            NotFound: The job does not exist.
+            OperatorError: The job does not exist.
         """
         while True:
             attempt_ended = self.worker.attempt_ended
             async with self.database.reader(fresh=True) as session:
-                state = await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id)))
-            if state is None:
-                raise NotFound
-            if state in ENDED_STATES:
-                return JobState(state)
+                job = await management.find_job(session, int(job_id))
+            if job.state in ENDED_STATES:
+                return job.state
             with suppress(TimeoutError):
                 await asyncio.wait_for(attempt_ended.wait(), 1)  # check again: the job may end in another process
 

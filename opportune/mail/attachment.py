@@ -8,6 +8,7 @@ from email.message import EmailMessage as MIMEMessage
 from mimetypes import guess_type
 from typing import Any, Self
 
+from opportune.errors.arguments import strict
 from opportune.mail.addresses import InvalidEmailError, single_line
 
 CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
@@ -18,6 +19,7 @@ COMPOSED = ("message/", "multipart/")
 ANY_TYPE = "application/octet-stream"
 
 
+@strict
 @dataclass(frozen=True)
 class Attachment:
     """A file of an e-mail: `Attachment("invoice.pdf", pdf)`."""

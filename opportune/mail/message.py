@@ -6,6 +6,7 @@ from email.utils import format_datetime as format_header_date
 from typing import Any, Self, TypedDict
 
 from opportune.db.clock import utc_now
+from opportune.errors.arguments import strict
 from opportune.mail.addresses import InvalidEmailError, check_headers, parse_recipients, single_line
 from opportune.mail.attachment import Attachment
 
@@ -34,6 +35,7 @@ class EmailOptions(TypedDict, total=False):
 OPTIONS = EmailOptions.__optional_keys__
 
 
+@strict
 @dataclass(frozen=True)
 class EmailMessage:
     """An e-mail with text and HTML."""

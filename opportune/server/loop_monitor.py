@@ -71,7 +71,7 @@ class LoopStack:
         frame = next(filter(_is_in_project, frames), innermost)
         inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
         source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
-        return f"{_location(frame)} ({source}{inside})"
+        return f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno} ({source}{inside})"
 
 
 class LoopMonitor:
@@ -162,7 +162,3 @@ def _is_in_project(frame: FrameType) -> bool:
 
 def _module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__"))
-
-
-def _location(frame: FrameType) -> str:
-    return f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno}"

@@ -28,6 +28,7 @@ class RecordedJobs(JobQueue):
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
+        self.check(call, key, group, delay)
         await self._record(call, key)
         return str(self.keys.index(key) + 1 if key else len(self.keys))
 

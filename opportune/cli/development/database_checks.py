@@ -43,11 +43,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
         yield Finding(str(error), is_error=not is_fresh)
         return
-    try:
-        schema = startup.inspect_schema(settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-        return
+    schema = startup.inspect_schema(settings)
     faults = [*schema.faults]
     yield from map(Finding, faults)
     yield from (Finding.warning(warning) for warning in schema.warnings)

@@ -16,7 +16,6 @@ from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
 from opportune.jobs import management
-from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
@@ -42,7 +41,7 @@ def list_jobs(
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
-        known_names = _job_names()
+        known_names = _declared("name")
         rows = (_as_row(job, known_names) for job in jobs)
         print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
     else:
@@ -71,17 +70,13 @@ def retry(
     if retry_all == has_number or (name and not retry_all):
         raise typer.BadParameter("Enter the number of a job, --all, or --all with --name.")
     if number is None:
-        _retry_all(name)
+        count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
+        jobs = f"named {name} " if name else ""
+        say(f"{pluralize(count, 'job')} {jobs}queued again." if count else f"No job {jobs}failed.")
         return
     with_jobs(lambda jobs, session: jobs.retry(session, number))
     job = in_transaction(lambda session: management.find_job(session, number))
     say(f"Job {number} is {job.state}.{_processing_note(job)}")
-
-
-def _retry_all(name: str) -> None:
-    count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
-    jobs = f"named {name} " if name else ""
-    say(f"{pluralize(count, 'job')} {jobs}queued again." if count else f"No job {jobs}failed.")
 
 
 @command.command()
@@ -96,7 +91,7 @@ def cancel(number: Number) -> None:
 @command.command()
 def queues(as_json: AsJson = False) -> None:
     """Show the queues with their numbers of jobs, limits and pauses."""
-    names = _queue_names()
+    names = _declared("queue")
     states = in_transaction(lambda session: management.read_queues(session, names))
     limits = get_settings().jobs_limits
     if as_json:
@@ -151,20 +146,13 @@ def _wait_for_running(queue: str, seconds: float) -> int:
 
 
 def _check_queue(queue: str) -> None:
-    if queue not in (names := _queue_names()):
+    if queue not in (names := _declared("queue")):
         raise OperatorError(f"There is no queue {queue}. The queues are: {', '.join(sorted(names))}.")
 
 
-def _queue_names() -> set[str]:
-    return {job.queue for job in _declared_jobs()}
-
-
-def _job_names() -> set[str]:
-    return {job.name for job in _declared_jobs()}
-
-
-def _declared_jobs() -> list[JobDefinition[Any]]:
-    return declared_jobs(all_features(installed_features()))
+def _declared(option: str) -> set[str]:
+    """Return the values of an option of all jobs."""
+    return {getattr(job, option) for job in declared_jobs(all_features(installed_features()))}
 
 
 @command.command()
@@ -193,7 +181,7 @@ def _details(job: Job) -> Iterator[tuple[str, object]]:
     yield "Attempts", job.attempt
     times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
     yield from ((label, _timestamp(time)) for label, time in times.items() if time)
-    note = _unknown_job_note(job, _job_names())
+    note = _unknown_job_note(job, _declared("name"))
     optional = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": note}
     yield from ((label, text) for label, text in optional.items() if text)
 

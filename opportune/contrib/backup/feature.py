@@ -8,7 +8,6 @@ from opportune.contrib.backup.jobs import make_backup, rehearse_restore
 from opportune.contrib.backup.marker import check_restore, interrupted_restore_logged
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
-from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, SetupStep
 from opportune.project.current import OPPMAN
 
@@ -19,12 +18,8 @@ async def _has_schedule(app: FastAPI) -> bool:
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """List the backups at BACKUP_URL, without writing there."""
-    if settings.of(BackupSettings).location:
-        try:
-            if not BackupStore(settings).all():
-                yield Finding.warning(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup")
-        except OperatorError as error:
-            yield Finding(str(error))
+    if settings.of(BackupSettings).location and not BackupStore(settings).all():
+        yield Finding.warning(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup")
 
 
 backup = Feature(

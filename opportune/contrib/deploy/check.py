@@ -11,6 +11,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rules import database, server, services
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions, Rule
+from opportune.errors import OperatorError
 
 RULES: tuple[Rule, ...] = (
     database.check_database_url,
@@ -39,7 +40,10 @@ RULES: tuple[Rule, ...] = (
 
 def check_deployment(deployment: Deployment) -> Iterator[Finding]:
     for rule in RULES:
-        yield from rule(deployment)
+        try:
+            yield from rule(deployment)
+        except OperatorError as error:  # an invalid setting
+            yield Finding(str(error))
 
 
 def check_current_host(settings: Settings) -> Iterator[Finding]:

@@ -78,7 +78,7 @@ class Choices:
             self._mark_used(f"--rename {old}={new}", [rename.old for rename in matches])
             if matches:
                 return matches[0]
-        return next((rename for rename in possible if rename.type and self._confirm(rename.question)), None)
+        return next((rename for rename in possible if rename.type and self._confirm(rename)), None)
 
     def refuse_drops(self, dropped: Sequence[tuple[str, ...]], possible: Sequence[Rename]) -> None:
         """Refuse to drop tables and columns without --allow-drop, because they may have been renamed.
@@ -91,7 +91,9 @@ class Choices:
         dropped_name = ".".join(dropped[0])
         likely = [rename for rename in possible if rename.old == dropped[0] and rename.is_likely]
         advice = "If you want to drop it, add --allow-drop."
-        if likely:
+        if option := self._option_for(dropped[0]):
+            advice = f"{option} names nothing new. First write the migration of a rename that frees the name. {advice}"
+        elif likely:
             new_name = min(likely, key=lambda rename: not rename.type).new  # one of the same type, if possible
             option = f"--rename {dropped_name}={new_name}"
             advice = f"If it has a new name, add {option}; if you want to drop it, add --allow-drop."
@@ -138,8 +140,14 @@ class Choices:
                 "becomes required. See makemigrations --check."
             )
 
-    def _confirm(self, question: str) -> bool:
-        if not self.confirm or question in self._denied_questions:
+    def _option_for(self, path: Sequence[str]) -> str:
+        """Return an unused option that renames a table, column or Enum value; empty if there is none."""
+        options = [f"--rename {old}={new}" for old, new in self.renames.items() if old.rpartition(".")[2] == path[-1]]
+        return next((option for option in options if option not in self._used_options), "")
+
+    def _confirm(self, rename: Rename) -> bool:
+        question = rename.question
+        if not self.confirm or question in self._denied_questions or self._option_for(rename.old):
             return False
         confirmed = self.confirm(question)
         if not confirmed:

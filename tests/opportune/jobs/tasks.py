@@ -71,8 +71,8 @@ async def break_down(run: JobContext) -> None:
 
 
 @job("test.quit", attempts=1)
-async def quit_work(run: JobContext) -> None:
-    raise asyncio.CancelledError
+async def quit_work(run: JobContext, code: int | None = None) -> None:
+    raise asyncio.CancelledError if code is None else SystemExit(code)
 
 
 @job("test.wait")

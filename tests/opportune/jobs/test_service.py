@@ -34,11 +34,16 @@ async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, databa
     assert await emails() == ["ann@example.com"]
 
 
-@pytest.mark.parametrize("names", [{"key": "k" * 501}, {"group": "g" * 201}], ids=["key", "group"])
-async def test_too_long_name_is_refused(idle_queue: DatabaseJobQueue, database: Database, names: Any) -> None:
-    async with database.writer() as session:
-        with pytest.raises(OperatorError, match="at most 500 and 200 characters"):
-            defer(session, register("ann@example.com"), **names)
+@pytest.mark.parametrize("options", [{"key": "k" * 501}, {"group": "g" * 201}, {"key": "\0"}, {"delay": 1e11}])
+async def test_unstorable_option_is_refused(idle_queue: DatabaseJobQueue, options: Any) -> None:
+    with pytest.raises(OperatorError, match="register: key and group need at most 500 and 200 characters"):
+        defer(Mock(info={"jobs": idle_queue}), register("ann@example.com"), **options)
+
+
+async def test_job_that_is_not_called_is_refused(idle_queue: DatabaseJobQueue) -> None:
+    uncalled: Any = register
+    with pytest.raises(OperatorError, match=r"queued by its call, such as shrink_photo\(7\), not by JobDefinition"):
+        await idle_queue.enqueue(uncalled)
 
 
 async def test_rollback_discards_a_deferred_job(idle_queue: DatabaseJobQueue, database: Database) -> None:
@@ -60,12 +65,11 @@ async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Databas
     assert await emails() == ["ann@example.com", "dan@example.com"]
 
 
-async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, database: Database) -> None:
+async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(LookupError, match=r"No installed feature lists the job test\.hourly"):
         await idle_queue.enqueue(hourly())
     with pytest.raises(LookupError):
-        async with database.writer() as session:
-            defer(session, hourly())
+        defer(Mock(info={"jobs": idle_queue}), hourly())
 
 
 async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:

@@ -46,6 +46,7 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
         pytest.param(tasks.refuse(), 1, "Unknown address.", id="permanently"),
         pytest.param(tasks.break_down(), 1, "ValueError: three", id="by a bug"),
         pytest.param(tasks.quit_work(), 1, "The job cancelled itself.", id="by its own cancellation"),
+        pytest.param(tasks.quit_work(3), 1, "The job has called sys.exit(3).", id="by its exit"),
     ],
 )
 async def test_job_fails(

@@ -13,6 +13,7 @@ import uvloop
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.features.core import running_process
 from opportune.server import loop_monitor
 from opportune.server.loop_monitor import is_blocked, monitor_loop
 from tests.opportune.guides import read_guide
@@ -115,6 +116,6 @@ async def test_monitor_runs_in_development(
     settings: Settings, environment: Literal["development", "test", "production"], number: int
 ) -> None:
     app = create_app(settings.model_copy(update={"environment": environment}))
-    async with app.router.lifespan_context(app):
+    async with running_process(app.state.services):  # of the site or a worker
         assert count_monitor_threads() == number
     assert count_monitor_threads() == 0

@@ -6,7 +6,6 @@ from opportune.checks import Finding
 from opportune.contrib.deploy.rules.database import check_port
 from opportune.contrib.deploy.rules.deployment import Deployment
 from opportune.db.bus.factory import bus_kind
-from opportune.errors import OperatorError
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.factory import transport_for
 from opportune.storage.location import Bucket, parse_storage_url
@@ -14,11 +13,7 @@ from opportune.storage.location import Bucket, parse_storage_url
 
 def check_storage(deployment: Deployment) -> Iterator[Finding]:
     host = deployment.host
-    try:
-        location = parse_storage_url(deployment.settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-        return
+    location = parse_storage_url(deployment.settings)
     if isinstance(location, Bucket):
         if deployment.is_out_of_reach(location.origin):
             yield Finding(f"STORAGE_URL names {location.host}, which the host cannot reach: use another bucket.")
@@ -53,11 +48,7 @@ def check_backups(deployment: Deployment) -> Iterator[Finding]:
 
 def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
     yield from check_admin_email(deployment.settings)
-    try:
-        transport = transport_for(deployment.settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-        return
+    transport = transport_for(deployment.settings)
     yield from check_mail(deployment.settings)
     port = getattr(transport, "port", None)
     if isinstance(port, int):
@@ -68,11 +59,7 @@ def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
 
 def check_cache(deployment: Deployment) -> Iterator[Finding]:
     settings = deployment.settings
-    try:
-        bus = bus_kind(settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-        return
+    bus = bus_kind(settings)
     if settings.has_redis and deployment.is_out_of_reach(settings.cache_url.get_secret_value()):
         yield Finding("CACHE_URL names a Redis on your own machine: use one on the internet, or memory:.")
     elif bus == "memory" and deployment.processes > 1:

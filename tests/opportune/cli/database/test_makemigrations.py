@@ -57,6 +57,7 @@ print("Ended with", main(["makemigrations"]), flush=True)
 print(unmigrated_changes_warning(get_settings(), MigrationGraph(installed_names())))
 print("Ended with", main(["makemigrations", "--check"]))
 print("Ended with", main("makemigrations --allow-drop --fill label=x --rename label=name".split()))
+print("Ended with", main("makemigrations --rename name=title --rename title=label".split()))
 """
 
 
@@ -72,7 +73,8 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
     assert f"makemigrations would fail: {message}" in output
     assert "- Drop column name of library_badge" in output
     assert "label=name matches nothing. --rename needs a removed name and a new one of the same table (swap " in output
-    assert output.count("Ended with 1\n") == 3
+    assert "lost. --rename name=title names nothing new. First write the migration of a rename" in output
+    assert output.count("Ended with 1\n") == 4
     assert badges.last_migration() == migration
 
 
