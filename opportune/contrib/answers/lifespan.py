@@ -8,12 +8,10 @@ from fastapi import FastAPI
 
 from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
-from opportune.contrib.answers.engine.engine import AnswerEngine
+from opportune.contrib.answers.engine.attachments import picture_tool
+from opportune.contrib.answers.engine.engine import AnswerEngine, AnswerResources
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.pictures import picture_tool
-from opportune.contrib.answers.engine.running import AnswerResources
-from opportune.contrib.answers.engine.takeover import Takeover
 from opportune.contrib.answers.engine.tool_jobs import RELEASED_TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.answers.settings import AnswersSettings
@@ -42,7 +40,7 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     engine = engine_class(resources)
     app.state.answers = AnswerManager(engine)
     engine.open(watch=not getattr(app.state, "is_test_app", False))
-    _connect_jobs(app, engine.takeover)
+    _connect_jobs(app, engine)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
     offer_pictures(app)
@@ -67,11 +65,11 @@ def site_limits(settings: AnswersSettings) -> AnswerLimits:
     )
 
 
-def _connect_jobs(app: FastAPI, takeover: Takeover) -> None:
+def _connect_jobs(app: FastAPI, engine: AnswerEngine) -> None:
     """Continue answers when the jobs they wait for have ended, in this process or in a worker."""
 
     def continue_answers() -> None:
-        run_in_background(takeover.continue_released())
+        run_in_background(engine.continue_released())
 
     tool_jobs: ToolJobs = app.state.tool_jobs
     tool_jobs.make_toolbox = lambda: full_toolbox_of(app)

@@ -82,7 +82,8 @@ class DocumentReader:
                 case {"problem": problem} if not has_text:
                     raise Unreadable(problem)
         if not has_text:
-            raise Unreadable("no_text" if has_ended else "damaged")
+            # Only pages can be a scan.
+            raise Unreadable(("no_text" if self.total else "empty") if has_ended else "damaged")
         if not has_ended:  # pages after a problem, a limit of time or of memory are missing
             self.is_cut = True
 

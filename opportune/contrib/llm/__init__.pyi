@@ -12,8 +12,8 @@ from opportune.contrib.llm.attachments import require_sight as require_sight
 from opportune.contrib.llm.call_guard import SpendingRefused as SpendingRefused
 from opportune.contrib.llm.dependencies import Llm as Llm
 from opportune.contrib.llm.dependencies import open_llm as open_llm
-from opportune.contrib.llm.embeddings.embedder import Embedded as Embedded
-from opportune.contrib.llm.embeddings.embedder import Embedder as Embedder
+from opportune.contrib.llm.embeddings.embeddings import Embedded as Embedded
+from opportune.contrib.llm.embeddings.embeddings import Embedder as Embedder
 from opportune.contrib.llm.language_model import LanguageModel as LanguageModel
 from opportune.contrib.llm.media.provider import FakeMedia as FakeMedia
 from opportune.contrib.llm.media.provider import Made as Made
@@ -21,7 +21,7 @@ from opportune.contrib.llm.media.provider import MediaModel as MediaModel
 from opportune.contrib.llm.media.provider import MediaProvider as MediaProvider
 from opportune.contrib.llm.media.provider import Ranked as Ranked
 from opportune.contrib.llm.media.provider import Speech as Speech
-from opportune.contrib.llm.providers.error_reader import error_for_status as error_for_status
+from opportune.contrib.llm.providers.errors import error_for_status as error_for_status
 from opportune.contrib.llm.providers.factory import make_provider as make_provider
 from opportune.contrib.llm.providers.factory import missing_library as missing_library
 from opportune.contrib.llm.providers.factory import models_of as models_of

@@ -78,7 +78,6 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
         "opportune/contrib/llm/vendors/dialects.py",
-        "opportune/contrib/llm/vendors/event_streams.py",  # reads the responses of the one above
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/client_spans.py",  # observes requests

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.takeover import Takeover
+from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.models import Answer
 from opportune.errors import Refused
 from opportune.i18n import gettext as _
@@ -33,7 +33,7 @@ class TooManyAnswers(Refused):
         super().__init__(_("You have several answers running already."))
 
 
-async def require_capacity(session: AsyncSession, answer: Answer, takeover: Takeover, now: datetime) -> None:
+async def require_capacity(session: AsyncSession, answer: Answer, engine: AnswerEngine, now: datetime) -> None:
     """Check that the user may start this answer. One that waits blocks only its topic.
 
     Raises:
@@ -47,10 +47,10 @@ async def require_capacity(session: AsyncSession, answer: Answer, takeover: Take
     running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
     running = [row for row in running if row is not answer]
     on_topic = [row for row in running if answer.topic and row.topic == answer.topic]
-    if dead := [row for row in on_topic if takeover.is_dead(row, now)]:  # those on other topics will be continued
-        await store.take_over_answers(session, takeover.running.worker, dead)
+    if dead := [row for row in on_topic if engine.is_dead(row, now)]:  # those on other topics will be continued
+        await store.take_over_answers(session, engine.worker, dead)
     if len(on_topic) > len(dead):
         raise AnswerRunning
-    alive = [row for row in running if not takeover.is_dead(row, now) and not row.is_waiting]
+    alive = [row for row in running if not engine.is_dead(row, now) and not row.is_waiting]
     if len(alive) >= MAX_RUNNING_ANSWERS:
         raise TooManyAnswers

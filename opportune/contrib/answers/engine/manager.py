@@ -201,7 +201,7 @@ class AnswerManager:
         """Stop an answer in any process. If this process writes it, wait until the end is stored."""
         async with self.database.writer() as session:
             await store.stop_answer(session, answer.id)
-        if task := self.engine.running.cut(answer.id, STOPPED):
+        if task := self.engine.cut(answer.id, STOPPED):
             await asyncio.wait([task])
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
@@ -256,7 +256,7 @@ class AnswerManager:
         if not decide(row, call, approval, reply, now=now, scopes=self.scopes, toolbox=self.toolbox):
             return row
         if not any(map(is_waiting, row.tool_runs)):
-            await require_capacity(session, row, self.engine.takeover, now)
+            await require_capacity(session, row, self.engine, now)
             store.assign_worker(row, self.engine.worker, now)
             self.engine.start(session, progress)
         await session.flush()
@@ -264,7 +264,7 @@ class AnswerManager:
 
     async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
         now = await read_database_time(session)
-        await require_capacity(session, answer, self.engine.takeover, now)
+        await require_capacity(session, answer, self.engine, now)
         answer.tool_scopes = get_common_scopes(answer.tool_scopes, self.scopes)
         answer.charged_to = str(self.visitor or "")
         model = self.engine.resources.model_of(answer)

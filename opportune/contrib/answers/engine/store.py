@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.contrib.answers.engine.attachments import adopt_pictures
 from opportune.contrib.answers.engine.jobs import cancel_jobs, queue_job
-from opportune.contrib.answers.engine.pictures import adopt_pictures
 from opportune.contrib.answers.engine.records import (
     INTERRUPTED,
     STOPPED,

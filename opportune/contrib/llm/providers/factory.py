@@ -1,4 +1,4 @@
-"""Models in the settings: their providers and embedders, and lights of their endpoints for the status page."""
+"""Models in the settings: their providers, and lights of their endpoints for the status page."""
 
 import asyncio
 import socket
@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, EmbeddingModel, LlmModel
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, LlmModel
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
-from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.provider import MediaModel, MediaTask
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
@@ -56,19 +55,20 @@ def models_of(settings: Settings) -> list[LlmModel]:
     Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
     """
     if settings.llm_models:
-        return [_add_url_and_key(model, settings) for model in settings.llm_models]
+        return [add_url_and_key(model, settings) for model in settings.llm_models]
     if not settings.llm_base_url and settings.llm_dialect == "openai":
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
     model = LlmModel(name=name[:MAX_MODEL_NAME_LENGTH], dialect=settings.llm_dialect, base_url=settings.llm_base_url)
     values = {"model": settings.llm_model, "api_key": settings.llm_api_key}
-    return [_add_url_and_key(model.model_copy(update=values), settings)]
+    return [add_url_and_key(model.model_copy(update=values), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
 
 
-def _add_url_and_key(model: M, settings: Settings) -> M:
+def add_url_and_key(model: M, settings: Settings) -> M:
+    """Return a model with the URL and key of the settings, unless it has its own."""
     values: dict[str, object] = {}
     if not model.base_url and model.dialect in VENDOR_URLS:
         values = {"base_url": VENDOR_URLS[model.dialect]}
@@ -98,7 +98,7 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
     model = model or next(iter(models_of(settings)), None)
     if model:
         if model.provider:
-            custom: Provider = _make_custom(settings, model)
+            custom: Provider = make_custom(settings, model)
             return custom
         if model.dialect == "openai":
             return OpenAICompatible(model, Timeouts.of(settings))
@@ -109,17 +109,14 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
     return local.LocalModel(weights, Timeouts.of(settings)) if weights else None
 
 
-def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
+def make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
+    """Create an object of the class that `provider` names."""
     module, _, name = model.provider.partition(":")
     try:
         make = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"{setting}: cannot import {model.provider} for {model.name} ({error}).") from error
     return make(settings, model)
-
-
-def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
-    return _add_url_and_key(settings.embedding_model, settings) if settings.embedding_model else None
 
 
 def media_models_of(settings: Settings) -> dict[MediaTask, MediaModel]:
@@ -138,22 +135,10 @@ def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> Me
     if key and not isinstance(getattr(settings, key, None), SecretStr):
         raise OperatorError(f"{setting}: there is no setting {key} with the key of {model.name}.")
     is_compatible = settings.llm_dialect == "openai" or bool(model.base_url)
-    model = _add_url_and_key(model, settings)
+    model = add_url_and_key(model, settings)
     if not (is_compatible and model.base_url and model.dialect == "openai" and not model.provider):
         raise OperatorError(f"{setting}: {model.name} needs the base_url of an endpoint with OpenAI's API.")
     return model
-
-
-def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:
-    """Create the embedder of a model.
-
-    Raises:
-        OperatorError: The provider class in EMBEDDING_MODEL cannot be imported.
-    """
-    if model.provider:
-        custom: Embedder = _make_custom(settings, model, "EMBEDDING_MODEL")
-        return custom
-    return OpenAIEmbedder(model, Timeouts.of(settings))
 
 
 def missing_library(settings: Settings) -> str:

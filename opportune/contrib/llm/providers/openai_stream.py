@@ -12,8 +12,7 @@ from opportune.contrib.llm.providers.chunks import (
     read_piece,
     unwrap,
 )
-from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
-from opportune.contrib.llm.providers.errors import failure_of
+from opportune.contrib.llm.providers.errors import error_in, error_in_choice, failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in

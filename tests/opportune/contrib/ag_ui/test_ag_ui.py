@@ -190,7 +190,7 @@ async def test_progress_of_a_job_is_an_activity(
             await asyncio.sleep(0.01)
         may_end.set()
         await working
-        await manager.engine.takeover.continue_released()
+        await manager.engine.continue_released()
         events = await running
     types = types_of(events)
     activity = events[types.index("ACTIVITY_SNAPSHOT")]

@@ -103,7 +103,7 @@ async def set_values(manager: AnswerManager, answer: Answer, **values: Any) -> N
 
 async def kill_process(manager: AnswerManager, answer: Answer) -> None:
     """Simulate SIGKILL: the row remains with a lease that is not renewed."""
-    answer_task = manager.engine.running.tasks.pop(answer.id)
+    answer_task = manager.engine.tasks.pop(answer.id)
     answer_task.task.cancel()  # no more saves and no end
     await asyncio.wait([answer_task.task])
     answer_task._generation.cancel()

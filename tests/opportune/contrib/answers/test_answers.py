@@ -26,7 +26,7 @@ async def test_rolled_back_question_is_not_asked(manager: AnswerManager, owner_i
     async with manager.database.writer() as session:
         await manager.ask(session, "Why?", owner_id=owner_id)
         await session.rollback()
-    assert not manager.engine.running.tasks
+    assert not manager.engine.tasks
     assert model.received == []
 
 

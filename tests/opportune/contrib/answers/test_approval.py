@@ -121,7 +121,7 @@ async def test_repeated_approval_elsewhere_runs_once(
     answer = await ask_until_waiting(manager, user)
     await manager.engine.close()
     other = restart()
-    await other.engine.takeover.take_over([await questions.find(other, answer.id)])
+    await other.engine.take_over([await questions.find(other, answer.id)])
     assert (await questions.find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
     approvals = [user_client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
     assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}

@@ -263,8 +263,8 @@ async def test_notice_survives_an_outage(
             raise outages.pop()
         return await read_totals(*arguments)
 
-    monkeypatch.setattr("opportune.contrib.answers.spending.notices.read_totals", read_in_outage)
     await llm_with(guard).complete("Why?")
+    monkeypatch.setattr("opportune.contrib.answers.spending.guard.read_totals", read_in_outage)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "count tokens"))
     assert [email.to for email in recorded_jobs.outbox] == ["root@example.com"]

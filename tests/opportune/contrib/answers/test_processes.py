@@ -53,7 +53,7 @@ async def test_closed_stream_keeps_newer_viewers(
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
     answer = await questions.ask(manager, owner_id)
-    follower = AnswerFollower(manager.database, manager.engine.takeover.take_over)
+    follower = AnswerFollower(manager.database, manager.engine.take_over)
     async with AsyncExitStack() as first_viewer, asyncio.timeout(questions.TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
@@ -102,7 +102,7 @@ async def test_renewed_lease_is_kept(manager: AnswerManager, owner_id: int, monk
 
     monkeypatch.setattr(manager.database, "writer", renewed_just_before)
     sibling = create_manager(manager.database, LanguageModel(lambda: None))
-    await sibling.engine.takeover.take_over([(await questions.read_progress(manager, answer)).answer])
+    await sibling.engine.take_over([(await questions.read_progress(manager, answer)).answer])
     progress = await questions.read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 

@@ -77,7 +77,7 @@ async def test_page_is_researched_written_and_published(
     await manager.engine.close()
     await app.state.jobs.worker.drain()  # the job writes the page while no site runs
     manager = start_manager(writer, Toolbox(app, names["tools"]))
-    await manager.engine.takeover.continue_released()
+    await manager.engine.continue_released()
     await wait_for_tasks(manager)
     assert "Allow this action? Publish a page" in (await client.get(path)).text
     assert (await client.post(f"{path}/approve", data={"call": 3})).status_code == 303

@@ -100,7 +100,7 @@ async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, user: U
             await asyncio.sleep(0.01)
     await questions.kill_process(manager, answer)
     model.script = script
-    await manager.engine.takeover.take_over([await questions.find(manager, answer.id)])
+    await manager.engine.take_over([await questions.find(manager, answer.id)])
     assert (await questions.wait_until_ended(manager, answer)).text == "About worms [1]."
     assert model.received[1] == model.received[0]
 

@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus, lifespan
 from opportune.contrib.answers.engine import engine, follower, store
-from opportune.contrib.answers.engine.takeover import MAX_TAKEOVERS
+from opportune.contrib.answers.engine.engine import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
@@ -219,7 +219,7 @@ async def test_stopped_answer_is_not_taken_over(manager: AnswerManager, sibling:
 async def test_living_process_keeps_answers_after_lease(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller
 ) -> None:
-    manager.engine.takeover.lock.acquire()
+    manager.engine.lock.acquire()
     answer = await start_story(manager, owner_id)
     await questions.set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await questions.load_answer(sibling, answer)).is_running
@@ -249,7 +249,7 @@ async def test_outage_of_the_watch_is_logged_once(
 
 async def test_late_worker_stores_the_whole_answer(manager: AnswerManager, owner_id: int, model: Storyteller) -> None:
     answer = await start_story(manager, owner_id)
-    live = manager.engine.running.tasks[answer.id].live
+    live = manager.engine.tasks[answer.id].live
     await questions.set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="Stopped.")
     model.may_continue.set()
     await questions.read_to_end(live)

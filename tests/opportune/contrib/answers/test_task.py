@@ -59,7 +59,7 @@ async def test_end_of_an_answer_survives_an_outage(
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await questions.ask(manager, owner_id)
-    running = manager.engine.running
+    running = manager.engine
     writing = running.tasks[answer.id].task
     running.cut(answer.id, STOPPED)  # before the task runs for the first time
     await writing
@@ -82,7 +82,7 @@ async def test_failed_save_is_repeated(
         if is_stored:
             await original(*arguments, **options)
         gate.set()
-        while next(iter(manager.engine.running.tasks.values())).unsaved.text != "One, two.":
+        while next(iter(manager.engine.tasks.values())).unsaved.text != "One, two.":
             await asyncio.sleep(0)
         raise OperationalError("commit", {}, Exception("connection lost"))
 

@@ -130,7 +130,7 @@ async def test_answer_goes_on_after_site_and_worker_restart(
     app.state.services._objects["tool_jobs"] = worker
     await app.state.jobs.worker.drain()
     restarted = [start_manager(librarian, tools) for _ in range(3)]
-    await asyncio.gather(*(process.engine.takeover.continue_released() for process in restarted))
+    await asyncio.gather(*(process.engine.continue_released() for process in restarted))
     ended = await wait_until_ended(restarted[0], await find(restarted[0], answer.id))
     assert (ended.status, ended.text) == ("done", "One moment. It has 3 [1].")
     assert len(librarian.received) == 2, "one of several processes continues the answer"

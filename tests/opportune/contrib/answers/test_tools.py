@@ -130,7 +130,7 @@ async def test_takeover_keeps_the_limited_tools(manager: AnswerManager, user: Us
     answer = await questions.ask(manager.within("write"), user.id, tools=True)
     await questions.kill_process(manager, answer)
     restart_script(librarian)
-    await manager.engine.takeover.take_over([await questions.find(manager, answer.id)])
+    await manager.engine.take_over([await questions.find(manager, answer.id)])
     stored = await questions.wait_until_ended(manager, answer)
     assert (stored.status, stored.takeovers) == ("done", 1)
     assert offered_tools(librarian) == {"lend_book"}

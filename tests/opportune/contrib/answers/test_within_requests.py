@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine.running import AnswerResources
+from opportune.contrib.answers.engine.engine import AnswerResources
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
@@ -47,7 +47,7 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     answer = await ask(asking, owner_id)
     await asking.refresh([await find(asking, answer.id)])
     assert model.received == [], "nothing is generated before the stream is opened"
-    assert not asking.engine.running.tasks
+    assert not asking.engine.tasks
     assert await read_stream(streaming, answer, STORY[10:20]) == STORY[:20]
     stored = await wait_until_handed_over(streaming, answer)
     assert stored.status == AnswerStatus.STREAMING

@@ -38,7 +38,7 @@ async def start_manager(app: FastAPI) -> AsyncIterator[StartManager]:
 
 
 async def wait_for_tasks(manager: AnswerManager) -> None:
-    if tasks := [answer_task.task for answer_task in manager.engine.running.tasks.values()]:
+    if tasks := [answer_task.task for answer_task in manager.engine.tasks.values()]:
         await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
 
@@ -49,7 +49,7 @@ async def ask_until_waiting(manager: AnswerManager, owner: User, topic: str = ""
 
 
 async def end(manager: AnswerManager, answer: Answer) -> Answer:
-    await manager.engine.takeover.continue_released()
+    await manager.engine.continue_released()
     return await wait_until_ended(manager, await find(manager, answer.id))
 
 

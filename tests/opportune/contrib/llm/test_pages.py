@@ -128,7 +128,7 @@ async def test_long_job_shows_its_progress(open_page: OpenPage) -> None:
             assert " of 3: chapter " in (await client.get("/digest")).text
             pause.set()
             await working
-        await app.state.answers.engine.takeover.continue_released()
+        await app.state.answers.engine.continue_released()
         await wait_for_tasks(app.state.answers)
         assert "A sea story." in (await client.get("/digest")).text
     assert "Calm. Storm. Home." in model.received[-1][-1].content
