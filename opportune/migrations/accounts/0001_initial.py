@@ -239,48 +239,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("accounts_token") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_token_user_id"))
-        batch_op.drop_index(batch_op.f("ix_accounts_token_expires_at"))
-
-    op.drop_table("accounts_token")
-    with op.batch_alter_table("accounts_session") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_session_user_id"))
-        batch_op.drop_index(batch_op.f("ix_accounts_session_impersonator_session_id"))
-        batch_op.drop_index(batch_op.f("ix_accounts_session_expires_at"))
-
-    op.drop_table("accounts_session")
-    with op.batch_alter_table("accounts_recovery_code") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_recovery_code_user_id"))
-
-    op.drop_table("accounts_recovery_code")
-    with op.batch_alter_table("accounts_passkey") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_passkey_user_id"))
-
-    op.drop_table("accounts_passkey")
-    with op.batch_alter_table("accounts_membership") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_membership_user_id"))
-        batch_op.drop_index(batch_op.f("ix_accounts_membership_group_id"))
-
-    op.drop_table("accounts_membership")
-    with op.batch_alter_table("accounts_linked_account") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_linked_account_user_id"))
-
-    op.drop_table("accounts_linked_account")
-    with op.batch_alter_table("accounts_grant") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_grant_group_id"))
-
-    op.drop_table("accounts_grant")
-    with op.batch_alter_table("accounts_event") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_event_user_id"))
-        batch_op.drop_index(batch_op.f("ix_accounts_event_created_at"))
-
-    op.drop_table("accounts_event")
-    op.drop_index("ix_accounts_user_email_lower", table_name="accounts_user")
-    op.drop_table("accounts_user")
-    op.drop_table("accounts_shipped_grant")
-    op.drop_table("accounts_group")
-    with op.batch_alter_table("accounts_attempt") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_accounts_attempt_ends_at"))
-
-    op.drop_table("accounts_attempt")
+    tables = (
+        "token", "session", "recovery_code", "passkey", "membership", "linked_account", "grant", "event", "user",
+        "shipped_grant", "group", "attempt",
+    )
+    for table in tables:
+        op.drop_table(f"accounts_{table}")

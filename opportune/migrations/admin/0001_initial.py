@@ -31,9 +31,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("admin_audit_entry") as batch_op:
-        batch_op.drop_index("ix_admin_audit_entry_row")
-        batch_op.drop_index(batch_op.f("ix_admin_audit_entry_at"))
-        batch_op.drop_index(batch_op.f("ix_admin_audit_entry_actor_id"))
-
     op.drop_table("admin_audit_entry")

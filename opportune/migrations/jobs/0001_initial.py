@@ -48,8 +48,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("jobs_step")
-    with op.batch_alter_table("jobs_job") as batch_op:
-        batch_op.drop_index("ix_jobs_job_due")
-
-    op.drop_table("jobs_job")
+    for table in ("step", "job"):
+        op.drop_table(f"jobs_{table}")

@@ -157,32 +157,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("answers_chunk")
-    with op.batch_alter_table("answers_usage") as batch_op:
-        batch_op.drop_index(
-            "uq_answers_usage_payer", sqlite_where=sa.text("payer <> ''"), postgresql_where=sa.text("payer <> ''")
-        )
-        batch_op.drop_index(batch_op.f("ix_answers_usage_day"))
-
-    op.drop_table("answers_usage")
-    with op.batch_alter_table("answers_attachment") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_answers_attachment_topic"))
-        batch_op.drop_index(batch_op.f("ix_answers_attachment_owner_id"))
-
-    op.drop_table("answers_attachment")
-    with op.batch_alter_table("answers_answer") as batch_op:
-        batch_op.drop_index(
-            "uq_answers_answer_running",
-            sqlite_where=sa.text("status IN ('streaming', 'waiting') AND topic <> ''"),
-            postgresql_where=sa.text("status IN ('streaming', 'waiting') AND topic <> ''"),
-        )
-        batch_op.drop_index(
-            "ix_answers_answer_running",
-            sqlite_where=sa.text("status = 'streaming'"),
-            postgresql_where=sa.text("status = 'streaming'"),
-        )
-        batch_op.drop_index("ix_answers_answer_owner_topic")
-
-    op.drop_table("answers_answer")
-    op.drop_table("answers_state")
-    op.drop_table("answers_reservation")
+    for table in ("chunk", "usage", "attachment", "answer", "state", "reservation"):
+        op.drop_table(f"answers_{table}")

@@ -22,7 +22,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("database_cache_row") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_database_cache_row_expires_at"))
-
     op.drop_table("database_cache_row")

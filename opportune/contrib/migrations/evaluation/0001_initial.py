@@ -59,8 +59,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("evaluation_verdict") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_evaluation_verdict_answer_id"))
-
-    op.drop_table("evaluation_verdict")
-    op.drop_table("evaluation_run")
+    for table in ("verdict", "run"):
+        op.drop_table(f"evaluation_{table}")

@@ -67,15 +67,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("mcp_grant") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_mcp_grant_user_id"))
-        batch_op.drop_index(batch_op.f("ix_mcp_grant_token_id"))
-        batch_op.drop_index(batch_op.f("ix_mcp_grant_session_id"))
-        batch_op.drop_index(batch_op.f("ix_mcp_grant_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_mcp_grant_client_id"))
-
-    op.drop_table("mcp_grant")
-    with op.batch_alter_table("mcp_client") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_mcp_client_created_at"))
-
-    op.drop_table("mcp_client")
+    for table in ("grant", "client"):
+        op.drop_table(f"mcp_{table}")

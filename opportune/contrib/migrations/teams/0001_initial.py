@@ -69,14 +69,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("teams_member") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_teams_member_team_id"))
-
-    op.drop_table("teams_member")
-    with op.batch_alter_table("teams_invitation") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_teams_invitation_invited_by_id"))
-        batch_op.drop_index(batch_op.f("ix_teams_invitation_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_teams_invitation_email"))
-
-    op.drop_table("teams_invitation")
-    op.drop_table("teams_team")
+    for table in ("member", "invitation", "team"):
+        op.drop_table(f"teams_{table}")
