@@ -1,7 +1,8 @@
-"""Scheduled backups: a new one at BACKUP_URL, and the deletion of superseded ones."""
+"""Scheduled backups: a new one at BACKUP_URL, and the deletion of superseded ones. A shutdown aborts them."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,12 +14,11 @@ from opportune.contrib.backup.create import refuse_unmigrated, write_archive
 from opportune.contrib.backup.database_copy import Notify
 from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings, parse_keep
-from opportune.contrib.backup.stopping import StoppableProgress, StoppableSink
 from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.progress import watched_by
+from opportune.progress import Progress, watched_by
 
 PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "hourly": lambda time: (time.date(), time.hour),
@@ -106,3 +106,40 @@ def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Not
             break
         deleted.append(backup)
     return deleted
+
+
+class StoppableProgress:
+    """Progress that raises OperatorError once the event is set, instead of showing it."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    @contextmanager
+    def show(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
+        yield self
+
+    def advance(self, count: int = 1) -> None:
+        require_running(self._stop)
+
+    def describe(self, label: str) -> None:
+        """Do nothing: `advance` checks the event."""
+
+
+class StoppableSink:
+    """Sink that also checks the event, because long writes report no progress."""
+
+    def __init__(self, sink: Sink, stop: threading.Event) -> None:
+        self._sink = sink
+        self._stop = stop
+
+    def write(self, content: bytes) -> int:
+        require_running(self._stop)
+        return self._sink.write(content)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+
+def require_running(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise OperatorError("The process is shutting down. Another worker will make the backup.")

@@ -1,22 +1,23 @@
 """Load rows from JSON: insert new rows and replace rows with an existing key."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, groupby
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import Connection, Executable, Table, func, select
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import SQLModel
 
 from opportune.contrib.copydb.tables import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
-from opportune.contrib.dumps.names import natural_keys
-from opportune.contrib.dumps.row_ids import RowIds
+from opportune.contrib.dumps.names import NaturalKeys, natural_keys
 from opportune.contrib.dumps.rows import FixtureObject, FixtureRow, RowReader, error_reason, load_error
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import upsert
 
 BATCH_ROWS = 200
+KEYS_PER_QUERY = 200
 
 
 def load(
@@ -83,3 +84,84 @@ def _execute_many(connection: Connection, statement: Executable, rows: Sequence[
                 connection.execute(statement, row.values)
             except (StatementError, OverflowError) as error:
                 raise load_error(row.position, error_reason(error)) from error
+
+
+class RowIds:
+    """Ids by table and natural key: those of the database, those of a fixture, and unused ones for new rows.
+
+    The caller has locked the sequences of the tables, so that no other transaction gets the same ids.
+    """
+
+    def __init__(self, connection: Connection, keys: NaturalKeys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._ids: dict[Table, dict[Any, int]] = defaultdict(dict)
+        self._unused_ids: dict[Table, Iterator[int]] = {}
+
+    def assign(self, rows: Sequence[FixtureRow]) -> None:
+        """Set the ids of rows without one, and those of referenced rows, in the values of the rows.
+
+        Raises:
+            OperatorError: A referenced row does not exist.
+        """
+        self._read_existing(rows)
+        for row in rows:
+            explicit_id = row.values.get(_id_column(row.table)) if row.table in self._keys else None
+            if explicit_id is not None:
+                self._ids[row.table][self._natural_key(row)] = explicit_id
+        for row in rows:
+            if row.lacks_id:
+                row.values[_id_column(row.table)] = self._find_or_create(row.table, self._natural_key(row))
+        for row in rows:
+            self._set_references(row)
+
+    def _natural_key(self, row: FixtureRow) -> Any:
+        return row.values[self._keys[row.table]]
+
+    def _read_existing(self, rows: Sequence[FixtureRow]) -> None:
+        """Read the ids of existing rows, as far as the fixture contains them or refers to them."""
+        natural_keys: dict[Table, list[Any]] = defaultdict(list)
+        for row in rows:
+            if row.table in self._keys:
+                natural_keys[row.table].append(self._natural_key(row))
+            for reference in row.references:
+                natural_keys[reference.table].append(reference.natural_key)
+        for table, keys_of_table in natural_keys.items():
+            key_column = table.c[self._keys[table]]
+            for batch in batches_of([*dict.fromkeys(keys_of_table)], KEYS_PER_QUERY):
+                existing = select(key_column, table.c[_id_column(table)]).where(key_column.in_(batch))
+                self._ids[table].update(self._connection.execute(existing).all())
+
+    def _find_or_create(self, table: Table, natural_key: Any) -> int:
+        """Return the id of the row with this natural key, or an unused one for a new row."""
+        if natural_key not in self._ids[table]:
+            if table not in self._unused_ids:
+                self._unused_ids[table] = count(self._first_unused_id(table))
+            self._ids[table][natural_key] = next(self._unused_ids[table])
+        return self._ids[table][natural_key]
+
+    def _first_unused_id(self, table: Table) -> int:
+        id_column = table.c[_id_column(table)]
+        last = self._connection.scalar(select(func.max(id_column))) or 0
+        dialect = self._connection.dialect
+        if dialect.name == "postgresql":  # rows of running transactions have lower ids than the next one
+            table_name = dialect.identifier_preparer.format_table(table)
+            sequence = func.pg_get_serial_sequence(table_name, id_column.name)
+            next_id = self._connection.scalar(select(func.nextval(sequence)))
+            last = max(last, (next_id or 1) - 1)
+        return int(max(last, *self._ids[table].values(), 0)) + 1
+
+    def _set_references(self, row: FixtureRow) -> None:
+        for reference in row.references:
+            row_id = self._ids[reference.table].get(reference.natural_key)
+            if row_id is None:
+                key = self._keys[reference.table]
+                reason = f"{reference.column}: no row of {reference.table.name} with this {key} exists"
+                raise load_error(row.position, reason)
+            row.values[reference.column] = row_id
+
+
+def _id_column(table: Table) -> str:
+    """Return the name of the primary key. Tables with a natural key have a single one."""
+    (column,) = table.primary_key
+    return str(column.name)

@@ -11,12 +11,15 @@ from fastapi import FastAPI
 
 from opportune.contrib.operations.health import Health
 from opportune.contrib.operations.job_lights import job_lights
-from opportune.contrib.operations.replica_lights import replica_lights
+from opportune.db.database import Database
+from opportune.db.drivers.replica import Replica
 from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext
+from opportune.i18n.formats import format_number
 from opportune.services.tasks import run_with_timeout
 
 GROUP_TIMEOUT_SECONDS = 6
@@ -69,3 +72,20 @@ async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Seq
 
 async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthLight]:
     return [light for lights in sources for light in await lights(app)]
+
+
+async def replica_lights(app: FastAPI) -> list[HealthLight]:
+    database: Database = app.state.database
+    return [*map(_replica_light, database.replicas.members)]
+
+
+def _replica_light(replica: Replica) -> HealthLight:
+    """Return the state of a replica as this process knows it."""
+    name = _("Replica %(server)s", server=replica.url.server)
+    if replica.problem:
+        hint = _("Other servers are read until it can be used again. Check its server and network: oppman.py doctor")
+        return HealthLight(name, _("is not used: %(problem)s", problem=replica.problem), "fault", hint=hint)
+    if replica.lag_seconds is None:
+        return HealthLight(name, _("is used. Its lag is not known yet"))
+    seconds = format_number(replica.lag_seconds, 1)
+    return HealthLight(name, _("is used, at most %(seconds)s s behind", seconds=seconds))

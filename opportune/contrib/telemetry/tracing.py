@@ -7,7 +7,7 @@ messages, e-mail addresses or row ids.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -22,13 +22,13 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
+from sqlalchemy.engine import Connection
 
 from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.client_spans import mark_failed, traced_clients
 from opportune.contrib.telemetry.process import flush_seconds, resident_memory_bytes, run_before_shutdown
-from opportune.contrib.telemetry.statement_spans import traced_statements
 from opportune.db.database import Database
 from opportune.services import observers
 from opportune.services.trace_context import traceparent
@@ -39,6 +39,9 @@ MAX_FLUSH_SECONDS = 3.0
 """Maximum time to send pending spans and metrics at shutdown."""
 
 UNTRACED = ("/static/",)
+MAX_STATEMENT_LENGTH = 2_000
+SPAN = "opportune_span"
+"""Attribute of a statement's execution context."""
 
 
 class Providers:
@@ -186,3 +189,26 @@ async def tracing(settings: Settings, database: Database) -> AsyncIterator[None]
             yield
     finally:
         await run_before_shutdown(providers.close, flush_seconds(MAX_FLUSH_SECONDS))
+
+
+def traced_statements(database: Database, tracer: Tracer) -> AbstractContextManager[None]:
+    """Trace the statements of this database until the block ends."""
+    system = database.engine.dialect.name
+
+    def start(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if trace.get_current_span().is_recording():
+            operation = statement.lstrip().partition(" ")[0].upper()[:20]
+            text = statement[:MAX_STATEMENT_LENGTH]
+            attributes = {"db.system.name": system, "db.operation.name": operation, "db.query.text": text}
+            setattr(context, SPAN, tracer.start_span(operation, kind=SpanKind.CLIENT, attributes=attributes))
+
+    def end(_connection: Connection, _cursor: Any, _statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if span := getattr(context, SPAN, None):
+            span.end()
+
+    def fail(context: Any) -> None:
+        if span := getattr(context.execution_context, SPAN, None):
+            mark_failed(span, type(context.original_exception).__name__)
+            span.end()
+
+    return database.listened_to_by({"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail})

@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.config import LlmModel, Settings
-from opportune.contrib.operations.replica_lights import replica_lights
+from opportune.contrib.operations.status import replica_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.application import create_app
-from opportune.db.drivers import sqlite_snapshot
+from opportune.db.drivers import sqlite_memory
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
@@ -94,7 +94,7 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
 
 async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    read = sqlite_snapshot.read_snapshot
+    read = sqlite_memory.read_snapshot
 
     def record(*arguments: Any) -> Any:
         steps.append("begins")
@@ -171,13 +171,13 @@ async def test_failed_refresh_keeps_the_old_snapshot(
 
 
 async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_snapshot, "MAX_FILE_BYTES", 4096)
+    monkeypatch.setattr(sqlite_memory, "MAX_FILE_BYTES", 4096)
     with pytest.raises(OperatorError, match=r"larger than the .* in memory\. Use sqlite:///"):
         await open_memory(path).setup()
 
 
 async def test_locked_file_times_out(database: MemoryDatabase, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_snapshot, "LOCK_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite_memory, "LOCK_TIMEOUT_SECONDS", 0.01)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")
         writer.execute("BEGIN EXCLUSIVE")
