@@ -8,7 +8,6 @@ from typing import NamedTuple
 from opportune.config import themes
 
 FILE = "static/colours.css"
-TEMPLATE = files("opportune.config").joinpath("colours.css.tmpl").read_text(encoding="utf-8")  # also from a wheel
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
 
 
@@ -46,7 +45,7 @@ def style_sheet(appearance: Appearance) -> str:
     quick, slow, easing = themes.MOTIONS[theme.motion]
     numbered_greys = zip(themes.GREYS, theme.greys, strict=True)
     greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in numbered_greys)
-    return TEMPLATE.format(
+    return _read_template("colours").format(
         appearance=appearance,
         theme=theme,
         density=themes.DENSITIES[appearance.density],
@@ -67,12 +66,11 @@ def style_sheet(appearance: Appearance) -> str:
 
 def _frame(theme: themes.Theme) -> str:
     """Return the rule for the header and the menu of the admin in light mode."""
-    if theme.frame == "light":
-        return ""
-    variables = themes.DARK_FRAME if theme.frame == "dark" else themes.TINTED_FRAME
-    names = {"accent": theme.accents[1], "link": theme.dark_link}
-    rules = "".join(f"  {name}: {value.format(**names)};\n" for name, value in variables.items())
-    return f'[data-bs-theme="light"] :is(.site-header, .navbar-vertical) {{\n{rules}}}\n'
+    return "" if theme.frame == "light" else _read_template(f"frame_{theme.frame}").format(theme=theme)
+
+
+def _read_template(name: str) -> str:
+    return files("opportune.config").joinpath(f"{name}.css.tmpl").read_text(encoding="utf-8")  # also from a wheel
 
 
 def write_style_sheet(project: Path, appearance: Appearance) -> None:

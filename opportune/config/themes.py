@@ -129,33 +129,6 @@ MOTIONS = {
 CORNERS = {"square": 0, "small": 4, "medium": 6, "large": 10, "round": 16}
 """Radius of buttons and fields in pixels. Cards have a third more."""
 
-TINTED_FRAME = {
-    "--tblr-navbar-bg": "color-mix(in oklab, var(--tblr-primary) 8%, #fff)",
-    "--tblr-secondary": "var(--tblr-gray-600)",
-    "--tblr-active-bg": "color-mix(in oklab, var(--tblr-primary) 10%, transparent)",
-}
-DARK_FRAME = {
-    "color-scheme": "dark",
-    "--tblr-navbar-bg": "var(--tblr-gray-900)",
-    "--tblr-bg-surface": "var(--tblr-gray-800)",
-    "--tblr-bg-forms": "var(--tblr-gray-800)",
-    "--tblr-bg-surface-secondary": "var(--tblr-gray-700)",
-    "--tblr-code-bg": "var(--tblr-gray-700)",
-    "--tblr-border-color": "var(--tblr-gray-700)",
-    "--tblr-border-color-translucent": "var(--tblr-gray-700)",
-    "--tblr-body-color": "#e5e7eb",
-    "--tblr-body-color-rgb": "229, 231, 235",
-    "--tblr-emphasis-color": "#fff",
-    "--tblr-secondary": "#b4bcc8",
-    "--tblr-secondary-rgb": "180, 188, 200",
-    "--tblr-active-bg": "rgb(255 255 255 / 10%)",
-    "--tblr-link-color": "{link}",
-    "--look-focus": "{link}",
-    "--look-accent": "{accent}",
-    "--accent": "{accent}",
-}
-"""Variables of Tabler and look.css inside a tinted or dark header and menu."""
-
 
 class Density(NamedTuple):
     text_size: str

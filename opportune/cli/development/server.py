@@ -8,9 +8,8 @@ from contextlib import suppress
 
 from uvicorn.config import STARTUP_FAILURE
 
-from opportune.cli.development.open_files import allow_open_files
 from opportune.cli.development.server_config import certificate_path, server_config
-from opportune.cli.development.sockets import describe_listener, listen
+from opportune.cli.development.sockets import MAX_WAITING_CONNECTIONS, describe_listener, listen
 from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
@@ -31,6 +30,8 @@ from opportune.cli.development.reloader import run_reloader
 run_reloader(app, socket.socket(fileno=int(descriptor)))
 """
 """Code of the reloader's process. Its arguments are the application, the file descriptor of the socket and sys.path."""
+RESERVED_OPEN_FILES = 1000
+"""Open files for everything except connections, such as databases and uploads."""
 
 
 def serve(
@@ -87,3 +88,20 @@ def _run_workers(config: ServerConfig, listener: socket.socket) -> None:
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start. See the errors above.")
+
+
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise the limit for this number of connections. The default is often 1024."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = connections + MAX_WAITING_CONNECTIONS + RESERVED_OPEN_FILES
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        with suppress(OSError, ValueError):  # keep the current limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -11,15 +11,16 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from opportune.db.errors import is_full
 from opportune.db.migrations import locks
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
 from opportune.db.migrations.conversion import ConversionError
-from opportune.db.migrations.duplicates import DuplicatesError, refuse_duplicates
-from opportune.db.migrations.failures import explain_failure, first_line
+from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
+from opportune.db.migrations.locks import TableLockedError, is_locked
 from opportune.db.migrations.migration_file import Migration
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.plans import Plan, Step, plan_migrations, refuse_newer
@@ -29,10 +30,15 @@ from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
 from opportune.project.installed import features_on_postgresql
+from opportune.project.layout import display_path
 
 _op_lock = threading.Lock()
 """Guards `alembic.op`, which migrations use and which is global."""
 Announce = Callable[[Step], AbstractContextManager[None]]
+FILL_COMMENT = "# FILL"
+"""Comment in a migration where the owner sets values of rows."""
+NO_DEFAULT = "Cannot add a NOT NULL column"
+"""Beginning of SQLite's error for a required column of a table with rows."""
 
 
 def run_migrations(
@@ -248,3 +254,40 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
     broken = connection.execute(text("PRAGMA foreign_key_check")).first()
     if broken:
         raise OperatorError(f"{migration} was undone: rows of {broken[0]} would reference missing rows of {broken[2]}.")
+
+
+
+
+
+def explain_failure(error: Exception, migration: Migration) -> OperatorError:
+    failure = "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
+    if isinstance(error, ConversionError):
+        return OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}")
+    if isinstance(error, DuplicatesError):
+        return OperatorError(f"{migration} {failure}: {error}. Change or delete these rows, then run this again.")
+    if is_locked(error):
+        effect = "was undone" if migration.is_atomic else "failed halfway"
+        return TableLockedError(
+            f"{migration} {effect}: other transactions use its tables. Run this again at a quieter time."
+        )
+    return OperatorError(f"{migration} {failure}: {first_line(error)}{_advice(error, migration)}")
+
+
+def _advice(error: Exception, migration: Migration) -> str:
+    if is_full(error):
+        return ". Free some space, then run this again."
+    if not isinstance(error, IntegrityError) and NO_DEFAULT not in str(error):
+        return ""
+    if FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
+        return f". {_fill_advice(migration)}"
+    return f". Change these rows, or the migration {display_path(migration.path)}, then run this again."
+
+
+def _fill_advice(migration: Migration) -> str:
+    return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
+
+
+def first_line(error: Exception) -> str:
+    # Only the first line: the others may quote a row.
+    message = str(error.orig if isinstance(error, DBAPIError) else error)
+    return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")

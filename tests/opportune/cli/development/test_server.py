@@ -17,7 +17,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from opportune.cli.development import open_files, server, sockets
+from opportune.cli.development import server, sockets
 from opportune.config.settings import clear_settings_cache, get_settings, site_url
 from opportune.errors import OperatorError
 from opportune.project.modules import settings_class
@@ -174,12 +174,12 @@ def test_limit_of_open_files_is_raised() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
-        open_files.allow_open_files(200)
+        server.allow_open_files(200)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert hard == limits[1]
-    assert soft == min(200 + sockets.MAX_WAITING_CONNECTIONS + open_files.RESERVED_OPEN_FILES, hard)
+    assert soft == min(200 + sockets.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
 
 
 def test_port_is_reserved() -> None:
