@@ -90,8 +90,6 @@ def _run_workers(config: ServerConfig, listener: socket.socket) -> None:
         raise OperatorError("The workers cannot start. See the errors above.")
 
 
-
-
 def allow_open_files(connections: int) -> None:
     """Raise the limit for this number of connections. The default is often 1024."""
     if sys.platform == "win32":

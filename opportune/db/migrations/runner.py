@@ -256,9 +256,6 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
         raise OperatorError(f"{migration} was undone: rows of {broken[0]} would reference missing rows of {broken[2]}.")
 
 
-
-
-
 def explain_failure(error: Exception, migration: Migration) -> OperatorError:
     failure = "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
     if isinstance(error, ConversionError):

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup import jobs
-from opportune.contrib.backup.admin.operations import backup_lights
 from opportune.contrib.backup.archive import open_archive
+from opportune.contrib.backup.feature import backup_lights
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.clock import utc_now

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.contrib.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
-from opportune.contrib.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
+from opportune.contrib.backup.feature import OPERATIONS as BACKUP_OPERATIONS
 from opportune.contrib.operations.operations import CHANGES, TASKS
 from tests.opportune.stored_rows import read_all
 
