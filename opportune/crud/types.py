@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
+from functools import partial
 from typing import Annotated, Any, Literal, get_origin
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticKnownError
 from sqlalchemy import BigInteger, Column
 
 from opportune.crud.flags import combinable
@@ -83,8 +85,12 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield from _range_of(info, -MAX_DURATION, MAX_DURATION)
     elif issubclass(type_, float):
         yield Field(allow_inf_nan=False)
-    elif issubclass(type_, str) and not any(getattr(item, "func", None) is require_storable for item in info.metadata):
-        yield AfterValidator(_storable_text)
+    elif issubclass(type_, Decimal):
+        yield from _digits_of(info, type_of(column))
+    elif issubclass(type_, str):
+        length = None if _has_limit(info, "max_length") else getattr(type_of(column), "length", None)
+        if length or not any(getattr(item, "func", None) is require_storable for item in info.metadata):
+            yield AfterValidator(partial(_storable_text, length))
     elif issubclass(type_, datetime) and getattr(type_of(column), "timezone", True):
         yield AfterValidator(_in_utc)
 
@@ -97,10 +103,24 @@ def _range_of(info: FieldInfo, minimum: Any, maximum: Any) -> Iterable[Any]:
         yield Field(le=maximum)
 
 
+def _digits_of(info: FieldInfo, column_type: Any) -> Iterable[Any]:
+    """Yield the digits that a column stores. PostgreSQL would round others or refuse the number."""
+    for name, attribute in (("max_digits", "precision"), ("decimal_places", "scale")):
+        limit = getattr(column_type, attribute, None)
+        if limit is not None and not _has_limit(info, name):
+            yield Field(**{name: limit})
+
+
 def _has_limit(info: FieldInfo, *names: str) -> bool:
     return any(getattr(item, name, None) is not None for item in info.metadata for name in names)
 
 
-def _storable_text(value: Any) -> Any:
-    """Check texts only. Other values are None or uploads, whose stored name is set later."""
+def _storable_text(max_length: int | None, value: Any) -> Any:
+    """Check texts only. Other values are None or uploads, whose stored name is set later.
+
+    Raises:
+        PydanticKnownError: The text is too long for its column.
+    """
+    if isinstance(value, str) and max_length and len(value) > max_length:
+        raise PydanticKnownError("string_too_long", {"max_length": max_length})
     return require_storable(value) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -183,7 +184,7 @@ async def on_read_only(request: Request, error: Exception) -> Response:
 async def on_conflict(request: Request, error: Exception) -> Response:
     logger.warning("refused by the database: %s", type(getattr(error, "orig", error)).__name__)
     hint = hint_in_development(request, error)
-    return problem(request, 409 if isinstance(error, IntegrityError) else 422, hint=hint)
+    return problem(request, 422 if isinstance(error, DataError) else 409, hint=hint)
 
 
 def on_full_disk(request: Request, error: Exception) -> Response | None:
@@ -246,6 +247,7 @@ HANDLERS: dict[type[Exception], Handler] = {
     ReadOnlyError: on_read_only,
     IntegrityError: on_conflict,
     DataError: on_conflict,
+    StaleDataError: on_conflict,  # another request has deleted the row, or changed its `version_id_col`
 }
 
 

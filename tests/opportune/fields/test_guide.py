@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import MetaData
 
+from opportune.crud.schemas import value_schema
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.web.forms.controls import controls_of
 from tests.opportune.guides import code_blocks, read_guide, run_code
@@ -47,3 +48,10 @@ def test_custom_type_needs_only_an_annotation(guide: dict[str, Any]) -> None:
     parcel = metaclass("Parcel", (Model,), attributes, table=True)
     assert str(parcel.metadata.tables["guide_parcel"].columns["weight"].type) == "NUMERIC(8, 3)"
     assert controls_of(parcel)["weight"].suffix == "kg"
+    with pytest.raises(ValidationError, match="no more than 8 digits"):
+        value_schema(parcel, "weight")(value="123456.789")
+
+
+def test_text_is_limited_to_its_column(guide: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="at most 2000 characters"):
+        value_schema(guide["Book"], "publisher_url")(value=f"https://example.com/{'a' * 2_000}")

@@ -11,6 +11,7 @@ from httpx2 import AsyncClient
 from jinja2 import DictLoader
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.orm.exc import StaleDataError
 
 from opportune.errors import FieldErrors
 from opportune.schemas.text import Text
@@ -47,6 +48,10 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     @app.get("/nul")
     async def nul() -> None:
         raise DataError("INSERT", {}, Exception("NUL"))
+
+    @app.get("/stale")
+    async def stale() -> None:
+        raise StaleDataError
 
     @app.post("/api/sign-in")
     async def sign_in(body: SignIn) -> None:
@@ -205,8 +210,8 @@ async def test_log_has_reason_of_database_outage(faulty: AsyncClient, caplog: py
         assert "s3cret" not in response.text + caplog.text
 
 
-async def test_data_error_is_422(faulty: AsyncClient) -> None:
-    assert (await faulty.get("/nul")).status_code == 422
+async def test_data_error_is_422_and_lost_row_409(faulty: AsyncClient) -> None:
+    assert [(await faulty.get(path)).status_code for path in ("/nul", "/stale")] == [422, 409]
 
 
 async def test_validation_errors_do_not_repeat_the_input(faulty: AsyncClient) -> None:
