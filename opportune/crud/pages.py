@@ -1,7 +1,7 @@
 """HTML pages of a model: list, details, forms and confirmation of a deletion."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from functools import partial
 from typing import Any
@@ -327,11 +327,10 @@ class CrudPages(PageOptions[M]):
         row_id = parse_row_id(seen.get(SEEN_ID, ""))
         if row_id is None:
             return HTTPException(404)
-        try:
+        page, notice = f"{self.path}/new" if self.may_create(crud) else self.path, gettext(ROW_IS_GONE)
+        with suppress(NotFound):
             row = await self._writable_row(crud, row_id, "update")
             page, notice = f"{self.url_of(row)}/edit", gettext("This row has another address now.")
-        except NotFound:
-            page, notice = f"{self.path}/new" if self.may_create(crud) else self.path, gettext(ROW_IS_GONE)
         return make_redirect_error(request, url(page), HTTPException(404), has_form=True, notice=notice)
 
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:

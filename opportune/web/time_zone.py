@@ -70,6 +70,11 @@ def parse_zone_name(text: object) -> str:
     return text if find_zone(name) else ""
 
 
+def zone_of(name: str) -> tzinfo:
+    """Return the zone of a `zone_name`, or the visitor's zone if it is empty."""
+    return find_zone(name.removesuffix(SECOND_TIME_SUFFIX)) or current_zone.get()
+
+
 def to_utc(moment: datetime, zone: str = "") -> datetime:
     """Convert a local time to UTC.
 
@@ -80,7 +85,7 @@ def to_utc(moment: datetime, zone: str = "") -> datetime:
     Raises:
         ValueError: Clocks skip this time, or it is out of range. The message is for users.
     """
-    local_zone = find_zone(zone.removesuffix(SECOND_TIME_SUFFIX)) or current_zone.get()
+    local_zone = zone_of(zone)
     local_moment = moment.replace(tzinfo=local_zone, fold=int(zone.endswith(SECOND_TIME_SUFFIX)))
     result = in_utc(local_moment)
     if result.astimezone(local_zone).replace(tzinfo=None, fold=0) != local_moment.replace(tzinfo=None, fold=0):

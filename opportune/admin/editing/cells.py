@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,7 +12,7 @@ from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of, seen_field
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.forms.edit_conflicts import describe_conflicts, hash_values
+from opportune.admin.forms.edit_conflicts import describe_conflicts, hash_values, stored_text
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
@@ -62,8 +61,7 @@ async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any])
 async def describe_change(request: Request, view: AdminView, row: Any, name: str) -> str:
     """Return who has changed a column of a row to its stored value."""
     await load_references(request, view, [name], [row])
-    _, text = await view.get_list_value(row, name, request)
-    value = text.striptags() if isinstance(text, Markup) else text
+    value = await stored_text(request, view, row, name)
     (conflict,) = await describe_conflicts(request, view, key_of(row), {name: True})
     return gettext("%(author)s has changed this to “%(value)s”.", author=conflict.author, value=value)
 

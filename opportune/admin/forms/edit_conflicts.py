@@ -1,10 +1,11 @@
 """Values that another user has changed since a form of the admin was rendered, and who has changed them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import escape
 from starlette.requests import Request
 from wtforms import Field
 
@@ -15,6 +16,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.log.audit import read_last_changes
+from opportune.admin.models import AuditEntry
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_list
 from opportune.web.forms.seen_values import ChangedFields, find_changed, format_hashes, hash_text, parse_hashes
@@ -29,8 +31,12 @@ class Conflict:
     name: str
     is_edited: bool
     """Whether the user has also changed it, to another value."""
-    author: str
-    changed_at: datetime | None
+    entry: AuditEntry | None
+    """The change in the audit log, if the user may see it."""
+
+    @property
+    def author(self) -> str:
+        return (self.entry and self.entry.actor) or str(ANOTHER_USER)
 
 
 def hash_values(form: Iterable[Field]) -> str:
@@ -71,11 +77,13 @@ async def describe_conflicts(
     if may_see_history(request, view):
         async with view.site.database.reader(fresh=True) as session:
             entries = await read_last_changes(session, view.identity, row_id, changed)
-    conflicts = {name: Conflict(name, has_edited, str(ANOTHER_USER), None) for name, has_edited in changed.items()}
-    for name, entry in entries.items():
-        author = entry.actor or conflicts[name].author
-        conflicts[name] = replace(conflicts[name], author=author, changed_at=entry.at)
-    return list(conflicts.values())
+    return [Conflict(name, has_edited, entries.get(name)) for name, has_edited in changed.items()]
+
+
+async def stored_text(request: Request, view: BaseAdminView, row: Any, name: str) -> str:
+    """Return the stored value of a column as lists show it, without HTML."""
+    _, text = await view.get_list_value(row, name, request)
+    return escape(text).striptags()
 
 
 def columns_in_form(view: BaseAdminView, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:

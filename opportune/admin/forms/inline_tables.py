@@ -155,13 +155,10 @@ class _TableBuilder:
     async def _describe_conflict(self, line: InlineRow, changed: Mapping[str, bool]) -> str:
         conflicts = await edit_conflicts.describe_conflicts(self.request, self.view, line.key, changed)
         change = gettext("%(authors)s has changed this row.", authors=edit_conflicts.authors_of(conflicts))
-        texts = [f"{line.form[name].label.text}: {await self._stored_text(line.row, name)}." for name in changed]
+        values = {name: await edit_conflicts.stored_text(self.request, self.view, line.row, name) for name in changed}
+        texts = [f"{line.form[name].label.text}: {value}." for name, value in values.items()]
         repeat = gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")
         return " ".join([change, *texts, repeat])
-
-    async def _stored_text(self, row: Any, name: str) -> str:
-        _, text = await self.view.get_list_value(row, name, self.request)
-        return text.striptags() if hasattr(text, "striptags") else str(text)
 
     async def _build_new_line(self, key: str, form_data: FormData | None = None) -> InlineRow:
         form_class = await self._form_class(None)

@@ -86,12 +86,11 @@ def entries_of(identity: str, row_id: str) -> Select[Any]:
 
 async def read_last_changes(
     session: AsyncSession, identity: str, row_id: str, names: Iterable[str]
-) -> dict[str, AuditEntry]:
+) -> dict[str, AuditEntry | None]:
     """Return the newest entry that has changed each of these columns. Old changes are not found."""
     newest = entries_of(identity, row_id).order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES)
     entries = (await session.scalars(newest)).all()
-    entries_by_name = {name: next((entry for entry in entries if name in entry.changes), None) for name in names}
-    return {name: entry for name, entry in entries_by_name.items() if entry}
+    return {name: next((entry for entry in entries if name in entry.changes), None) for name in names}
 
 
 async def read_last_change_by_others(

@@ -1,8 +1,7 @@
 """Values and errors of a form, read from a row or a request."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -17,12 +16,12 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
 from opportune.web.forms.error_messages import messages_by_field
-from opportune.web.forms.field_values import initial_value, parse_local_time, parse_texts, texts_of_field, value_of
+from opportune.web.forms.field_values import initial_value, parse_texts, texts_of_field, value_of
 from opportune.web.forms.form_files import FormFiles
-from opportune.web.forms.input_texts import DATETIME_LOCAL, machine_format
+from opportune.web.forms.input_texts import DATETIME_LOCAL
 from opportune.web.forms.seen_values import SEEN_FIELD, SEEN_ID, find_changed, format_hashes, hash_texts
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
-from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
+from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name, zone_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -200,17 +199,17 @@ class FormState(Generic[M]):
         row_id = getattr(self._row, "id", None)
         ids = {SEEN_ID: str(row_id)} if isinstance(row_id, int) else {}
         values = self._initial_values()
-        return self._seen or format_hashes(ids | _hashes(values, self._time_zones(), values))
+        return self._seen or format_hashes(ids | hash_texts(values, values))
 
     def _with_stored_texts(self, submitted: FormData) -> FormData:
         """Replace texts that another user has changed, and the user of the form has not, by the stored texts.
 
         A field that both have changed gets an error. The next submission stores the text of the form.
         """
-        texts, zones = self.values, {**self.zones}
         self._read_texts(submitted)
-        stored_hashes = _hashes(texts, zones, texts)
-        changed = find_changed(_hashes(self.values, self.zones, texts), stored_hashes, str(submitted.get(SEEN_FIELD)))
+        with use_value(current_zone, zone_of(next(iter(self.zones.values()), ""))):  # that of the page
+            texts, zones = self._initial_values(), self._time_zones()
+        changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), str(submitted.get(SEEN_FIELD)))
         # Other missing fields have no input with this name, such as translated ones and those outside the sections.
         unticked = {name for name, control in self.controls.items() if control.multiple or control.type == "checkbox"}
         sent = self.values.keys() | unticked
@@ -304,16 +303,3 @@ class FormState(Generic[M]):
             return name
         inputs = input_names(name)
         return inputs.get(rest[0] if rest else "", next(iter(inputs.values())))
-
-
-def _hashes(values: Mapping[str, str | list[str]], zones: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Return the hashes of these texts. Times are hashed in UTC, because a page may be read in another zone."""
-    moments = {name: _in_utc(text, zones[name]) for name, text in values.items() if name in zones}
-    return hash_texts({**values, **moments}, names)
-
-
-def _in_utc(text: str | list[str], zone: str) -> str:
-    """Return the text of a local time in UTC. Other texts are returned unchanged."""
-    with suppress(ValueError):
-        return str(parse_local_time(machine_format(DATETIME_LOCAL, str(text)), zone))
-    return str(text)
