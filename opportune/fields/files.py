@@ -89,6 +89,7 @@ class File(str):
     """Name of a stored file. Forms and schemas accept an upload instead of text."""
 
     column: FileColumn = FileColumn("files")
+    form_options = FieldOptions(type="file", maxlength=None)
 
     @classmethod
     def from_name(cls, name: str, column: FileColumn) -> Self:
@@ -131,6 +132,7 @@ class Image(File):
     """Name of a stored image: `<img src="{{ book.cover.url("thumb") }}" alt="">`."""
 
     column: FileColumn = ImageColumn("images")
+    form_options = File.form_options | FieldOptions(accept=column.accept)
 
     def url(self, rendition: str = "") -> str:
         """Return the URL of the image or of a smaller copy.
@@ -243,8 +245,7 @@ def _create_field(
 ) -> Any:
     public_folders.declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)
-    form_options = FieldOptions(type="file", accept=column.accept or None, maxlength=None)
-    info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column), form_options))
+    info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
     return info
 
 

@@ -78,8 +78,8 @@ class Attached:
 
 
 def options_of(info: FieldInfo) -> FieldOptions:
-    """Return the merged form options of a field."""
-    options = FieldOptions()
+    """Return the merged form options of a field. A type can have `form_options`."""
+    options: FieldOptions = getattr(plain_type(info.annotation), "form_options", FieldOptions())
     for annotation in annotations_of(info, FieldOptions):
         options |= annotation
     return options

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, create_model
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
@@ -21,7 +21,7 @@ from opportune.db.listeners import listening
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.errors import FieldErrors, OperatorError
 from opportune.fields import Image, image_field, stored_uploads
-from opportune.storage import Storage, public_folders
+from opportune.storage import Storage, images, public_folders
 from opportune.storage import shrink as shrink_image
 from opportune.storage.public_folders import copy_name
 from opportune.storage.storage import DiskFullError
@@ -153,6 +153,11 @@ def test_text_is_not_a_file(value: Any) -> None:
     with pytest.raises(ValidationError, match=r"Please choose a file\."):
         TypeAdapter(Image).validate_python(value)
     assert TypeAdapter(Image).json_schema() == {"type": "string", "maxLength": 0}
+
+
+def test_form_of_a_schema_uploads_an_image() -> None:
+    field = Form(create_model("Profile", avatar=(Image | None, None))).field("avatar")
+    assert (field.type, field.attributes["accept"]) == ("file", ",".join(images.CONTENT_TYPES))
 
 
 async def test_json_has_urls_of_public_files(app: FastAPI) -> None:
