@@ -148,4 +148,4 @@ class Queries:
 
     def loading(self, names: Sequence[str]) -> list[Any]:
         """Return the loader options for these names and for the view's `load`."""
-        return loading_options(self._view.mapper, [*names, *self._load])
+        return [*loading_options(self._view.mapper, [*names, *self._load])]

@@ -185,7 +185,7 @@ class AdminView(RowQueriesMixin):
         self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
-        self.typed_keys = typed_keys_of(self.mapper)
+        self.typed_keys = [*typed_keys_of(self.mapper)]
         self.files = {**file_columns_of(self.model), **self.file_columns}
         readonly = dict.fromkeys((*map(self.names.of, self.readonly), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]

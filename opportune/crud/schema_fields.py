@@ -69,7 +69,7 @@ def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
     shape = declaration.shape
     writable = [*shape.columns, *shape.links]
     relations = [*shape.to_one, *shape.links]
-    incomplete = incomplete_links_of(shape.mapper)
+    incomplete = {*incomplete_links_of(shape.mapper)}
     for name in options.crud.nested:
         declaration.require_one_of("nested", name, relations)
     for name in options.crud.write_fields:

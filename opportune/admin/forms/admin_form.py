@@ -1,6 +1,6 @@
 """The admin's forms: their base class, validation by the rules of the model, and forms without some fields."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -139,9 +139,8 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
     return {name: getattr(valid, name, value) for name, value in values.items()}
 
 
-def submitted_texts(form: AdminForm) -> list[tuple[str, str]]:
-    """Return the names and texts that a browser would send for the values of a form."""
-    texts: list[tuple[str, str]] = []
+def submitted_texts(form: AdminForm) -> Iterator[tuple[str, str]]:
+    """Yield the names and texts that a browser would send for the values of a form."""
     for field in form:
         match field.data:
             case False:  # browsers do not send a checkbox that is not ticked
@@ -152,8 +151,7 @@ def submitted_texts(form: AdminForm) -> list[tuple[str, str]]:
                 text = "true"
             case value:
                 text = getattr(field, "text", str(value))
-        texts.append((field.name, text))
-    return texts
+        yield field.name, text
 
 
 def group_fields(view: Any, names: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -49,7 +49,7 @@ class TranslatedField(ModelField):
         value = _parse_texts(self.text)
         texts = value if isinstance(value, dict) else {writing_language(): value}
         errors = {self.invalid_language or site_language(): page_field.error}
-        inputs = translation_fields(page_field, self.name, texts, errors, has_messages=False)
+        inputs = [*translation_fields(page_field, self.name, texts, errors, has_messages=False)]
         return cast("Markup", macros().translations(replace(page_field, translations=inputs), has_messages=False))
 
 

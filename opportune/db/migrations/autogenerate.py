@@ -135,7 +135,7 @@ class ModelComparison:
                 alteration.ops = Backfill(table, feature, choices).apply(alteration.ops)
         for alteration in _changed_tables(downgrade):
             alteration.ops = [*add_conversions(members.downgrade(alteration.ops))]
-        upgrade_steps = separate_code(upgrade)
+        upgrade_steps = [*separate_code(upgrade)]
         first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
         last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]
 
@@ -157,14 +157,14 @@ class ModelComparison:
         referencing: set[str] = set()
         while True:
             context, upgrade, downgrade = self._compare([feature])
-            candidates = questions.find_possible_renames(context, upgrade, feature)
+            candidates = [*questions.find_possible_renames(context, upgrade, feature)]
             rename = choices.choose_rename(candidates)
             if rename is None:
                 break
             referencing |= questions.referencing_tables(self.connection, *rename.old)
             rename.apply(self.connection)  # the next comparison does not see the rename as a difference
             renames.append(rename)
-        choices.refuse_drops(questions.find_dropped_names(upgrade), candidates)
+        choices.refuse_drops([*questions.find_dropped_names(upgrade)], candidates)
         for drop in filter(_is_table_drop, upgrade):
             referencing |= questions.referencing_tables(self.connection, drop.table_name)
         return Differences(renames, upgrade, downgrade, referencing)

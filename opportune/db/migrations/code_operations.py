@@ -3,7 +3,7 @@
 Its printer changes the indentation of code, so it prints a placeholder that is replaced afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import indent
@@ -44,14 +44,12 @@ def insert_code(text: str, operations: Sequence[ops.MigrateOperation], imports: 
     return text
 
 
-def separate_code(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    """Return the operations with lines of code between the batches of a table, not within one."""
-    steps: list[ops.MigrateOperation] = []
+def separate_code(operations: Sequence[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    """Yield the operations with lines of code between the batches of a table, not within one."""
     for operation in operations:
         if not isinstance(operation, ops.ModifyTableOps):
-            steps.append(operation)
+            yield operation
             continue
         for is_code, group in groupby(operation.ops, key=lambda part: isinstance(part, CodeOp | NextBatch)):
             parts = [part for part in group if not isinstance(part, NextBatch)]
-            steps += parts if is_code else [ops.ModifyTableOps(operation.table_name, parts)]
-    return steps
+            yield from parts if is_code else [ops.ModifyTableOps(operation.table_name, parts)]

@@ -181,28 +181,25 @@ def _spellings(path: tuple[str, ...], short_table: str) -> set[str]:
     return {".".join(path[start:]) for start in range(len(path))} | {".".join((short_table, *path[1:]))}
 
 
-def find_dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
-    """Return dropped tables and columns."""
-    names: list[tuple[str, ...]] = []
+def find_dropped_names(operations: Sequence[ops.MigrateOperation]) -> Iterator[tuple[str, ...]]:
+    """Yield dropped tables and columns."""
     for operation in flatten(operations):
         if isinstance(operation, ops.DropTableOp):
-            names.append((operation.table_name,))
+            yield (operation.table_name,)
         elif isinstance(operation, ops.DropColumnOp):
-            names.append((operation.table_name, operation.column_name))
-    return names
+            yield operation.table_name, operation.column_name
 
 
 def find_possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
-) -> list[Rename]:
-    """Return pairs of dropped and added tables or columns that may be renames."""
+) -> Iterator[Rename]:
+    """Yield pairs of dropped and added tables or columns that may be renames."""
     created = [operation for operation in operations if isinstance(operation, ops.CreateTableOp)]
     dropped = [operation for operation in operations if isinstance(operation, ops.DropTableOp)]
-    renames = []
     for new, old in product(created, dropped):
         type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
-        renames.append(Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_")))
-    return [*renames, *_find_column_renames(context, operations, feature)]
+        yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
+    yield from _find_column_renames(context, operations, feature)
 
 
 def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:

@@ -1,5 +1,6 @@
 """Properties of a model's columns: types, keys and references."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -119,9 +120,8 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     }
 
 
-def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
-    """Return the many-to-many relationships whose link table has more required columns than the two keys."""
-    incomplete = []
+def incomplete_links_of(mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield the many-to-many relationships whose link table has more required columns than the two keys."""
     for name in many_to_many_of(mapper):
         relation = mapper.relationships[name]
         table: Any = relation.secondary
@@ -129,8 +129,7 @@ def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
         filled = {table.autoincrement_column, *(key for _, key in pairs)}
         required = [column for column in table.columns if column not in filled and not column.nullable]
         if any(column.default is None and column.server_default is None for column in required):
-            incomplete.append(name)
-    return incomplete
+            yield name
 
 
 def key_names_of(mapper: Mapper[Any]) -> list[str]:
@@ -153,20 +152,18 @@ def has_no_input(column: Column[Any]) -> bool:
     return is_generated(column) or holds_bytes(column)
 
 
-def typed_keys_of(mapper: Mapper[Any]) -> list[str]:
-    """Return the columns of the primary key that users enter, because neither the database nor a default fills them.
+def typed_keys_of(mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield the columns of the primary key that users enter, because neither the database nor a default fills them.
 
     Foreign keys in a key of several columns, such as that of a link table, are ordinary fields.
     """
     fields = getattr(mapper.class_, "model_fields", {})
-    typed = []
     for column in mapper.primary_key:
         name = mapper.get_property_by_column(column).key
         is_filled = column is column.table.autoincrement_column or column.default or column.server_default
         is_part = column.foreign_keys and len(mapper.primary_key) > 1
         if not (is_filled or is_part) and (name not in fields or fields[name].is_required()):
-            typed.append(name)
-    return typed
+            yield name
 
 
 def natural_key_of(model: type[Any]) -> str:

@@ -15,24 +15,22 @@ FIELD_NAME = re.compile(r"-?([A-Za-z_]\w*?)(?:__\w+|\..+)?")
 
 def describe_usages(model: type[Any], name: str) -> str:
     """Return a sentence that lists the places that name a missing field. Empty if there is only one."""
-    usages = [] if hasattr(model, name) else find_usages(model, name)
+    usages = [] if hasattr(model, name) else [*find_usages(model, name)]
     return f" {model.__name__}.{name} is named in: {', '.join(usages)}" if len(usages) > 1 else ""
 
 
-def find_usages(model: type[Any], name: str) -> list[str]:
-    """Return `file:line` of each place in the model's package that names a field.
+def find_usages(model: type[Any], name: str) -> Iterator[str]:
+    """Yield `file:line` of each place in the model's package that names a field.
 
     It looks at options of classes for the model (`Crud[Book]`, `AdminView, model=Book`), calls with the model as an
     argument, keyword arguments of `Book(…)`, and `Book.name`.
     """
     file = getattr(sys.modules.get(model.__module__), "__file__", None)
-    usages = []
     for path in sorted(Path(file).parent.rglob("*.py")) if file else ():
         text = path.read_text(encoding="utf-8")
         if name in text and model.__name__ in text:
             lines = sorted(set(_find_usage_lines(ast.parse(text), model.__name__, name)))
-            usages += [f"{display_path(path)}:{line}" for line in lines]
-    return usages
+            yield from (f"{display_path(path)}:{line}" for line in lines)
 
 
 def _find_usage_lines(module: ast.Module, model: str, name: str) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """Foreign keys with a wrong target or action, and cycles of foreign keys between tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import chain
 from typing import Any
@@ -79,27 +79,25 @@ def break_cycles(metadata: MetaData) -> None:
         key.use_alter = True
 
 
-def find_closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
-    """Return foreign keys whose removal leaves no cycle of tables."""
-    closing: list[ForeignKeyConstraint] = []
+def find_closing_keys(tables: Iterable[Table]) -> Iterator[ForeignKeyConstraint]:
+    """Yield foreign keys whose removal leaves no cycle of tables."""
     visited: set[Table] = set()
     path: list[Table] = []
 
-    def visit(table: Table) -> None:
+    def visit(table: Table) -> Iterator[ForeignKeyConstraint]:
         visited.add(table)
         path.append(table)
         for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
             target = _target_of(key)
             if target in path:
-                closing.append(key)
+                yield key
             elif target is not None and target not in visited:
-                visit(target)
+                yield from visit(target)
         path.pop()
 
     for table in sorted(tables, key=lambda table: table.fullname):
         if table not in visited:
-            visit(table)
-    return closing
+            yield from visit(table)
 
 
 def _target_of(key: ForeignKeyConstraint) -> Table | None:

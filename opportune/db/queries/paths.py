@@ -132,16 +132,14 @@ def relation_of_column(mapper: Mapper[Any], name: str) -> str:
     return next(names, "")
 
 
-def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
-    """Return query options that load the relationships of paths, with one more query per relationship."""
-    options = []
+def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> Iterator[Any]:
+    """Yield query options that load the relationships of paths, with one more query per relationship."""
     for name in names:
         option: Any = None
         for relation in _relations_of(mapper, name):
             option = (option.selectinload if option else selectinload)(relation.class_attribute)
         if option:
-            options.append(option)
-    return options
+            yield option
 
 
 def load(relationship: object, *path: object) -> LoaderOption:

@@ -124,7 +124,7 @@ class Form(FormState[M]):
             return field
         texts = {code: self.value(input_) for code, input_ in input_names(name).items()}
         errors = {code: self.errors.get(input_, "") for code, input_ in input_names(name).items()}
-        return replace(field, translations=translation_fields(field, name, texts, errors))
+        return replace(field, translations=[*translation_fields(field, name, texts, errors)])
 
     def _row_choices(self, control: Control) -> RowChoices | None:
         if control.type == PICKER and control.rows is None:

@@ -1,6 +1,6 @@
 """Inputs of translated fields: one for each language of the site, such as `title.en` and `title.de`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from starlette.datastructures import FormData
@@ -44,8 +44,8 @@ def submitted_texts(submitted: FormData | Mapping[str, object], name: str) -> di
 
 def translation_fields(
     field: Field, name: str, texts: Mapping[str, str], errors: Mapping[str, str], *, has_messages: bool = True
-) -> Sequence[Field]:
-    """Return a field for each language, or none if the site has one language.
+) -> Iterator[Field]:
+    """Yield a field for each language, or none if the site has one language.
 
     The first has the id of the field, and only it is required.
 
@@ -61,7 +61,6 @@ def translation_fields(
     languages = form_languages()
     focused = next((language for language in languages if errors.get(language.code)), next(iter(languages), None))
     has_focus = field.attributes.get("autofocus") is not None
-    fields = []
     for language in languages:
         is_first = language is languages[0]
         inner = replace(
@@ -76,8 +75,7 @@ def translation_fields(
         attributes = _attributes(inner, id_, has_message=has_messages)
         attributes |= {"name": input_name(name, language.code), "lang": language.code, "dir": language.direction}
         attributes["autofocus"] = has_focus and language is focused
-        fields.append(replace(inner, attributes=html_attributes(attributes)))
-    return fields
+        yield replace(inner, attributes=html_attributes(attributes))
 
 
 def _attributes(field: Field, id_: str, *, has_message: bool) -> dict[str, Attribute]:
