@@ -54,7 +54,8 @@ ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
 
 async def read_viewer(request: Request) -> Viewer | None:
     """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
-    user, state = await get_optional_user(request), request.state
+    user = await get_optional_user(request)
+    state = request.state
     if user is None:
         return ()
     if state.impersonator:

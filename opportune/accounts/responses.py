@@ -53,7 +53,8 @@ def show(
     form = context.get("form")
     if isinstance(form, Form):
         form.controls |= _add_password_length(form.controls, settings.min_password_length)
-        status, headers = form.status, headers | form.headers
+        status = form.status
+        headers |= form.headers
     context = {**context, "email_is_enabled": email_is_enabled(settings)}
     page = templates.render(request, f"accounts/{name}.html", context, status)
     page.headers.update(headers)

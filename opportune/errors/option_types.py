@@ -83,7 +83,8 @@ def _has_function(value: object) -> bool:
 
 def _broken_constraint(value: object, annotation: Any) -> str | None:
     """Return Pydantic's message about the first constraint that a value breaks; None if there is none."""
-    if "Annotated[" not in str(type_ := _type_of(annotation)):
+    type_ = _type_of(annotation)
+    if "Annotated[" not in str(type_):
         return None
     try:
         _validator_of(type_).validate_python(value)

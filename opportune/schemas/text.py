@@ -53,7 +53,9 @@ def _checked_parts(item: Any) -> Iterable[Any]:
         raise ValueError("must not contain NaN or an infinite number")
     elif isinstance(item, Mapping):
         return [*item.keys(), *item.values()] or [None]
-    return (item or [None]) if isinstance(item, list | tuple | set) else ()
+    elif isinstance(item, list | tuple | set):
+        return item or [None]
+    return ()
 
 
 def make_storable(value: str) -> str:

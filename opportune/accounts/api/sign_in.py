@@ -41,11 +41,11 @@ async def login(
     Users with a second factor also send a `code`. A `scope` limits the token. A new password ends the token early.
     """
     require_known_scopes(credentials.scope.split(), request.app, "scope")
-    email, code = credentials.username, credentials.code
+    email = credentials.username
     user = await sign_in.check_password(context, email, credentials.password, cookies.trusted_device(request, email))
     if user is None:
         raise HTTPException(401, sign_in.WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
-    await require_code(context, user, code)
+    await require_code(context, user, credentials.code)
     return await grant_token(request, response, context, user, credentials.scope)
 
 

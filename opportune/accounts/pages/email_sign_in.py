@@ -74,7 +74,8 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         return response
     if user is None:
         return _show_code(request, sign_in_request, form)
-    number, next_path = sign_in_request.number, sign_in_request.next
+    number = sign_in_request.number
+    next_path = sign_in_request.next
     return await _finish_sign_in(request, context, user, number, next_path, remember=sign_in_request.remember)
 
 

@@ -205,7 +205,8 @@ class TextFilter(ListFilter):
 
     def _as_texts(self, text: str) -> tuple[ColumnElement[Any], str]:
         """Return the column and the typed text to compare. Numbers and other values are compared as text."""
-        column, attribute = self.path.end.columns[self.path.name], self.path.attribute
+        column = self.path.end.columns[self.path.name]
+        attribute = self.path.attribute
         if is_text(column):
             return attribute, text
         value: ColumnElement[Any] = cast(attribute, String)

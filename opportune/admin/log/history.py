@@ -50,7 +50,9 @@ ACTION_LABELS = {
 class ModelFilter:
     """A filter by model, with the models whose rows the user may open as choices."""
 
-    parameter_name, title, has_operator = "identity", "Model", False
+    parameter_name = "identity"
+    title = "Model"
+    has_operator = False
 
     def __init__(self, view: "LogAdmin") -> None:
         self.view = view

@@ -77,7 +77,7 @@ class RenamedCode:
 
     def _change_import_from(self, node: ast.ImportFrom, module: str) -> Iterator[Change]:
         places = [find_import(module, alias.name) for alias in node.names]
-        if all(place == (module, alias.name) for place, alias in zip(places, node.names, strict=True)):
+        if places == [(module, alias.name) for alias in node.names]:
             return
         names: dict[str, list[str]] = {}
         span = self.source.span(node)

@@ -136,7 +136,8 @@ def migrations_in(package: Path) -> set[str]:
 
 def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str], *, no_test: bool) -> None:
     """Install the release, write missing migrations, run check and tests, and print the next steps."""
-    branch, switch_back = f"upgrade-{version}", f"git switch {main}"
+    branch = f"upgrade-{version}"
+    switch_back = f"git switch {main}"
     say(f"You are now on the branch {branch}. To see the changes: git diff {main}. To go back: {switch_back}")
     if new_migrations:
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")

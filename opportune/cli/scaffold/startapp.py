@@ -58,7 +58,8 @@ def command(
     check_name(name)
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     has_model = bool(model)
-    model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
+    model = model or camel(singular(name))
+    fields = fields or [*DEFAULT_FIELDS]
     options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
     request = ModelRequest(name, model, fields, *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})

@@ -120,7 +120,8 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
     if assistant is None:
         omitted = gettext("The assistant %(name)s is no longer available. The default answers instead.", name=name)
         return AnswerOptions(system="", model="", temperature=None, tools=(), omitted=omitted)
-    model, notice = assistant.model, ""
+    model = assistant.model
+    notice = ""
     try:
         llm.using(model)
     except LlmError:

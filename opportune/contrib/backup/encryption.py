@@ -130,7 +130,8 @@ def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: 
     """
     from pyrage import DecryptError, EncryptError
 
-    fault, files = None, (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
+    files = (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
+    fault = None
     try:
         convert(*files, keys)
     except (DecryptError, EncryptError, OSError) as pyrage_error:

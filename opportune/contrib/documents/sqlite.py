@@ -128,9 +128,10 @@ class SQLiteEngine(Engine):
         if self._is_loaded and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
             return
         self._checked_at = monotonic()
+        is_refreshing = self._refresh_task is not None and not self._refresh_task.done()
         if not self._is_loaded:
             await self.refresh()
-        elif _read_stamp(self.path) != self._last_stamp and not (self._refresh_task and not self._refresh_task.done()):
+        elif not is_refreshing and _read_stamp(self.path) != self._last_stamp:
             self._refresh_task = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
 
     async def _load(self, stamp: Stamp | None) -> None:
@@ -184,9 +185,9 @@ class SQLiteStore(Store):
 def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Callable[[int], None]) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # No journal, because the file is not used before it is complete.
+        text_columns = ", ".join(f"{name} TEXT NOT NULL" for name in columns)
         for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *SCHEMA):
-            texts = ", ".join(f"{name} TEXT NOT NULL" for name in columns)
-            connection.execute(statement.format(columns=texts))
+            connection.execute(statement.format(columns=text_columns))
         vocabulary = Vocabulary()
         for entries in batches_of(contents.entries, BATCH_ROWS):
             _insert(connection, entries, vocabulary)

@@ -221,7 +221,8 @@ def feature_files(name: str, inspected: InspectionResult, classes: Sequence[str]
         "models": ", ".join(f"models.{class_name}" for class_name in classes),
         "database": ONLY_ON_POSTGRESQL if inspected.only_on_postgresql else "",
     }
-    code, tests = PROJECT / PACKAGE / name, PROJECT / "tests" / name
+    code = PROJECT / PACKAGE / name
+    tests = PROJECT / "tests" / name
     return {
         code / "__init__.py": "",
         code / "models.py": inspected.code,

@@ -84,8 +84,9 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
         if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
     if is_packed(content):
-        loop, in_language = asyncio.get_running_loop(), copy_context().run
-        return await loop.run_in_executor(_executor(), in_language, _read_document, filename, content)
+        run_in_language = copy_context().run
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_executor(), run_in_language, _read_document, filename, content)
     return _to_attachment(filename, _decode(filename, content))
 
 

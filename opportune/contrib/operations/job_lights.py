@@ -84,7 +84,8 @@ async def _mail_lights(session: AsyncSession, settings: Settings) -> list[Health
         row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
         return (row[0], row[1]) if row else (None, "")
 
-    (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
+    sent, _error = await find_last_ended(JobState.DONE)
+    failed, error = await find_last_ended(JobState.FAILED)
     return [*_email_lights(sent, failed, error, sends_mail=_sends_mail(settings))]
 
 

@@ -82,15 +82,21 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
 
 
 def _feature_labels(feature: Feature) -> Iterator[field_labels.Label]:
-    admin, site = feature.admin, feature.site
-    texts = [feature.summary, feature.accounts.personal_data.summary if feature.accounts.personal_data else ""]
-    for parts in (admin.metrics, site.navigation, site.searches, admin.user_columns, admin.setup_steps):
-        texts += [part.label for part in parts]
-    texts += [*(link.summary for link in site.navigation), *admin.operations, *feature.monitoring.status]
     if module := _module_of_feature(feature):
-        yield from ((module, text) for text in texts)
+        yield from ((module, text) for text in _texts_of_feature(feature))
     for functions in (feature.llm.tools, [*feature.llm.resources.values()], feature.llm.prompts):
         yield from ((tool.function.__module__, tool.status) for tool in tools_of(functions).values())
+
+
+def _texts_of_feature(feature: Feature) -> Iterator[str]:
+    admin, site = feature.admin, feature.site
+    yield feature.summary
+    if feature.accounts.personal_data:
+        yield feature.accounts.personal_data.summary
+    for parts in (admin.metrics, site.navigation, site.searches, admin.user_columns, admin.setup_steps):
+        yield from (part.label for part in parts)
+    yield from (link.summary for link in site.navigation)
+    yield from (*admin.operations, *feature.monitoring.status)
 
 
 def _module_of_feature(feature: Feature) -> str:

@@ -126,7 +126,8 @@ class AnswerTask:
 
     def _with_usage(self, outcome: records.Outcome) -> records.Outcome:
         """Add the token usage of this process and of the ones that wrote the answer before."""
-        usage, stored = self.usage, self.live.progress.answer
+        usage = self.usage
+        stored = self.live.progress.answer
         reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
         seconds = stored.seconds + monotonic() - self._started_at
         outcome = replace(outcome, reasoning_tokens=reasoning_tokens, seconds=seconds)

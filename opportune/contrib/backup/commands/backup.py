@@ -93,9 +93,13 @@ def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")
     for path in folder.glob("*.zip"):
         with suppress(OperatorError, OSError), open_archive(path) as archive:
-            uploads = len(archive.manifest.uploads)
-            backup = {"file": display_path(path.absolute()), "created": archive.manifest.created}
-            yield {**backup, "bytes": path.stat().st_size, "database": archive.manifest.source, "uploads": uploads}
+            yield {
+                "file": display_path(path.absolute()),
+                "created": archive.manifest.created,
+                "bytes": path.stat().st_size,
+                "database": archive.manifest.source,
+                "uploads": len(archive.manifest.uploads),
+            }
 
 
 def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:

@@ -112,7 +112,8 @@ async def sleep_and_wake(stage: Stage) -> str:
 
 async def stop_site(stage: Stage) -> str:
     """Stop the site and check which files it has written."""
-    instance, stage.instance = require_instance(stage), None  # must not be frozen any more
+    instance = require_instance(stage)
+    stage.instance = None  # must not be frozen any more
     duration = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     require_stopped(stage, instance, duration)
     peak = max(instance.peak_memory_bytes for instance in stage.launcher.instances)

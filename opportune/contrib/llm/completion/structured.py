@@ -56,7 +56,9 @@ async def parsed_values(
     conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
     text = ""
     for _ in range(attempts):
-        text, read_length, is_truncated = "", 0, False
+        text = ""
+        read_length = 0
+        is_truncated = False
         async with aclosing(ask(conversation, type_.schema)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):

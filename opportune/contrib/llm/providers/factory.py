@@ -157,7 +157,8 @@ async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
 
 async def _check_endpoint(url: str) -> HealthLight:
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             _reader, writer = await asyncio.open_connection(host, port)

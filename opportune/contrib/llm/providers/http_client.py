@@ -130,7 +130,8 @@ class EndpointClient:
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or with another one."""
     is_other = NOT_GZIP.search(response.headers.get("Content-Encoding", ""))
-    chunks, rest = response.aiter_bytes() if is_other else response.aiter_raw(), b""
+    chunks = response.aiter_bytes() if is_other else response.aiter_raw()
+    rest = b""
     while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
         rest += chunk
     if not rest.startswith(GZIP):
@@ -138,7 +139,8 @@ async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
         async for chunk in chunks:
             yield chunk
         return
-    inflater, content = zlib.decompressobj(GZIP_WINDOW), b""
+    inflater = zlib.decompressobj(GZIP_WINDOW)
+    content = b""
     while rest or content or (rest := await anext(chunks, b"")):
         content = inflater.decompress(rest, MAX_INFLATED_BYTES)
         rest = inflater.unconsumed_tail or inflater.unused_data

@@ -153,7 +153,8 @@ class LocalProcess:
 
     def _start(self) -> None:
         """Start the program, which reads the key from its standard input and prints its URL."""
-        command, pipe = (sys.executable, "-P", SERVER_PROGRAM, self._weights), subprocess.PIPE
+        command = (sys.executable, "-P", SERVER_PROGRAM, self._weights)
+        pipe = subprocess.PIPE
         with environment() as environ:
             self.program = program = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environ
