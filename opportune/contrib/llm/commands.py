@@ -152,7 +152,8 @@ def ask(
             if trials[0].error or not is_quiet():
                 print(trials[0], file=sys.stderr)
         else:
-            _print_trials(trials)
+            headings = ("MODEL", "FIRST S", "ALL S", "TOKENS/S", "TOKENS", "COST", "ANSWER")
+            print_table(headings, [trial.cells for trial in trials], right=headings[1:-1])
         return int(any(trial.error for trial in trials))
 
     if code := _with_llm(ask_models):
@@ -258,11 +259,6 @@ def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None
 
 def _cost_note(cost: Decimal) -> str:
     return f", {cost:f}" if cost else ""
-
-
-def _print_trials(trials: Sequence[Trial]) -> None:
-    headings = ("MODEL", "FIRST S", "ALL S", "TOKENS/S", "TOKENS", "COST", "ANSWER")
-    print_table(headings, [trial.cells for trial in trials], right=headings[1:-1])
 
 
 def _cell(text: str) -> str:

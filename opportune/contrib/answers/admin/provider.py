@@ -144,7 +144,8 @@ def _submitted_model(
     """Return the submitted model; None if the form is invalid, with messages in the form."""
     if form.data is None:
         return None
-    base_url = _submitted_url(form.data)
+    endpoint = KNOWN_ENDPOINTS.get(form.data.provider)
+    base_url = (form.data.base_url or (endpoint.base_url if endpoint else "")).rstrip("/")
     if fault := _url_fault(base_url):
         form.refuse(fault, "base_url")
         return None
@@ -157,12 +158,6 @@ def _submitted_model(
         form.refuse(KEY_OF_OTHER_URL if has_key_of_other_url else NO_KEY, "api_key")
         return None
     return chosen_model.llm_model(base_url, form.data.model, key)
-
-
-def _submitted_url(data: ChosenModelForm) -> str:
-    endpoint = KNOWN_ENDPOINTS.get(data.provider)
-    base_url = data.base_url or (endpoint.base_url if endpoint else "")
-    return base_url.rstrip("/")
 
 
 def _url_fault(base_url: str) -> str | None:

@@ -131,12 +131,9 @@ class AnswerFollower:
             if monotonic() < poll_at:
                 await self._read([followed for followed in growing if followed.is_new])
             else:
-                poll_at = monotonic() + self._poll_interval()
+                all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
+                poll_at = monotonic() + (WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS)
                 await self._read(growing)
-
-    def _poll_interval(self) -> float:
-        all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
-        return WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS
 
     async def _read(self, followed_answers: Sequence[FollowedAnswer]) -> None:
         try:

@@ -297,7 +297,10 @@ class SpendingGuard(CallGuard):
         if limit.scope == "site":
             self.notices.record_refusal(limit)
             self.flusher.schedule()  # notices are sent after a flush
-        raise self._used_up_refusal(limit, totals, model)
+        remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
+        now = self.now()
+        message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
+        raise SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
 
     def _find_tightest_limit(
         self, payer: Payer, totals: Totals, prompt_tokens: int, model: LlmModel | None
@@ -309,13 +312,6 @@ class SpendingGuard(CallGuard):
             if room is not None:
                 rooms.append((limit, room))
         return min(rooms, key=itemgetter(1), default=None)
-
-    def _used_up_refusal(self, limit: Limit, totals: Totals, model: LlmModel | None) -> SpendingRefused:
-        """Return the refusal that lasts until the limit is renewed."""
-        now = self.now()
-        remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
-        message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
-        return SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         try:

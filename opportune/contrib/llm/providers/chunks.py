@@ -91,12 +91,9 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
             fields["thinking"] = thoughts
         calls += part_calls
     whole_json = "" if is_result else _json_in(object_in(message))
-    return Piece(content, calls, _finish_reason_of(choice, fields), fields, is_whole or is_last, whole_json)
-
-
-def _finish_reason_of(choice: Fields, fields: Fields) -> str:
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
-    return "" if UNFINISHED.fullmatch(reason) else reason
+    reason = "" if UNFINISHED.fullmatch(reason) else reason
+    return Piece(content, calls, reason, fields, is_whole or is_last, whole_json)
 
 
 def _json_in(message: Fields) -> str:

@@ -93,9 +93,7 @@ def compact(messages: Sequence[provider.Message]) -> list[provider.Message]:
     results = [turn for turn in turns if turn.role == "tool"]
     if results and provider.estimate_prompt_tokens([*system, *turns], ()) > budget:
         length = max(MIN_RESULT_LENGTH, sum(len(turn.content) for turn in results) // len(results) // 2)
-        turns = [_shorten(turn, length) if turn.role == "tool" else turn for turn in turns]
+        for index, turn in enumerate(turns):
+            if turn.role == "tool" and len(turn.content) > length:
+                turns[index] = replace(turn, content=turn.content[:length] + SHORTENED)
     return [*system, *turns]
-
-
-def _shorten(turn: provider.Message, length: int) -> provider.Message:
-    return replace(turn, content=turn.content[:length] + SHORTENED) if len(turn.content) > length else turn

@@ -150,6 +150,7 @@ ENTITIES = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;
         (make_pdf("", ""), "it.pdf contains no text; it may be a scan"),
         (locked_pdf(), "it.pdf is protected by a password"),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "it.pdf is protected by a password"),
+        (make_xlsx({"Empty": []}), "it.pdf is empty"),
         (make_zip(WORD), "it.pdf is damaged"),
         (make_zip({"xl/workbook.xml": ENTITIES}), "it.pdf is refused"),
         (b"{\\rtf1 text}", "it.pdf is in an old format"),
