@@ -6,11 +6,12 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import tzinfo
+from traceback import walk_tb
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
+from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
@@ -140,18 +141,26 @@ async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 
     try:
         await app(scope, receive_and_record_code, send_and_record_code)
-    except Exception:
+    except Exception as error:
         if not is_accepted:
             raise  # the server logs it and responds 500
-        logger.exception("unhandled error")
+        close_code = WS_1003_UNSUPPORTED_DATA if _is_wrong_frame(error) else WS_1011_INTERNAL_ERROR
+        if close_code == WS_1011_INTERNAL_ERROR:
+            logger.exception("unhandled error")
         with suppress(Exception):  # the client may be gone
-            await send_and_record_code({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
+            await send_and_record_code({"type": "websocket.close", "code": close_code})
     finally:
         connection = {**scope, "method": "WEBSOCKET"}
         log_request(connection, code, time.perf_counter() - started)
         if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
             log_refused_request(connection, 403)
         request_id.reset(token)
+
+
+def _is_wrong_frame(error: Exception) -> bool:
+    """Return whether a client has sent bytes to a route that reads text, or text to one that reads bytes."""
+    *_frames, (frame, _line) = walk_tb(error.__traceback__)
+    return isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
 
 
 def _response_to_stop(request: Request) -> Response:

@@ -79,10 +79,10 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield site
 
 
-async def connect(app: FastAPI, path: str, *texts: str, headers: Mapping[str, str] | None = None) -> Messages:
-    """Connect, send these texts, leave, and return what the site has sent."""
+async def connect(app: FastAPI, path: str, *data: str | bytes, headers: Mapping[str, str] | None = None) -> Messages:
+    """Connect, send these messages, leave, and return what the site has sent."""
     incoming: Messages = [{"type": "websocket.connect"}]
-    incoming += [{"type": "websocket.receive", "text": text} for text in texts]
+    incoming += [{"type": "websocket.receive", "text" if isinstance(item, str) else "bytes": item} for item in data]
     incoming.append({"type": "websocket.disconnect", "code": 1000})
     sent: Messages = []
 
@@ -180,6 +180,11 @@ async def test_bug_after_accept_closes_and_is_logged(app: FastAPI, caplog: pytes
     sent = await connect(app, "/live/crashes")
     assert sent[-1] == {"type": "websocket.close", "code": 1011}
     assert "ValueError: odd" in caplog.text
+
+
+async def test_bytes_for_a_text_route_close_the_socket(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await connect(app, "/live/echo/7", b"x"))[-1] == {"type": "websocket.close", "code": 1003}
+    assert "Traceback" not in caplog.text
 
 
 async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
