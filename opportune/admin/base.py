@@ -20,7 +20,7 @@ from opportune.crud import Crud
 from opportune.crud.registry import default_crud
 from opportune.db.database import Database
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import DISTINCT, Names
+from opportune.errors.option_constraints import DISTINCT, Names
 from opportune.fields.files import FileColumn
 
 INLINES_KEY = "(inlines)"

@@ -15,8 +15,9 @@ from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of, references_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
+from opportune.errors.option_constraints import DISTINCT
 from opportune.errors.option_names import find_misspelt
-from opportune.errors.option_types import DISTINCT, describe_mismatch
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import ADMIN_VIEW
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of

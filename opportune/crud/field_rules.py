@@ -123,7 +123,7 @@ class FieldRules:
         """The fields in a row's title, which other rows that refer to it also show."""
         model = self.crud_class.model
         method = name_method(model)
-        names = attributes_read_by(method, model) if method else title_candidates(self.shape)[:1]
+        names = attributes_read_by(method, model) if method else [*title_candidates(self.shape)][:1]
         return {*names, natural_key_of(model)}
 
 

@@ -116,7 +116,7 @@ async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
 
 def title_column(model: type[Any]) -> str:
     """Return the first short text column that every user may see, or an empty text."""
-    return next(iter(title_candidates(shape_of(model))), "")
+    return next(title_candidates(shape_of(model)), "")
 
 
 def format_number(value: float) -> str:

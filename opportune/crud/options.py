@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel
 from sqlalchemy import Select, SQLColumnExpression
 
-from opportune.errors.option_types import Names
+from opportune.errors.option_constraints import Names
 from opportune.pagination import Paging
 
 Values = BaseModel | Mapping[str, Any]

@@ -19,7 +19,8 @@ from opportune.db.models.labels import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import DISTINCT, Names, describe_mismatch
+from opportune.errors.option_constraints import DISTINCT, Names
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy

@@ -1,7 +1,7 @@
 """The fields of a model that users can read and write, and those that can be the title of a row."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -88,18 +88,16 @@ def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
 
 def nested_field_names(shape: Shape) -> list[str]:
     """Return `id`, and the natural key if every user may see it, else the first short text."""
-    texts = title_candidates(shape)
+    texts = [*title_candidates(shape)]
     key = natural_key_of(shape.model)
     return ["id", key] if key in texts else ["id", *texts[:1]]
 
 
-def title_candidates(shape: Shape) -> list[str]:
-    """Return the columns that can be the title of a row for all users: short texts without personal data."""
+def title_candidates(shape: Shape) -> Iterator[str]:
+    """Yield the columns that can be the title of a row for all users: short texts without personal data."""
     files = file_columns_of(shape.model)
-    titles = []
     for name, column in shape.columns.items():
         is_private = is_secret(name) or PERSONAL.search(name)
         is_title = is_text(column) and not is_long(column) and name not in files and not is_private
         if is_title and not choices_of(shape.model, name):
-            titles.append(name)
-    return titles
+            yield name

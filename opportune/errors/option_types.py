@@ -10,7 +10,7 @@ from reprlib import Repr
 from types import FunctionType, SimpleNamespace, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 ANNOTATION_FORMAT: dict[str, Any] = (
     {} if sys.version_info < (3, 14) else {"format": import_module("annotationlib").Format.FORWARDREF}
@@ -28,37 +28,6 @@ class _ShortRepr(Repr):
 
 
 shortened = _ShortRepr().repr
-
-
-def _refuse_repeated(names: Sequence[Any]) -> Sequence[Any]:
-    """Raise ValueError for a name that occurs twice, also in groups with a heading: `(("Book", ("title",)),)`."""
-    texts = [str(name) for item in names for name in (item[1] if isinstance(item, tuple) else (item,))]
-    if repeated := next((name for name in texts if texts.count(name) > 1), ""):
-        raise ValueError(f"names {repeated} twice. Remove one.")
-    return names
-
-
-def _require_asynchronous(function: Any) -> Any:
-    if not iscoroutinefunction(function):
-        raise ValueError(f"needs a function that begins with async def, not {shortened(function)}")
-    return function
-
-
-def having(description: str, *attributes: str) -> AfterValidator:
-    """Return a validator of objects that have one of these attributes, such as columns of models."""
-
-    def require_attribute(value: Any) -> Any:
-        if not any(hasattr(value, attribute) for attribute in attributes):
-            raise ValueError(f"needs {description}, not {shortened(value)}")
-        return value
-
-    return AfterValidator(require_attribute)
-
-
-ASYNCHRONOUS = AfterValidator(_require_asynchronous)
-DISTINCT = AfterValidator(_refuse_repeated)
-Names = Annotated[Sequence[str], DISTINCT]
-"""Names of columns, fields or routes, each one once."""
 
 
 def describe_mismatch(value: object, annotation: Any) -> str | None:

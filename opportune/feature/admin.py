@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import Names, having
+from opportune.errors.option_constraints import Names, having
 
 
 @strict

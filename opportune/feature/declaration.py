@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import having
+from opportune.errors.option_constraints import having
 from opportune.feature.admin import Admin
 from opportune.feature.families import Accounts, Data, Jobs, Llm, Monitoring, Process, Site
 

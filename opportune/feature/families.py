@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import having
+from opportune.errors.option_constraints import having
 from opportune.services import Service, Services
 
 

@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.arguments import strict
-from opportune.errors.option_types import ASYNCHRONOUS
+from opportune.errors.option_constraints import ASYNCHRONOUS
 from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.schemas.text import require_storable
 from opportune.storage import Storage

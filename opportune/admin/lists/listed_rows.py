@@ -102,9 +102,10 @@ class RowBuilder:
             cell_url = url if has_link else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            toggle = ("no" if value else "yes") if name in editable and name in self.toggled else ""
-            state = _without_tags(escape(text)) if toggle else ""
             is_editable = name in editable
+            next_value = "no" if value else "yes"
+            toggle = next_value if is_editable and name in self.toggled else ""
+            state = _without_tags(escape(text)) if toggle else ""
             cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle, state))
         return cells
 

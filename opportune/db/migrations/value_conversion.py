@@ -103,8 +103,9 @@ def _to_integer(value: Any, type_: Any) -> int:
 
 def integer_limit(type_: Any) -> int:
     """Return the smallest number that is too large for an integer type."""
-    bits = 63 if isinstance(type_, BigInteger) else 15 if isinstance(type_, SmallInteger) else 31
-    return 1 << bits
+    if isinstance(type_, BigInteger):
+        return 1 << 63
+    return 1 << (15 if isinstance(type_, SmallInteger) else 31)
 
 
 def _to_decimal(value: Any, type_: Any) -> Decimal:
