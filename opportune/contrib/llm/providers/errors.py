@@ -190,11 +190,11 @@ def error_in(event: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
         is_error: True if the event is called an error.
     """
     error = event.get("error") or object_in(event.get("x_groq")).get("error")
-    if any(map(event.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
-        is_error = is_error or _has_content(error)
-    else:
-        is_error = is_error or bool(error) or _is_unmarked_error(event)
-    return _describe(event) if is_error else filter_error(event.get("promptFeedback"))
+    is_error = is_error or _has_content(error)  # some endpoints add an empty error to each chunk
+    is_answer = any(map(event.get, _ANSWER_FIELDS))
+    if is_error or (not is_answer and _is_unmarked_error(event)):
+        return _describe(event)
+    return filter_error(event.get("promptFeedback"))
 
 
 def error_in_choice(choice: Mapping[str, Any]) -> LlmError | None:

@@ -173,7 +173,7 @@ CHOICES = {
     "repetition at the end": says(text("1"), text("10"), text="110"),
     "content parts": says(delta(content=[{"type": "text", "text": "Ye"}, {"type": "text", "text": "s"}, None])),
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
-    "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""})),
+    "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""}), chunk(error={"code": 0})),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "tags of the user": says(text("<answer>Yes</answer>"), text="<answer>Yes</answer>"),
     "box of GLM": says(text("<|begin_of_box|>Y"), text("es<|end_of_box|> it is."), text="Yes it is."),
