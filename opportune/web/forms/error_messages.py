@@ -64,6 +64,28 @@ MESSAGES = {
     "url_scheme": _l("Please enter an address that begins with %(expected_schemes)s."),
 }
 """Messages by Pydantic's error type."""
+NUMBERED_MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "string_too_short": lambda limits: ngettext(
+        "Please enter at least %(num)s character.", "Please enter at least %(num)s characters.", limits["min_length"]
+    ),
+    "string_too_long": lambda limits: ngettext(
+        "Please enter at most %(num)s character.", "Please enter at most %(num)s characters.", limits["max_length"]
+    ),
+    "decimal_max_places": lambda limits: ngettext(
+        "Please enter at most %(num)s digit after the point.",
+        "Please enter at most %(num)s digits after the point.",
+        limits["decimal_places"],
+    ),
+    "decimal_max_digits": lambda limits: ngettext(
+        "Please enter at most %(num)s digit.", "Please enter at most %(num)s digits.", limits["max_digits"]
+    ),
+    "decimal_whole_digits": lambda limits: ngettext(
+        "Please enter at most %(num)s digit before the point.",
+        "Please enter at most %(num)s digits before the point.",
+        limits["whole_digits"],
+    ),
+}
+"""Messages by Pydantic's error type, with a plural form of the limit."""
 STORABLE_MESSAGES = (
     _l("must be valid Unicode"),
     _l("must not be nested more than 200 levels deep"),
@@ -107,7 +129,9 @@ def message_for(item: Mapping[str, Any]) -> str:
     limits = item.get("ctx", {})
     if limits.get("min_length") == 1:
         return gettext(MISSING_VALUE)
-    if message := _numbered_message(type_, limits) or _date_message(type_, limits):
+    if type_ in NUMBERED_MESSAGES:
+        return NUMBERED_MESSAGES[type_](limits)
+    if message := _date_message(type_, limits):
         return message
     if type_ in MESSAGES:
         return _with_limits(MESSAGES[type_], limits)
@@ -125,37 +149,6 @@ def _date_message(type_: str, limits: Mapping[str, Any]) -> str:
 
 def _with_limits(message: str, limits: Mapping[str, Any]) -> str:
     return gettext(message, **{name: _limit_text(limit) for name, limit in limits.items()})
-
-
-def _numbered_message(type_: str, limits: Mapping[str, Any]) -> str:
-    """Return the message of an error whose limit has a plural form. Empty for other errors."""
-    match type_:
-        case "string_too_short":
-            number = limits["min_length"]
-            return ngettext(
-                "Please enter at least %(num)s character.", "Please enter at least %(num)s characters.", number
-            )
-        case "string_too_long":
-            number = limits["max_length"]
-            return ngettext(
-                "Please enter at most %(num)s character.", "Please enter at most %(num)s characters.", number
-            )
-        case "decimal_max_places":
-            return ngettext(
-                "Please enter at most %(num)s digit after the point.",
-                "Please enter at most %(num)s digits after the point.",
-                limits["decimal_places"],
-            )
-        case "decimal_max_digits":
-            number = limits["max_digits"]
-            return ngettext("Please enter at most %(num)s digit.", "Please enter at most %(num)s digits.", number)
-        case "decimal_whole_digits":
-            return ngettext(
-                "Please enter at most %(num)s digit before the point.",
-                "Please enter at most %(num)s digits before the point.",
-                limits["whole_digits"],
-            )
-    return ""
 
 
 def as_sentence(message: str) -> str:

@@ -96,17 +96,12 @@ async def connect(app: FastAPI, path: str, *data: str | bytes, headers: Mapping[
     lines = {"host": "testserver", **(headers or {})}
     scope = {
         "type": "websocket",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
         "scheme": "ws",
         "root_path": "",
         "path": path,
-        "raw_path": path.encode(),
         "query_string": query.encode(),
-        "subprotocols": [],
         "state": {},
         "client": ("127.0.0.1", 1),
-        "server": ("testserver", 80),
         "headers": [(name.lower().encode(), value.encode()) for name, value in lines.items()],
     }
     await app(scope, receive, send)
