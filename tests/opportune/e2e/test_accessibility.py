@@ -28,6 +28,7 @@ SIMILAR_ADMIN_PAGE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|impor
 OPERATIONS_PAGES = [
     *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
     "/admin/llm/provider",
+    "/admin/user/report?_group=is_active",
 ]
 SHEET = re.compile(r'<link[^>]*href="([^"]+\.css[^"]*)"')
 SCRIPT = re.compile(r'<script[^>]*src="([^"]+)"')
