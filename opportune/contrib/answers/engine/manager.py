@@ -1,6 +1,7 @@
 """Stored and growing answers of a user, visitor or API token: questions, decisions, and the answers to show."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -30,10 +31,15 @@ from opportune.db import Database
 from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
 from opportune.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 QUESTION_FIELDS = {"owner_id", "topic", "question", "prompt", "omitted"}
 MODEL_FIELDS = {"model", "temperature", "limits", "tool_scopes", "tool_names"}
+_reported_names = set[str]()
+"""Tools that answers have requested, and the site does not have."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,8 @@ class AnswerManager:
             AttachmentRefused: The model cannot see attached pictures (422).
         """
         language_model = self.llm.using(model)
+        if not isinstance(tools, bool):
+            self._report_missing(tools)
         messages = language_model.visitor_messages(prompt, system)
         if attachments:
             require_sight(attachments, language_model.name, sees_images=language_model.sees_images)
@@ -203,6 +211,13 @@ class AnswerManager:
             await store.stop_answer(session, answer.id)
         if task := self.engine.cut(answer.id, STOPPED):
             await asyncio.wait([task])
+
+    def _report_missing(self, tools: Collection[str]) -> None:
+        """Log each name once, because the answer does without a missing tool."""
+        known = self.toolbox.tools.keys() if self.toolbox else frozenset[str]()
+        for name in {tool.partition(":")[0] for tool in tools} - known - {ALL_TOOLS} - _reported_names:
+            _reported_names.add(name)
+            logger.warning("There is no tool %s for answers.%s", name, did_you_mean(name, known))
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
         """Ask the question of an incomplete answer again. The old answer is kept. Raises the errors of `ask`."""

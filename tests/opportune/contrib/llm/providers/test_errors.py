@@ -206,10 +206,8 @@ async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.Lo
 
 async def test_decompressed_bomb_times_out() -> None:
     bomb = response("200 OK", gzip.compress(b"\n" * 3_000_000), EVENT_STREAM, GZIP)
-    async with model_answers.serve_provider(bomb, limits=replace(model_answers.LONG_TIMEOUTS, first=0.1)) as (
-        provider,
-        _,
-    ):
+    limits = replace(model_answers.LONG_TIMEOUTS, first=0.1)
+    async with model_answers.serve_provider(bomb, limits=limits) as (provider, _):
         assert (await model_answers.read_error(provider)).code == "timeout"
 
 
