@@ -105,7 +105,8 @@ def require_project(folder: Path) -> tuple[ProjectNames, str]:
             "This is a clone of the starter. Update it with git pull, or create a project: "
             "python3 oppman.py startproject NAME"
         )
-    if not (pin := FRAMEWORK_PIN.search((folder / BASE).read_text(encoding="utf-8"))):
+    pin = FRAMEWORK_PIN.search((folder / BASE).read_text(encoding="utf-8"))
+    if not pin:
         raise OperatorError(f"{BASE} does not pin opportune. Restore it: git checkout HEAD -- {BASE} {RECORD}")
     return names, pin[2]
 

@@ -102,7 +102,7 @@ def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) 
 
     options = {**OPTIONS, "include_name": include_name, "include_object": include_object}
     script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
-    return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
+    return [*flatten(script.upgrade_ops.ops if script.upgrade_ops else [])]
 
 
 def _describe(feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:

@@ -127,7 +127,7 @@ class ModelComparison:
         differences = self._find_differences(feature, choices)
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
-        described = flatten(upgrade)
+        described = [*flatten(upgrade)]
         members = EnumMembers(feature, choices)
         for alteration in _changed_tables(upgrade):
             alteration.ops = [*add_conversions(members.upgrade(alteration.ops))]

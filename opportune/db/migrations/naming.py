@@ -1,7 +1,7 @@
 """Descriptions of operations for the terminal and for file names."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -53,16 +53,14 @@ class Change:
         return f"{self.sign} {self.description}"
 
 
-def flatten(operations: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-    """Return the operations of nested groups as a flat list."""
-    flat: list[ops.MigrateOperation] = []
+def flatten(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    """Yield the operations, also those of nested groups."""
     for operation in operations:
-        flat += flatten(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
-    return flat
+        yield from flatten(operation.ops) if isinstance(operation, ops.OpContainer) else [operation]
 
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
-    steps = flatten(operations)
+    steps = [*flatten(operations)]
     dropped = {step.constraint_name for step in steps if isinstance(step, ops.DropConstraintOp)}
     altered = {step.constraint_name for step in steps if isinstance(step, ops.CreateCheckConstraintOp)} & dropped
     described = [step for step in steps if not _is_part_of_another(step, altered)]

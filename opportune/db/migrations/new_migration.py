@@ -118,7 +118,7 @@ def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[New
 
     Unique indexes stay in the draft. A draft that would be empty is omitted.
     """
-    steps = flatten(draft.upgrade)
+    steps = [*flatten(draft.upgrade)]
     created_tables = {step.table_name for step in steps if isinstance(step, ops.CreateTableOp)}
     replaced_indexes = {step.index_name for step in steps if isinstance(step, ops.DropIndexOp)}
     indexes = [

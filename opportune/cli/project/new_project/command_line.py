@@ -133,9 +133,11 @@ def target_folder(arguments: Arguments) -> Path:
     """
     if arguments.folder:
         return Path(arguments.folder)
-    if not (slug := choices.folder_name(arguments.name)) and arguments.name.strip():
+    slug = choices.folder_name(arguments.name)
+    if not slug and arguments.name.strip():
         raise OperatorError(f"The name has no letters for a folder name. Add a folder: {choices.CALL} NAME FOLDER")
-    return (STARTER_ROOT.parent if Path.cwd().is_relative_to(STARTER_ROOT) else Path.cwd()) / slug
+    parent = STARTER_ROOT.parent if Path.cwd().is_relative_to(STARTER_ROOT) else Path.cwd()
+    return parent / slug
 
 
 def refuse_folder(target: Path) -> None:
