@@ -134,8 +134,10 @@ async def respond_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     Raises:
         HTTPException: With status 404. A WebSocket is closed instead.
     """
-    if scope["type"] == "http" and not wants_json(request := Request(scope, receive)):
-        await get_optional_user(request)
+    if scope["type"] == "http":
+        request = Request(scope, receive)
+        if not wants_json(request):
+            await get_optional_user(request)
     await scope["router"].not_found(scope, receive, send)
 
 

@@ -74,7 +74,8 @@ async def on_form_interrupted(request: Request, error: Exception) -> Response:
 async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
     """Find the texts whose key is in the URL, for the form of this page."""
     state = request.scope.get("state", {})
-    if not (key := state.get(KEY_IN_STATE)) or request.scope.get("method") != "GET":
+    key = state.get(KEY_IN_STATE)
+    if not key or request.scope.get("method") != "GET":
         return
     row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hashed(key), "now": utc_now()})
     settings: Settings = request.app.state.settings

@@ -79,11 +79,14 @@ async def end_weaker_sign_ins(context: AccountContext, user: User) -> None:
 
     The session or token of the request stays. Tokens that users created and named also stay.
     """
-    session, browser_session, token = context.session, context.browser_session, context.token
-    await UserSessions(session, user.id).delete_all(keep=browser_session.id if browser_session else None)
+    session = context.session
+    current_id = context.browser_session.id if context.browser_session else None
+    await UserSessions(session, user.id).delete_all(keep=current_id)
     await forget_confirmations(session, user)
     sign_ins = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(sign_ins.where(col(ApiToken.id) != token.id) if token else sign_ins)
+    if context.token:
+        sign_ins = sign_ins.where(col(ApiToken.id) != context.token.id)
+    await session.execute(sign_ins)
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

@@ -37,8 +37,8 @@ class RenamedCode:
     def __init__(self, text: str, roots: Mapping[str, str]) -> None:
         self.source = Source(text)
         self.roots = roots
-        self.other_uses = _names_with_other_uses(self.source.tree)
-        self.feature_variables = _feature_variables(self.source)
+        self.other_uses = {*_names_with_other_uses(self.source.tree)}
+        self.feature_variables = {*_feature_variables(self.source)}
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -79,17 +79,17 @@ class RenamedCode:
         places = [find_import(module, alias.name) for alias in node.names]
         if places == [(module, alias.name) for alias in node.names]:
             return
-        names: dict[str, list[str]] = {}
+        new_names: dict[str, list[str]] = {}
         span = self.source.span(node)
         has_comment = b"#" in self.source.bytes[span.start : span.end]
         for (new_module, new_name), alias in zip(places, node.names, strict=True):
             as_name = alias.asname or self._alias(alias.name, new_name)
             if new_name != alias.name and not (as_name or has_comment):
                 yield from self._change_uses(alias.name, new_name)
-            names.setdefault(new_module, []).append(f"{new_name} as {as_name}" if as_name else new_name)
-        code = f"\n{self.source.indent(span.start)}".join(_import_code(*item) for item in names.items())
+            new_names.setdefault(new_module, []).append(f"{new_name} as {as_name}" if as_name else new_name)
+        code = f"\n{self.source.indent(span.start)}".join(_import_code(*item) for item in new_names.items())
         old = ", ".join(f"{module}.{alias.name}" for alias in node.names)
-        new = ", ".join(f"{new_module}.{name}" for new_module, new_names in names.items() for name in new_names)
+        new = ", ".join(f"{new_module}.{name}" for new_module, names in new_names.items() for name in names)
         yield Change(node.lineno, f"{old} -> {new}", span, None if has_comment else code)
 
     def _alias(self, old: str, new: str) -> str:
@@ -149,34 +149,27 @@ class RenamedCode:
 @cache
 def _moved_attributes() -> dict[str, str]:
     """Return the new places of names that are attributes of a module under its current name: `llm.Answer`."""
-    attributes: dict[str, str] = {}
-    for old, new in IMPORTS.items():
-        module, _, name = old.partition(":")
-        if name:
-            attributes[f"{find_module(module)}:{name}"] = new
-    return attributes
+    places = ((old.partition(":"), new) for old, new in IMPORTS.items())
+    return {f"{find_module(module)}:{name}": new for (module, _, name), new in places if name}
 
 
-def _names_with_other_uses(tree: ast.Module) -> set[str]:
-    """Return names of variables, and names in texts such as `"Book | None"` and `__all__`. Imports keep these names."""
-    names: set[str] = set()
+def _names_with_other_uses(tree: ast.Module) -> Iterator[str]:
+    """Yield names of variables, and names in texts such as `"Book | None"` and `__all__`. Imports keep these names."""
     docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-                names.add(name)
+                yield name
             case ast.Constant(value=str(text)) if node not in docstrings:
-                names.update(re.findall(r"\w+", text))
-    return names
+                yield from re.findall(r"\w+", text)
 
 
-def _feature_variables(source: Source) -> set[str]:
-    """Return the variables of loops over features."""
-    names = {"feature"}
+def _feature_variables(source: Source) -> Iterator[str]:
+    """Yield the variables of loops over features."""
+    yield "feature"
     for node in ast.walk(source.tree):
         if isinstance(node, ast.For | ast.comprehension) and "features" in source.segment(node.iter):
-            names |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
-    return names
+            yield from (name.id for name in ast.walk(node.target) if isinstance(name, ast.Name))
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:
