@@ -12,6 +12,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Form
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -54,6 +55,7 @@ MAX_REASON_BYTES = 123
 """Limit of RFC 6455 for the reason in a close frame."""
 REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
 TRY_AGAIN: str = _l("Try again in a moment.")
+SEND_FORM = _l("Send a form with the header Content-Type: application/x-www-form-urlencoded.")
 DATABASE_UNAVAILABLE = _l("The database is not available. Try again in a moment.")
 
 PLAIN_PAGE = """<!doctype html>
@@ -141,6 +143,9 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
         return problem(request, 404)
     if any(item["loc"] == ("body",) and isinstance(item["input"], bytes) for item in error.errors()):
         return problem(request, 415)  # FastAPI does not parse a body that is not declared as JSON
+    body = getattr(request.scope.get("route"), "body_field", None)
+    if body and isinstance(body.field_info, Form) and "json" in request.headers.get("content-type", ""):
+        return problem(request, 415, SEND_FORM)
     return problem(request, 422, errors=jsonable_encoder(errors))
 
 

@@ -226,10 +226,12 @@ async def test_field_errors_name_nested_fields(faulty: AsyncClient) -> None:
     assert response.json()["errors"] == [{"field": ["lines", "1", "price"], "message": "Too much."}]
 
 
-async def test_body_that_is_not_declared_as_json_is_415(faulty: AsyncClient) -> None:
+async def test_body_of_another_type_is_415(faulty: AsyncClient) -> None:
     response = await faulty.post("/api/sign-in", content=b'{"email": 1, "password": "x"}')
     assert response.status_code == 415
     assert response.json()["detail"] == "Send JSON with the header Content-Type: application/json."
+    response = await faulty.post("/form", json={"field": "x"}, headers=JSON)
+    assert response.json()["detail"] == "Send a form with the header Content-Type: application/x-www-form-urlencoded."
 
 
 async def test_405_names_the_methods_of_all_routes(faulty: AsyncClient) -> None:
