@@ -215,7 +215,6 @@ ERRORS = {
             ("context_too_long", "total number of tokens in the prompt cannot exceed 4081"),
             ("rate_limited", "Open api qps request limit reached"),
             ("unauthorised", "Insufficient USD or Diem balance"),
-            ("not_configured", "Invalid model 'x'. Permitted models can be found in the documentation"),
         )
     },
 }

@@ -66,7 +66,7 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("400 Anthropic", {"error": {"message": "You have reached your specified API usage limits."}}, "unauthorised"),
     ("403 Azure", {"message": "Out of call volume quota. Quota will be replenished in 01:12:34."}, "rate_limited"),
     ("400 Cloudflare", {"errors": [{"message": "AiError: No such model @cf/x", "code": 5007}]}, "not_configured"),
-    ("400 LiteLLM", {"error": {"message": "Invalid model name passed in model=m."}}, "not_configured"),
+    ("400 LiteLLM", {"error": {"message": "Invalid model 'x'. Permitted models: m."}}, "not_configured"),
     ("401 New API", {"error": {"message": "该令牌额度已用尽"}}, "unauthorised"),
     ("400 Bedrock", {"message": "on-demand throughput isn't supported. Use an inference profile."}, "not_configured"),
     ("400 LM Studio", {"error": "The model has crashed without additional information."}, "unavailable"),
@@ -170,9 +170,7 @@ async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps:
     assert (received, error.code) == (answer, "timeout")
 
 
-@pytest.mark.parametrize(
-    ("chunk", "end"), [(text(LONG), Done(truncated=True)), (delta(reasoning=LONG), "out_of_tokens")]
-)
+@pytest.mark.parametrize(("chunk", "end"), [(text(LONG), Done(truncated=True)), (delta(thought=LONG), "out_of_tokens")])
 async def test_endless_answer_is_truncated(chunk: bytes, end: object) -> None:
     async with model_answers.serve_provider(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
         reasoning, answer, outcome = await model_answers.read_chunks(provider)
