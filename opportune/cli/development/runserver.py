@@ -3,10 +3,12 @@
 Ctrl-C stops it.
 """
 
+import logging
 import os
 import re
 import socket
 import sys
+from logging.config import dictConfig
 from typing import Annotated
 
 import typer
@@ -21,11 +23,12 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
 from opportune.project.installed import installed_features
+from opportune.server.logging import logging_config
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on. [default: PORT]")]
-
+logger = logging.getLogger(__name__)
 
 Address = Annotated[
     str | None,
@@ -138,5 +141,8 @@ def check_database(settings: Settings, migrate: bool) -> None:
     if settings.is_production:
         checks = start_checks(all_features(installed_features()))
         lines += [finding.text for check in checks for finding in check(settings)]
+    logs_json = settings.log_format == "json"  # collectors parse each line of stderr
+    if logs_json:
+        dictConfig(logging_config(settings))
     for line in filter(None, lines):
-        warn(line)
+        logger.warning("%s", line) if logs_json else warn(line)

@@ -104,6 +104,8 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
     """
     revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "source")
+    if not revisions:
+        raise OperatorError("The source has no migrations: it is empty, or another database. SRC comes before DST.")
     if pending := graph.pending(revisions):
         raise OperatorError(
             f"The source lacks migrations ({', '.join(map(str, pending))}). "

@@ -204,6 +204,16 @@ async def test_old_jobs_are_deleted_with_steps(idle_queue: DatabaseJobQueue, mon
     assert await count(idle_queue.database, JobStep) == 2
 
 
+async def test_end_cancels_the_deletion_of_old_jobs(make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_queue()
+    monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
+    monkeypatch.setattr(site.worker.store, "prune", asyncio.Event().wait)
+    await site.worker.start_due_jobs()
+    await asyncio.wait_for(site.worker.drain(), 60)
+    assert site.worker._pruning
+    assert site.worker._pruning.cancelled()
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_job_of_a_killed_process_is_completed_once(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails

@@ -106,3 +106,12 @@ def test_writing_commands_are_refused(oppman: Oppman, sqlite_template: Path, com
 def test_server_starts_with_a_notice(sqlite_template: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check_database(settings_for(f"sqlite+memory:///{sqlite_template}"), migrate=False)
     assert capsys.readouterr().err == read_only_message(sqlite_template)
+
+
+def test_server_with_json_logs_logs_the_notice(
+    sqlite_template: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("opportune.cli.development.runserver.dictConfig", lambda _config: None)
+    settings = settings_for(f"sqlite+memory:///{sqlite_template}").model_copy(update={"log_format": "json"})
+    check_database(settings, migrate=False)
+    assert caplog.messages == [read_only_message(sqlite_template).strip()]

@@ -142,7 +142,8 @@ def test_source_that_differs_from_the_code_is_refused(databases: AccountDatabase
         ("ALTER TABLE accounts_user ADD colour TEXT", "columns of accounts_user differ from its model (colour)"),
         ("ALTER TABLE accounts_user DROP COLUMN colour", ""),
         (ADD_UNKNOWN_MIGRATION, "The source has migrations that are missing here"),
-        ("DELETE FROM alembic_version", "The source lacks migrations (accounts.0001_initial"),
+        ("DELETE FROM alembic_version", "The source has no migrations: it is empty, or another database."),
+        ("INSERT INTO alembic_version VALUES ('other.0001_initial')", "The source lacks migrations (accounts.0001"),
     ):
         execute(source, statement)
         if line:
