@@ -6,15 +6,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from time import monotonic
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit, before_commit
+from opportune.errors import require_found
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.job_insertion import insert_job
-from opportune.jobs.models import ENDED_STATES, JobState
+from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
@@ -124,14 +127,14 @@ class DatabaseJobQueue(JobQueue):
         """Wait until a job has ended, and return its state.
 
         Raises:
-            OperatorError: The job does not exist.
+            NotFound: The job does not exist.
         """
         while True:
             attempt_ended = self.worker.attempt_ended
             async with self.database.reader(fresh=True) as session:
-                job = await management.find_job(session, int(job_id))
-            if job.state in ENDED_STATES:
-                return job.state
+                state = require_found(await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id))))
+            if state in ENDED_STATES:
+                return JobState(state)
             with suppress(TimeoutError):
                 await asyncio.wait_for(attempt_ended.wait(), 1)  # check again: the job may end in another process
 

@@ -20,6 +20,7 @@ from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from tests.opportune.stored_rows import count, read_all
+from tests.opportune.waiting import wait_until
 
 SETUP_PAGE = "/accounts/setup"
 EMAIL = "ada@example.com"
@@ -163,7 +164,6 @@ async def test_start_without_tables_or_server_logs_one_line(
 
 async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
-    async with app.router.lifespan_context(app), asyncio.timeout(30):
-        while not find_links(caplog):
-            await asyncio.sleep(0.01)
+    async with app.router.lifespan_context(app):
+        await wait_until(lambda: find_links(caplog))
     assert len(find_links(caplog)) == 1

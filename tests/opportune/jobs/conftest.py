@@ -1,6 +1,5 @@
 """Sites with the jobs of `tests/opportune/jobs/tasks.py`."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
@@ -77,12 +76,6 @@ async def set_attempt(queue: DatabaseJobQueue, job_id: str, attempt: int) -> Non
     """Set the number of attempts that a waiting job has begun."""
     job = col(Job.id) == int(job_id)
     await execute(queue.worker.store.database, update(Job).where(job).values(attempt=attempt))
-
-
-async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def expire_leases(database: Database) -> None:

@@ -17,9 +17,10 @@ from opportune.jobs import JobContext, JobDefinition, job, management, worker
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import HELD_RETRY_SECONDS
-from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, wait_until
+from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel
 from tests.opportune.jobs.tasks import hourly, job_queue, register, stumble, wait
 from tests.opportune.stored_rows import execute, read_all
+from tests.opportune.waiting import wait_until
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 

@@ -17,9 +17,10 @@ from opportune.jobs.lease_keeper import THREAD_RENEWAL_SECONDS, LeaseKeeper
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
-from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, expire_leases, wait_until
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, expire_leases
 from tests.opportune.jobs.processes import SHORT_LEASE, work_on_machine
 from tests.opportune.jobs.tasks import block, register, wait
+from tests.opportune.waiting import wait_until
 
 
 @contextmanager

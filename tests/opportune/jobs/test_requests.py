@@ -16,8 +16,9 @@ from opportune.jobs.checks import check_jobs, check_schedules
 from opportune.jobs.models import JobState
 from opportune.jobs.requests import RequestWork, run_url
 from opportune.testing.app import create_test_app
-from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Emails, Find, MakeQueue, expire_leases, wait_until
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Emails, Find, MakeQueue, expire_leases
 from tests.opportune.jobs.tasks import gate, register, wait
+from tests.opportune.waiting import wait_until
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.opportune.speedups.sqlite_engines import (
     read_titles,
     statements,
 )
+from tests.opportune.waiting import wait_until
 
 __all__ = ["engines", "hops", "statements"]  # fixtures
 
@@ -160,12 +161,6 @@ async def test_driver_errors_are_converted(engines: Engines, statement: str, err
     assert await read_titles(engines) == ["one", "two", "three"]
 
 
-async def wait_until_started(statements: list[str]) -> None:
-    async with asyncio.timeout(30):
-        while str(ENDLESS) not in statements:
-            await asyncio.sleep(0)
-
-
 async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=20)
@@ -193,7 +188,7 @@ async def test_cancelled_session_is_rolled_back(
     engines: Engines, statements: list[str], act: Callable[[Engines], Awaitable[None]]
 ) -> None:
     task = asyncio.ensure_future(act(engines))
-    await wait_until_started(statements)
+    await wait_until(lambda: str(ENDLESS) in statements)
     await cancel_and_wait(task)
     assert await read_titles(engines) == ["one", "two", "three"]
     await engines.write(insert(ITEM).values(title="four"))
@@ -203,7 +198,7 @@ async def test_cancelled_session_is_rolled_back(
 async def test_rollback_interrupts_a_running_statement(engines: Engines, statements: list[str]) -> None:
     async with engines.reading.connect() as connection:
         task = asyncio.create_task(connection.execute(ENDLESS))
-        await wait_until_started(statements)
+        await wait_until(lambda: str(ENDLESS) in statements)
         async with asyncio.timeout(30):
             await connection.rollback()
             with pytest.raises(OperationalError, match="interrupted"):
@@ -213,7 +208,7 @@ async def test_rollback_interrupts_a_running_statement(engines: Engines, stateme
 
 async def test_running_statement_survives_pool_disposal(engines: Engines, statements: list[str]) -> None:
     task = asyncio.create_task(read_endlessly(engines))
-    await wait_until_started(statements)
+    await wait_until(lambda: str(ENDLESS) in statements)
     await engines.reading.dispose()
     assert not task.done()
     await cancel_and_wait(task)

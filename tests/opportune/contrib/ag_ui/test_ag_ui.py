@@ -20,6 +20,7 @@ from opportune.jobs import JobContext
 from opportune.testing import RecordedJobs, make_token, make_user, signed_in_client
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
 from tests.opportune.contrib.answers.waiting_answers import StartManager
+from tests.opportune.waiting import wait_until
 
 URL = "/api/v1/ag-ui"
 EVENT = TypeAdapter[Any](Event)
@@ -182,12 +183,10 @@ async def test_progress_of_a_job_is_an_activity(
     model.script, model.next_scripts = ["One moment. ", call("read_shelf")], [["It has two."]]
     running = asyncio.create_task(run(client, run_input()))
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not recorded_jobs.calls:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: recorded_jobs.calls)
         may_end.clear()
         working = asyncio.create_task(recorded_jobs.work())
-        while not any(run.get("progress") for run in _viewed_runs(manager)):
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: any(run.get("progress") for run in _viewed_runs(manager)))
         may_end.set()
         await working
         await manager.engine.continue_released()

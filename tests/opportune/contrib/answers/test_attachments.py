@@ -27,6 +27,7 @@ from opportune.testing import RecordedJobs, signed_in_client
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
 from tests.opportune.storage.pictures import draw_image, encode_image
 from tests.opportune.stored_rows import delete_row, read_all
+from tests.opportune.waiting import wait_until
 
 
 @pytest.fixture
@@ -157,9 +158,7 @@ async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch
 
     monkeypatch.setattr(attachments, "read_attachment", read_slowly)
     sending = [asyncio.create_task(send(*arguments)) for arguments in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
-    async with asyncio.timeout(30):
-        while len(started) < 2:
-            await asyncio.sleep(0)
+    await wait_until(lambda: len(started) == 2)
     for _ in range(10):
         await asyncio.sleep(0)
     assert started == ["a", "c"]

@@ -12,6 +12,7 @@ from opportune.contrib.database_cache.store import TableStore
 from opportune.db import Database, utc_now
 from opportune.web.cache import Cache
 from tests.opportune.stored_rows import count, execute
+from tests.opportune.waiting import wait_until
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -49,8 +50,7 @@ async def test_write_never_waits_for_itself(cache: Cache, database: Database, mo
             session.add(CacheRow(key="other", value=b"", expires_at=utc_now()))
             await session.flush()
             await cache.set("a", 1, 60)
-        while await cache.get("a") is None:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: cache.get("a"))
 
 
 async def test_clearing_waits_for_no_write(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.contrib.documents.shelf import CodeDocument, Hit, Shelf, code_document, open_search, write_index
+from tests.opportune.waiting import wait_until
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -160,9 +161,7 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
                 stop.set()
 
     searching = asyncio.gather(*(search_repeatedly() for _ in range(4)))
-    async with asyncio.timeout(30):
-        while "before.it" not in found_names and not searching.done():
-            await asyncio.sleep(0)
+    await wait_until(lambda: "before.it" in found_names or searching.done())
     await asyncio.to_thread(write_index, empty_database_url, [code_document("after.it")])
     await asyncio.wait_for(searching, 30)
     await search.close()

@@ -15,6 +15,7 @@ from opportune.jobs.service import open_services
 from tests.opportune.contrib.mcp.library import BOTH_MODES, Connect
 from tests.opportune.contrib.mcp.reading_room import LOANS, Loan
 from tests.opportune.stored_rows import reload
+from tests.opportune.waiting import wait_until
 
 CALL = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "lend_book", "arguments": {}}}
 CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
@@ -80,8 +81,7 @@ async def test_cancellation_of_another_process_ends_a_call(
     database.bus = first
     services = open_services(settings, database, room.state.storage, ())
     async with asyncio.timeout(TIMEOUT_SECONDS), cancellations(services), first.listening():
-        while not first.is_connected:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: first.is_connected)
         call = asyncio.create_task(old_program.post("/mcp", json=CALL))
         await loan.started.wait()
         key = call_key(ada.id, old_program.headers["Mcp-Session-Id"], 5)

@@ -17,6 +17,7 @@ from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.contrib.tools import Toolbox, full_toolbox_of, toolbox_of
 from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
 from tests.opportune.contrib.mcp.library import LIBRARY, call, connect, create_site
+from tests.opportune.waiting import wait_until
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -75,9 +76,8 @@ async def serve_weather(
         return httpx2.AsyncClient(headers=server.sent_headers, transport=transport, event_hooks=hooks)
 
     monkeypatch.setattr(f"{CLIENT}.http_client", http_client)
-    async with server.session_manager.run(), listed_servers(site), asyncio.timeout(60):
-        while not hasattr(site.state, "full_toolbox"):
-            await asyncio.sleep(0.01)
+    async with server.session_manager.run(), listed_servers(site):
+        await wait_until(lambda: hasattr(site.state, "full_toolbox"))
         yield full_toolbox_of(site), requests
 
 
@@ -159,9 +159,7 @@ async def test_unavailable_server_keeps_its_tools(
         result = await before.call(call("weather_forecast", city="Rome"), ada)
         assert result.text == "The server weather is unavailable or responds with errors."
         assert "MCP_SERVERS: weather failed (" in caplog.text
-        async with asyncio.timeout(60):
-            while full_toolbox_of(weather_site) is before:
-                await asyncio.sleep(0.01)
+        await wait_until(lambda: full_toolbox_of(weather_site) is not before)
         assert "weather_forecast" in full_toolbox_of(weather_site).tools
 
 

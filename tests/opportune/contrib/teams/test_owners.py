@@ -26,6 +26,7 @@ from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
 from tests.opportune.stored_rows import add_rows, change, has_waiting_lock, read_all, read_one, reload
+from tests.opportune.waiting import wait_until
 
 Action = Callable[[AsyncSession], Awaitable[Any]]
 REFUSAL = "The team would have no active owner"
@@ -118,8 +119,7 @@ async def run_after(database: Database, first: Action, second: Action) -> list[A
     async def hold(session: AsyncSession) -> None:
         await first(session)
         began.set()
-        while not await has_waiting_lock(database):
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: has_waiting_lock(database))
 
     async def follow(session: AsyncSession) -> None:
         await began.wait()
@@ -201,8 +201,7 @@ async def test_deletion_waits_for_a_row_being_written(database: Database, ann: U
         async with database.writer() as session:
             await session.execute(lock)  # as in the data layer before a write
             deletion = asyncio.create_task(delete())
-            while not await has_waiting_lock(database):
-                await asyncio.sleep(0.01)
+            await wait_until(lambda: has_waiting_lock(database))
             session.add(make_invitation(team, ann, "new@example.com", TeamRole.MEMBER))
             await session.flush()
         await deletion

@@ -1,6 +1,5 @@
 """Heartbeats, and e-mails about late schedules."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -20,6 +19,7 @@ from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
 from tests.opportune.jobs.tasks import job_queue
 from tests.opportune.stored_rows import add_rows
+from tests.opportune.waiting import wait_until
 
 
 def called_paths(monitor: FakeEndpoint) -> list[str]:
@@ -103,7 +103,5 @@ async def test_job_calls_its_url_on_success(settings: Settings, database: Databa
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
             assert await queue.wait_until_ended(await queue.enqueue(call)) is state
-        async with asyncio.timeout(60):
-            while len(monitor.requests) < 2:
-                await asyncio.sleep(0.02)
+        await wait_until(lambda: len(monitor.requests) == 2)
     assert sorted(called_paths(monitor)) == ["/v1/all", "/v1/nightly"]

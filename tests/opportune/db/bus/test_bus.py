@@ -21,6 +21,7 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.ports import free_port
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
+from tests.opportune.waiting import wait_until
 
 MakeBus = Callable[[], Bus]
 Messages = asyncio.Queue[str | None]
@@ -51,8 +52,7 @@ async def listening(bus: Bus, *topics: str) -> AsyncIterator[Messages]:
     for topic in topics:
         bus.subscribe(topic, messages.put_nowait)
     async with asyncio.timeout(60), bus.listening():
-        while not bus.is_connected:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: bus.is_connected)
         yield messages
     await bus.close()
 
@@ -150,8 +150,7 @@ async def test_silent_redis_is_noticed(silent_redis: tuple[FaultyProxy, str], mo
     async with listening(bus, "jobs") as messages:
         monkeypatch.setattr("opportune.db.bus.redis.REDIS_TIMEOUT_SECONDS", 0.2)
         proxy.silence()
-        while bus.is_connected:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: not bus.is_connected)
         await proxy.restore()
         assert await messages.get() is None
 

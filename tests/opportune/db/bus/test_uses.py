@@ -17,6 +17,7 @@ from opportune.web.cache import open_cache
 from opportune.web.cache.store import CacheEntry
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 from tests.opportune.jobs.tasks import TASKS, job_queue, register
+from tests.opportune.waiting import wait_until
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -35,17 +36,11 @@ async def other_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
 
 
-async def connect(database: Database) -> None:
-    async with asyncio.timeout(60):
-        while not database.bus.is_connected:
-            await asyncio.sleep(0.01)
-
-
 async def test_new_job_wakes_other_worker(settings: Settings, database: Database, other_database: Database) -> None:
     queue = job_queue(settings, database, TASKS)
     other_queue = job_queue(settings, other_database, TASKS)
     async with asyncio.timeout(60), other_database.bus.listening():
-        await connect(other_database)
+        await wait_until(lambda: other_database.bus.is_connected)
         worker = asyncio.create_task(other_queue.worker.work(poll=None))
         job_id = await queue.enqueue(register("a"))
         async with database.reader() as session:
@@ -61,7 +56,7 @@ async def test_clearing_reaches_other_caches(settings: Settings, database: Datab
     lookup = await other_cache.store.find("key", ("events",))
     await other_cache.store.save("key", CacheEntry(b"old", 0), lookup.tag_versions, 60)
     async with asyncio.timeout(60), other_database.bus.listening():
-        await connect(other_database)
+        await wait_until(lambda: other_database.bus.is_connected)
         await cache.clear("events")
         while (await other_cache.store.find("key", ("events",))).entry:
             await asyncio.sleep(0.01)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
@@ -35,6 +35,7 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
+from tests.opportune.waiting import wait_until
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -134,12 +135,6 @@ async def reads_from_replica(database: Database) -> bool:
         return bool(await session.scalar(IS_REPLICA))
 
 
-async def wait_for(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("fresh", [False, True])
 async def test_reader_is_a_read_only_snapshot(database: Database, fresh: bool) -> None:
     settings = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
@@ -231,7 +226,7 @@ async def test_primary_replaces_an_unavailable_replica(
             with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
                 await app.state.database.ping()
             await app.state.database.ping(reader=False)
-        await wait_for(lambda: not reader.problem)
+        await wait_until(lambda: not reader.problem)
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
 
@@ -290,7 +285,7 @@ async def test_lagging_replica_is_not_read(
                 await asyncio.sleep(0)
         assert "it lags" in replica.problem
         assert not await reads_from_replica(lag_limited)
-    await wait_for(lambda: not replica.problem)
+    await wait_until(lambda: not replica.problem)
     assert await reads_from_replica(lag_limited)
     messages = [record.getMessage() for record in caplog.records if record.name == replica_module.__name__]
     assert [message.partition(" is ")[2].partition(":")[0] for message in messages] == ["not used", "used again."]

@@ -24,6 +24,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.speedups.sqlite_driver import DRIVER
 from opportune.testing.plugin import settings_for
 from tests.opportune.stored_rows import execute, read_all
+from tests.opportune.waiting import wait_until
 
 
 @pytest.fixture
@@ -134,9 +135,7 @@ async def test_cancelled_request_returns_its_connection(visitor: AsyncClient, ap
     requests = {"/api/read": ("GET", database.reading_engine), "/api/write": ("POST", database.engine)}
     for path, (method, engine) in requests.items():
         request = asyncio.create_task(visitor.request(method, path, params={"statement": ENDLESS}))
-        async with asyncio.timeout(30):
-            while not engine.pool.checkedout():
-                await asyncio.sleep(0)
+        await wait_until(engine.pool.checkedout)
         request.cancel()
         await asyncio.wait({request}, timeout=20)
         assert request.cancelled()

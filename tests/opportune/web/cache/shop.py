@@ -1,7 +1,6 @@
 """Site with one cached route, which counts its builds and can hold them back."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -15,6 +14,7 @@ from opportune.web.cache.responses import ResponseCache, Viewer
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.forms.hidden_fields import TEAM_KEY
 from opportune.web.routing.router import CachedRoute, Router
+from tests.opportune.waiting import wait_until
 
 OF_TEAM = "of a team"
 """Text of a page whose route reads the team of the user."""
@@ -78,12 +78,6 @@ class Shop:
         router.include_flat(inner)
         (self.route,) = (route for route in router.routes if isinstance(route, CachedRoute))
         return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx2.Response]:

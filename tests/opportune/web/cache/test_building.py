@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from tests.opportune.waiting import wait_until
 from tests.opportune.web.cache.conftest import Clock, in_redis, in_shared_stores
-from tests.opportune.web.cache.shop import Shop, get_concurrently, wait_until
+from tests.opportune.web.cache.shop import Shop, get_concurrently
 
 
 async def test_concurrent_requests_share_a_build(shop: Shop) -> None:

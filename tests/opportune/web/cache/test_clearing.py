@@ -12,8 +12,9 @@ from opportune.testing.plugin import settings_for
 from opportune.web.cache import open_cache
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import ALL_TAGS, CacheEntry, MemoryStore
+from tests.opportune.waiting import wait_until
 from tests.opportune.web.cache.conftest import Clock, in_redis, in_shared_stores
-from tests.opportune.web.cache.shop import Shop, wait_until
+from tests.opportune.web.cache.shop import Shop
 
 
 async def test_cleared_tag_rebuilds_its_pages(shop: Shop) -> None:

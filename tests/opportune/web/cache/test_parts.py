@@ -1,6 +1,5 @@
 """Cached parts of pages: keys, tags, contents that are never cached, and other processes."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.forms.hidden_fields import form_token
 from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.rendering.flash import take_messages
+from tests.opportune.waiting import wait_until
 from tests.opportune.web.cache.conftest import in_shared_stores
 
 
@@ -174,12 +174,9 @@ async def test_part_follows_tags_without_a_bus(
     monkeypatch.setattr("opportune.web.cache.page_parts.TAG_CHECK_SECONDS", 0.001)
     cache, other = Cache(store), Cache(open_other())
     page = Page(cache, PART)
-    async with asyncio.timeout(60):
-        while page.render() != page.render():  # the versions of the tags are being read
-            await asyncio.sleep(0.001)
-        first = page.render()
-        await other.clear("books")
-        while page.render() == first:
-            await asyncio.sleep(0.001)
+    await wait_until(lambda: page.render() == page.render())  # the versions of the tags are being read
+    first = page.render()
+    await other.clear("books")
+    await wait_until(lambda: page.render() != first)
     await cache.close()
     await other.close()

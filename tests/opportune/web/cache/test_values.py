@@ -21,8 +21,8 @@ from opportune.db.database import Database
 from opportune.web.cache import ALL_TAGS, Cache, clear_cache
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.cache.values import dumps, loads
+from tests.opportune.waiting import wait_until
 from tests.opportune.web.cache.conftest import Clock, in_every_store
-from tests.opportune.web.cache.shop import wait_until
 
 
 class Shelf(BaseModel):

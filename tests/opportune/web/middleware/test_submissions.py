@@ -22,6 +22,7 @@ from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from opportune.web import Form, ImageUpload, cached, flash, is_htmx, let_repeat, read_form, templates
 from tests.opportune.stored_rows import execute, read_all
+from tests.opportune.waiting import wait_until
 
 TOKEN = "a-token-of-22-letters-"
 NOTE = {"form_token": TOKEN, "title": "Milk"}
@@ -163,16 +164,10 @@ async def test_cached_pages_have_no_token(client: AsyncClient) -> None:
     assert "form_token" not in (await client.get("/cached-note")).text
 
 
-async def wait_until_slow_form_is_read() -> None:
-    async with asyncio.timeout(30):
-        while not titles:
-            await asyncio.sleep(0)
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
     first = asyncio.create_task(client.post("/slow", data=NOTE))
-    await wait_until_slow_form_is_read()
+    await wait_until(lambda: titles)
     other = create_test_app(app.state.settings, app.state.features)
     async with other.router.lifespan_context(other):
         transport = ASGITransport(other)
@@ -188,7 +183,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
 async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
     first = asyncio.create_task(client.post("/slow", data=NOTE))
-    await wait_until_slow_form_is_read()
+    await wait_until(lambda: titles)
     response = await client.post("/slow", data=NOTE, headers={"Accept": "text/html"})
     assert response.status_code == 409
     assert "still being processed" in response.text
@@ -218,7 +213,7 @@ async def test_form_is_not_saved_again_after_its_commit(
 ) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
     first = asyncio.create_task(client.post("/commit", params={"is_change": is_change}, data=NOTE))
-    await wait_until_slow_form_is_read()
+    await wait_until(lambda: titles)
     await cancel(first)
     may_finish.set()
     assert (await client.post("/commit", params={"is_change": is_change}, data=NOTE)).status_code == status
