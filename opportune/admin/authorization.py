@@ -88,7 +88,7 @@ async def may_see_titles(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may see the titles of rows in the view's query, if they already know the ids."""
     if await may_list(request, view):
         return True
-    return view is not None and view.is_accessible(request) and page_of_row(request, view) != ""
+    return view is not None and view.is_accessible(request) and bool(page_of_row(request, view))
 
 
 def page_of_row(request: Request, view: BaseAdminView) -> str:

@@ -80,10 +80,10 @@ class PermissionTable:
     def editable(self) -> list[str]:
         return [cell.permission for row in self.rows for cell in row.all_cells if cell.is_editable]
 
-    def render(self, **options: Any) -> Markup:
+    def render(self, *, name: str = "", checked: Collection[str] = (), by_group: bool = False) -> Markup:
         """Render HTML. With the `name` of a form field, it has checkboxes, and those in `checked` are selected."""
         page = templates.environment.get_template("admin/permission_table.html")
-        return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - escaped
+        return Markup(page.render(table=self, name=name, checked=checked, by_group=by_group))  # noqa: S704 - escaped
 
 
 def editable_table(site: BaseAdminSite, request: Request, permissions: Collection[str] = ()) -> PermissionTable:

@@ -101,8 +101,7 @@ DATE_MESSAGES = {
     "less_than": _l("Please enter a date before %(lt)s."),
     "less_than_equal": _l("Please enter %(le)s or earlier."),
 }
-
-
+"""Messages of errors whose limit is a date or a time."""
 FULL_STOPS = (".", "!", "?", "。", "؟")
 
 
