@@ -17,6 +17,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 
 VALUE_IN_USE = _l("This value is already in use.")
+VALUES_IN_USE = _l("This combination is already in use.")
 ENTRY_MISSING = _l("The selected entry no longer exists.")
 
 
@@ -89,9 +90,12 @@ async def explain_conflict(
     names = {name for name, message in error.errors.items() if message == VALUE_IN_USE}
     if not names:
         return error
-    message = HELD_BY_TRASH if await _is_in_trash(session, model, names, {**row, **values}) else VALUE_IN_USE
+    fields = (names & values.keys()) or names
+    message = VALUE_IN_USE if len(fields) == 1 else VALUES_IN_USE
+    if await _is_in_trash(session, model, names, {**row, **values}):
+        message = HELD_BY_TRASH
     others = {name: text for name, text in error.errors.items() if name not in names}
-    return FieldErrors({**others, **dict.fromkeys((names & values.keys()) or names, message)})
+    return FieldErrors({**others, **dict.fromkeys(fields, message)})
 
 
 async def _is_in_trash(session: AsyncSession, model: type[Any], names: set[str], values: Mapping[str, Any]) -> bool:

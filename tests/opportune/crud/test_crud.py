@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import User
 from opportune.accounts.models import Group, GroupPermission, Membership
 from opportune.crud import Crud, Permission
+from opportune.db.constraint_errors import VALUE_IN_USE, VALUES_IN_USE, explain_conflict
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page
 from tests.opportune.crud.library import (
     PRINTED,
     BookStatus,
     Note,
+    Opinion,
     Opinions,
     Topic,
     Topics,
@@ -102,6 +104,13 @@ async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: U
         await bob_opinions.update(opinion.id, {"stars": 1})
     with pytest.raises(Forbidden):
         await Opinions(volumes.session).create({"volume_id": emma.id, "stars": 5})
+
+
+async def test_values_in_use_together_are_a_combination(volumes: Volumes) -> None:
+    error = FieldErrors(dict.fromkeys(("volume_id", "user_id"), VALUE_IN_USE))
+    for values, message in (({"volume_id": 1}, VALUE_IN_USE), ({"volume_id": 1, "user_id": 2}, VALUES_IN_USE)):
+        explained = await explain_conflict(volumes.session, Opinion, error, values, {})
+        assert explained.errors == dict.fromkeys(values, message)
 
 
 async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: User) -> None:
