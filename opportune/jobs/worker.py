@@ -307,6 +307,8 @@ class Worker:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        for attempt in self._running.values():
+            logger.warning("Job %s did not end %g s after its cancellation.", attempt.job, SHUTDOWN_TIMEOUT_SECONDS)
         if self._recording:
             await asyncio.wait(self._recording, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         await self._store_completed()

@@ -85,12 +85,15 @@ async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, 
     assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
-async def test_late_end_is_no_failure(make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_late_end_is_no_failure(
+    make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(worker, "SHUTDOWN_TIMEOUT_SECONDS", 0)
     site = make_queue()
     async with site.running():
         job_id = await site.enqueue(tasks.linger())
         await tasks.gate.started.wait()
+    assert "Job test.linger 1 did not end 0 s after its cancellation." in caplog.messages
     attempt_ended = site.worker.attempt_ended
     tasks.gate.opened.set()
     await asyncio.wait_for(attempt_ended.wait(), 60)
