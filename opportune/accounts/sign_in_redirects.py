@@ -38,9 +38,9 @@ def make_redirect_error(
     """
     if not isinstance(request, Request) or wants_json(request):
         return error
-    if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return FormInterrupted(error.status_code, "HX-Redirect", url, notice, has_form=has_form)
-    return FormInterrupted(303, "Location", url, notice, has_form=has_form)
+    # htmx would follow a redirect and insert the page as a fragment.
+    status, header = (error.status_code, "HX-Redirect") if is_htmx(request) else (303, "Location")
+    return FormInterrupted(status, header, url, notice, has_form=has_form)
 
 
 def find_return_path(request: HTTPConnection) -> str:

@@ -1,6 +1,6 @@
 """Values that another user has changed since a form of the admin was rendered, and who has changed them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,6 @@ from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.log.audit import read_last_changes
 from opportune.admin.models import AuditEntry
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_list
 from opportune.web.forms.seen_values import ChangedFields, find_changed, format_hashes, hash_text, parse_hashes
 
 ANOTHER_USER = _l("Another user")
@@ -95,10 +94,6 @@ def refuse_changed_row(locked_row: Any, read_values: Mapping[str, Any]) -> None:
     """Raise RowChanged if a locked row has other values than those that the request has read."""
     if any(getattr(locked_row, name) != value for name, value in read_values.items()):
         raise RowChanged
-
-
-def authors_of(conflicts: Collection[Conflict]) -> str:
-    return format_list(list(dict.fromkeys(conflict.author for conflict in conflicts)))
 
 
 def _hashes(form: Iterable[Field]) -> dict[str, str]:

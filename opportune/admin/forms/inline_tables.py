@@ -21,6 +21,7 @@ from opportune.admin.lists.row_keys import key_of, writable_keys
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_list
 
 TEMPLATE_KEY = "new__"
 """Key of the line that a script copies. The script replaces it by `new2`, for example."""
@@ -154,7 +155,8 @@ class _TableBuilder:
 
     async def _describe_conflict(self, line: InlineRow, changed: Mapping[str, bool]) -> str:
         conflicts = await edit_conflicts.describe_conflicts(self.request, self.view, line.key, changed)
-        change = gettext("%(authors)s has changed this row.", authors=edit_conflicts.authors_of(conflicts))
+        authors = format_list([*dict.fromkeys(conflict.author for conflict in conflicts)])
+        change = gettext("%(authors)s has changed this row.", authors=authors)
         values = {name: await edit_conflicts.stored_text(self.request, self.view, line.row, name) for name in changed}
         texts = [f"{line.form[name].label.text}: {value}." for name, value in values.items()]
         repeat = gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")

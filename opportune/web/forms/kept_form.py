@@ -43,20 +43,21 @@ class KeptForm:
         values = [value for _, value in self.fields.multi_items() if isinstance(value, str)]
         return [value for value in values if value not in NOT_TEXTS and not value.isdigit()]
 
-    @property
-    def is_waiting(self) -> bool:
-        return not (self.is_gone or self.is_shown)
-
 
 def kept_form(request: HTTPConnection) -> KeptForm | None:
     exclude_from_cache("a kept form")
     return cast("KeptForm | None", request.scope.get("state", {}).get(STATE_KEY))
 
 
+def _waiting_form(request: HTTPConnection) -> KeptForm | None:
+    """Return the kept form whose texts no form of the page shows yet."""
+    kept = kept_form(request)
+    return kept if kept and not (kept.is_gone or kept.is_shown) else None
+
+
 def take_kept_fields(request: HTTPConnection) -> FormData | None:
     """Return the fields for a page that has one form. None if no form was kept."""
-    kept = kept_form(request)
-    if kept is None or not kept.is_waiting:
+    if (kept := _waiting_form(request)) is None:
         return None
     kept.is_shown = True
     return kept.fields
@@ -64,8 +65,7 @@ def take_kept_fields(request: HTTPConnection) -> FormData | None:
 
 def restore_kept_form(request: HTTPConnection, *forms: Form[Any]) -> None:
     """Fill in the form that has most of the kept fields and fewest others. The page shows the texts if none has any."""
-    kept = kept_form(request)
-    if kept is None or not kept.is_waiting:
+    if (kept := _waiting_form(request)) is None:
         return
     fitting = [form for form in forms if any(form.has_field(name) for name in kept.fields)]
     if fitting:
