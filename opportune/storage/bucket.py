@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 OPERATION_TIMEOUT_SECONDS = 15.0
 """Seconds for one operation with retries."""
+MAX_SIGNED_SECONDS = 604_800
+"""Seconds for which S3 accepts a signed URL: a week."""
 CONNECT_TIMEOUT = timedelta(seconds=3)
 RESPONSE_TIMEOUT = timedelta(seconds=10)
 ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
@@ -38,7 +40,8 @@ class BucketStorage(Storage):
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
             async with self._client() as store:
-                await store.put_async(name, content, attributes=file_headers(content_type))
+                # obstore would read a text as the path of a local file to send.
+                await store.put_async(name, memoryview(content), attributes=file_headers(content_type))
         except FileNotFoundError as error:
             logger.error("storage: the bucket %s does not exist", self.bucket.label)
             raise StorageError from error
@@ -60,8 +63,8 @@ class BucketStorage(Storage):
                 await store.delete_async(name)
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        """Return a URL of the service, or of this site with `download_as`, which the service cannot sign."""
-        if download_as or not is_name(name):
+        """Return a URL of the service, or of this site for what the service cannot sign: `download_as`, or weeks."""
+        if download_as or seconds > MAX_SIGNED_SECONDS or not is_name(name):
             return await super().url(name, seconds=seconds, download_as=download_as)
         from obstore import sign_async
 

@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -54,6 +55,18 @@ async def test_deleted_file_is_missing(storage: Storage) -> None:
 async def test_large_file_is_read_unchanged(storage: Storage) -> None:
     content = bytes(range(250)) * 8_000
     assert await storage.read(await save_photo(storage, content)) == content
+
+
+async def test_text_is_not_read_as_the_path_of_a_file(s3_url: str) -> None:
+    path: Any = __file__
+    with pytest.raises(TypeError, match="bytes-like"):
+        await save_photo(open_storage(settings_with_storage(s3_url)), path)
+
+
+async def test_url_of_a_bucket_is_signed_by_the_site_beyond_a_week(s3_url: str) -> None:
+    storage = open_storage(settings_with_storage(s3_url))
+    urls = [await storage.url(await save_photo(storage), seconds=seconds) for seconds in (604_800, 604_801)]
+    assert [url.partition(":")[0] == "http" for url in urls] == [True, False]
 
 
 async def test_invalid_name_is_refused(storage: Storage) -> None:
