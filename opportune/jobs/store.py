@@ -145,7 +145,8 @@ class JobStore:
             if free_slots := limit - len(claimed):
                 allowed = await allowed_claims(session, queue, self.limits, free_slots)
                 if allowed:
-                    claimed += await self._claim(session, allowed, self._is_due(queue))
+                    is_due = and_(IS_WAITING, col(Job.queue) == queue, col(Job.due_at) <= self._now())
+                    claimed += await self._claim(session, allowed, is_due)
         return claimed
 
     async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[ClaimedJob]:
@@ -168,9 +169,6 @@ class JobStore:
         # Completed jobs need no arguments, which may hold personal data.
         cleared: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
         return {"state": state, "error": "", "ended_at": self._now(), **cleared, **NO_CLAIM}
-
-    def _is_due(self, queue: str) -> ColumnElement[bool]:
-        return and_(IS_WAITING, col(Job.queue) == queue, col(Job.due_at) <= self._now())
 
     async def _take_over(self, limit: int, running: Collection[ClaimedJob]) -> list[ClaimedJob]:
         """Claim jobs of dead workers, whose leases have expired."""

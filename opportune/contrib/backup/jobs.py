@@ -41,11 +41,8 @@ def _rehearsal_schedule(settings: Settings) -> str:
 
 
 async def _report(name: str, run: JobContext, error: Exception) -> None:
-    await run.write(email_failure, run.settings, name, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
+    reason = str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
+    await run.write(email_failure, run.settings, name, reason)
 
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=partial(_report, BACKUP))
