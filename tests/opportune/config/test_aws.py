@@ -10,14 +10,13 @@ import pytest
 
 from opportune.config import secrets as source
 from opportune.config.settings import Settings, load_settings
-from opportune.errors import SettingsError
 from opportune.project.modules import settings_class
+from tests.opportune.config.secret_stores import SECRET, settings_error
 from tests.opportune.guides import read_guide
 
 REGION = "eu-central-1"
-PASSWORD = "p@ss/w:rd%?#[é"
 SERVER = {"engine": "postgres", "host": "site.abc.eu-central-1.rds.amazonaws.com", "port": "5433"}
-RDS = {**SERVER, "username": "site user", "password": PASSWORD, "dbname": "site"}
+RDS = {**SERVER, "username": "site user", "password": SECRET, "dbname": "site"}
 
 CreateSecret = Callable[..., str]
 SetContent = Callable[[Any], str]
@@ -97,15 +96,6 @@ def read(secret: str) -> Settings:
     return load_settings(secrets_from=f"aws:{secret}")
 
 
-def settings_error(secrets_from: str) -> str:
-    with pytest.raises(SettingsError) as caught:
-        load_settings(secrets_from=secrets_from)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert PASSWORD not in text
-    return text
-
-
 def test_order_of_sources(create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     create_secret({"PORT": 1, "llm_model": "from secret", "unknown": {}}, name="order")
     (tmp_path / ".env").write_text("SECRETS_FROM=aws:order\nPORT=2\nLLM_MODEL=from file\nLOG_FORMAT=json\n")
@@ -155,10 +145,10 @@ def test_secrets_are_merged(create_secret: CreateSecret) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"unknown": PASSWORD}, "has no setting"),
+        ({"unknown": SECRET}, "has no setting"),
         ({**RDS, "engine": "mysql"}, "not PostgreSQL"),
-        ({"engine": "postgres", "password": PASSWORD}, "lacks host and username"),
-        ({"PORT": PASSWORD}, "PORT: "),
+        ({"engine": "postgres", "password": SECRET}, "lacks host and username"),
+        ({"PORT": SECRET}, "PORT: "),
         ({"SECRET_KEY": 5}, "SECRET_KEY: "),
     ],
 )
@@ -166,7 +156,7 @@ def test_invalid_secret_is_refused_without_value(set_content: SetContent, conten
     assert message in settings_error(f"aws:{set_content(content)}")
 
 
-@pytest.mark.parametrize("content", [f'{{"password": "{PASSWORD}"', [PASSWORD]])
+@pytest.mark.parametrize("content", [f'{{"password": "{SECRET}"', [SECRET]])
 def test_secret_must_be_a_json_object(create_secret: CreateSecret, content: Any) -> None:
     assert "is not a JSON object" in settings_error(f"aws:{create_secret(content)}")
 

@@ -16,10 +16,9 @@ from requests import PreparedRequest
 from opportune.config import secrets as source
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.settings import load_settings
-from opportune.errors import SettingsError
 from opportune.project.modules import settings_class
+from tests.opportune.config.secret_stores import SECRET, settings_error
 
-SECRET = "p@ss/w:rd%?#[é"
 LOGIN = "https://login.microsoftonline.com/tenant"
 SOURCES = ("gcp:site", "azure:site")
 TEXTS = {"LLM_API_KEY": SECRET, "ALLOWED_HOSTS": "a.example, b.example", "SHELVES": '["a", "b"]'}
@@ -85,15 +84,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         mock.add_callback("GET", hosts, cloud.respond)
         yield cloud
     source.open_secrets.cache_clear()
-
-
-def settings_error(secrets_from: str) -> str:
-    with pytest.raises(SettingsError) as caught:
-        load_settings(secrets_from=secrets_from)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert SECRET not in text
-    return text
 
 
 @pytest.mark.parametrize("secrets_from", SOURCES)
