@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
@@ -95,8 +95,8 @@ class Statement:
     """File and number of the line of the project that sent it."""
     code: str
     """Text of that line."""
-    fingerprint: int
-    """Hash of the SQL and its values."""
+    fingerprint: Hashable
+    """SQL with its values. A statement without stored values equals no other one."""
     started: float
     seconds: float = 0.0
     error: str = ""
@@ -180,7 +180,7 @@ class RequestRecord:
         return self.content_type.rpartition("/")[2].rpartition("+")[2].upper()
 
     @property
-    def repeats(self) -> Counter[int]:
+    def repeats(self) -> Counter[Hashable]:
         """Number of equal queries, with the same values, by fingerprint."""
         return Counter(statement.fingerprint for statement in self.statements if statement.is_query)
 

@@ -52,21 +52,17 @@ def recorded_statements(database: Database, mask: PanelMask) -> AbstractContextM
 def _statement(sql: str, parameters: Any, context: Any, is_many: bool, mask: PanelMask) -> Statement:
     line, code = _sender()
     rows = getattr(context, "compiled_parameters", None) or [{}]
-    statement = Statement(
+    keeps_values = not is_many and len(sql) <= MAX_SQL_LENGTH and _size(parameters) <= MAX_VALUE_BYTES
+    return Statement(
         sql=mask.sql(sql)[:MAX_SQL_LENGTH],
-        original="",
-        parameters=None,
+        original=sql if keeps_values else "",
+        parameters=parameters if keeps_values else None,
         values={"rows": str(len(rows))} if is_many else mask.values(rows[0]),
         line=line,
         code=mask.text(code, MAX_CODE_LENGTH),
-        fingerprint=id(context),
+        fingerprint=(sql, repr(parameters)) if keeps_values else object(),
         started=perf_counter(),
     )
-    if not is_many and len(sql) <= MAX_SQL_LENGTH and _size(parameters) <= MAX_VALUE_BYTES:
-        statement.original = sql
-        statement.parameters = parameters
-        statement.fingerprint = hash((sql, repr(parameters)))
-    return statement
 
 
 def _size(parameters: Any) -> int:

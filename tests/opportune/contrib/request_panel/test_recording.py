@@ -136,10 +136,10 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, p
 async def test_statements_are_limited(probe: Probe) -> None:
     async def select(session: ReadSession) -> None:
         for _ in range(MAX_STATEMENTS + 5):
-            await session.execute(text("SELECT 1"))
+            await session.execute(text(f"SELECT 1 -- {'long' * 1_000}"))
 
     record = await probe(select)
-    assert len(record.statements) == MAX_STATEMENTS
+    assert (len(record.statements), record.duplicate_count) == (MAX_STATEMENTS, 0)
     assert record.statement_count >= MAX_STATEMENTS + 5
 
 
