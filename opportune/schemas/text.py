@@ -12,6 +12,8 @@ from opportune.schemas.annotations import UNBOUNDED, Stored
 ONE_LINE = r"^[^\r\n]*$"
 MAX_JSON_LEVELS = 200
 """Pydantic serializes 255 levels, of which a page of rows needs a few."""
+MAX_STORED_LEVELS = 10
+"""Levels of JSON from other servers to store."""
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 """NUL and halves of surrogate pairs, which databases refuse."""
 
@@ -61,6 +63,19 @@ def _checked_parts(item: Any) -> Iterable[Any]:
 def make_storable(value: str) -> str:
     """Remove NUL and replace halves of surrogate pairs. Use it for text that does not come from a form."""
     return value.replace("\0", "").encode(errors="replace").decode()
+
+
+def make_storable_json(value: Any, level: int = 0) -> Any:
+    """Return the value without texts and numbers that databases refuse, and without deeper levels."""
+    if isinstance(value, str):
+        return make_storable(value)
+    if isinstance(value, list | dict) and level == MAX_STORED_LEVELS:
+        return None
+    if isinstance(value, list):
+        return [make_storable_json(item, level + 1) for item in value]
+    if isinstance(value, dict):
+        return {make_storable(name): make_storable_json(item, level + 1) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def shorten(text: str, max_length: int) -> str:

@@ -8,13 +8,12 @@ origin.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import objects_in, text_in
 from opportune.contrib.llm.providers.provider import ToolCall
-from opportune.schemas.text import make_storable
+from opportune.schemas.text import make_storable_json
 
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 LIST_FIELDS = ("reasoning_details", "thinking_blocks")
@@ -25,7 +24,6 @@ REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)
 JOINED_TEXTS = ("text", "summary", "thinking", "data")
 MAX_RETURNED_LENGTH = 1_000_000
 """Maximum number of characters. Longer fields are dropped, because parts of encrypted data are invalid."""
-MAX_DEPTH = 10
 
 Returned = Mapping[str, Any]
 
@@ -40,6 +38,10 @@ class ReturnedFields:
         self._others: dict[str, Any] = {}
         self._length = 0
 
+    @property
+    def _is_too_long(self) -> bool:
+        return self._length > MAX_RETURNED_LENGTH
+
     def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> str:
         """Add the fields of a piece, and return the reasoning that it adds.
 
@@ -49,7 +51,7 @@ class ReturnedFields:
         """
         for name in OTHER_FIELDS & fields.keys():
             self._length += len(repr(fields[name]))
-            if self._length < MAX_RETURNED_LENGTH:
+            if not self._is_too_long:
                 self._add_other(name, fields[name], is_whole)
         reasoning = ""
         for name in REASONING_FIELDS:
@@ -75,16 +77,16 @@ class ReturnedFields:
         """Return the fields of an answer without calls; empty if there are none."""
         texts = {name: text.text + text.pending for name, text in self._reasoning.items() if name in TEXT_FIELDS}
         fields = {name: text for name, text in texts.items() if text} | self._others
-        if not fields or self._length > MAX_RETURNED_LENGTH:
+        if not fields or self._is_too_long:
             return {}
-        return {"origin": self._origin, "message": storable_json(fields)}
+        return {"origin": self._origin, "message": make_storable_json(fields)}
 
     def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
         """Return the calls with their fields. The first one also has those of the message."""
         attached = list[ToolCall]()
         for call in calls:
             message = {} if attached else self.of_message()
-            own = {"origin": self._origin, "call": storable_json(call.returned)} if call.returned else {}
+            own = {"origin": self._origin, "call": make_storable_json(call.returned)} if call.returned else {}
             attached.append(replace(call, returned={**message, **own}))
         return tuple(attached)
 
@@ -104,27 +106,17 @@ def _add_entry(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
 
 
 def _continues(piece: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    is_same = (piece.get("type"), piece.get("index")) == (entry.get("type"), entry.get("index"))
-    is_other_id = piece.get("id") and entry.get("id") not in (None, piece["id"])
+    if (piece.get("type"), piece.get("index")) != (entry.get("type"), entry.get("index")):
+        return False
+    if piece.get("id") and entry.get("id") not in (None, piece["id"]):
+        return False
+    if piece.get("index") is not None:
+        return True
     # Without an index, a signature is the last piece of an entry, and encrypted data is a whole one.
-    is_whole = piece.get("index") is None and (entry.get("signature") or "data" in piece)
-    return is_same and not is_other_id and not is_whole
+    return not entry.get("signature") and "data" not in piece
 
 
 def fields_for(origin: str, returned: Returned, part: str) -> Mapping[str, Any]:
     """Return the fields of a message or a call, if they came from this endpoint."""
     fields = returned.get(part) if returned.get("origin") == origin else None
     return fields if isinstance(fields, dict) else {}
-
-
-def storable_json(value: Any, depth: int = 0) -> Any:
-    """Return JSON without characters that databases refuse."""
-    if isinstance(value, str):
-        return make_storable(value)
-    if isinstance(value, list | dict) and depth == MAX_DEPTH:
-        return None
-    if isinstance(value, list):
-        return [storable_json(item, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {make_storable(name): storable_json(item, depth + 1) for name, item in value.items()}
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -38,9 +38,10 @@ from opportune.contrib.llm.providers.provider import (
     ToolSchema,
     not_a_model,
 )
-from opportune.contrib.llm.providers.returned_fields import Returned, fields_for, storable_json
+from opportune.contrib.llm.providers.returned_fields import Returned, fields_for
 from opportune.contrib.llm.vendors.dialects import MAKERS, VendorHttpClient
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import make_storable_json
 
 INCORRECT = _l("This language model is set up incorrectly.")
 
@@ -260,4 +261,4 @@ def _returned(origin: str, response: library.ModelResponse) -> Returned:
     if not any(getattr(part, name, None) for part in response.parts for name in names):
         return {}
     stored: dict[str, Any] = _RESPONSE.dump_python(response, mode="json", exclude={"usage", "timestamp"})
-    return {"origin": origin, "message": {RESPONSE: storable_json(stored)}}
+    return {"origin": origin, "message": {RESPONSE: make_storable_json(stored)}}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from opportune.contrib.llm import Done, Message, ToolSchema
+from opportune.contrib.llm.providers.returned_fields import MAX_RETURNED_LENGTH, ReturnedFields
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, serve_endpoint
 from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, text
 from tests.opportune.contrib.llm.providers.habits import END, FIND, OPEN, delta, finish
@@ -104,11 +105,12 @@ async def test_fields_of_an_answer_without_calls_come_back() -> None:
     assert turn == {"role": "assistant", "content": "Yes", "reasoning_content": "Hm."}
 
 
-async def test_endless_fields_are_cut() -> None:
-    async with serve_endpoint() as endpoint:
-        pieces = [detail(type="reasoning.encrypted", data="x" * 400_000, index=0)] * 4
-        done = await read_calls(endpoint, [*pieces, delta(tool_calls=[CALL])])
-    assert len(repr(done.tool_calls[0].returned)) < 1_000_000
+def test_long_fields_are_complete_or_dropped() -> None:
+    fields = ReturnedFields("origin")
+    fields.add({"reasoning_content": "Hm.", "reasoning_opaque": "x" * (MAX_RETURNED_LENGTH - len("''"))})
+    assert fields.of_message()["message"].keys() == {"reasoning_content", "reasoning_opaque"}
+    fields.add({"reasoning_opaque": "y"})
+    assert fields.of_message() == {}
 
 
 async def test_invalid_arguments_are_not_sent_back() -> None:
