@@ -77,9 +77,11 @@ def parse_private_keys(text: str) -> list[Any]:
         from pyrage import IdentityError, x25519
     except ImportError:
         raise OperatorError(f"A private key needs pyrage. Install it: {INSTALL}") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    keys = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    if not keys:
+        raise OperatorError(NO_PRIVATE_KEY)
     try:
-        return [x25519.Identity.from_str(line) for line in lines or [""]]
+        return [x25519.Identity.from_str(key) for key in keys]
     except IdentityError:
         raise OperatorError(NO_PRIVATE_KEY) from None
 

@@ -63,7 +63,7 @@ def read_identity(path: Path) -> SecretStr:
         OperatorError: It cannot be read.
     """
     try:
-        return SecretStr(path.read_text(encoding="utf-8"))
+        return SecretStr(path.read_text(encoding="utf-8-sig"))  # editors of Windows add a mark
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

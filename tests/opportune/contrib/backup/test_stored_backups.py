@@ -191,7 +191,7 @@ def away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
     path = tmp_path / "key.txt"
-    path.write_text(f"# public key: {KEY.to_public()}\n{KEY}\n")
+    path.write_text(f"# created by age-keygen\n  # public key: {KEY.to_public()}\n{KEY}\n", encoding="utf-8-sig")
     return path
 
 
