@@ -14,6 +14,7 @@ from opportune.crud.crud import Crud
 from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.options import Key
 from opportune.crud.queries import describe_parameters, validate_query
+from opportune.crud.replaceable_routes import ReplaceableRoutes
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
 from opportune.errors.arguments import strict
@@ -133,9 +134,7 @@ class CrudApi(Generic[M]):
         owners = self.crud.team_owners()
         # Documents the team's header, which `owners.find` reads.
         describes_team = [Depends(owners.describe)] if owners else []
-        router = routes.ReplaceableRoutes(
-            prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team
-        )
+        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team)
         parameter = f"{{{routes.path_parameter_name(self.crud)}}}"
         for name, route in ROUTES.items():
             if name not in self.without and (name != "restore" or self.crud.definition.has_trash):

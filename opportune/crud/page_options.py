@@ -1,71 +1,38 @@
-"""Options and routes of `CrudPages`."""
+"""Options of `CrudPages`, and the pages that others link to."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from inspect import get_annotations
-from time import monotonic
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
-from opportune.crud import routes
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud
 from opportune.crud.formats import Format
-from opportune.crud.options import Key
+from opportune.crud.page_routes import ROUTES, is_left_out, page_router
+from opportune.crud.page_templates import PageTemplates
 from opportune.crud.registry import default_crud
 from opportune.db.models.labels import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.errors.arguments import strict
+from opportune.errors.arguments import strict_as
 from opportune.errors.option_constraints import DISTINCT, Names
 from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
-from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import PACKAGE
-from opportune.web import templates
 
 M = TypeVar("M", bound=Model)
-
-
-class PageRoute(NamedTuple):
-    """Route of a page. A POST writes."""
-
-    method: Literal["GET", "POST"]
-    path: str
-    action: str
-    """Permission that it needs. Empty if the page checks it itself."""
-
-
-ROUTES: Mapping[str, PageRoute] = {
-    "list": PageRoute("GET", "", "list"),
-    "create_form": PageRoute("GET", "/new", "create"),
-    "create": PageRoute("POST", "/new", "create"),
-    "choices": PageRoute("GET", "/new/choices", ""),
-    "get": PageRoute("GET", "/{key}", "get"),
-    "update_form": PageRoute("GET", "/{key}/edit", "update"),
-    "update": PageRoute("POST", "/{key}/edit", "update"),
-    "delete_form": PageRoute("GET", "/{key}/delete", "delete"),
-    "delete": PageRoute("POST", "/{key}/delete", "delete"),
-    "restore": PageRoute("POST", "/{key}/restore", "delete"),
-}
-"""Routes by the method of `CrudPages` that responds to them."""
-LEFT_OUT_WITH = {"create_form": "create", "update_form": "update", "delete_form": "delete", "restore": "delete"}
-"""Routes that `without` leaves out together with another one."""
-
-TEMPLATE_CACHE_SECONDS = 1
-"""Time for which the choice between the project's template and the default is cached."""
 
 declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 """The pages of each model."""
 
 
-@partial(strict, label="CrudPages")
+@strict_as("CrudPages")
 class PageOptions(Generic[M]):
-    """The options of `CrudPages`, and its router."""
+    """The options of `CrudPages`, which are checked when a site declares pages."""
 
     columns: Names = ()
     """Columns of the list: columns, annotations, relationships (`author`) and columns of related rows (`author.name`).
@@ -84,6 +51,22 @@ class PageOptions(Generic[M]):
     plural: str = ""
 
     def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
+        self._set_options(options)
+        self._check_without()
+        self.crud_class = crud_class
+        self.path = path
+        self.name = gettext_lazy(self.name or label_of_class(crud_class.model))
+        self.plural = gettext_lazy(self.plural or label_of_class(crud_class))
+        self._templates = PageTemplates(crud_class)
+        check_declaration(self)
+        declared_pages.setdefault(crud_class.model, []).append(self)
+
+    def _set_options(self, options: Mapping[str, Any]) -> None:
+        """Set options that replace those of the class.
+
+        Raises:
+            OperatorError: An option does not exist, or its value has another type.
+        """
         class_name = type(self).__name__
         types = get_annotations(PageOptions)
         for option, value in options.items():
@@ -92,67 +75,29 @@ class PageOptions(Generic[M]):
                 raise OperatorError(f"{class_name} has no option {option!r}.{advice}")
             if mismatch := describe_mismatch(value, types[option]):
                 raise OperatorError(f"{class_name}({option}=…) {mismatch}.")
-            setattr(self, option, value)  # instead of that of the class
-        self.crud_class = crud_class
-        self.path = path
-        self.name = gettext_lazy(self.name or label_of_class(crud_class.model))
-        self.plural = gettext_lazy(self.plural or label_of_class(crud_class))
-        self._templates: dict[str, tuple[object, float, str]] = {}
-        """Loader, time of expiry and name of the cached template, by page."""
+            setattr(self, option, value)
+
+    def _check_without(self) -> None:
         for route in self.without:
             if route not in ROUTES:
                 advice = f"There are: {', '.join(ROUTES)}.{renamed_to(route, PAGES_WITHOUT)}"
-                raise OperatorError(f"{class_name}.without: there is no {route!r}. {advice}")
-        check_declaration(self)
-        declared_pages.setdefault(crud_class.model, []).append(self)
+                raise OperatorError(f"{type(self).__name__}.without: there is no {route!r}. {advice}")
 
     @cached_property
     def router(self) -> APIRouter:
         """The routes, for `Feature(pages=...)`. Routes that you add to it can replace them."""
-        router = routes.ReplaceableRoutes(prefix=self.path)
-        parameter = f"{{{routes.path_parameter_name(self.crud_class)}}}"
-        for name, route in ROUTES.items():
-            if self.has(name):
-                path = route.path.replace("{key}", parameter)
-                endpoint = self._endpoint(name, route)
-                router.add_api_route(path, endpoint, methods=[route.method], name=f"{type(self).__name__}.{name}")
-        router.complete()
-        return router
+        methods = {name: getattr(self, name) for name in ROUTES if self.has(name)}
+        return page_router(self.crud_class, self.path, type(self).__name__, methods)
 
     def has(self, name: str) -> bool:
         """Return whether this route exists."""
         if name == "restore" and not self.crud_class.definition.has_trash:
             return False
-        return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
-
-    def _endpoint(self, name: str, route: PageRoute) -> Any:
-        method = getattr(self, name)
-        crud_class: Any = self.crud_class
-        open_crud = routes.reading if route.method == "GET" else routes.writing
-        dependency = open_crud(crud_class, route.action)
-
-        async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
-            response: Response = await method(request, crud)
-            return response
-
-        async def row_route(request: Request, crud: Annotated[Any, dependency], key: Key) -> Response:
-            response: Response = await method(request, crud, key)
-            return response
-
-        if "{key}" in route.path:
-            return routes.set_route_types(crud_class, row_route, key=routes.path_parameter_type(crud_class))
-        return routes.set_route_types(crud_class, list_route)
+        return not is_left_out(name, self.without)
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""
-        loader = templates.environment.loader
-        now = monotonic()
-        cached_loader, expires_at, name = self._templates.get(page, (None, 0.0, ""))
-        if cached_loader is not loader or expires_at < now:
-            own_page = f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html"
-            name = str(templates.environment.select_template([own_page, f"crud/{page}.html"]).name)
-            self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
-        return name
+        return self._templates.find(page)
 
     def url_of(self, row: Any) -> str:
         """Return the URL of a row's page. The row may be a mapping."""
@@ -165,15 +110,6 @@ class PageOptions(Generic[M]):
     @cached_property
     def list_columns(self) -> list[ListColumn]:
         return list_columns(self.crud_class, self.columns, self.formats)
-
-    @property
-    def _feature(self) -> str:
-        """The name of the feature that declares the data layer, which is also the folder of its templates."""
-        package, *inner = self.crud_class.__module__.split(".")
-        if package == PACKAGE and inner:  # app.books.service
-            return inner[0].removeprefix(PREFIX)
-        folders = [package, *inner[:-1]]  # opportune_books.service, or opportune.contrib.knowledge.pages
-        return folders[-1].removeprefix(PREFIX)
 
     def may_create(self, crud: Crud[Any]) -> bool:
         return self.has("create") and crud.may("create")

@@ -1,7 +1,7 @@
 """Arguments of calls that declare a part of a site. Unknown, missing and mistyped ones are refused."""
 
-from collections.abc import Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, TypeVar
 
@@ -14,10 +14,7 @@ T = TypeVar("T", bound=type[Any])
 
 
 def strict(class_: T, label: str = "") -> T:
-    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type.
-
-    `label` is the name in messages, if projects know the class by another name, such as that of a function.
-    """
+    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type."""
     create: Any = class_.__init__
     accepted = signature(create)
 
@@ -28,6 +25,11 @@ def strict(class_: T, label: str = "") -> T:
 
     class_.__init__ = init
     return class_
+
+
+def strict_as(label: str) -> Callable[[T], T]:
+    """Check arguments like `strict`, for a class that projects know by another name, which messages contain."""
+    return partial(strict, label=label)
 
 
 def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:

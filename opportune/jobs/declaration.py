@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from inspect import signature
 from types import MappingProxyType
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.errors.arguments import strict
+from opportune.errors.arguments import strict_as
 from opportune.errors.option_constraints import ASYNCHRONOUS
 from opportune.jobs.arguments import SIGNATURE_FORMAT, JobArguments
 from opportune.schemas.text import require_storable
@@ -116,7 +116,7 @@ class JobCall(Generic[P]):
     arguments: tuple[Any, ...]
 
 
-@partial(strict, label="job")
+@strict_as("job")
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition(Generic[P]):
     """A declared job: its function, attempts and schedule."""

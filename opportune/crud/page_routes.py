@@ -1,0 +1,85 @@
+"""Routes of `CrudPages`: their paths, permissions and endpoints."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from fastapi import Request, Response
+
+from opportune.crud import routes
+from opportune.crud.crud import Crud
+from opportune.crud.options import Key
+from opportune.crud.replaceable_routes import ReplaceableRoutes
+
+PageMethod = Callable[..., Awaitable[Response]]
+"""Method of `CrudPages` that responds to a request. It receives the data layer, and the key of a row."""
+
+
+class PageRoute(NamedTuple):
+    """Route of a page. A POST writes."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    action: str
+    """Permission that it needs. Empty if the page checks it itself."""
+
+
+ROUTES: Mapping[str, PageRoute] = {
+    "list": PageRoute("GET", "", "list"),
+    "create_form": PageRoute("GET", "/new", "create"),
+    "create": PageRoute("POST", "/new", "create"),
+    "choices": PageRoute("GET", "/new/choices", ""),
+    "get": PageRoute("GET", "/{key}", "get"),
+    "update_form": PageRoute("GET", "/{key}/edit", "update"),
+    "update": PageRoute("POST", "/{key}/edit", "update"),
+    "delete_form": PageRoute("GET", "/{key}/delete", "delete"),
+    "delete": PageRoute("POST", "/{key}/delete", "delete"),
+    "restore": PageRoute("POST", "/{key}/restore", "delete"),
+}
+"""Routes by the method of `CrudPages` that responds to them."""
+LEFT_OUT_WITH = {"create_form": "create", "update_form": "update", "delete_form": "delete", "restore": "delete"}
+"""Routes that `without` leaves out together with another one."""
+
+
+def is_left_out(name: str, without: Collection[str]) -> bool:
+    """Return whether `without` leaves out a route, directly or together with another one."""
+    return name in without or LEFT_OUT_WITH.get(name, name) in without
+
+
+def page_router(
+    crud_class: type[Crud[Any]], path: str, label: str, methods: Mapping[str, PageMethod]
+) -> ReplaceableRoutes:
+    """Return the router of pages.
+
+    Args:
+        crud_class: The data layer that the methods receive.
+        path: URL of the list, such as `/books`.
+        label: Prefix of the names of the routes, such as `BookPages`.
+        methods: Methods by the names of their routes.
+    """
+    router = ReplaceableRoutes(prefix=path)
+    parameter = f"{{{routes.path_parameter_name(crud_class)}}}"
+    for name, method in methods.items():
+        route = ROUTES[name]
+        router.add_api_route(
+            route.path.replace("{key}", parameter),
+            _make_endpoint(crud_class, route, method),
+            methods=[route.method],
+            name=f"{label}.{name}",
+        )
+    router.complete()
+    return router
+
+
+def _make_endpoint(crud_class: Any, route: PageRoute, method: PageMethod) -> Any:
+    depends_on = routes.reading if route.method == "GET" else routes.writing
+    dependency = depends_on(crud_class, route.action)
+
+    async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
+        return await method(request, crud)
+
+    async def row_route(request: Request, crud: Annotated[Any, dependency], key: Key) -> Response:
+        return await method(request, crud, key)
+
+    if "{key}" in route.path:
+        return routes.set_route_types(crud_class, row_route, key=routes.path_parameter_type(crud_class))
+    return routes.set_route_types(crud_class, list_route)
