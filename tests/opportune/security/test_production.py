@@ -64,8 +64,7 @@ async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
 
 def test_only_configured_services_are_requested() -> None:
     """Visitors cannot choose a URL that the server requests, except web pages of the knowledge base."""
-    modules = r"httpx2?|requests|aiohttp|urllib3|urllib\.request|http\.client"
-    client_import = re.compile(rf"^\s*(?:import|from) ({modules})", re.MULTILINE)
+    client_import = re.compile(r"(?m)^\s*(import|from) (httpx2?|requests|aiohttp|urllib3|urllib\.request|http\.client)")
     files = [path for folder in (PROJECT / PACKAGE, FRAMEWORK) for path in folder.rglob("*.py")]
     files = [path for path in files if not {"testing", "cli", "rehearsal"} & {*path.parts}]
     requesting_files = [path for path in files if client_import.search(path.read_text())]
@@ -73,11 +72,13 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/accounts/passwords/breaches.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/sign_in_methods/provider_clients.py",
         "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
+        "opportune/contrib/public_client.py",  # as the previous one
         "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
-        "opportune/contrib/llm/vendors/dialects.py",
+        "opportune/contrib/llm/vendors/event_streams.py",
+        "opportune/contrib/llm/vendors/http_client.py",
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/client_spans.py",  # observes requests

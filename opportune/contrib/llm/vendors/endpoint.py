@@ -39,7 +39,7 @@ from opportune.contrib.llm.providers.provider import (
     not_a_model,
 )
 from opportune.contrib.llm.providers.returned_fields import Returned, fields_for
-from opportune.contrib.llm.vendors.dialects import MAKERS, VendorHttpClient
+from opportune.contrib.llm.vendors.dialects import make_model
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable_json
 
@@ -53,13 +53,13 @@ class Endpoint:
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._client = VendorHttpClient(model, timeouts)
         self._origin = f"{model.dialect} {model.base_url} {model.endpoint_name}"
-        self._model = MAKERS[model.dialect](model, self._client, timeouts)
+        self._model, self._client = make_model(model, timeouts)
         self._settings = _settings_of(model)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._client:
+            await self._client.aclose()
 
     def takes_schema(self) -> bool:
         """Return whether the library can bind this model to a JSON Schema."""
