@@ -21,7 +21,7 @@ from opportune.contrib.llm.media.provider import MediaModel as MediaModel
 from opportune.contrib.llm.media.provider import MediaProvider as MediaProvider
 from opportune.contrib.llm.media.provider import Ranked as Ranked
 from opportune.contrib.llm.media.provider import Speech as Speech
-from opportune.contrib.llm.providers.errors import error_for_status as error_for_status
+from opportune.contrib.llm.providers.error_reader import error_for_status as error_for_status
 from opportune.contrib.llm.providers.factory import make_provider as make_provider
 from opportune.contrib.llm.providers.factory import missing_library as missing_library
 from opportune.contrib.llm.providers.factory import models_of as models_of

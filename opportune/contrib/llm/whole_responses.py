@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import NOT_ACCEPTED, error_in, filter_error
+from opportune.contrib.llm.providers.error_reader import error_in, filter_error
+from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
 from opportune.contrib.llm.providers.events import EventReader
 from opportune.contrib.llm.providers.loose_json import count_in, json_in, objects_in, plain_key
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts

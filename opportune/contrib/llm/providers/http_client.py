@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import error_for_status
+from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader

@@ -14,7 +14,7 @@ from opportune.contrib.llm.providers.marks import (
     length_of_mark,
     pattern_of,
 )
-from opportune.contrib.llm.providers.tool_calls import Schema, calls_in
+from opportune.contrib.llm.providers.written_calls import Schema, calls_in
 
 MAX_COLLECTED_LENGTH = 200_000
 """Maximum number of characters of a header or a call."""

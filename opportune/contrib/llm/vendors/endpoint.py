@@ -21,10 +21,11 @@ from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.tools import ToolDefinition
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.chunks import UNFINISHED
-from opportune.contrib.llm.providers.errors import FILTERED, error_for_status, error_in, failure_of
+from opportune.contrib.llm.providers.error_reader import error_for_status, error_in
+from opportune.contrib.llm.providers.errors import FILTERED, failure_of
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.contrib.llm.providers.pieces import UNFINISHED
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
     INTERRUPTED,

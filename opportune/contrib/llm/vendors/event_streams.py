@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from opportune.contrib.llm.providers import events
-from opportune.contrib.llm.providers.errors import error_in
+from opportune.contrib.llm.providers.error_reader import error_in
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
 
 Event = dict[str, Any]
