@@ -23,7 +23,7 @@ from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, unwritable_columns
-from opportune.contrib.row_versions import service
+from opportune.contrib.row_versions import json_values, service
 from opportune.db.models.labels import label_of
 from opportune.db.models.model import Versioned
 from opportune.errors import FieldErrors, Refused, require_found
@@ -183,7 +183,7 @@ async def _render(
     left_out: Collection[str],
 ) -> Response:
     model = view.model
-    changes = {name: [service.to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
+    changes = {name: [json_values.to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
     (differences,) = await list_differences(request, view, [changes])
     context = {
         "row": row,

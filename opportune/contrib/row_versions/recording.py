@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion
-from opportune.contrib.row_versions import service
+from opportune.contrib.row_versions import json_values, service
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
@@ -22,22 +22,22 @@ from opportune.jobs.cleanup import check_clock
 
 @add_after_create(Versioned, RowVersion)
 def record_first_version(row: Versioned) -> Mapping[str, Any]:
-    return _version_fields(row, 1, service.stored_values(row))
+    return _version_fields(row, 1, json_values.stored_values(row))
 
 
 @after_update(Versioned)
 async def record_version(session: AsyncSession, row: Versioned) -> None:
     """Keep the new values. Rows from before the model was `Versioned` first get a version with the old values."""
-    columns = service.versioned_columns(type(row))
+    columns = json_values.versioned_columns(type(row))
     changed = {name: change for name, change in changes(row).items() if name in columns}
     if not changed:
         return
     if missing := columns - inspect(row, raiseerr=True).dict.keys():
         await session.refresh(row, attribute_names=[*missing])
-    values = service.stored_values(row)
+    values = json_values.stored_values(row)
     newest = await service.find_newest(session, row)
     if newest is None:
-        previous = {name: service.to_json(type(row), name, change.before) for name, change in changed.items()}
+        previous = {name: json_values.to_json(type(row), name, change.before) for name, change in changed.items()}
         first = _version_fields(row, 1, values | previous) | {"channel": "", "actor_id": None}
         session.add(RowVersion(**first))
     session.add(RowVersion(**_version_fields(row, newest.number + 1 if newest else 2, values)))

@@ -1,27 +1,19 @@
-"""Versions of a row for projects: read them, and restore one. A version has the columns of the row as JSON."""
+"""Versions of a row for projects: read them, and restore one."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from functools import cache
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import ValidationError
 from sqlalchemy import Select, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel, col
 
 from opportune.admin.models import RowVersion, recorded_key_of
-from opportune.crud.schema_fields import TIMESTAMPS
+from opportune.contrib.row_versions.json_values import from_json, to_json, versioned_columns
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.models.columns import foreign_keys_of, key_names_of
+from opportune.db.models.columns import foreign_keys_of
 from opportune.db.models.labels import label_of
-from opportune.db.models.sensitive_names import is_secret
-from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.models.translated import ALL_LANGUAGES
 from opportune.errors import Refused
-from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
 
 
@@ -120,56 +112,6 @@ async def _find_version(session: AsyncSession, row: SQLModel, number: int) -> Ro
     if version is None:
         raise Refused(gettext("This %(model)s has no version %(number)s.", model=type(row).__name__, number=number))
     return version
-
-
-@cache
-def versioned_columns(model: Any) -> frozenset[str]:
-    """Return the columns that versions keep. Keys, secrets, files, time stamps and the trash are left out."""
-    mapper: Mapper[Any] = inspect(model)
-    left_out = {*key_names_of(mapper), *TIMESTAMPS, *file_columns_of(model)}
-    names = (attribute.key for attribute in mapper.column_attrs)
-    return frozenset(
-        name for name in names if name not in left_out and not (is_secret(name) or is_trash_column(model, name))
-    )
-
-
-def stored_values(row: Any) -> dict[str, Any]:
-    """Return the loaded values of a row as JSON."""
-    model: Any = type(row)
-    loaded = inspect(row).dict
-    return {name: to_json(model, name, loaded[name]) for name in sorted(versioned_columns(model)) if name in loaded}
-
-
-def to_json(model: Any, name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    try:
-        scaled = _with_scale(model, name, value)
-        return _adapter(model, name).dump_python(scaled, mode="json", warnings=False, context=ALL_LANGUAGES)
-    except PydanticSerializationError:
-        return str(value)
-
-
-def _with_scale(model: Any, name: str, value: Any) -> Any:
-    """Return a number with the decimal places that the database returns: 9 and 9.00 are the same value."""
-    scale = getattr(inspect(model).columns[name].type, "scale", None)
-    return round(value, scale) if scale and isinstance(value, Decimal) else value
-
-
-def from_json(model: Any, name: str, value: Any) -> Any:
-    """Return the value of a column.
-
-    Raises:
-        pydantic.ValidationError: The value is no longer valid.
-    """
-    return None if value is None else _adapter(model, name).validate_python(value)
-
-
-@cache
-def _adapter(model: Any, name: str) -> TypeAdapter[Any]:
-    info = model.model_fields[name]
-    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return TypeAdapter(annotation, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
 
 
 def find_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
