@@ -40,7 +40,7 @@ def make_docx() -> bytes:
     document.add_paragraph("Four weeks.")
     table = document.add_table(1, 2)
     table.cell(0, 0).text, table.cell(0, 1).text = "Fine", "10 cents"
-    return _saved(document)
+    return saved(document)
 
 
 def make_pptx() -> bytes:
@@ -49,7 +49,7 @@ def make_pptx() -> bytes:
         slide = presentation.slides.add_slide(presentation.slide_layouts[1])
         slide.shapes.title.text, slide.placeholders[1].text = title, text
     slide.notes_slide.notes_text_frame.text = "Holidays."
-    return _saved(presentation)
+    return saved(presentation)
 
 
 def make_xlsx(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
@@ -59,13 +59,13 @@ def make_xlsx(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
         sheet = workbook.create_sheet(title)
         for row in rows:
             sheet.append(row)
-    return _saved(workbook)
+    return saved(workbook)
 
 
 def make_last_cell(text: str) -> bytes:
     workbook = Workbook()
     workbook.active["XFD1048576"] = text
-    return _saved(workbook)
+    return saved(workbook)
 
 
 def make_zip(parts: Mapping[str, bytes]) -> bytes:
@@ -76,7 +76,7 @@ def make_zip(parts: Mapping[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def _saved(document: object) -> bytes:
+def saved(document: object) -> bytes:
     file = BytesIO()
     document.save(file)  # type: ignore[attr-defined]  # the three libraries have it
     return file.getvalue()

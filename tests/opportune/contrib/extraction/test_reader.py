@@ -16,6 +16,7 @@ from opportune.contrib.extraction import reader
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import ROOT, DocumentReader, describe_problem
 from opportune.contrib.extraction.word import OTHER_WORD_TYPES
+from tests.opportune.contrib.extraction import files
 from tests.opportune.contrib.extraction.files import make_docx, make_last_cell, make_pdf, make_pptx, make_xlsx, make_zip
 
 LIMITS = Limits(max_pages=10, max_length=1_000, max_seconds=30)
@@ -27,6 +28,7 @@ SLIDE = "Hours\nNot on Mondays\nHolidays."
 PRICES: list[list[object]] = [["Prices of books"], ["Book", "Price"], ["Emma", 9.5], ["Dune", None]]
 ROWS = "Prices of books\nBook | Price\nBook: Emma | Price: 9.5\nBook: Dune"
 MARKDOWN = "# Loans\nFour *weeks*.\n```\n# no heading\n```\n## Fines\nTen cents."
+SECTIONS = [Page(0, "Loans", "Four *weeks*.\n```\n# no heading\n```"), Page(0, "Fines", "Ten cents.")]
 BEFORE = "<w:r><w:t>before</w:t></w:r>"
 PLACEHOLDER = "<w:sdtPr><w:showingPlcHdr/></w:sdtPr>"
 BOX = "<w:p><w:r><w:t>box</w:t></w:r></w:p>"
@@ -45,11 +47,7 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
         ("a.xlsx", make_xlsx({"Prices": PRICES, "Empty": []}), [Page(0, "Prices", ROWS), Page(0, "Empty", "")]),
         ("a.xlsx", make_last_cell("Far away"), [Page(0, "Sheet", "Far away")]),
         ("a.html", HTML.encode(), [Page(0, "Guide", "All about loans."), Page(0, "Fines & fees", HTML_TEXT)]),
-        (
-            "a.md",
-            MARKDOWN.encode(),
-            [Page(0, "Loans", "Four *weeks*.\n```\n# no heading\n```"), Page(0, "Fines", "Ten cents.")],
-        ),
+        ("a.md", MARKDOWN.encode(), SECTIONS),
         ("a.md", b"# Plan" + b" " * 9_999 + b"B ##", [Page(0, f"{'Plan':200}", "Plan")]),
         ("a.html", ("<p>" + "\u2003" * 300_000 + "a").encode(), [Page(0, "", "a")]),
         ("a.txt", "Käse\n".encode("utf-16"), [Page(0, "", "Käse")]),
@@ -60,9 +58,10 @@ def test_format_is_read(filename: str, content: bytes, pages: list[Page]) -> Non
     assert read(filename, content) == pages
 
 
-def test_word_file_with_macros_is_read() -> None:
+def test_word_file_with_macros_and_picture_is_read() -> None:
     with ZipFile(BytesIO(make_docx())) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["word/media/a.svg"] = ENTITIES.encode()
     types = "[Content_Types].xml"
     parts[types] = parts[types].replace(CONTENT_TYPE.WML_DOCUMENT_MAIN.encode(), OTHER_WORD_TYPES[0].encode())
     assert read("a.docm", make_zip(parts))[1].heading == "Loans"
@@ -78,13 +77,12 @@ def test_word_file_with_macros_is_read() -> None:
     ],
 )
 def test_word_file_with_changes_forms_and_boxes_is_read(xml: str, text: str) -> None:
-    document, file = Document(), BytesIO()
+    document = Document()
     paragraph = f"<w:p {nsdecls('w')}>{xml}</w:p>"
     form = f"<w:sdt {nsdecls('w')}><w:sdtContent>{paragraph}</w:sdtContent></w:sdt>"
     for index, block in enumerate((paragraph, form)):
         document.element.body.insert(index, parse_xml(block))
-    document.save(file)
-    assert read("a.docx", file.getvalue()) == [Page(0, "", f"{text}\n{text}")]
+    assert read("a.docx", files.saved(document)) == [Page(0, "", f"{text}\n{text}")]
 
 
 @pytest.mark.parametrize(
@@ -114,15 +112,14 @@ def test_headings_of_a_sheet_are_found(rows: list[list[object]], text: str) -> N
 
 
 def test_merged_cells_of_a_word_file_repeat_their_text() -> None:
-    document, file = Document(), BytesIO()
+    document = Document()
     table = document.add_table(3, 3)
     for row, texts in enumerate((("Shop", "", "Fruit"), ("Apple", "1", ""), ("Pear", "2", ""))):
         for column, text in enumerate(texts):
             table.cell(row, column).text = text
     table.cell(0, 0).merge(table.cell(0, 1))
     table.cell(0, 2).merge(table.cell(2, 2))
-    document.save(file)
-    assert read("a.docx", file.getvalue())[0].text == "Shop | Fruit\nApple | 1 | Fruit\nPear | 2 | Fruit"
+    assert read("a.docx", files.saved(document))[0].text == "Shop | Fruit\nApple | 1 | Fruit\nPear | 2 | Fruit"
 
 
 def test_format_is_detected_from_content() -> None:
@@ -139,7 +136,7 @@ def locked_pdf() -> bytes:
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
 WORD = {"word/document.xml": b"<document/>"}
-ENTITIES = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><a>&c;</a>'
+ENTITIES = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><a>&c;</a>'
 
 
 @pytest.mark.parametrize(
@@ -152,7 +149,8 @@ ENTITIES = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;
         (OLE + "EncryptedPackage".encode("utf-16-le"), "it.pdf is protected by a password"),
         (make_xlsx({"Empty": []}), "it.pdf is empty"),
         (make_zip(WORD), "it.pdf is damaged"),
-        (make_zip({"xl/workbook.xml": ENTITIES}), "it.pdf is refused"),
+        (make_zip({"xl/workbook.xml": f"<!--{' ' * 5_000}-->{ENTITIES}".encode()}), "it.pdf is refused"),
+        (make_zip({"xl/workbook.xml": b"<book/>", "a.svg": ENTITIES.encode("utf-16")}), "it.pdf is refused"),
         (b"{\\rtf1 text}", "it.pdf is in an old format"),
     ],
 )
