@@ -24,7 +24,7 @@ def write_env(path: Path) -> bool:
     """Create `.env`, or add a missing SECRET_KEY. Return True if the file changed.
 
     Raises:
-        OperatorError: The file cannot be written.
+        OperatorError: The file cannot be read or written.
     """
     try:
         if not path.exists():
@@ -35,7 +35,7 @@ def write_env(path: Path) -> bool:
     except UnicodeDecodeError:
         return False  # reported when the settings are read
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise _access_error(path, "read", error) from error
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(f"\n{KEY}={generate_key()}\n")
     return True
@@ -82,21 +82,21 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
         The number of keys in SECRET_KEY_FALLBACKS.
 
     Raises:
-        OperatorError: The file has no key, or cannot be written.
+        OperatorError: The file has no key, or cannot be read or written.
     """
-    with _report_errors(path):
-        text = path.read_text(encoding="utf-8")
-        values = dotenv_values(stream=StringIO(text))
-        old_key = values.get(KEY)
-        if not old_key:
-            raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
-        older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
-        fallbacks = [old_key, *older_keys] if keep else []
-        new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
-        lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
-        with open_replacement(path.resolve()) as file:
-            file.write("".join(lines).encode())
-            _copy_permissions(path, file.fileno())
+    with _report_errors(path, "read"):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    values = dotenv_values(stream=StringIO(text))
+    old_key = values.get(KEY)
+    if not old_key:
+        raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
+    older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
+    fallbacks = [old_key, *older_keys] if keep else []
+    new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
+    lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
+    with _report_errors(path), open_replacement(path.resolve()) as file:
+        file.write("".join(lines).encode())
+        _copy_permissions(path, file.fileno())
     return len(fallbacks)
 
 
@@ -120,7 +120,7 @@ def _copy_permissions(path: Path, descriptor: int) -> None:
 
 
 @contextmanager
-def _report_errors(path: Path) -> Iterator[None]:
+def _report_errors(path: Path, action: str = "written") -> Iterator[None]:
     try:
         yield
     except FileExistsError:
@@ -130,9 +130,9 @@ def _report_errors(path: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         raise OperatorError(f"{path} is not encoded in UTF-8. Save it as UTF-8.") from None
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise _access_error(path, action, error) from error
 
 
-def _write_error(path: Path, error: OSError) -> OperatorError:
-    advice = FILE_OWNER_HINT if path.exists() else "Make the folder writable."
-    return OperatorError(f"{path} cannot be written ({error.strerror}). {advice}")
+def _access_error(path: Path, action: str, error: OSError) -> OperatorError:
+    advice = FILE_OWNER_HINT if os.access(path, os.F_OK) else "Make the folder writable."
+    return OperatorError(f"{path} cannot be {action} ({error.strerror}). {advice}")

@@ -129,7 +129,7 @@ def refuse_unreadable_dump(dump: Path) -> None:
         raise OperatorError(f"pg_restore cannot read this backup: {_error_line(process.stderr)}. {UPDATE_HINT}")
 
 
-def find_foreign_tables(settings: Settings, graph: MigrationGraph, manifest: Manifest) -> list[str]:
+def find_unowned_tables(settings: Settings, graph: MigrationGraph, manifest: Manifest) -> list[str]:
     """Return the tables of the configured database that a restore would replace, although no feature owns them."""
     with connect(settings) as connection:
         others = find_other_tables(connection, read_applied_owners(connection, graph))

@@ -82,7 +82,7 @@ def restore_backup(
         try:
             with marker.removed_on_exit():
                 if is_postgresql and not from_another_site:
-                    refuse_foreign_tables(target, archive)
+                    refuse_unowned_tables(target, archive)
                 restored = restore_database(archive, target, confirm, marker)
                 if isinstance(target.location, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
                     asyncio.run(uploads.put_into_database(archive, target.settings))
@@ -190,11 +190,11 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
         )
 
 
-def refuse_foreign_tables(target: Target, archive: Archive) -> None:
+def refuse_unowned_tables(target: Target, archive: Archive) -> None:
     """Raise OperatorError if a dump has tables that exist and belong to other programs or to removed features."""
     if archive.manifest.database != "database.dump":
         return
-    if names := postgresql.find_foreign_tables(target.settings, target.graph, archive.manifest):
+    if names := postgresql.find_unowned_tables(target.settings, target.graph, archive.manifest):
         raise OperatorError(
             f"{archive.path} would replace tables that no installed feature owns: {', '.join(names)}. {RESTORE_ANYWAY}"
         )

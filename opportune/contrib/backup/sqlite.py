@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database, is_locked
+from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, has_other_format, is_locked
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -119,7 +119,7 @@ def replace_database(new: Path, path: Path) -> Path | None:
 @contextmanager
 def _exclusive_lock(path: Path) -> Iterator[None]:
     """Lock out other processes and merge the write-ahead log into the file."""
-    if not is_database(path):  # do not open it: SQLite would discard its log
+    if has_other_format(path):  # do not open it: SQLite would discard its log
         _refuse_locked(path)
         yield
         return

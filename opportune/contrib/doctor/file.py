@@ -21,7 +21,7 @@ from opportune.contrib.doctor.examination import (
     notice,
     ok,
 )
-from opportune.db.drivers.sqlite_file import is_database, is_locked
+from opportune.db.drivers.sqlite_file import has_other_format, is_locked
 from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
@@ -83,7 +83,7 @@ def _check_presence(url: DatabaseUrl) -> Finding:
         if not path.is_file():
             return fault("file", f"{path} is not a file", fix)
         size = path.stat().st_size
-        if os.access(path, os.R_OK) and not is_database(path):
+        if os.access(path, os.R_OK) and has_other_format(path):
             return fault("file", f"{path} is not a SQLite database", fix)
     except OSError as error:
         return fault("file", f"{path} cannot be read ({error.strerror})", fix)

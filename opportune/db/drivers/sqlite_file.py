@@ -11,8 +11,8 @@ LOGS = ("-wal", "-journal")
 SIDECARS = (*LOGS, "-shm")
 
 
-def is_database(path: Path) -> bool:
-    """Return whether a file is a SQLite database or empty, or cannot be read, which other code reports.
+def has_other_format(path: Path) -> bool:
+    """Return whether a file is not a SQLite database. An empty file is one, and a file that cannot be read may be one.
 
     SQLite itself reads the file and does not touch the WAL. Opening and closing the file with Python would release
     all POSIX locks of this process, and another process could then delete the WAL.
@@ -22,8 +22,8 @@ def is_database(path: Path) -> bool:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.DatabaseError as error:
-        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
-    return True
+        return error.sqlite_errorcode == sqlite3.SQLITE_NOTADB
+    return False
 
 
 def is_locked(error: sqlite3.OperationalError) -> bool:

@@ -73,8 +73,8 @@ def test_all_lists_values_with_their_defaults(project: Path, run: Oppman) -> Non
 
 def test_json_output(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\n")
-    (key,) = json.loads(run("env", "--json").out)
-    assert key == {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True, "default": ""}
+    key = {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True, "default": ""}
+    assert json.loads(run("env", "--json").out) == [key]
 
 
 def test_invalid_setting_is_named_without_value(project: Path, run: Oppman) -> None:
@@ -109,6 +109,10 @@ def test_rotate_keeps_older_keys(project: Path, run: Oppman) -> None:
     assert text == f"# comment\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(project.iterdir()) == [path]
+
+
+def test_missing_file_has_no_key_to_rotate(run: Oppman) -> None:
+    assert ".env has no SECRET_KEY to rotate" in run("secrets", "rotate").line()
 
 
 def test_rotate_removes_a_stolen_key(project: Path, run: Oppman) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from opportune.contrib.copydb.copy import copy
 from opportune.db.database import Database
-from opportune.db.drivers.sqlite_file import discard_unused, is_database, make_private
+from opportune.db.drivers.sqlite_file import discard_unused, has_other_format, make_private
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -53,12 +53,11 @@ def test_only_unused_empty_database_is_discarded(tmp_path: Path) -> None:
     assert path.exists()
 
 
-@pytest.mark.parametrize(("content", "expected"), [(b"", True), (b"no database" * 500, False)])
+@pytest.mark.parametrize(("content", "expected"), [(b"", False), (b"no database" * 500, True)])
 def test_database_file_detection(tmp_path: Path, content: bytes, expected: bool) -> None:
     path = tmp_path / "site.db"
     path.write_bytes(content)
-
-    assert is_database(path) is expected
+    assert has_other_format(path) is expected
     assert path.read_bytes() == content
 
 
@@ -67,9 +66,7 @@ def test_detection_keeps_the_locks_of_the_process(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE todo (id INTEGER)")
-
-        assert is_database(path)
-
+        assert not has_other_format(path)
         # The last process that closes the database deletes the WAL.
         script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM todo'); c.close()"
         subprocess.run([sys.executable, "-I", "-c", script, path], check=True)
