@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from sqlmodel import SQLModel
 
 from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
+from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, make_staff
 from tests.opportune.tables import make_tables
 
 ADMIN_FEATURES = (
@@ -50,3 +52,14 @@ def site_fixture(feature: Feature, make_rows: Callable[[], Iterable[SQLModel]] =
             yield app
 
     return app
+
+
+def staff_fixture(*permissions: str) -> Any:
+    """Return a fixture with a client of staff who have only these permissions, such as `book.list`."""
+
+    @pytest.fixture
+    async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
+        async with signed_in_client(app, await make_staff(app, *permissions)) as client:
+            yield client
+
+    return staff

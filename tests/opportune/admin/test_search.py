@@ -1,7 +1,6 @@
 """Search over everything in the admin."""
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -14,20 +13,13 @@ from opportune.admin import search
 from opportune.search import everything
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin, bookshelf
-from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import make_staff
+from tests.opportune.site_with import site_fixture, staff_fixture
 
 PALETTE = {"HX-Request-Type": "partial"}
 app = site_fixture(
     bookshelf, lambda: [*(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")]
 )
-
-
-@pytest.fixture
-async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of a user who may only list countries."""
-    async with signed_in_client(app, await make_staff(app, "country.list")) as client:
-        yield client
+staff = staff_fixture("country.list")
 
 
 @pytest.mark.database("sqlite", "postgresql")

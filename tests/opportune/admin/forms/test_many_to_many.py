@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
 
@@ -14,27 +13,17 @@ from sqlmodel import col
 
 from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Loan, Novel, NovelGenre, make_genres, novels
 from tests.opportune.contrib.import_export.import_steps import upload_file
-from tests.opportune.site_with import site_fixture
+from tests.opportune.site_with import site_fixture, staff_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 app = site_fixture(novels, make_genres)
-
-
 """The view of genres hides genre 3 from everyone."""
-
-
-@pytest.fixture
-async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Staff with all permissions on novels and none on genres."""
-    user = await make_user(app.state.database, "other@example.com", is_staff=True)
-    await add_permission(app.state.database, user, "novel", "*")
-    async with signed_in_client(app, user) as client:
-        yield client
+staff = staff_fixture("novel.*")
 
 
 async def read_genre_ids(app: FastAPI, novel: int = 1) -> list[int]:

@@ -1,6 +1,5 @@
 """Fields that the data layer of a view hides or locks are also hidden or locked in the admin."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,32 +10,19 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.testing import signed_in_client
 from tests.opportune.contrib.import_export.import_steps import upload_file
 from tests.opportune.crud.shop_feature import Ware, Wares, make_wares, shop
-from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import make_staff, read_one
+from tests.opportune.site_with import site_fixture, staff_fixture
+from tests.opportune.stored_rows import read_one
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Added one by one, because "*" would include the permissions of fields.
 ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
 app = site_fixture(shop, make_wares)
-
-
-@pytest.fixture
-async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of staff who may do everything with wares except see their cost."""
-    actions = (f"{identity}.{action}" for identity in ("ware", "vendor") for action in ACTIONS)
-    user = await make_staff(app, *actions, "audit-entry.*")
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
-async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of staff who may also see the cost of wares."""
-    async with signed_in_client(app, await make_staff(app, "ware.*", "vendor.*")) as client:
-        yield client
+seller = staff_fixture(*(f"{name}.{action}" for name in ("ware", "vendor") for action in ACTIONS), "audit-entry.*")
+"""May do everything with wares except see their cost."""
+buyer = staff_fixture("ware.*", "vendor.*")
+"""May also see the cost of wares."""
 
 
 async def read_values(app: FastAPI, name: str, *columns: str) -> tuple[Any, ...]:

@@ -1,7 +1,6 @@
 """Arrangement of the dashboard by superusers and by members of groups."""
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -38,12 +37,6 @@ async def staff(app: FastAPI) -> User:
 
 
 @pytest.fixture
-async def client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, staff) as client:
-        yield client
-
-
-@pytest.fixture
 async def readers(app: FastAPI, staff: User) -> int:
     """Id of the group Readers."""
     return int(await read_one(app, select(col(Group.id)).where(col(Group.name) == "Readers")))
@@ -67,31 +60,35 @@ async def test_superuser_arranges_the_overview(app: FastAPI, admin: AsyncClient)
     assert await read_one(app, select(col(AuditEntry.title)).where(col(AuditEntry.action) == "arrange"))
 
 
-async def test_arrangement_of_a_group_is_shared_by_its_members(app: FastAPI, client: AsyncClient, readers: int) -> None:
-    assert await arrange(client, readers, [KEYS[1], KEYS[0]], [KEYS[1]]) == 303
+async def test_arrangement_of_a_group_is_shared_by_its_members(
+    app: FastAPI, staff_client: AsyncClient, readers: int
+) -> None:
+    assert await arrange(staff_client, readers, [KEYS[1], KEYS[0]], [KEYS[1]]) == 303
     other = await make_staff(app)
     await add_rows(app, Membership(user_id=other.id, group_id=readers))
     async with signed_in_client(app, other) as other_client:
         assert shown_labels((await other_client.get("/admin/?complete=1")).text) == ["Two"]
 
 
-async def test_hidden_parts_of_groups_stay(app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int) -> None:
+async def test_hidden_parts_of_groups_stay(
+    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, readers: int
+) -> None:
     await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))
     await arrange(admin, readers, [KEYS[2], KEYS[0], KEYS[1]], [KEYS[0], KEYS[1]])
-    await arrange(client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
+    await arrange(staff_client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
     page = (await admin.get("/admin/", params={"group": readers, "complete": 1})).text
     assert shown_labels(page) == ["Two", "One"], "Makers stay hidden"
 
 
-async def test_arrow_moves_a_widget(client: AsyncClient, readers: int) -> None:
+async def test_arrow_moves_a_widget(staff_client: AsyncClient, readers: int) -> None:
     for move, labels in (
         ("down:gadgets:Two", ["One", "Two"]),
         ("up:gone", ["One", "Two"]),
         ("sideways:gadgets:Two", ["One", "Two"]),
         ("up:gadgets:Two", ["Two", "One"]),
     ):
-        await arrange(client, readers, KEYS[:2], KEYS[:2], move=move)
-        page = (await client.get("/admin/", params={"group": readers, "complete": 1})).text
+        await arrange(staff_client, readers, KEYS[:2], KEYS[:2], move=move)
+        page = (await staff_client.get("/admin/", params={"group": readers, "complete": 1})).text
         assert shown_labels(page)[:2] == labels, move
 
 
@@ -102,16 +99,18 @@ async def test_hidden_widget_runs_no_query(admin: AsyncClient) -> None:
     assert len(statements) == 1
 
 
-async def test_members_without_the_permission_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:
+async def test_members_without_the_permission_may_not_arrange(
+    app: FastAPI, staff_client: AsyncClient, readers: int
+) -> None:
     await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "arrange-overview"))
-    assert f'href="{URL}' not in (await client.get("/admin/", params={"group": readers, "complete": 1})).text
-    assert (await client.get(URL, params={"group": readers, "complete": 1})).status_code == 403
-    assert await arrange(client, readers, KEYS, KEYS) == 403
+    assert f'href="{URL}' not in (await staff_client.get("/admin/", params={"group": readers, "complete": 1})).text
+    assert (await staff_client.get(URL, params={"group": readers, "complete": 1})).status_code == 403
+    assert await arrange(staff_client, readers, KEYS, KEYS) == 403
     assert await count(app, DashboardLayout) == 0
 
 
-async def test_pages_of_others_are_not_found(client: AsyncClient) -> None:
+async def test_pages_of_others_are_not_found(staff_client: AsyncClient) -> None:
     for group in ("overview", "999", "x"):
-        assert (await client.get("/admin/", params={"group": group})).status_code == 404, group
-        assert (await client.get(URL, params={"group": group})).status_code == 404, group
-        assert await arrange(client, group, KEYS, KEYS) == 404, group
+        assert (await staff_client.get("/admin/", params={"group": group})).status_code == 404, group
+        assert (await staff_client.get(URL, params={"group": group})).status_code == 404, group
+        assert await arrange(staff_client, group, KEYS, KEYS) == 404, group

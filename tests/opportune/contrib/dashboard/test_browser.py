@@ -1,26 +1,18 @@
 """Dashboard in a browser."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
-from opportune.config.settings import Settings
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.contrib.dashboard.test_widgets import WIDGETS, with_widgets
-from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.site_with import site_fixture
 
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(with_widgets(*WIDGETS), settings) as app:
-        gadgets = (Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4))
-        await add_rows(app, Maker(id=1, name="Acme"), *gadgets)
-        yield app
+app = site_fixture(
+    with_widgets(*WIDGETS),
+    lambda: [Maker(id=1, name="Acme"), *(Gadget(name=f"Gadget {name}", maker_id=1, size=20) for name in range(4))],
+)
 
 
 async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:

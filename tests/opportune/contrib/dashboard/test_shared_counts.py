@@ -1,7 +1,6 @@
 """Counts of the overview in the site's cache."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -10,14 +9,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.config.settings import Settings
 from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.feature import Metric, Number
 from opportune.feature.admin import Widget
 from opportune.testing import counted_statements, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.contrib.dashboard.test_widgets import with_widgets
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows
 
 WIDGETS: list[Widget] = [Number("All gadgets", Gadget), Metric("New gadgets", Gadget.created_at)]
@@ -28,12 +26,7 @@ COUNTS = {
 }
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(with_widgets(*WIDGETS), settings) as app:
-        await add_rows(app, Maker(id=1, name="Acme"))
-        await add_gadget(app, "first")
-        yield app
+app = site_fixture(with_widgets(*WIDGETS), lambda: [Maker(id=1, name="Acme"), Gadget(name="first", maker_id=1)])
 
 
 async def add_gadget(app: FastAPI, name: str, **values: Any) -> None:

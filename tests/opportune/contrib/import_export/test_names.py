@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from html import unescape
 
@@ -15,10 +14,11 @@ from sqlmodel import col
 from opportune.contrib.import_export import export
 from opportune.contrib.import_export.name_lists import join_names, split_names
 from opportune.db import load
-from opportune.testing import counted_statements, signed_in_client
+from opportune.testing import counted_statements
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Review, Tag
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_faults, upload_file
-from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
+from tests.opportune.site_with import staff_fixture
+from tests.opportune.stored_rows import add_rows, execute, read_all
 
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
@@ -34,12 +34,7 @@ async def app(app_with_bookshelf: FastAPI) -> FastAPI:
     return app_with_bookshelf
 
 
-@pytest.fixture
-async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Staff who may only add and import books, and list authors."""
-    user = await make_staff(app, "book.import", "book.create", "book.list", "author.list", "tag.get")
-    async with signed_in_client(app, user) as client:
-        yield client
+staff = staff_fixture("book.import", "book.create", "book.list", "author.list", "tag.get")
 
 
 async def upload(

@@ -1,6 +1,5 @@
 """Saved reports, and their e-mails."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from html import unescape
 from io import BytesIO
@@ -15,24 +14,21 @@ from sqlmodel import col
 
 from opportune.accounts.models import GroupPermission, User
 from opportune.admin.models import AuditEntry, SavedView
-from opportune.config.settings import Settings
 from opportune.contrib.reports import jobs
 from opportune.contrib.reports.jobs import send_due_reports
 from opportune.mail import EmailMessage
-from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
+from opportune.testing import RecordedJobs, add_permission, make_user
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, read_one
 
 QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(gadgets, settings) as app:
-        rows = (Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
-        await add_rows(app, Maker(id=1, name="Acme"), *rows)
-        yield app
+app = site_fixture(
+    gadgets,
+    lambda: [Maker(id=1, name="Acme"), *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))],
+)
 
 
 @pytest.fixture
@@ -42,28 +38,24 @@ async def staff(app: FastAPI) -> User:
     return staff
 
 
-@pytest.fixture
-async def client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, staff) as client:
-        yield client
-
-
 async def save(client: AsyncClient, **details: Any) -> str:
     response = await client.post(f"/admin/gadget/views/add?{QUERY}", data={"name": "Sizes", **details})
     assert response.status_code == 303, response.text
     return str(response.headers["location"])
 
 
-async def test_saved_report_opens_with_its_fields(client: AsyncClient) -> None:
-    assert "Send by e-mail" in (await client.get(f"/admin/gadget/views/add?{QUERY}")).text
-    assert "Send by e-mail" not in (await client.get("/admin/gadget/views/add?size__gte=2")).text, "a view of a list"
-    url = await save(client)
+async def test_saved_report_opens_with_its_fields(staff_client: AsyncClient) -> None:
+    assert "Send by e-mail" in (await staff_client.get(f"/admin/gadget/views/add?{QUERY}")).text
+    assert "Send by e-mail" not in (await staff_client.get("/admin/gadget/views/add?size__gte=2")).text, (
+        "a view of a list"
+    )
+    url = await save(staff_client)
     assert url.startswith("/admin/gadget/report?_group=colour&_measure=sum%3Asize&size__gte=2&view=")
-    page = (await client.get(url)).text
+    page = (await staff_client.get(url)).text
     assert "The report “Sizes” was saved." in unescape(page)
     assert "Edit report" in page
     assert ">5</td>" in page
-    assert "Sizes" in (await client.get("/admin/gadget/list?view=plain")).text
+    assert "Sizes" in (await staff_client.get("/admin/gadget/list?view=plain")).text
 
 
 async def send_due(app: FastAPI, recorded_jobs: RecordedJobs, last: date) -> list[EmailMessage]:
@@ -75,10 +67,10 @@ async def send_due(app: FastAPI, recorded_jobs: RecordedJobs, last: date) -> lis
 
 
 async def test_report_is_sent_once_a_period(
-    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, staff_client: AsyncClient, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "utc_now", lambda: datetime(2026, 11, 25, 5, tzinfo=UTC))
-    await save(client, schedule="weekly")
+    await save(staff_client, schedule="weekly")
     (email,) = await send_due(app, recorded_jobs, date(2026, 11, 22))
     assert (email.to, email.subject) == ("staff@example.com", f"Sizes: report of {app.state.settings.site_name}")
     assert "Red: 5" in email.text
@@ -90,9 +82,9 @@ async def test_report_is_sent_once_a_period(
 
 
 async def test_workbook_is_attached_for_readers_who_may_export(
-    app: FastAPI, staff: User, client: AsyncClient, recorded_jobs: RecordedJobs
+    app: FastAPI, staff: User, staff_client: AsyncClient, recorded_jobs: RecordedJobs
 ) -> None:
-    await save(client, schedule="daily")
+    await save(staff_client, schedule="daily")
     (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
     assert email.attachments == ()
     await add_permission(app.state.database, staff, "gadget", "export")
@@ -136,8 +128,8 @@ async def test_schedule_decides_when_a_report_is_due(
     ],
 )
 async def test_former_readers_get_no_report(
-    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, change: Executable
+    app: FastAPI, staff_client: AsyncClient, recorded_jobs: RecordedJobs, change: Executable
 ) -> None:
-    await save(client, schedule="daily")
+    await save(staff_client, schedule="daily")
     await execute(app, change)
     assert not await send_due(app, recorded_jobs, date(2020, 1, 1))

@@ -1,7 +1,6 @@
 """Saved views of lists: private and shared, pinned, default, and after a column was removed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
 
@@ -32,15 +31,9 @@ async def staff(app: FastAPI) -> User:
     return await make_user(app.state.database, is_staff=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 async def group(app: FastAPI, staff: User) -> Group:
     return await add_permission(app.state.database, staff, "gadget", "list")
-
-
-@pytest.fixture
-async def staff_client(app: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, staff) as client:
-        yield client
 
 
 async def save(client: AsyncClient, query: str = "search=gadget", **details: Any) -> Response:
