@@ -73,16 +73,14 @@ async def test_new_conversation_offers_starters(browser: AsyncClient, assistant:
 async def test_deleted_assistant_is_reported(browser: AsyncClient, assistant: Assistant) -> None:
     path = await start(browser, assistant.id)
     await browser.post(f"/assistants/{assistant.id}/delete")
-    page = await browser.get(path)
-    assert notice(page.text)
+    assert notice((await browser.get(path)).text)
     assert (await browser.post(f"{path}/messages", data={"content": "And?"})).status_code == 303
 
 
 async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Database, assistant: Assistant) -> None:
     async with signed_in_client(app, await make_user(database)) as stranger:
         message = {"content": "Why?", "assistant_id": assistant.id}
-        response = await stranger.post("/api/v1/conversations", json=message)
-        assert response.status_code == 422
+        assert (await stranger.post("/api/v1/conversations", json=message)).status_code == 422
         for id_ in ("x", "9" * 20, str(assistant.id)):
             assert (await stranger.post("/chat", data={"content": "Why?", "assistant_id": id_})).status_code == 422, id_
         assert (await stranger.get("/api/v1/conversations")).json()["total"] == 0

@@ -29,8 +29,7 @@ INVALID_CHANGES = [
 
 
 async def test_slug_is_made_from_the_title(admin: AsyncClient, database: Database) -> None:
-    response = await admin.post("/admin/event/create", data={**EVENT_FORM, "is_published": "y"})
-    assert response.status_code == 303
+    assert (await admin.post("/admin/event/create", data={**EVENT_FORM, "is_published": "y"})).status_code == 303
     assert (await admin.get("/events/cay-python")).status_code == 200
     await admin.post("/admin/event/create", data={**EVENT_FORM, "title": "茶", "is_published": "y"})
     assert (await admin.get("/events/event")).status_code == 200

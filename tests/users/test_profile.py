@@ -24,8 +24,7 @@ def stored_suffixes(tmp_path: Path) -> list[str]:
 async def test_name_replaces_the_email(browser: AsyncClient) -> None:
     response = await browser.post(PROFILE, data={"display_name": " Ada <b>Lovelace</b> "})
     assert (response.status_code, response.headers["location"]) == (303, PROFILE)
-    page = await browser.get(PROFILE)
-    assert 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>' in page.text
+    assert 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>' in (await browser.get(PROFILE)).text
     assert 'text-truncate">ada@example.com</span>' in (await browser.get("/accounts/password")).text  # on a phone
     await browser.post(PROFILE, data={"display_name": ""})
     assert "Lovelace" not in (await browser.get(PROFILE)).text

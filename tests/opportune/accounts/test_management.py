@@ -19,8 +19,7 @@ async def test_created_superuser_can_sign_in(client: AsyncClient, database: Data
     async with database.writer() as session:
         user = await create_superuser(session, "Ada@Example.com", PASSWORD)
     assert (user.email, user.is_superuser) == (EMAIL, True)
-    response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    assert response.status_code == 303
+    assert (await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})).status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,7 @@ async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Databa
     old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old_hash)
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    response = await paused_hash.send_and_change(request, set_new_password(database))
-    assert response.status_code == 422
+    assert (await paused_hash.send_and_change(request, set_new_password(database))).status_code == 422
     assert await has_new_password(database)
 
 

@@ -124,7 +124,6 @@ async def test_refused_password_change_changes_nothing(
 async def test_old_hash_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
     old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old_hash)
-    response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    assert response.status_code == 303
+    assert (await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})).status_code == 303
     assert (await read_one(database, User)).hashed_password != old_hash
     assert (await client.get("/accounts/profile")).status_code == 200

@@ -109,7 +109,6 @@ async def test_email_changes_are_limited(
 
 async def test_unverified_address_can_be_verified_again(user_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
     assert "Not verified" in (await user_client.get("/accounts/profile")).text
-    response = await user_client.post("/accounts/profile/verification")
-    assert response.headers["location"] == "/accounts/profile"
+    assert (await user_client.post("/accounts/profile/verification")).headers["location"] == "/accounts/profile"
     assert recorded_jobs.names == ["accounts.send_verification_email"]
     assert recorded_jobs.calls[0].arguments == (EMAIL,)

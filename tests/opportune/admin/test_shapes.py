@@ -92,8 +92,7 @@ app = site_fixture(Feature("shapes", models=MODELS, admin=admin_views, api=(tile
 @pytest.mark.database("sqlite", "postgresql")
 async def test_row_whose_key_has_another_name_is_edited(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, Member(number=7, first_name="Ann"))
-    response = await admin.post("/admin/member/edit/7", data={"first_name": "Bea", "save": "Save"})
-    assert response.status_code == 303
+    assert (await admin.post("/admin/member/edit/7", data={"first_name": "Bea", "save": "Save"})).status_code == 303
     assert "Bea" in (await admin.get("/admin/member/details/7")).text
 
 

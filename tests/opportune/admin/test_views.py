@@ -58,8 +58,7 @@ async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: A
     await create_gadget(admin, weight="1.5", nickname="nick", notes="kept")
     gadget = await read_gadget(app)
     form_data = {"name": "renamed", "maker_id": "2", "nickname": ""}
-    response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=form_data)
-    assert response.status_code == 303
+    assert (await admin.post(f"/admin/gadget/edit/{gadget.id}", data=form_data)).status_code == 303
     changed = await read_gadget(app)
     assert (changed.name, changed.maker_id, changed.nickname) == ("renamed", 2, None)
     assert (changed.weight, changed.notes, changed.created_at) == (Decimal("1.5"), "kept", gadget.created_at)
@@ -92,8 +91,7 @@ async def test_constraint_errors_are_named(app: FastAPI, admin: AsyncClient, mon
     assert "The selected entry no longer exists" in (await create_gadget(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create_gadget(admin, name="c", size="13")).text
 
-    response = await admin.post("/admin/maker/delete?pks=1", data=CONFIRMED)
-    assert response.headers["location"] == "/admin/maker/list"
+    assert (await admin.post("/admin/maker/delete?pks=1", data=CONFIRMED)).headers["location"] == "/admin/maker/list"
     page = (await admin.get("/admin/maker/list")).text
     assert "Nothing was deleted. Something else still refers to it." in page
     assert "Acme" in page

@@ -131,8 +131,7 @@ async def test_stream_is_rate_limited(client: AsyncClient, script: FakeProvider)
 async def test_disconnect_stops_the_model(app: FastAPI, script: FakeProvider, headers: dict[str, str]) -> None:
     script.script = ["So far", asyncio.Event()]
     sent = {"content-type": "application/x-www-form-urlencoded", **headers}
-    response = await send_request(app, "POST", "/books/1/ask", sent, b"question=Who%3F")
-    assert response.status == 200
+    assert (await send_request(app, "POST", "/books/1/ask", sent, b"question=Who%3F")).status == 200
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await script.stopped.wait()
 

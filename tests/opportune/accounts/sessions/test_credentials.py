@@ -111,8 +111,7 @@ async def test_token_is_shown_on_one_page_only(user_client: AsyncClient, client:
 
 
 async def test_ending_all_sessions_signs_out(user_client: AsyncClient, other_browser: AsyncClient) -> None:
-    response = await user_client.post(f"{SESSIONS}/end-all")
-    assert "Max-Age=0" in response.headers["set-cookie"]
+    assert "Max-Age=0" in (await user_client.post(f"{SESSIONS}/end-all")).headers["set-cookie"]
     assert "You are signed out on every device." in (await user_client.get("/")).text
     assert (await is_signed_in(user_client), await is_signed_in(other_browser)) == (False, False)
 
@@ -134,8 +133,7 @@ PROOF = {"email": "ada@example.com", "current_password": PASSWORD}
     "path", ["/accounts/logout", "/accounts/sessions/end-all", "/api/v1/auth/logout", "/accounts/data/delete"]
 )
 async def test_signing_out_clears_cache_and_storage(user_client: AsyncClient, path: str) -> None:
-    response = await user_client.post(path, data=PROOF)
-    assert response.headers["clear-site-data"] == CLEARED_DATA
+    assert (await user_client.post(path, data=PROOF)).headers["clear-site-data"] == CLEARED_DATA
 
 
 async def test_program_that_ends_its_token_keeps_its_data(client: AsyncClient, user: User) -> None:

@@ -173,8 +173,7 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
 
-    response = await conftest.return_from_provider(client, provider, next="//evil.example/")
-    assert response.headers["location"] == "/"
+    assert (await conftest.return_from_provider(client, provider, next="//evil.example/")).headers["location"] == "/"
 
 
 async def test_tries_are_limited(client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,7 @@ async def token(database: Database, user: User) -> str:
 async def test_token_identifies_its_user_in_the_api_only(client: AsyncClient, user: User, token: str) -> None:
     response = await client.get(ME, headers={"Authorization": f"bearer {token}"})
     assert (response.status_code, response.json()["email"]) == (200, user.email)
-    page = await client.get("/accounts/profile", headers=bearer(token))
-    assert page.status_code == 303
+    assert (await client.get("/accounts/profile", headers=bearer(token))).status_code == 303
     for invalid_token in ("", "x", "a.b.c", "ü", "Bearer"):
         response = await client.get(ME, headers={b"Authorization": f"Bearer {invalid_token}".encode()})
         assert response.status_code == 401, invalid_token

@@ -123,8 +123,7 @@ async def test_jwt_ends_with_sign_in(client: AsyncClient, user: User, settings: 
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     expired_jwt = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
-    response = await client.post(LOGOUT, headers=bearer(expired_jwt))
-    assert response.status_code == 204
+    assert (await client.post(LOGOUT, headers=bearer(expired_jwt))).status_code == 204
     assert await token_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
     assert (await client.post(LOGOUT, headers=bearer("a.b.c"))).status_code == 204

@@ -26,8 +26,7 @@ async def open_rows(client: AsyncClient, query: str = "") -> dict[str, list[str]
 async def test_changed_rows_are_saved_together(app: FastAPI, admin: AsyncClient) -> None:
     fields = await open_rows(admin)
     fields |= {"1-price": ["5"], "1-is_ready": ["true"], "2-state": ["used"], "2-maker_id": ["2"]}
-    response = await admin.post(f"{EDIT_PAGE}?search=t", data=fields)
-    assert response.headers["location"] == f"{LIST}?search=t"
+    assert (await admin.post(f"{EDIT_PAGE}?search=t", data=fields)).headers["location"] == f"{LIST}?search=t"
     assert "Changed 2 parts." in (await admin.get(LIST)).text
     bolt, nut, sealed = [await read_part(app, pk) for pk in (1, 2, 3)]
     assert (bolt.price, bolt.is_ready, nut.state, nut.maker_id) == (Decimal(5), True, "used", 2)

@@ -44,8 +44,7 @@ async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: Asyn
     for text in ("bolt", "1.00", "5", "Acme", "100% Ltd"):
         assert text in page.text
     assert await parts.read_changes(app) == []
-    response = await confirm(admin, page, "?search=t")
-    assert response.headers["location"] == f"{LIST}?search=t"
+    assert (await confirm(admin, page, "?search=t")).headers["location"] == f"{LIST}?search=t"
     assert "Changed 2 parts." in (await admin.get(LIST)).text
     for pk in (1, 2):
         part = await parts.read_part(app, pk)
@@ -105,8 +104,7 @@ async def test_many_rows_change_in_batches(app: FastAPI, admin: AsyncClient, mon
 async def test_too_many_and_no_rows_are_refused(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 2)
     for fields in ({"all": "1"}, {}, {"pks": "98,99"}):
-        response = await admin.post(EDIT_SELECTED, data=fields)
-        assert response.headers["location"] == LIST
+        assert (await admin.post(EDIT_SELECTED, data=fields)).headers["location"] == LIST
 
 
 async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
@@ -129,24 +127,21 @@ async def test_accounts_cannot_be_edited_together(admin: AsyncClient) -> None:
 async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: AsyncClient) -> None:
     page = await preview(admin, "1,2", {"price": "5"})
     await execute(app, delete(parts.Part).where(col(parts.Part.id) == 2))
-    response = await confirm(admin, page)
-    assert "2: Another user has deleted this row." in response.text
+    assert "2: Another user has deleted this row." in (await confirm(admin, page)).text
     assert (await parts.read_part(app, 1)).price == 1
 
 
 async def change_prices(client: AsyncClient) -> str:
     """Change three rows together, and return the address of Undo."""
     fields = {"pks": "1,2", "change": ["price", "state"], "new-price": "7.50", "new-state": "used"}
-    response = await client.post(f"{EDIT_SELECTED}?search=t", data=fields | {"confirmed": "yes"})
-    assert response.status_code == 303
+    assert (await client.post(f"{EDIT_SELECTED}?search=t", data=fields | {"confirmed": "yes"})).status_code == 303
     return parts.undo_url((await client.get(LIST)).text)
 
 
 async def test_undo_restores_all_rows(app: FastAPI, admin: AsyncClient) -> None:
     url = await change_prices(admin)
     assert (await parts.read_part(app, 2)).price == Decimal("7.50")
-    response = await admin.post(url)
-    assert response.headers["location"] == f"{LIST}?search=t"
+    assert (await admin.post(url)).headers["location"] == f"{LIST}?search=t"
     assert "Undone: 2 parts." in (await admin.get(LIST)).text
     for pk in (1, 2):
         part = await parts.read_part(app, pk)

@@ -115,8 +115,7 @@ async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> Non
     assert await read_links(app) == [(1, 1, "of course")]
     page = (await admin.get(url)).text
     assert '<option value="1" selected>Kristin</option>' in page
-    response = await admin.post(url, data=tag | linked)
-    assert "This value is already in use." in response.text
+    assert "This value is already in use." in (await admin.post(url, data=tag | linked)).text
     changed = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
     await admin.post(url, data=tag | changed)
     assert await read_links(app) == [(1, 1, "well")]

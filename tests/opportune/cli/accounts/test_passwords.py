@@ -73,8 +73,7 @@ async def test_new_password_signs_in(
     outcome = await run("changepassword", "ADA@example.com", *options, **environ)
     assert outcome.code == 0
     assert NEW_PASSWORD not in outcome.out
-    response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
-    assert response.status_code == 303
+    assert (await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})).status_code == 303
 
 
 async def test_new_password_ends_all_sessions(user: User, user_client: AsyncClient, run: Run) -> None:

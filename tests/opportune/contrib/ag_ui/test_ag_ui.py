@@ -210,8 +210,7 @@ async def test_failed_answer_is_an_error(user_client: AsyncClient, model: FakePr
     ],
 )
 async def test_invalid_input_is_422(user_client: AsyncClient, model: FakeProvider, data: dict[str, Any]) -> None:
-    response = await user_client.post(URL, json=data)
-    assert (response.status_code, model.received) == (422, [])
+    assert ((await user_client.post(URL, json=data)).status_code, model.received) == (422, [])
 
 
 @pytest.mark.parametrize("text", [r"\u0000", r"\ud800"])

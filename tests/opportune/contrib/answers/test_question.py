@@ -63,8 +63,7 @@ async def test_only_the_visitor_who_asked_stops_an_answer(app: FastAPI, client: 
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
         assert (await other.post("/answers/1/stop")).headers["location"].startswith("/accounts/login")
     assert 'action="/answers/1/stop"' in (await client.get("/tides")).text, "it is still running"
-    response = await client.post("/answers/1/stop", follow_redirects=True)
-    assert "Stopped" in response.text
+    assert "Stopped" in (await client.post("/answers/1/stop", follow_redirects=True)).text
 
 
 @pytest.mark.parametrize(

@@ -79,5 +79,4 @@ async def test_running_answer_is_not_rated(
 ) -> None:
     fake_llm.script = [asyncio.Event()]
     running = await ask(app.state.answers, user.id, topic="books:2")
-    response = await user_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
-    assert response.status_code == 409
+    assert (await user_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})).status_code == 409

@@ -39,8 +39,7 @@ async def test_page_answers_with_the_assistant(app: FastAPI, user_client: AsyncC
     provider = app.state.llm.provider = FakeProvider("On shelf 3.")
     await make(Assistant, name="Librarian", shared_with=Audience.SITE, instructions="Be a librarian.")
     assert "Ask the librarian" in (await user_client.get("/desk")).text
-    response = await user_client.post("/desk", data={"question": "Where is Dune?"})
-    assert response.headers["location"] == "/desk"
+    assert (await user_client.post("/desk", data={"question": "Where is Dune?"})).headers["location"] == "/desk"
     newest = await app.state.answers.newest("desk", user.id)
     async with asyncio.timeout(30):
         await user_client.get(f"/api/v1/answers/{newest.answer.id}/stream")  # until the answer ends

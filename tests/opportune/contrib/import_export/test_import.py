@@ -180,8 +180,7 @@ async def test_labels_are_read_as_headings(app: FastAPI, admin: AsyncClient, lan
     preview = await upload(admin, "Name;MAKER;Made on;ID\na;1;31.12.2026;9")
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert [(row.name, row.maker_id, str(row.made_on)) for row in await read_gadgets(app)] == [("a", 1, "2026-12-31")]
-    page = await upload(admin, "Name;name;maker_id\na;b;1", column_1="name")
-    assert "Name, name" in page.text
+    assert "Name, name" in (await upload(admin, "Name;name;maker_id\na;b;1", column_1="name")).text
 
 
 @pytest.mark.language("de")

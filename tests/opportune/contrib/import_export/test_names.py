@@ -129,8 +129,7 @@ async def test_invalid_updates_are_reported_by_line(app: FastAPI, admin: AsyncCl
         ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
         ("title\nKristin\n", "Rows to change are identified by the field ISBN. Choose a column for it."),
     ):
-        page = await upload(admin, file, updates="1")
-        assert message in extract_text(page)
+        assert message in extract_text(await upload(admin, file, updates="1"))
     assert (await upload(staff, "isbn,title\n1,A\n", updates="1")).status_code == 403
     assert [row[0] for row in await read_books(app)] == ["Kristin"]
 

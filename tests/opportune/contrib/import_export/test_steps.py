@@ -90,8 +90,7 @@ async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClie
 async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin: AsyncClient) -> None:
     preview = await upload(admin, ROWS)
     assert (await import_steps.confirm_preview(admin, preview)).headers["location"] == preview.url.path
-    result = await admin.get(preview.url.path)
-    assert "Imported 1 gadget." in import_steps.extract_text(result)
+    assert "Imported 1 gadget." in import_steps.extract_text(await admin.get(preview.url.path))
     assert await read_names(app) == ["first"]
     file = (await admin.get(f"{preview.url.path}/errors.csv")).content.decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(file))

@@ -138,8 +138,7 @@ async def test_assistant_runs_an_allowed_tool(open_page: OpenPage) -> None:
     call = ToolCall("call_0", "borrow_book", '{"title": "Dune"}')
     scripts = [Done(tool_calls=(call,))], ["Enjoy it."]
     async with open_page("An assistant with tools", "desks", *scripts) as (app, client, model):
-        page = await ask(app, client, "/desk", "Lend me Dune.")
-        assert "Allow" in page
+        assert "Allow" in (await ask(app, client, "/desk", "Lend me Dune."))
         newest = await app.state.answers.newest("desk", 1)
         await client.post(f"/answers/{newest.answer.id}/approve", data={"call": "0"})
         await wait_for_tasks(app.state.answers)

@@ -44,8 +44,7 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_r
     assert details.status_code == 200
     assert "gone.fail" in details.text
     for path in ("create", f"edit/{DONE}", f"delete?pks={DONE}"):
-        response = await admin.get(f"/admin/job/{path}")
-        assert response.status_code == 403, path
+        assert (await admin.get(f"/admin/job/{path}")).status_code == 403, path
     pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
     offered = [re.findall(r"/action/(\w+)", page) for page in pages]
     assert offered == [["retry"], ["cancel"], ["cancel"], []]

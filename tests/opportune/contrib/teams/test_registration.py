@@ -27,8 +27,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 async def test_invitee_joins(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
-    page = await client.get(await invite(app, clients["owner"], crew))
-    assert 'href="/accounts/register?next=' in page.text
+    assert 'href="/accounts/register?next=' in (await client.get(await invite(app, clients["owner"], crew))).text
     await sent_emails.register(client, ADDRESS)
     path, token = await sent_emails.read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})

@@ -19,8 +19,7 @@ from tests.opportune.stored_rows import add_rows, change_row, read_one
 
 async def test_form_stores_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
     texts = {"title.en": "Hawk", "title.ar": "صقر", "about.en": "", "about.de": "Federn", "note.de": "Hm"}
-    response = await admin.post("/admin/poem/edit/1", data={**texts, "save": "Save"})
-    assert response.status_code == 303
+    assert (await admin.post("/admin/poem/edit/1", data={**texts, "save": "Save"})).status_code == 303
     stored = {"title": {"en": "Hawk", "ar": "صقر"}, "about": {"de": "Federn"}, "note": {"de": "Hm"}}
     assert await read_texts(app) == stored
 
@@ -110,8 +109,7 @@ async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -
 async def test_change_replaces_one_text_or_all(
     app: FastAPI, client: AsyncClient, poem: Poem, title: Any, texts: dict[str, str]
 ) -> None:
-    response = await client.patch(f"{POEMS}/1", json={"title": title}, headers=GERMAN)
-    assert response.status_code == 200
+    assert (await client.patch(f"{POEMS}/1", json={"title": title}, headers=GERMAN)).status_code == 200
     assert (await read_texts(app))["title"] == texts
 
 

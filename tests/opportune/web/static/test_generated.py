@@ -47,8 +47,7 @@ async def test_page_loads_texts_of_its_language(client: AsyncClient) -> None:
 
 
 async def test_language_without_catalogue_has_no_file(client: AsyncClient) -> None:
-    page = await client.get("/nothing", headers={**HEADERS, "Accept-Language": "it"})
-    assert "/static/texts." not in page.text
+    assert "/static/texts." not in (await client.get("/nothing", headers={**HEADERS, "Accept-Language": "it"})).text
     assert (await client.get("/static/texts.it.js")).status_code == 404
 
 
