@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
+from opportune.contrib.llm.media.models import MediaModel, MediaTask
+from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
 from opportune.contrib.llm.providers.error_reader import filter_error
 from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, object_in, plain_key, text_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, LlmModel
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
-from opportune.contrib.llm.media.provider import MediaModel, MediaTask
+from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LlmError, ToolCall
-from opportune.contrib.llm.media.provider import PIXEL
+from opportune.contrib.llm.media.fake import PIXEL
 from opportune.feature import Feature
 from opportune.features import llm
 from opportune.project.installed import installed_names

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeMedia, LlmError
-from opportune.contrib.llm.media.provider import PIXEL
+from opportune.contrib.llm.media.fake import PIXEL
 from opportune.feature import Feature
 from opportune.features import llm
 from tests.opportune.guides import code_blocks, read_guide, run_code

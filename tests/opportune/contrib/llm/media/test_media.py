@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
-from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.contrib.llm import LanguageModel, LlmError, MediaModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.feature import check_llm
-from opportune.contrib.llm.media.provider import PIXEL, MediaModel
+from opportune.contrib.llm.media.fake import PIXEL
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError
@@ -271,7 +271,6 @@ def test_model_without_endpoint_is_refused(model: object, changes: dict[str, Any
 
 
 def test_key_of_the_chat_stays_at_its_endpoint() -> None:
-    settings = settings_with({"image_model": {"name": "p", "base_url": "https://b.example"}})
-    provider = LanguageModel.of(settings).media.provider
-    assert provider is not None
-    assert provider.models["image"].api_key.get_secret_value() == ""
+    llm = LanguageModel.of(settings_with({"image_model": {"name": "p", "base_url": "https://b.example"}}))
+    assert llm.media.provider
+    assert llm.media.provider.models["image"].api_key.get_secret_value() == ""
