@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine import store, takeover
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.limits import AnswerLimits
@@ -184,7 +184,7 @@ class AnswerEngine:
         dead = await self.find_expired(answers, self.is_dead)
         for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
-                continued = await store.take_over_answers(session, self.worker, batch, self.can_continue)
+                continued = await takeover.take_over_answers(session, self.worker, batch, self.can_continue)
             for progress in continued:
                 self.write(progress)
 

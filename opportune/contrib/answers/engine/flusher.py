@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import NOT_STORED, STOPPED, AnswerDelta, AnswerResult, Claim, Outcome
 from opportune.contrib.answers.models import Answer
@@ -208,7 +208,7 @@ class AnswerFlusher:
     async def _store_results(self) -> None:
         pending = self._results
         self._results = {}
-        finish = partial(store.finish_answers, self.database, self.worker)
+        finish = partial(results.finish_answers, self.database, self.worker)
         stored_answers = await _write(finish, [result for result, _ in pending.values()])
         for answer_id, stored in stored_answers.items():
             _, future = pending[answer_id]
@@ -225,12 +225,12 @@ async def _write(
     write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], records: Sequence[D]
 ) -> dict[int, R | Exception]:
     """Write records in batches, and return the result or exception of each answer."""
-    results: dict[int, R | Exception] = {
+    outcomes: dict[int, R | Exception] = {
         record.answer_id: TimeoutError("another transaction has locked it") for record in records
     }
     for batch in batches_of(records, MAX_ANSWERS_PER_TRANSACTION):
-        results |= await _write_bisecting(write, batch)
-    return results
+        outcomes |= await _write_bisecting(write, batch)
+    return outcomes
 
 
 async def _write_bisecting(

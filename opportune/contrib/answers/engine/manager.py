@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
-from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine import store, takeover
 from opportune.contrib.answers.engine.capacity import AnswerRunning, require_capacity
 from opportune.contrib.answers.engine.decisions import decide
 from opportune.contrib.answers.engine.engine import AnswerEngine
@@ -208,7 +208,7 @@ class AnswerManager:
     async def stop(self, answer: Answer) -> None:
         """Stop an answer in any process. If this process writes it, wait until the end is stored."""
         async with self.database.writer() as session:
-            await store.stop_answer(session, answer.id)
+            await takeover.stop_answer(session, answer.id)
         if task := self.engine.cut(answer.id, STOPPED):
             await asyncio.wait([task])
 

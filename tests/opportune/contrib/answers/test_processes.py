@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.testing import create_manager
@@ -118,8 +118,8 @@ async def test_close_does_not_wait_for_an_outage(
         await may_finish.wait()
         return await original(*arguments)
 
-    original = store.finish_answers
-    monkeypatch.setattr(store, "finish_answers", finish)
+    original = results.finish_answers
+    monkeypatch.setattr(results, "finish_answers", finish)
     monkeypatch.setattr("opportune.contrib.answers.engine.engine.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
     async with asyncio.timeout(questions.TIMEOUT_SECONDS), manager.view(answer) as live:
         await manager.engine.close()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import InternalError, OperationalError
 
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine import flusher, store, task
+from opportune.contrib.answers.engine import flusher, results, store, task
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
@@ -46,8 +46,8 @@ async def test_end_of_an_answer_survives_an_outage(
             raise OperationalError("select 1", {}, Exception("connection refused"))
         return await original(*arguments)
 
-    original = store.finish_answers
-    monkeypatch.setattr(store, "finish_answers", finish)
+    original = results.finish_answers
+    monkeypatch.setattr(results, "finish_answers", finish)
     monkeypatch.setattr(task, "can_recover", lambda _: is_outage)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0))
     monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
@@ -101,6 +101,6 @@ async def test_unstored_end_is_shown(manager: AnswerManager, owner_id: int, monk
     async def finish(*_: object) -> None:
         raise InternalError("update", {}, Exception("read-only"))
 
-    monkeypatch.setattr(store, "finish_answers", finish)
+    monkeypatch.setattr(results, "finish_answers", finish)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
     assert (await questions.ask_and_wait(manager, owner_id)).error_code == "database"

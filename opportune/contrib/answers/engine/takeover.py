@@ -1,0 +1,84 @@
+"""Changes of running answers without their worker: stops, and takeovers from dead workers."""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from sqlalchemy import false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.answers.engine.jobs import cancel_jobs
+from opportune.contrib.answers.engine.records import INTERRUPTED, STOPPED, AnswerProgress, AnswerResult, Outcome
+from opportune.contrib.answers.engine.results import end_answers
+from opportune.contrib.answers.engine.store import RUNNING, assign_worker, read_answers, read_progress_for_update
+from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
+from opportune.contrib.answers.models import Answer
+from opportune.db.queries.dialects import read_database_time
+
+USAGE = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "usage_estimated", "cost_micro", "seconds")
+
+
+async def stop_answer(session: AsyncSession, answer_id: int) -> None:
+    """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
+    progress = await read_progress_for_update(session, answer_id)
+    if progress and progress.answer.is_waiting:
+        answer = progress.answer
+        await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
+        result = AnswerResult(
+            answer_id,
+            progress.text,
+            _with_usage(STOPPED, answer),
+            tool_runs=stop_jobs(answer.tool_runs),
+            sources=answer.sources,
+            reasoning=progress.reasoning,
+        )
+        await end_answers(session, [result])
+    elif progress and progress.answer.is_running:
+        progress.answer.stop_requested = True
+
+
+async def take_over_answers(
+    session: AsyncSession,
+    worker: str,
+    dead: Collection[Answer],
+    can_continue: Callable[[AnswerProgress], bool] = lambda _: False,
+    outcome: Outcome = INTERRUPTED,
+) -> list[AnswerProgress]:
+    """Take over the answers of dead workers that can be continued, and return them. End the others.
+
+    This also ends answers that were not approved in time. If several workers try, only one gets each answer.
+
+    Args:
+        session: A session that writes.
+        worker: Id of this worker.
+        dead: Answers as last read.
+        can_continue: Returns True for answers that this worker can continue. By default all of them end.
+        outcome: Outcome of the other answers. An answer with a stop request ends as STOPPED.
+    """
+    # Only rows that are as last read: another worker may have taken an answer over in the meantime.
+    id_ = col(Answer.id)
+    worker_ = col(Answer.worker)
+    lease = col(Answer.lease_until)
+    unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
+    query = select(id_).where(or_(false(), *unchanged), col(Answer.status).in_(RUNNING))
+    locked = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    now = await read_database_time(session)
+    continued: list[AnswerProgress] = []
+    ended: list[AnswerResult] = []
+    for progress in (await read_answers(session, dict.fromkeys(locked, -1))).values():
+        answer = progress.answer
+        if not answer.stop_requested and can_continue(progress):
+            assign_worker(answer, worker, now)
+            answer.takeovers += 1
+            continued.append(progress)
+        else:
+            final = _with_usage(STOPPED if answer.stop_requested else outcome, answer)
+            ended.append(AnswerResult(answer.id, progress.text, final, reasoning=progress.reasoning))
+    await session.flush()
+    await end_answers(session, ended)
+    return continued
+
+
+def _with_usage(outcome: Outcome, answer: Answer) -> Outcome:
+    """Return the outcome of an answer that ends without a process, with the usage that is stored."""
+    return replace(outcome, **{name: getattr(answer, name) for name in USAGE})
