@@ -20,7 +20,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext
 from opportune.schemas.text import Line
-from opportune.web import FieldOptions, Form, read_form
+from opportune.web import FieldOptions, Form
 
 PAGE = "/admin/llm/provider"
 IDENTITY = "llm"
@@ -80,24 +80,23 @@ def form_of(chosen: chosen_model.ChosenModel | None) -> Form[ChosenModelForm]:
     return Form(ChosenModelForm, {"provider": chosen.provider, "base_url": base_url, "model": chosen.model})
 
 
-async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
-    """Test the submitted model and store it. Return the form with its errors, or a message about the result."""
-    form = await read_form(request, ChosenModelForm)
+async def choose(request: Request, form: Form[ChosenModelForm]) -> str | None:
+    """Test the submitted model and store it. Return a message; None if it is refused, with messages in the form."""
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
         stored = await chosen_model.read_chosen(session)
     model = _submitted_model(form, settings, stored)
     if model is None:
-        return form, ""
+        return None
     if fault := await trial_fault(settings, model):
         form.refuse(fault)
-        return form, ""
+        return None
     description = f"{model.name} at {urlsplit(model.base_url).hostname}"
     async with request.app.state.database.writer() as session:
         await chosen_model.store_chosen(session, settings, form.value("provider"), model)
         audit.record(session, request, "choose-model", IDENTITY, title=description)
     await _apply_choice(request)
-    return form, _("%(model)s now answers questions.", model=description)
+    return _("%(model)s now answers questions.", model=description)
 
 
 async def remove(request: Request) -> str:

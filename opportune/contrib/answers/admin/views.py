@@ -13,7 +13,7 @@ from opportune.contrib.answers.admin.usage import usage_context
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.operations.operations import reauthentication_required
 from opportune.i18n import gettext
-from opportune.web import Form
+from opportune.web import Form, read_form
 from opportune.web.rendering.flash import flash
 
 
@@ -49,14 +49,16 @@ class LlmAdmin(SuperuserOnly):
     @reauthentication_required
     async def choose_model(self, request: Request) -> Response:
         form: Form[provider.ChosenModelForm] | None = None
+        message: str | None = None
         if request.method == "POST":
             if "remove" in await read_form_texts(request):
                 message = await provider.remove(request)
             else:
-                form, message = await provider.choose(request)
-            if message:
-                flash(request, message)
-                return RedirectResponse(provider.PAGE, 303)
+                form = await read_form(request, provider.ChosenModelForm)
+                message = await provider.choose(request, form)
+        if message:
+            flash(request, message)
+            return RedirectResponse(provider.PAGE, 303)
         context = await provider.page_context(request)
         if form is None:
             form = provider.form_of(context["chosen"])
