@@ -14,6 +14,7 @@ from dotenv.parser import parse_stream
 
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, generate_key
 from opportune.config.base_settings import FILE_OWNER_HINT
+from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
 
@@ -89,7 +90,7 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     values = dotenv_values(stream=StringIO(text))
     old_key = values.get(KEY)
     if not old_key:
-        raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
+        raise OperatorError(f"{path.name} has no {KEY} to rotate. Make one: {GENERATE_KEY_COMMAND}")
     older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
     fallbacks = [old_key, *older_keys] if keep else []
     new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"

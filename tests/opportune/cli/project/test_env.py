@@ -125,7 +125,7 @@ def test_rotate_removes_a_stolen_key(project: Path, run: Oppman) -> None:
 @pytest.mark.parametrize(
     ("text", "environ", "message"),
     [
-        ("PORT=1\n", {}, ".env has no SECRET_KEY to rotate"),
+        ("PORT=1\n", {}, ".env has no SECRET_KEY to rotate. Make one: python3 -c "),
         (f"SECRET_KEY={CANARY}\n", {"SECRET_KEY": CANARY}, "SECRET_KEY is set by environment, which overrides .env."),
     ],
 )
