@@ -8,8 +8,9 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import postgresql
+from opportune.contrib.backup import pg_dump
 from opportune.contrib.backup.archive import ArchiveWriter
+from opportune.contrib.backup.pg_programs import INSTALL_HINT
 from opportune.contrib.backup.sqlite import DatabaseState, copy_snapshot, inspect_database, merge_wal
 from opportune.contrib.copydb.copy import copy
 from opportune.db.errors import explain
@@ -54,7 +55,7 @@ class DatabaseCopy:
         if direct_url(self.settings).kind != "postgresql":
             return self._add_sqlite(writer, self._snapshot_sqlite)
         self._describe_differences()
-        obstacle = postgresql.find_obstacle_to_dump(self.settings)
+        obstacle = pg_dump.find_obstacle_to_dump(self.settings)
         if not obstacle:
             return self._add_dump(writer)
         self.notify(f"pg_dump is not used: {obstacle}. The backup contains the tables of the site as SQLite.")
@@ -68,10 +69,10 @@ class DatabaseCopy:
         return database
 
     def _add_dump(self, writer: ArchiveWriter) -> AddedDatabase:
-        with private_file(self.scratch, lock=False) as file, postgresql.open_dump(self.settings, self.graph) as dump:
+        with private_file(self.scratch, lock=False) as file, pg_dump.open_dump(self.settings, self.graph) as dump:
             dump.write(self.settings, file)
-            postgresql.refuse_unreadable_dump(self.scratch)
-            _compare_rows(dump.state.rows, postgresql.count_rows_in_dump(self.scratch))
+            pg_dump.refuse_unreadable_dump(self.scratch)
+            _compare_rows(dump.state.rows, pg_dump.count_rows_in_dump(self.scratch))
             file.seek(0)
             writer.add("database.dump", file)
             return AddedDatabase("database.dump", dump.state, dump.namespace)
@@ -79,7 +80,7 @@ class DatabaseCopy:
     def _describe_differences(self) -> None:
         """Name the tables that the backup does not contain."""
         with connect(self.settings) as connection:
-            tables = postgresql.find_tables_to_dump(connection, self.graph, read_revisions(connection))
+            tables = pg_dump.find_tables_to_dump(connection, self.graph, read_revisions(connection))
             owners = read_applied_owners(connection, self.graph)
             others = [name for name in find_other_tables(connection, owners) if name not in tables]
             missing = find_missing_tables(connection, owners)
@@ -106,7 +107,7 @@ class DatabaseCopy:
 
     def _copy_to_sqlite(self) -> DatabaseState:
         if names := features_on_postgresql(self.graph.features):
-            raise OperatorError(f"The tables of {', '.join(names)} need PostgreSQL: {postgresql.INSTALL_HINT}.")
+            raise OperatorError(f"The tables of {', '.join(names)} need PostgreSQL: {INSTALL_HINT}.")
         target = DatabaseUrl("sqlite", URL.create("sqlite+aiosqlite", database=str(self.scratch.absolute())))
         reports = copy(direct_url(self.settings), target, self.graph, leave_others=True)
         merge_wal(self.scratch)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import postgresql, restore
+from opportune.contrib.backup import pg_dump, pg_restore, restore
 from opportune.contrib.backup.archive import Archive, open_archive
 from opportune.contrib.backup.opening import open_backup
 from opportune.contrib.backup.scratch import scratch_folder
@@ -83,7 +83,7 @@ def _restore_database(archive: Archive, target: restore.Target, folder: Path) ->
     path = folder / archive.manifest.database
     with restore.extracted_database(archive, target, path):
         if archive.manifest.database == "database.dump":
-            postgresql.refuse_unreadable_dump(path)
+            pg_dump.refuse_unreadable_dump(path)
             return _restore_dump(archive, target, path)
         counts = inspect_database(path).rows
         _refuse_dangling_references(path)
@@ -94,17 +94,17 @@ def _restore_database(archive: Archive, target: restore.Target, folder: Path) ->
 def _restore_dump(archive: Archive, target: restore.Target, path: Path) -> tuple[str, Mapping[str, int]]:
     with _temporary_database(target.settings) as settings:
         if settings is None:
-            return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
+            return "read but not restored: this user may not create databases", pg_dump.count_rows_in_dump(path)
         with connect(settings) as connection:  # creates the extensions that its tables need
             run_migrations(connection, target.graph)
-        postgresql.restore(settings, target.graph, archive.manifest, path)
+        pg_restore.restore(settings, target.graph, archive.manifest, path)
         with connect(settings) as connection:
             return "into a new database", _count_restored_rows(connection, archive)
 
 
 def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:
     try:
-        return postgresql.count_rows(connection, archive.manifest.rows)
+        return pg_dump.count_rows(connection, archive.manifest.rows)
     except DBAPIError as error:
         raise OperatorError(f"{archive.path} misses a table after the restore: {error.orig}") from error
 

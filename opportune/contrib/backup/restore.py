@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup import postgresql, uploads
+from opportune.contrib.backup import pg_dump, pg_restore, uploads
 from opportune.contrib.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, open_archive
 from opportune.contrib.backup.marker import RestoreMarker
 from opportune.contrib.backup.sqlite import inspect_database, replace_database
@@ -123,10 +123,10 @@ def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, mark
         path = folder / archive.manifest.database
         with extracted_database(archive, target, path):
             if archive.manifest.database == "database.dump":
-                postgresql.refuse_unreadable_dump(path)
+                pg_dump.refuse_unreadable_dump(path)
                 confirm(archive.manifest)
                 with marker.replacing_database():
-                    postgresql.restore(target.settings, target.graph, archive.manifest, path)
+                    pg_restore.restore(target.settings, target.graph, archive.manifest, path)
             else:
                 source = migrate_sqlite_file(path, target)
                 confirm(archive.manifest)
@@ -194,7 +194,7 @@ def refuse_unowned_tables(target: Target, archive: Archive) -> None:
     """Raise OperatorError if a dump has tables that exist and belong to other programs or to removed features."""
     if archive.manifest.database != "database.dump":
         return
-    if names := postgresql.find_unowned_tables(target.settings, target.graph, archive.manifest):
+    if names := pg_restore.find_unowned_tables(target.settings, target.graph, archive.manifest):
         raise OperatorError(
             f"{archive.path} would replace tables that no installed feature owns: {', '.join(names)}. {RESTORE_ANYWAY}"
         )

@@ -23,7 +23,7 @@ from opportune.cli.development.server import serve
 from opportune.cli.main import main
 from opportune.cli.project import quickstart
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
-from opportune.contrib.backup import create, postgresql
+from opportune.contrib.backup import create, pg_restore
 from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
@@ -229,11 +229,11 @@ def _restore_and_kill(work: Work) -> None:
     os.setsid()
     os.environ["PATH"] = work.path
     tempfile.tempdir = work.temporary
-    copy_script = postgresql.copy_script
+    copy_script = pg_restore.copy_script
 
     def copy_and_kill(script: IO[bytes], statements: IO[bytes]) -> None:
         copy_script(script, statements)
         statements.write(b"\\! kill -KILL 0\n")  # run by psql after all statements
 
-    postgresql.copy_script = copy_and_kill
+    pg_restore.copy_script = copy_and_kill
     work.restore()

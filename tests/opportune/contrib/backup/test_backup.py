@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, Table
 
-from opportune.contrib.backup import database_copy, postgresql, uploads
+from opportune.contrib.backup import database_copy, pg_dump, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -179,7 +179,7 @@ def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> N
 def test_dump_session_has_no_idle_timeout(site: Site) -> None:
     with connect(site.settings) as connection:
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
-        postgresql.Dump(connection, MigrationGraph(installed_names()))
+        pg_dump.Dump(connection, MigrationGraph(installed_names()))
         assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "0"
 
 
@@ -187,7 +187,7 @@ def test_dump_session_has_no_idle_timeout(site: Site) -> None:
 @pytest.mark.usefixtures("programs")
 def test_dump_is_a_snapshot_of_its_start(site: Site, tmp_path: Path) -> None:
     graph = MigrationGraph(installed_names())
-    with (tmp_path / "dump").open("wb") as file, postgresql.open_dump(site.settings, graph) as dump:
+    with (tmp_path / "dump").open("wb") as file, pg_dump.open_dump(site.settings, graph) as dump:
         site.add_user("later@example.com")
         dump.write(site.settings, file)
     dump_file = (tmp_path / "dump").read_bytes()
@@ -225,9 +225,9 @@ def test_old_pg_dump_falls_back_to_a_sqlite_file(
 @only_postgresql
 def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site: Site) -> None:
     old_pg_dump.unlink()
-    assert "it is not installed" in postgresql.find_obstacle_to_dump(site.settings)
+    assert "it is not installed" in pg_dump.find_obstacle_to_dump(site.settings)
     pooled = site.settings.model_copy(update={"database_pooled": "true"})
-    assert "set DATABASE_DIRECT_URL" in postgresql.find_obstacle_to_dump(pooled)
+    assert "set DATABASE_DIRECT_URL" in pg_dump.find_obstacle_to_dump(pooled)
 
 
 def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:
@@ -290,7 +290,7 @@ def test_adopted_tables_are_backed_up_and_restored(oppman: Oppman, adopted: Site
 def test_tables_of_others_need_a_request(oppman: Oppman, adopted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(adopted.folder / "b.zip")
     with monkeypatch.context() as patch:  # as earlier versions, which took names for owners
-        patch.setattr(postgresql, "find_tables_to_dump", lambda *_arguments: ["alembic_version", "users_log"])
+        patch.setattr(pg_dump, "find_tables_to_dump", lambda *_arguments: ["alembic_version", "users_log"])
         assert oppman("backup", path).code == 0
     line = error_line(oppman, "restore", "--no-input", path)
     assert "would replace tables that no installed feature owns: users_log. To restore it anyway" in line
@@ -302,7 +302,7 @@ def test_incomplete_archive_is_refused(oppman: Oppman, site: Site, monkeypatch: 
     def without_users(count: Callable[..., dict[str, int]], *arguments: object) -> dict[str, int]:
         return count(*arguments) | {"accounts_user": 0}
 
-    for module, name in ((postgresql, "count_rows_in_dump"), (database_copy, "copy_snapshot")):
+    for module, name in ((pg_dump, "count_rows_in_dump"), (database_copy, "copy_snapshot")):
         monkeypatch.setattr(module, name, partial(without_users, getattr(module, name)))
     line = error_line(oppman, "backup")
     assert line.startswith("The backup is incomplete: of accounts_user, ")

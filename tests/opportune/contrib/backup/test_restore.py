@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.cli.development import check, feature_checks
-from opportune.contrib.backup import postgresql, uploads
+from opportune.contrib.backup import pg_restore, uploads
 from opportune.contrib.backup.marker import describe_interrupted_restore, interrupted_restore_logged, marker_path
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
 from opportune.db.migrations.graph import MigrationGraph
@@ -206,7 +206,7 @@ def test_script_settings_are_local_to_the_transaction() -> None:
     settings = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n"
     settings += b"SELECT pg_catalog.set_config('search_path', '', false);\n"
     output = io.BytesIO()
-    postgresql.copy_script(io.BytesIO(settings + b"CREATE TABLE x ();\nSET y = 1;\n"), output)
+    pg_restore.copy_script(io.BytesIO(settings + b"CREATE TABLE x ();\nSET y = 1;\n"), output)
     assert output.getvalue() == (
         b"SET LOCAL lock_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', true);\n"
         b"CREATE TABLE x ();\nSET y = 1;\n"
