@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud
 from opportune.crud.formats import Format
-from opportune.crud.page_routes import ROUTES, is_left_out, page_router
+from opportune.crud.page_routes import LEFT_OUT_WITH, ROUTES, page_router
 from opportune.crud.page_templates import PageTemplates
 from opportune.crud.registry import default_crud
 from opportune.db.models.labels import label_of_class
@@ -93,7 +93,7 @@ class PageOptions(Generic[M]):
         """Return whether this route exists."""
         if name == "restore" and not self.crud_class.definition.has_trash:
             return False
-        return not is_left_out(name, self.without)
+        return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""
@@ -120,8 +120,7 @@ def pages_of(model: type[Any], among: Sequence[PageOptions[Any]] | None = None) 
     declared = declared_pages.get(model, ())
     candidates = [pages for pages in declared if among is None or pages in among]
     default = default_crud(model) if candidates else None
-    preferred = [pages for pages in candidates if pages.crud_class is default]
-    return next(iter(preferred or candidates), None)
+    return min(candidates, key=lambda pages: pages.crud_class is not default, default=None)
 
 
 def add_url(crud: Crud[Any], model: type[Any]) -> str:

@@ -1,9 +1,9 @@
 """Routes of `CrudPages`: their paths, permissions and endpoints."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from opportune.crud import routes
 from opportune.crud.crud import Crud
@@ -40,32 +40,22 @@ LEFT_OUT_WITH = {"create_form": "create", "update_form": "update", "delete_form"
 """Routes that `without` leaves out together with another one."""
 
 
-def is_left_out(name: str, without: Collection[str]) -> bool:
-    """Return whether `without` leaves out a route, directly or together with another one."""
-    return name in without or LEFT_OUT_WITH.get(name, name) in without
-
-
-def page_router(
-    crud_class: type[Crud[Any]], path: str, label: str, methods: Mapping[str, PageMethod]
-) -> ReplaceableRoutes:
+def page_router(crud_class: type[Crud[Any]], prefix: str, label: str, methods: Mapping[str, PageMethod]) -> APIRouter:
     """Return the router of pages.
 
     Args:
         crud_class: The data layer that the methods receive.
-        path: URL of the list, such as `/books`.
+        prefix: URL of the list, such as `/books`.
         label: Prefix of the names of the routes, such as `BookPages`.
         methods: Methods by the names of their routes.
     """
-    router = ReplaceableRoutes(prefix=path)
+    router = ReplaceableRoutes(prefix=prefix)
     parameter = f"{{{routes.path_parameter_name(crud_class)}}}"
     for name, method in methods.items():
         route = ROUTES[name]
-        router.add_api_route(
-            route.path.replace("{key}", parameter),
-            _make_endpoint(crud_class, route, method),
-            methods=[route.method],
-            name=f"{label}.{name}",
-        )
+        path = route.path.replace("{key}", parameter)
+        endpoint = _make_endpoint(crud_class, route, method)
+        router.add_api_route(path, endpoint, methods=[route.method], name=f"{label}.{name}")
     router.complete()
     return router
 

@@ -1,14 +1,14 @@
 """Reads the rows of a data layer: pages of a list and single rows, as objects or as mappings."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, select
-from sqlalchemy.sql.elements import True_
+from sqlalchemy import ColumnElement, Result, Select, false, select
 
 from opportune.crud.access import PAGING, RowAccess
 from opportune.crud.filters import CURSOR
+from opportune.crud.list_statements import count_listed, list_identity, mapping_statement, select_listed
 from opportune.crud.options import Key
 from opportune.crud.selection import Selection
 from opportune.db.models.row_ids import parse_row_id
@@ -25,11 +25,9 @@ from opportune.db.queries.listing import (
     list_statement,
     read_page,
 )
-from opportune.db.queries.row_count import count_listed_rows
 from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, require_found
-from opportune.i18n import current_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
 from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
@@ -58,9 +56,9 @@ def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
 async def read_objects(crud: RowAccess, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
-    rows = _select_rows(crud, query, crud.readable())
+    rows = select_listed(crud, query, crud.readable())
     selected = rows.add_columns(*crud.definition.annotations.values())
-    statement = list_statement(selected, _count_rows(crud, query, rows), crud.ordering(query.sort), cursor)
+    statement = list_statement(selected, count_listed(crud, query, rows), crud.ordering(query.sort), cursor)
     if crud.lists_trash(query):
         statement = ListStatement(*map(with_deleted, statement))
 
@@ -76,7 +74,7 @@ async def read_objects(crud: RowAccess, query: Paging) -> Page[Any]:
 async def read_mappings(crud: RowAccess, query: Paging, names: Sequence[str]) -> Page[Any]:
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
-    selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
+    selection, statement = mapping_statement(crud, query, tuple(names or crud.serializer.names), cursor)
     listed = await _read_page(crud, partial(_fetch, crud, selection), statement, query, cursor)
     items = await selection.values(crud, listed.rows)
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
@@ -119,7 +117,7 @@ def select_rows(crud: RowAccess, query: Paging) -> Select[Any]:
         FieldErrors: A parameter belongs to a hidden field.
     """
     _check(crud, query)
-    ordered = _select_rows(crud, query, crud.readable()).order_by(*crud.ordering(query.sort))
+    ordered = select_listed(crud, query, crud.readable()).order_by(*crud.ordering(query.sort))
     return with_deleted(ordered) if crud.lists_trash(query) else ordered
 
 
@@ -132,6 +130,7 @@ async def _prepare(crud: RowAccess, query: Paging) -> Cursor | None:
     """
     _check(crud, query)
     if crud.search and (words := getattr(query, "q", "")):
+        # Projects override `conditions(query)`, so the conditions of the index are not another argument of it.
         crud.narrowed_search = words, await narrow_search(crud.session, crud.searched_attributes(), words, crud.visible)
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
@@ -141,8 +140,7 @@ def _check(crud: RowAccess, query: Paging) -> None:
     crud.require("list")
     if crud.lists_trash(query):
         crud.require("delete")
-    names = query.model_fields_set - PAGING
-    errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
+    errors = {name: str(UNKNOWN_NAME) for name in query.model_fields_set - PAGING if crud.hides_parameter(name)}
     if query.sort and crud.hides(query.sort):
         errors["sort"] = str(INVALID_CHOICE)
     if errors:
@@ -166,70 +164,15 @@ async def _find_cursor(crud: RowAccess, query: Any) -> Cursor:
     raise FieldErrors({CURSOR: WRONG_CURSOR})
 
 
-def _cached_statement(
-    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None
-) -> tuple[Selection, ListStatement]:
-    """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
-    is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
-    if not is_shared or "." in "".join(names):  # related rows depend on the user
-        return _build_statement(crud, query, names, cursor)
-    sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
-    statements = crud.definition.list_statements
-    key = (crud.session.get_bind().dialect.name, sort, names)
-    if key not in statements:
-        statements[key] = _build_statement(crud, query, names)
-    return statements[key]
-
-
-def _build_statement(
-    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None = None
-) -> tuple[Selection, ListStatement]:
-    condition = crud.readable()
-    if crud.definition.shares_statement:
-        owner = bindparam("owner", type_=BigInteger)
-        condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
-    selection = Selection(crud, names)
-    rows = _select_rows(crud, query, condition)
-    count = _count_rows(crud, query, rows)
-    statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
-    if not crud.lists_trash(query):
-        statement = ListStatement(*map(hide_deleted, statement))
-    return selection, statement
-
-
-def _select_rows(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> Select[Any]:
-    """Return the statement of all rows of a list."""
-    conditions = [condition for condition in (readable, *crud.conditions(query)) if not isinstance(condition, True_)]
-    return crud.query().where(*conditions)
-
-
-def _count_rows(crud: RowAccess, query: Paging, rows: Select[Any]) -> Select[int]:
-    """Return the statement that counts rows. Their number is remembered only for a list with an `_identity`."""
-    is_table = rows.whereclause is None and _identity(crud, query) is not None
-    return count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
-
-
 async def _read_page(
     crud: RowAccess, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
-        keys = select_key(_select_rows(crud, query, crud.readable()), crud.model.id)
+        keys = select_key(select_listed(crud, query, crud.readable()), crud.model.id)
         return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
-    rows = CountedRows(keys, _identity(crud, query))
+    rows = CountedRows(keys, list_identity(crud, query))
     return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
-
-
-def _identity(crud: RowAccess, query: Paging) -> Hashable:
-    """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
-    names = query.model_fields_set - PAGING - {CURSOR}
-    if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
-        return None
-    permissions = crud.row_permissions
-    user_id = permissions.user.id if permissions.user else None
-    team_id = permissions.team.id if permissions.team else None
-    filters = [(name, repr(getattr(query, name))) for name in sorted(names)]
-    return crud.definition, user_id, team_id, current_language.get(), *filters
 
 
 async def _fetch(crud: RowAccess, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
