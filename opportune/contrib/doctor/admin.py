@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.contrib.doctor.examination import DoctorContext
-from opportune.contrib.operations.operations import OperationsPage, reauthentication_required
+from opportune.contrib.operations.page import OperationsPage, reauthentication_required
 
 
 class DoctorAdmin(OperationsPage):

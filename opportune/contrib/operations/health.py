@@ -57,7 +57,7 @@ class Health:
         self._graph: TtlCache[MigrationGraph] = TtlCache()
 
     async def lights(self) -> list[HealthLight]:
-        files_check = self._files.get(current_language.get(), self._check_files)
+        files_check = self._files.get(self._check_files, current_language.get())
         database_lights, files_light = await asyncio.gather(self._check_database(), files_check)
         return [*database_lights, files_light, self._check_mail()]
 
@@ -68,7 +68,9 @@ class Health:
             lights = [HealthLight("Database", _("is not available"), "fault")]
         replicas: Replicas = self.app.state.database.replicas
         if replicas.members and ("reader" in failures or len(replicas.usable) < len(replicas.members)):
-            lights.append(HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status"))
+            lights.append(
+                HealthLight("Replicas", _("some are not used. Others are read"), "fault", url="/admin/status")
+            )
         elif replicas.members:
             lights.append(HealthLight("Replicas", _("all are available")))
         try:
@@ -82,7 +84,7 @@ class Health:
 
     async def _check_database_contents(self) -> list[HealthLight]:
         """Return the lights for migrations, jobs and waiting e-mails, which are read from the database."""
-        graph = await self._graph.get("graph", self._read_graph)
+        graph = await self._graph.get(self._read_graph)
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(read_revisions)
             job_counts = await management.count_by_state(session)
@@ -93,7 +95,7 @@ class Health:
         if outage:
             text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
             url = JOB_LIST_PATH.format(JobState.WAITING)
-            lights.append(HealthLight("E-mails waiting", text, "fault", url, MAIL_HINT))
+            lights.append(HealthLight("E-mails waiting", text, "fault", url=url, hint=MAIL_HINT))
         return lights
 
     async def _read_graph(self) -> MigrationGraph:
@@ -123,7 +125,7 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
         return HealthLight("Migrations", _("all applied"))
     names = ", ".join(map(str, pending))
     text = ngettext("%(num)s to apply: %(names)s", "%(num)s to apply: %(names)s", len(pending), names=names)
-    return HealthLight("Migrations", text, "fault", "/admin/operations")
+    return HealthLight("Migrations", text, "fault", url="/admin/operations")
 
 
 def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | None) -> HealthLight:
@@ -138,8 +140,8 @@ def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | No
         text = f"{text}. {' '.join(notes)}"
     url = JOB_LIST_PATH.format(JobState.FAILED if failed and not is_late else JobState.WAITING)
     if is_late:
-        return HealthLight("Jobs", text, late_state(mode), url, late_hint(mode))
-    return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url)
+        return HealthLight("Jobs", text, late_state(mode), url=url, hint=late_hint(mode))
+    return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url=url)
 
 
 class TtlCache(Generic[T]):
@@ -148,7 +150,7 @@ class TtlCache(Generic[T]):
     def __init__(self) -> None:
         self._entries: dict[str, tuple[float, T]] = {}
 
-    async def get(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+    async def get(self, read: Callable[[], Awaitable[T]], key: str = "") -> T:
         entry = self._entries.get(key)
         if entry is None or time.monotonic() - entry[0] > TTL_SECONDS:
             entry = self._entries[key] = time.monotonic(), await read()

@@ -1,9 +1,8 @@
-"""Operations that a superuser starts with a button and that are logged, and the base of pages with such buttons."""
+"""Operations that a superuser starts with a button and that are logged."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import wraps
-from typing import Any, TypeVar
-from urllib.parse import quote
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy import true
@@ -11,15 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.cleanup import delete_expired
-from opportune.accounts.flows.confirmation import is_confirmed
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
-from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log import audit
-from opportune.admin.templates import render_page
+from opportune.contrib.operations.page import IDENTITY
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
@@ -30,79 +25,22 @@ from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.web.cache import ALL_TAGS, Cache
-from opportune.web.forms.hidden_fields import let_repeat
-from opportune.web.rendering.flash import flash
 
-OPERATIONS_PATH = "/admin/operations"
-IDENTITY = "operations"
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
 """Changes rows in the transaction of the log entry, and returns a sentence about the result."""
 Task = Callable[[Request, FormData], Awaitable[str]]
 """Runs outside a transaction, and returns a sentence about the result. Raises OperatorError if it fails."""
-
-V = TypeVar("V")
-Endpoint = Callable[[V, Request], Awaitable[Response]]
-
-
-def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
-    """Redirect to the confirmation page, unless the user has recently confirmed in this session."""
-
-    @wraps(endpoint)
-    async def confirm_first(view: V, request: Request) -> Response:
-        if is_confirmed(request.state.session, request.state.user):
-            return await endpoint(view, request)
-        if request.method != "GET":
-            flash(request, NOT_CHANGED_YET, "info")
-            let_repeat(request)
-        is_button = request.method != "GET" and request.url.path.startswith(OPERATIONS_PATH)
-        next_path = OPERATIONS_PATH if is_button else request.url.path
-        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
-
-    return confirm_first
+Operation = Task
+"""A change, a task or a job to queue, and its log entry."""
 
 
-class OperationsPage(SuperuserOnly):
-    """Base of the pages below Operations. They have no menu entry; the entry Operations is highlighted instead."""
-
-    name = category = "Operations"
-    icon = "ti ti-tool"
-    of_feature = IDENTITY
-
-    def is_visible(self, request: Request) -> bool:
-        return False
-
-    async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
-        base_context = {"menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
-        return await render_page(request, self, template, {**base_context, **context})
-
-
-async def run_operation(request: Request, name: str, form_data: FormData) -> str:
-    """Run an operation and log it, also when it fails.
-
-    Raises:
-        OperatorError: The operation failed.
-    """
-    if change := _all_changes(request.app).get(name) or _queue_operation(request, name):
-        async with request.app.state.database.writer() as session:
-            message = await change(session, request)
-            audit.record(session, request, name, IDENTITY, title=message)
-        return message
-    try:
-        message = await TASKS[name](request, form_data)
-    except OperatorError as error:
-        await record_operation(request, name, _("Failed: %(error)s", error=error))
-        raise
-    await record_operation(request, name, message)
-    return message
-
-
-def has_operation(app: FastAPI, name: str) -> bool:
-    return name in {*_all_changes(app), *TASKS, *find_queueable_jobs(app)}
-
-
-def _all_changes(app: FastAPI) -> dict[str, Change]:
-    groups = (feature.admin.actions for feature in app.state.features)
-    return {**CHANGES, **{name: change for operations in groups for name, change in operations.items()}}
+def operations_of(app: FastAPI) -> dict[str, Operation]:
+    """Return the operations of the site and of its features by name. Each is logged, also when it fails."""
+    queued = {name: _queueing(name, label, call) for name, (label, call) in find_queueable_jobs(app).items()}
+    of_features = (pair for feature in app.state.features for pair in feature.admin.actions.items())
+    tasks = {name: partial(_run_task, name, task) for name, task in TASKS.items()}
+    changes = {**queued, **CHANGES, **dict(of_features)}
+    return {**tasks, **{name: partial(_run_change, name, change) for name, change in changes.items()}}
 
 
 def find_queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
@@ -111,16 +49,31 @@ def find_queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
     return {call.job.name: (label, call) for label, call in pairs}
 
 
-def _queue_operation(request: Request, name: str) -> Change | None:
-    label, call = find_queueable_jobs(request.app).get(name, ("", None))
-    if call is None:
-        return None
+def _queueing(name: str, label: str, call: JobCall[Any]) -> Change:
+    """Return the change that queues a job."""
 
     async def queue(session: AsyncSession, _request: Request) -> str:
         defer(session, call, key=name)
         return _("Queued: %(job)s.", job=_(label))
 
     return queue
+
+
+async def _run_change(name: str, change: Change, request: Request, _form_data: FormData) -> str:
+    async with request.app.state.database.writer() as session:
+        message = await change(session, request)
+        audit.record(session, request, name, IDENTITY, title=message)
+    return message
+
+
+async def _run_task(name: str, task: Task, request: Request, form_data: FormData) -> str:
+    try:
+        message = await task(request, form_data)
+    except OperatorError as error:
+        await record_operation(request, name, _("Failed: %(error)s", error=error))
+        raise
+    await record_operation(request, name, message)
+    return message
 
 
 async def record_operation(request: Request, name: str, message: str) -> None:

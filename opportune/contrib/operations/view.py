@@ -25,15 +25,8 @@ from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.settings import Settings
 from opportune.contrib.operations.appearance import AppearanceAdmin
 from opportune.contrib.operations.jobs import JobAdmin
-from opportune.contrib.operations.operations import (
-    OPERATIONS_PATH,
-    OperationsPage,
-    find_queueable_jobs,
-    has_operation,
-    reauthentication_required,
-    record_operation,
-    run_operation,
-)
+from opportune.contrib.operations.operations import find_queueable_jobs, operations_of, record_operation
+from opportune.contrib.operations.page import OPERATIONS_PATH, OperationsPage, reauthentication_required
 from opportune.contrib.operations.status import read_status, worst_state
 from opportune.contrib.operations.upgrade import Upgrade, migration_state
 from opportune.db.clock import utc_now
@@ -102,11 +95,11 @@ class OperationsAdmin(OperationsPage):
     @expose("/operations/do/{name}", methods=["POST"], identity="operations-do")
     @reauthentication_required
     async def run(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if not has_operation(request.app, name):
+        operation = operations_of(request.app).get(request.path_params["name"])
+        if operation is None:
             raise HTTPException(404)
         try:
-            flash(request, await run_operation(request, name, await read_form_texts(request)))
+            flash(request, await operation(request, await read_form_texts(request)))
         except OperatorError as error:
             flash(request, str(error), "danger")
         return RedirectResponse(OPERATIONS_PATH, 303)

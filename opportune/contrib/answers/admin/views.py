@@ -11,7 +11,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.answers.admin import provider
 from opportune.contrib.answers.admin.usage import usage_context
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.operations.operations import reauthentication_required
+from opportune.contrib.operations.page import reauthentication_required
 from opportune.i18n import gettext
 from opportune.web import Form, read_form
 from opportune.web.rendering.flash import flash

@@ -15,7 +15,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.backup.jobs import read_backup_state
 from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.store import BackupStore
-from opportune.contrib.operations import operations
+from opportune.contrib.operations.operations import record_operation
+from opportune.contrib.operations.page import OPERATIONS_PATH, OperationsPage, reauthentication_required
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
@@ -55,11 +56,11 @@ async def download_backup(request: Request) -> Download:
     try:
         download = await asyncio.to_thread(_create_download, state.settings, names, notices.append)
     except OperatorError as error:
-        await operations.record_operation(request, ACTION, f"Failed: {error}")
+        await record_operation(request, ACTION, f"Failed: {error}")
         raise
     with ExitStack() as cleanup:
         cleanup.callback(download.cleanup.close)
-        await operations.record_operation(request, ACTION, str(download.filename))
+        await record_operation(request, ACTION, str(download.filename))
         cleanup.pop_all()
     for notice in notices:
         flash(request, notice, "warning")
@@ -75,18 +76,18 @@ def _create_download(settings: Settings, features: Sequence[str], notify: Callab
         return Download(path, cleanup.pop_all())
 
 
-class BackupAdmin(operations.OperationsPage):
+class BackupAdmin(OperationsPage):
     @expose("/operations/backup", methods=["POST"], identity="operations-backup")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def download(self, request: Request) -> Response:
         try:
             return await download_backup(request)
         except OperatorError as error:
             flash(request, str(error), "danger")
-            return RedirectResponse(operations.OPERATIONS_PATH, 303)
+            return RedirectResponse(OPERATIONS_PATH, 303)
 
     @expose("/operations/backups", identity="operations-backups")
-    @operations.reauthentication_required
+    @reauthentication_required
     async def list_backups(self, request: Request) -> Response:
         settings = request.app.state.settings
         async with request.app.state.database.reader(fresh=True) as session:
