@@ -4,15 +4,13 @@ The branch is called upgrade-VERSION. It gets the new wheel in `vendor/`, its pi
 of files such as Dockerfile, merged with yours. Names of earlier versions in your code are changed to the current ones.
 """
 
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
 from opportune.cli.environment.locks import BASE, FRAMEWORK_PIN
@@ -21,9 +19,10 @@ from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, new_branch, require_clean_branch, switch_to
 from opportune.cli.project.merge import Merge, merge_release, work_tree
-from opportune.cli.project.release import NAME, Release, hash_of, install_from_index, read_release
-from opportune.cli.project.shared_files import RECORD, STARTER, ProjectNames, read_record
-from opportune.cli.scaffold.file_changes import write_files
+from opportune.cli.project.newer_release import fetch_release, is_newer, notes_between
+from opportune.cli.project.release import NAME, Release
+from opportune.cli.project.shared_files import RECORD, ProjectNames, read_record
+from opportune.cli.scaffold.file_changes import replace_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
@@ -33,8 +32,6 @@ from opportune.project.layout import FRAMEWORK, PROJECT
 RENAME, MAKE_MIGRATIONS, MIGRATE = ["upgrade"], ["makemigrations", "--no-input"], ["migrate"]
 CHECK, TEST = ["check"], ["test", "--project"]
 """Arguments of commands that complete an upgrade."""
-COUNTED = ("Added", "Changed", "Fixed")
-"""Headings of the changelog whose entries need no action."""
 
 
 def command(
@@ -78,14 +75,11 @@ def rename_in_code(*, dry_run: bool) -> None:
     """Change names of earlier versions in the project's code, and print those that the user has to change."""
     upgrade = upgrade_code(PROJECT)
     if not dry_run:
-        with write_files(upgrade.texts, PROJECT):
-            pass
+        replace_files(upgrade.texts, PROJECT)
     for line in upgrade.changed:
         say(printable(line))
     if upgrade.remaining:
-        print("Change these lines yourself:")
-    for line in upgrade.remaining:
-        print(f"  {printable(line)}")
+        print("\n  ".join(["Change these lines yourself:", *map(printable, upgrade.remaining)]))
     if dry_run:
         say("Nothing was changed (--dry-run).")
     elif upgrade.texts:
@@ -149,15 +143,28 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
     if Path(sys.prefix).resolve() != PROJECT / VENV.name:
         print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
         return
-    failed = [] if update_code(version) else [MAKE_MIGRATIONS]
-    # The user decides when to migrate the database. Until then, only the code is checked.
-    pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
-    if no_test:
-        pending.append(TEST)
-    for arguments in ([*CHECK, "--no-database"] if CHECK in pending else CHECK, TEST):
-        if arguments not in pending and run(arguments):
+    checks, next_steps = plan_checks(update_code(version), needs_migration=bool(new_migrations), no_test=no_test)
+    for arguments in checks:
+        if run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
-    print_steps(*map(_command, pending), f"{switch_back} && git merge {branch}")
+    print_steps(*map(_command, next_steps), f"{switch_back} && git merge {branch}")
+
+
+def plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the commands that check the upgrade, and those that the user runs later.
+
+    Args:
+        is_updated: Whether the code is updated, including its migrations.
+        needs_migration: Whether the release has new migrations.
+        no_test: Whether the user runs the tests later.
+    """
+    checks, next_steps = [CHECK], []
+    if needs_migration or not is_updated:
+        # The user decides when to migrate the database. Until then, only the code is checked.
+        checks = [[*CHECK, "--no-database"]]
+        next_steps = [MIGRATE, CHECK] if is_updated else [MIGRATE, MAKE_MIGRATIONS, CHECK]
+    (next_steps if no_test else checks).append(TEST)
+    return checks, next_steps
 
 
 def update_code(version: str) -> bool:
@@ -183,66 +190,3 @@ def print_steps(*steps: str, after: str = "") -> None:
 
 def _command(arguments: Sequence[str]) -> str:
     return f"python3 oppman.py {' '.join(arguments)}"
-
-
-def fetch_release(source: str, folder: Path) -> Release:
-    """Install a wheel, or a version of the package index, into a folder.
-
-    Raises:
-        OperatorError: The source does not exist, has another hash, or is not a release of the framework.
-    """
-    location, _, fragment = source.partition("#")
-    wheel = Path(location).expanduser()
-    if "://" in location:
-        raise OperatorError("A release cannot be an address. Download its wheel first, or enter its version.")
-    if wheel.is_dir():
-        raise OperatorError(f"{wheel} is a folder. In a clone of Opportune, build a wheel: uv build --wheel")
-    if wheel.is_file():
-        if fragment and fragment != f"sha256={hash_of(wheel)}":
-            raise OperatorError(f"{wheel} does not have the hash {fragment}. Download it again, or check it.")
-        release = read_release(wheel, folder / "release")
-    elif is_version(location):
-        release = install_from_index(location.removeprefix("v"), folder / "release")
-    else:
-        raise OperatorError(f"{location} does not exist. Enter a wheel or a version.")
-    if not is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
-        raise OperatorError(f"{source} is not a release of Opportune that a project can use.")
-    return release
-
-
-def is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
-
-
-def is_newer(release: Release, pinned_hash: str) -> bool:
-    """Return True if the release is newer than the project's.
-
-    Raises:
-        OperatorError: The release is older than the project's, or another wheel of its version.
-    """
-    if Version(release.version) < Version(__version__):
-        raise OperatorError(
-            f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."
-        )
-    if Version(release.version) == Version(__version__):
-        if release.hash != pinned_hash:  # installers do not replace a package by another one of its version
-            raise OperatorError(f"This is another wheel of {__version__}. Build it with a higher version.")
-        print(f"This project already uses {__version__}.")
-        return False
-    return True
-
-
-def notes_between(changelog: str, new_version: str) -> Iterator[str]:
-    """Yield the lines of the changelog that need action for an upgrade to a version, newest release first."""
-    for section in re.split(r"^## +", changelog, flags=re.MULTILINE)[1:]:
-        title, *parts = re.split(r"^### +", section, flags=re.MULTILINE)
-        version = title.split()[0].strip("[]")
-        if is_version(version) and Version(__version__) < Version(version) <= Version(new_version):
-            yield f"{version}:"
-            for part in parts:
-                if not part.startswith(COUNTED):
-                    yield from (f"  {line}" for line in part.splitlines() if line)

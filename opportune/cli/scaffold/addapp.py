@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment.locks import BASE
+from opportune.cli.environment.locks import BASE, pins
 from opportune.cli.environment.virtual_environment import VENV, prepare
 from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
@@ -20,7 +20,7 @@ from opportune.cli.project.shared_files import VENDOR, with_wheel
 from opportune.cli.project.upgrade import require_project
 from opportune.cli.scaffold import packages
 from opportune.cli.scaffold.feature_names import name_problem
-from opportune.cli.scaffold.file_changes import write_files
+from opportune.cli.scaffold.file_changes import replace_files, write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
@@ -55,10 +55,7 @@ def add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.Feature
     with write_files(texts_with_wheel(package, wheel), PROJECT / VENDOR, old_wheels(wheel)):
         if not packages.satisfies(read_text(BASE), package.requirements):
             update_locks(upgrade=False, check=False)
-        installed = install(package.name)
-        list_feature(installed)
-        require_start(installed)
-    return installed
+        return install(package.name)
 
 
 def add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
@@ -66,7 +63,6 @@ def add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
     require_free_name(package)
     with write_files(project_texts(), PROJECT / VENDOR):
         list_feature(package)
-        require_start(package)
     return package
 
 
@@ -76,10 +72,7 @@ def add_from_index(name: str) -> packages.FeaturePackage:
     pyproject = packages.with_dependency(read_text(PYPROJECT), name)
     with write_files({**project_texts(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
         update_locks(upgrade=False, check=False)
-        installed = install(name)
-        list_feature(installed)
-        require_start(installed)
-    return installed
+        return install(name)
 
 
 def require_free_name(package: packages.FeaturePackage) -> None:
@@ -138,7 +131,7 @@ def old_wheels(wheel: Path) -> list[Path]:
 
 
 def install(name: str) -> packages.FeaturePackage:
-    """Install the locked packages into `.venv`, and return the feature of the package.
+    """Install the locked packages into `.venv`, list the feature of the package, and return it.
 
     Raises:
         OperatorError: A package cannot be installed, or has no feature that can be added.
@@ -148,14 +141,20 @@ def install(name: str) -> packages.FeaturePackage:
     if not installed:
         raise OperatorError(f"{name} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
     require_free_name(installed)
+    list_feature(installed)
     return installed
 
 
 def list_feature(package: packages.FeaturePackage) -> None:
+    """List a feature in installed.py.
+
+    Raises:
+        OperatorError: The site does not start with the feature.
+    """
     if package.feature not in feature_packages():
         text = with_feature(read_text(INSTALLED), package.feature, package.module)
-        with write_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR):
-            pass  # the file is written and formatted
+        replace_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR)
+    require_start(package)
 
 
 def require_start(package: packages.FeaturePackage) -> None:
@@ -174,6 +173,6 @@ def require_start(package: packages.FeaturePackage) -> None:
 
 def print_next_steps(package: packages.FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
-    if f"\n{package.name}==" not in read_text(BASE):
+    if package.name not in pins(read_text(BASE)):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")
     say_next("migrate", "check")

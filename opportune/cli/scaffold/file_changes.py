@@ -83,6 +83,12 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
         raise OperatorError(f"{error.filename} cannot be written ({error.strerror}). Nothing was changed.") from error
 
 
+def replace_files(texts: Mapping[Path, str | bytes], folder: Path) -> None:
+    """Write files like `write_files`, without a later step that could fail."""
+    with write_files(texts, folder):
+        pass
+
+
 @contextmanager
 def _removed_on_failure(paths: Iterable[Path], folder: Path) -> Iterator[None]:
     """Remove new folders of the paths, and new Python files of the folder, if the block fails or is interrupted."""

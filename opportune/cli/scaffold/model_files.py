@@ -9,7 +9,7 @@ from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import lists_views, register_model
 from opportune.cli.scaffold.feature_names import require_feature_folder
-from opportune.cli.scaffold.file_changes import FileTexts, write_files
+from opportune.cli.scaffold.file_changes import FileTexts, replace_files, write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model_code import models_module
@@ -59,8 +59,8 @@ def write_model(
     texts = FileTexts(project, dict(other_texts))
     add_model_texts(texts, model)
     if not has_migration:
-        with write_files(texts.changed, project):
-            return texts.manual_edits
+        replace_files(texts.changed, project)
+        return texts.manual_edits
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
     write_with_migration(texts.changed, texts, model, graph)
     return texts.manual_edits

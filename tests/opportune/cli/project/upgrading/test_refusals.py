@@ -50,7 +50,7 @@ def test_same_version_changes_nothing(oppman: Oppman, shop: Path) -> None:
 def test_release_that_is_not_newer_is_refused(
     oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch, version: str, message: str
 ) -> None:
-    monkeypatch.setattr("opportune.cli.project.upgrade.__version__", version)
+    monkeypatch.setattr("opportune.cli.project.newer_release.__version__", version)
     assert_refused(oppman("upgrade", str(wheel)), message, shop)
 
 
