@@ -70,6 +70,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         self.is_text = is_text(column) and ("" in self.control.choices or not self.control.choices)
         self.is_zoned = bool(getattr(type_of(column), "timezone", False))
         self.zone = ""
+        self.refusal: Mapping[str, Any] = {}
+        """Details of Pydantic's error, if the submitted text was refused."""
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
         self.source = formdata.source if isinstance(formdata, FileCells) else Source.FORM
@@ -105,7 +107,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         try:
             return self.schema(value=self._parse_control(text)).value  # type: ignore[attr-defined]  # made for the column
         except ValidationError as error:
-            raise ValueError(self._message_for(error.errors()[0])) from None
+            self.refusal = error.errors()[0]
+            raise ValueError(self._message_for(self.refusal)) from None
 
     def _message_for(self, error: Mapping[str, Any]) -> str:
         return message_for(error)

@@ -21,9 +21,6 @@ class TranslatedField(ModelField):
     If the site has one language, it has one input with a plain text. Imports may contain both.
     """
 
-    invalid_language = ""
-    """Language of the text that was refused."""
-
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
         if formdata and (texts := submitted_texts(formdata, self.name)) is not None:
             formdata = FormData([(self.name, _to_json(texts))])
@@ -33,8 +30,7 @@ class TranslatedField(ModelField):
         return _parse_texts(text)
 
     def _message_for(self, error: Mapping[str, Any]) -> str:
-        self.invalid_language = next((part for part in error["loc"] if part in content_languages()), "")
-        language = find_language(self.invalid_language) if form_languages() else None
+        language = find_language(_language_of(error)) if form_languages() else None
         message = super()._message_for(error)
         return f"{language.name}: {message}" if language else message
 
@@ -45,12 +41,18 @@ class TranslatedField(ModelField):
     def __call__(self, **attributes: Any) -> Markup:
         if not form_languages():
             return super().__call__(**attributes)
-        page_field, _ = self._page_field({name: value for name, value in attributes.items() if name != "aria_label"})
+        attributes.pop("aria_label", None)  # each input has a label with its language, which this would replace
+        page_field, _ = self._page_field(attributes)
         value = _parse_texts(self.text)
         texts = value if isinstance(value, dict) else {writing_language(): value}
-        errors = {self.invalid_language or site_language(): page_field.error}
+        errors = {_language_of(self.refusal) or site_language(): page_field.error}
         inputs = [*translation_fields(page_field, self.name, texts, errors, has_messages=False)]
         return cast("Markup", macros().translations(replace(page_field, translations=inputs), has_messages=False))
+
+
+def _language_of(error: Mapping[str, Any]) -> str:
+    """Return the language of the text that was refused. Empty if the error is about all texts, or there is none."""
+    return next((part for part in error.get("loc", ()) if part in content_languages()), "")
 
 
 def _to_json(texts: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """Filters of a view: made from its options, and applied to its list. Some are filters of SQLAdmin."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
 from sqlalchemy import Select
@@ -24,7 +25,20 @@ from opportune.i18n import gettext_lazy
 from opportune.schemas.annotations import options_of
 
 
-def filter_for(view: BaseAdminView, option: Any) -> Any:
+@runtime_checkable
+class SqladminFilter(Protocol):
+    """A filter of SQLAdmin, or of a project in its style."""
+
+    title: str
+    parameter_name: str
+    get_filtered_query: Callable[..., Awaitable[Select[Any]]]
+    """Adds the condition. Receives the statement, the operation (only with `has_operator`), the value and the model."""
+
+
+AnyFilter = ListFilter | SqladminFilter
+
+
+def filter_for(view: BaseAdminView, option: Any) -> AnyFilter:
     """Return the filter for an option: a column, its name, or a filter of SQLAdmin.
 
     Two filters of SQLAdmin are replaced, because they load all rows or fail.
@@ -33,17 +47,17 @@ def filter_for(view: BaseAdminView, option: Any) -> Any:
         option = option.column
     if isinstance(option, ForeignKeyFilter):
         option = option.foreign_key
-    if hasattr(option, "lookups"):
-        option.title = gettext_lazy(option.title)
-        return option
+    if isinstance(option, SqladminFilter):
+        translated = copy(option)  # another view may have the same filter
+        translated.title = gettext_lazy(option.title)
+        return translated
     name = property_name(option)
     path = parse_path(view.mapper, name)
     column = column_of_relation(path.end, path.name)
     parameter = name if path.relations else column
     title = view.labels.get(parameter, label_of(parameter))
-    path_to_column = replace(path, name=column)
-    lookup_filter = _lookup_filter(view, path_to_column, parameter, title)
-    return lookup_filter or _column_filter(view, path_to_column, parameter, title)
+    arguments = view, replace(path, name=column), parameter, title
+    return _lookup_filter(*arguments) or _column_filter(*arguments)
 
 
 def _lookup_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
@@ -74,12 +88,12 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
     return TextFilter(path, parameter, title)
 
 
-def has_operator(filter_: Any) -> bool:
+def has_operator(filter_: AnyFilter) -> bool:
     """Return whether a filter, possibly one of SQLAdmin, also reads the parameter `…_op`."""
     return bool(getattr(filter_, "has_operator", False))
 
 
-def parameters_of(filter_: Any) -> Sequence[str]:
+def parameters_of(filter_: AnyFilter) -> Sequence[str]:
     """Return the query parameters of a filter, possibly one of SQLAdmin."""
     if isinstance(filter_, ListFilter):
         return filter_.parameters
@@ -87,15 +101,13 @@ def parameters_of(filter_: Any) -> Sequence[str]:
     return (name, f"{name}_op") if has_operator(filter_) else (name,)
 
 
-async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams, model: Any) -> Select[Any]:
+async def apply_filter(statement: Select[Any], filter_: AnyFilter, query: QueryParams, model: type[Any]) -> Select[Any]:
     """Return the statement with the condition of a filter, possibly one of SQLAdmin."""
     if isinstance(filter_, ListFilter):
         condition = filter_.condition(query)
         return statement if condition is None else statement.where(condition)
     name, add_condition = filter_.parameter_name, filter_.get_filtered_query
-    filtered: Select[Any] = statement
     if has_operator(filter_):
-        filtered = await add_condition(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
-    elif value := query.get(name):
-        filtered = await add_condition(statement, value, model)
-    return filtered
+        return await add_condition(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
+    value = query.get(name)
+    return await add_condition(statement, value, model) if value else statement

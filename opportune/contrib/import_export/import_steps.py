@@ -22,6 +22,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
 from opportune.i18n.formats import format_number
 from opportune.web import is_htmx
+from opportune.web.forms.controls import Control
 
 TEMPLATE, STEP_TEMPLATE = "import_export/import.html", "import_export/step.html"
 SAMPLE_ROWS = 3
@@ -36,7 +37,7 @@ def choose_formats(
     table: Table, names: Sequence[str], targets: Mapping[str, Target], chosen: Sequence[str] = ()
 ) -> list[Guess]:
     """Return the format of each column. Those that the user has chosen are kept if they are still possible."""
-    controls = [targets[name].control if name else None for name in names]
+    controls = _controls_of(names, targets)
     columns = [(control, [row.cells[position] for row in table.rows]) for position, control in enumerate(controls)]
     guesses = guess_formats(columns)
     for position, choice in enumerate(chosen):
@@ -45,25 +46,30 @@ def choose_formats(
     return guesses
 
 
+def _controls_of(names: Sequence[str], targets: Mapping[str, Target]) -> list[Control | None]:
+    return [targets[name].control if name else None for name in names]
+
+
 async def columns_page(request: Request, view: AdminView, file: ImportFile, *, status: int = 200) -> Response:
     """Show the choice of a field for each column, and the first rows as they will be read."""
     table = await asyncio.to_thread(Table.load, file.content)
     targets = await find_targets(request, view)
     choices = file.choices
-    context = {"error": file.result.get("error", "")}
+    error = file.result.get("error", "")
     try:
         names = require_targets(choices["columns"], table, targets)
     except FieldErrors as refusal:
         names = [""] * len(table.header)
-        context["error"] = str(refusal)
+        error = str(refusal)
     chosen = choices["formats"] if len(choices["formats"]) == len(names) else ()
     formats = await asyncio.to_thread(choose_formats, table, names, targets, chosen)
+    choices = {**choices, "columns": names, "formats": [guess.format for guess in formats]}
+    sample: dict[str, Any] = {}
     try:
-        choices = {**choices, "columns": names, "formats": [guess.format for guess in formats]}
-        context |= await _read_sample(request, view, table, choices)
+        sample = await _read_sample(request, view, table, choices)
     except FieldErrors as refusal:
         if request.method == "POST":  # before the user has chosen, the page only lists the required fields
-            context["error"] = context["error"] or str(refusal)
+            error = error or str(refusal)
     return await render_step(
         request,
         view,
@@ -76,13 +82,15 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
         missing=missing_labels(names, targets),
         update_key=targets.get(natural_key_of(view.model)) if may_edit_any(request, view) else None,
         updates=choices["updates"],
-        **context,
+        error=error,
+        **sample,
     )
 
 
 def _describe_columns(
     table: Table, names: Sequence[str], targets: Mapping[str, Target], formats: Sequence[Guess]
 ) -> list[dict[str, Any]]:
+    columns = zip(table.header, names, _controls_of(names, targets), formats, strict=True)
     return [
         {
             "heading": heading,
@@ -93,8 +101,7 @@ def _describe_columns(
             "format": guess.format,
             "is_ambiguous": guess.is_ambiguous,
         }
-        for position, (heading, name, guess) in enumerate(zip(table.header, names, formats, strict=True))
-        for control in [targets[name].control if name else None]
+        for position, (heading, name, control, guess) in enumerate(columns)
     ]
 
 
