@@ -88,7 +88,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise OperatorError(f"{path} cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:

@@ -24,7 +24,7 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
     title = recipe.host.title
     if sys.platform != "win32" and env_file.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in {env_file.name}: run chmod 600 {env_file}.")
-    for name, value in ENV_LINE.findall(env_file.read_text(encoding="utf-8")):
+    for name, value in ENV_LINE.findall(env_file.read_text(encoding="utf-8-sig")):
         if recipe.host.name == "compose" and "$" in value and not value.startswith("'"):
             yield Finding(
                 f"{name} contains a $, which begins a variable in {title}: write %24 in a URL, or use single quotes."

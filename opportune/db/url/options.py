@@ -158,7 +158,7 @@ class PasswordSource(NamedTuple):
         """
         try:
             if self.file:
-                return (PROJECT / self.file).read_text(encoding="utf-8").strip()
+                return (PROJECT / self.file).read_text(encoding="utf-8-sig").strip()
             return str(resolve_name(self.function)(host, port, user))
         except Exception as error:  # of a function of the project, whose message may contain secrets
             reason = Exception(f"the password cannot be read ({type(error).__name__})")

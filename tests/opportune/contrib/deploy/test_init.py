@@ -46,8 +46,10 @@ def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str
 
 def test_secrets_are_generated_once_for_each_file(project: Path, oppman: Oppman) -> None:
     path = project / ".env.production"
+    path.write_text("SECRET_KEY=first\n", encoding="utf-8-sig")
     oppman("deploy", "init", "compose")
     initial_values = dotenv_values(path)
+    assert initial_values["SECRET_KEY"] == "first"
     assert oppman("deploy", "init", "compose").code == 0
     assert dotenv_values(path) == initial_values
     path.unlink()

@@ -96,11 +96,7 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
         assert len(read_wal(path)) > 3 * 6_000_000
         litestream.execute("ROLLBACK")
         litestream.execute("BEGIN IMMEDIATE")
-
-        async def write() -> None:
-            await execute(database, text("DELETE FROM pages"))
-
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(execute(database, text("DELETE FROM pages")))
         await asyncio.sleep(0)
         litestream.execute("ROLLBACK")
         await writing

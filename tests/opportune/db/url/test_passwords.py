@@ -47,7 +47,7 @@ class RotatedRole:
         tokens.append(token_hex())
         statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), tokens[-1])
         self.server.connection.execute(statement)
-        self.file.write_text(f"{tokens[-1]}\n", encoding="utf-8")
+        self.file.write_text(f"{tokens[-1]}\n", encoding="utf-8-sig")
 
     def settings(self, **options: str) -> Settings:
         address = self.url.update_query_dict(options).render_as_string(hide_password=False)
