@@ -94,7 +94,8 @@ def _check_archive(content: bytes) -> None:
 def _check_elements(part: bytes, *, has_rows: bool) -> None:
     """Refuse a part with too many elements, of which those in a row count until it ends. Other files have none.
 
-    Rows are emptied only in sheets, so sheets that are also of another type are refused.
+    Rows are emptied only in sheets, so sheets that are also of another type are refused. So are entities, by which a
+    small part becomes a large text.
     """
     count = count_with_row = 0
 
@@ -115,9 +116,13 @@ def _check_elements(part: bytes, *, has_rows: bool) -> None:
         if name == ROW and has_rows:
             count = count_with_row
 
+    def on_entity(*_declaration: object) -> None:
+        raise ValidationRefused(DAMAGED)
+
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = on_start
     parser.EndElementHandler = on_end
+    parser.EntityDeclHandler = on_entity
     with suppress(expat.ExpatError):
         parser.Parse(part, True)
 

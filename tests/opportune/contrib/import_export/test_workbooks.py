@@ -143,18 +143,19 @@ def test_elements_that_stay_in_memory_are_limited(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "reference",
+    "part",
     [
         b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sharedStrings+xml"/>',
         b'<Override PartName="/xl/worksheets/a.xml" ContentType="application/vnd.spreadsheetml.sheet.m&#97;in+xml"/>',
         b'<Relationship Target="worksheets/a.xml" Type="http://relationships/chartsheet" Id="a"/>',
         b'<Relationship Target="worksheets/a.xml" type="chartsheet" Id="a"/>',
+        b'<!DOCTYPE a [<!ENTITY b "text">]><a/>',
     ],
 )
-def test_sheets_of_another_type_are_refused(reference: bytes) -> None:
+def test_parts_that_exceed_their_size_are_refused(part: bytes) -> None:
     file = io.BytesIO(make_workbook(HEADER, ROW))
     with zipfile.ZipFile(file, "a") as workbook:
-        workbook.writestr("references.xml", reference)
+        workbook.writestr("part.xml", part)
     with pytest.raises(ValidationRefused, match="is damaged"):
         read_table("rows.xlsx", file.getvalue(), max_rows=3)
 
