@@ -7,8 +7,8 @@ An answer is read in steps, each in its module. None depends on the vendor, and 
 3. `chunks`: the choices in an event of any API, in whatever objects a gateway puts them.
 4. `pieces`: the text, calls, reason and other fields of a choice, by their normal names.
 5. `openai_stream`: the answer, to which each piece adds. Texts that repeat themselves grow (`growing_text`); reasoning
-   and calls between `marks` leave the text (`mark_reader`, `written_calls`); the pieces of calls are joined
-   (`tool_calls`); fields that the endpoint needs back are kept (`returned_fields`), and tokens are counted
+   and calls between `marks` leave the text (`mark_reader`, `answer_parts`, `written_calls`); the pieces of calls are
+   joined (`tool_calls`); fields that the endpoint needs back are kept (`returned_fields`), and tokens are counted
    (`token_counts`).
 
 Values of any type are read by `loose_json`. An error, with status 200 or another one, is recognised by

@@ -10,6 +10,7 @@ import httpx2
 from opportune.contrib.llm.providers import events
 from opportune.contrib.llm.providers.error_reader import error_in
 from opportune.contrib.llm.providers.loose_json import object_in, objects_in, plain_key, text_in
+from opportune.contrib.llm.providers.pieces import TEXT_TYPE
 
 Event = dict[str, Any]
 
@@ -86,9 +87,6 @@ class GoogleEvents(EventStream):
 def _is_known(part: Event) -> bool:
     fields = {plain_key(name): value for name, value in part.items()}
     return isinstance(fields.get("text"), str) or any(object_in(fields.get(name)).get(PARTS[name]) for name in PARTS)
-
-
-TEXT_TYPE = "response.output_text.delta"
 
 
 @dataclass
