@@ -44,7 +44,7 @@ async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
     if off:
         text = _("switched off by %(user)s", user=off.said)
         hint = _("Switch them on under Operations.")
-        lights.insert(0, HealthLight("Answers", text, "notice", "/admin/operations", hint))
+        lights.insert(0, HealthLight("Answers", text, "notice", url="/admin/operations", hint=hint))
     return lights
 
 

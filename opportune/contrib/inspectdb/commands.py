@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from opportune.cli.environment.locks import DEV
 from opportune.cli.output import say, say_next, warn
 from opportune.cli.scaffold.feature_names import check_name
-from opportune.cli.scaffold.file_changes import write_files
+from opportune.cli.scaffold.file_changes import replace_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
@@ -207,8 +207,7 @@ def create_feature(name: str, inspected: InspectionResult) -> None:
     lines = inspected.code.splitlines()
     classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
     files = feature_files(name, inspected, classes)
-    with write_files({**files, installed: text}, PROJECT / PACKAGE / name):
-        pass
+    replace_files({**files, installed: text}, PROJECT / PACKAGE / name)
     say(f"Created {PACKAGE}/{name} with {pluralize(len(classes), 'model')}, and tests/{name}.")
     heading = f"Added {name} to {INSTALLED}. Review the models, then run:"
     say_next("makemigrations", "migrate --fake-initial", f"test tests/{name}", heading=heading)

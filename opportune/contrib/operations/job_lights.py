@@ -64,7 +64,7 @@ def _schedule_light(schedule: Schedule, now: datetime, mode: str) -> HealthLight
     if schedule.is_late(now):
         lateness = _("Late since %(time)s.", time=due)
         url = JOB_LIST_PATH.format(JobState.WAITING)
-        return HealthLight(name, f"{text} {lateness}", late_state(mode), url, late_hint(mode))
+        return HealthLight(name, f"{text} {lateness}", late_state(mode), url=url, hint=late_hint(mode))
     if not (schedule.is_running or due):
         next_run = _("The next run is not scheduled.")
         return HealthLight(name, f"{text} {next_run}", "notice", hint=late_hint(mode))
@@ -98,7 +98,7 @@ def _email_lights(
         text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
         url = JOB_LIST_PATH.format(JobState.FAILED)
         if sent is None or failed > sent:
-            yield HealthLight("Last e-mail failed", text, "fault", url, MAIL_HINT)
+            yield HealthLight("Last e-mail failed", text, "fault", url=url, hint=MAIL_HINT)
         else:
             yield HealthLight("Last e-mail failed", text, url=url)
 
