@@ -90,7 +90,7 @@ def failing_jobs(settings: Settings, database: Database, unused_tcp_port: int) -
     """Jobs of a site whose mail server does not respond."""
     changes = {"mail_url": SecretStr(f"smtp://127.0.0.1:{unused_tcp_port}"), "base_url": "https://site.example"}
     failing_jobs = RecordedJobs(settings.model_copy(update=changes), database, open_storage(settings))
-    failing_jobs.jobs = {report_mail_outage.name: report_mail_outage}
+    failing_jobs.jobs = {job.name: job for job in (report_mail_outage, send_email_job)}
     return failing_jobs
 
 

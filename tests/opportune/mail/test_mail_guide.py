@@ -27,7 +27,7 @@ def test_example_queues_an_email(write_template: WriteTemplate) -> None:
     write_template("mail/welcome.txt", text)
     write_template("mail/welcome.html", html)
     calls: list[JobCall[Any]] = []
-    jobs = SimpleNamespace(defer=lambda _session, call, **_options: calls.append(call))
+    jobs = SimpleNamespace(check=lambda *_options: None, defer=lambda _session, call, **_options: calls.append(call))
     session = SimpleNamespace(info={"jobs": jobs})
     names = run_code(code_blocks(GUIDE)[0])
     names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")

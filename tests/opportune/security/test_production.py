@@ -71,8 +71,8 @@ def test_only_configured_services_are_requested() -> None:
     assert {str(path.relative_to(PROJECT)) for path in requesting_files} == {
         "opportune/accounts/passwords/breaches.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/sign_in_methods/provider_clients.py",
-        "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
-        "opportune/contrib/public_client.py",  # as the previous one
+        "opportune/contrib/knowledge/web_page.py",  # users choose URLs, by the next client
+        "opportune/contrib/public_client.py",  # refuses private addresses
         "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
