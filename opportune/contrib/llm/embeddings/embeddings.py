@@ -131,7 +131,7 @@ class QueryEmbeddings:
         if len(key[1]) < MIN_QUERY_CHARS:
             return None
         if key not in self._tasks:
-            if self._is_unavailable(model):
+            if monotonic() < self._unavailable_until.get(model.made_of, 0):
                 return None
             self._tasks[key] = asyncio.create_task(self._compute(model, key), name="embed a query")
         return await self._wait_for(model, self._tasks[key])
@@ -159,9 +159,6 @@ class QueryEmbeddings:
         if len(self._cache) > MAX_CACHED_QUERIES:
             self._cache.popitem(last=False)
         return vector
-
-    def _is_unavailable(self, model: EmbeddingModel) -> bool:
-        return monotonic() < self._unavailable_until.get(model.made_of, 0)
 
     def _record_outage(self, model: EmbeddingModel, reason: str) -> None:
         if model.made_of not in self._unavailable_until:

@@ -2,13 +2,13 @@
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
 from opportune.contrib.llm.providers.provider import LlmError, Picture
 
 PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
-TASKS: tuple[MediaTask, ...] = ("image", "speech", "transcription", "rerank")
 
 
 class FakeMedia(MediaProvider):
@@ -32,7 +32,9 @@ class FakeMedia(MediaProvider):
         error: LlmError | None = None,
     ) -> None:
         """`scores`: relevance of the documents; by default they are in order."""
-        self.models: Mapping[MediaTask, MediaModel] = {task: MediaModel(name=f"Scripted {task}") for task in TASKS}
+        self.models: Mapping[MediaTask, MediaModel] = {
+            task: MediaModel(name=f"Scripted {task}") for task in get_args(MediaTask)
+        }
         self.picture = picture
         self.spoken = speech
         self.transcript = transcript

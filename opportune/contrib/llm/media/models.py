@@ -4,7 +4,7 @@ from decimal import Decimal
 from math import ceil
 from typing import Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 
@@ -18,17 +18,14 @@ class MediaModel(LlmModel):
     """Price of a picture, a minute of audio to transcribe, 1,000 characters to speak, or a call of a reranker."""
     max_chars: int = Field(default=4_096, ge=1)
     """Maximum characters of the description of a picture, or of a text to speak."""
-    _units: float = PrivateAttr(default=0)
 
     def for_units(self, units: float) -> Self:
-        """Return the model for a call of so many pictures, minutes or thousands of characters."""
-        model = self.model_copy()
-        model._units = units
-        return model
+        """Return a copy whose `price` is that of a call of so many pictures, minutes or thousands of characters."""
+        return self.model_copy(update={"price": self.price * Decimal(units)})
 
     def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
-        units = ceil(self.price * Decimal(self._units) * MICRO_PER_UNIT)
-        return units + super().cost_micro(prompt_tokens, answer_tokens, cached_tokens)
+        """Return the cost of a call. `price` is added to that of the tokens."""
+        return ceil(self.price * MICRO_PER_UNIT) + super().cost_micro(prompt_tokens, answer_tokens, cached_tokens)
 
     @property
     def has_price(self) -> bool:
