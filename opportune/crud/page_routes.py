@@ -50,10 +50,9 @@ def page_router(crud_class: type[Crud[Any]], prefix: str, label: str, methods: M
         methods: Methods by the names of their routes.
     """
     router = ReplaceableRoutes(prefix=prefix)
-    parameter = f"{{{routes.path_parameter_name(crud_class)}}}"
     for name, method in methods.items():
         route = ROUTES[name]
-        path = route.path.replace("{key}", parameter)
+        path = route.path.replace("{key}", f"{{{routes.path_parameter_name(crud_class)}}}")
         endpoint = _make_endpoint(crud_class, route, method)
         router.add_api_route(path, endpoint, methods=[route.method], name=f"{label}.{name}")
     router.complete()

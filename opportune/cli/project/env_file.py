@@ -27,16 +27,12 @@ def write_env(path: Path) -> bool:
     Raises:
         OperatorError: The file cannot be read or written.
     """
-    try:
+    with _report_errors(path, "read"):
         if not path.exists():
             create_env(path, first_env())
             return True
         if dotenv_values(path).get(KEY):
             return False
-    except UnicodeDecodeError:
-        return False  # reported when the settings are read
-    except OSError as error:
-        raise _access_error(path, "read", error) from error
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(f"\n{KEY}={generate_key()}\n")
     return True
@@ -131,9 +127,5 @@ def _report_errors(path: Path, action: str = "written") -> Iterator[None]:
     except UnicodeDecodeError:
         raise OperatorError(f"{path} is not encoded in UTF-8. Save it as UTF-8.") from None
     except OSError as error:
-        raise _access_error(path, action, error) from error
-
-
-def _access_error(path: Path, action: str, error: OSError) -> OperatorError:
-    advice = FILE_OWNER_HINT if os.access(path, os.F_OK) else "Make the folder writable."
-    return OperatorError(f"{path} cannot be {action} ({error.strerror}). {advice}")
+        advice = FILE_OWNER_HINT if os.access(path, os.F_OK) else "Make the folder writable."
+        raise OperatorError(f"{path} cannot be {action} ({error.strerror}). {advice}") from error

@@ -207,8 +207,7 @@ async def test_references_with_special_keys_are_imported(app: FastAPI, admin: As
     files = {format_: await admin.get(f"/admin/crate/export/{format_}") for format_ in ("csv", "json", "xlsx")}
     for number, (format_, file) in enumerate(files.items(), start=2):
         await confirm_preview(admin, await upload_file(admin, "/admin/crate/import", file.content, f"a.{format_}"))
-        stored = await read_all(app, select(col(Crate.part_code)))
-        assert sorted(stored) == sorted(codes * number), format_
+        assert sorted(await read_all(app, select(col(Crate.part_code)))) == sorted(codes * number), format_
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -19,6 +19,7 @@ from opportune.cli.project.env_file import write_env
 from opportune.cli.project.quickstart import add_initial_data, new_superuser, prompt_superuser
 from opportune.config.settings import Settings
 from opportune.contrib.llm import quickstart as llm_quickstart
+from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
@@ -111,7 +112,6 @@ def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
         ({"SUPERUSER_EMAIL": "me@example.org", "SUPERUSER_PASSWORD": "sesame"}, "at least 8"),
         ({"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}, "runserver --migrate"),
     ],
-    ids=["password", "production"],
 )
 def test_refused_settings_change_nothing(oppman: Oppman, folder: Path, environ: dict[str, str], message: str) -> None:
     line = oppman(*QUICKSTART, **environ).line()
@@ -120,20 +120,22 @@ def test_refused_settings_change_nothing(oppman: Oppman, folder: Path, environ: 
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "addition"),
-    [
-        (b"# comment\nPORT=9000\nSECRET_KEY=", rb"\nSECRET_KEY=\S{64}\n"),
-        (b"SECRET_KEY=existing\n", b""),
-        (b"SECRET_KEY=\xff\xfe", b""),
-    ],
-    ids=["empty key", "existing key", "another encoding"],
-)
+NEW_KEY = rb"\nSECRET_KEY=\S{64}\n"
+
+
+@pytest.mark.parametrize(("text", "addition"), [(b"# comment\nSECRET_KEY=", NEW_KEY), (b"SECRET_KEY=existing\n", b"")])
 def test_missing_key_is_added_to_env(tmp_path: Path, text: bytes, addition: bytes) -> None:
     path = tmp_path / ".env"
     path.write_bytes(text)
     assert write_env(path) == bool(addition)
     assert re.fullmatch(addition, path.read_bytes().removeprefix(text))
+
+
+def test_env_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"SECRET_KEY=\xff\xfe")
+    with pytest.raises(OperatorError, match="not encoded in UTF-8"):
+        write_env(path)
 
 
 def test_random_passwords_differ(unopened: Settings) -> None:

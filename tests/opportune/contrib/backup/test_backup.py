@@ -151,8 +151,7 @@ def test_full_disk_keeps_the_existing_backup(oppman: Oppman, site: Site, tmp_pat
 def test_upload_name_that_is_not_utf8_is_refused(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     upload = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
     upload.write_bytes(b"picture")
-    line = error_line(oppman, "backup", str(tmp_path / "b.zip"))
-    assert "caf\\udce9.png' is not UTF-8: rename the file" in line
+    assert "caf\\udce9.png' is not UTF-8: rename the file" in error_line(oppman, "backup", str(tmp_path / "b.zip"))
     assert not (tmp_path / "b.zip").exists()
 
 
@@ -304,6 +303,5 @@ def test_incomplete_archive_is_refused(oppman: Oppman, site: Site, monkeypatch: 
 
     for module, name in ((pg_dump, "count_rows_in_dump"), (database_copy, "copy_snapshot")):
         monkeypatch.setattr(module, name, partial(without_users, getattr(module, name)))
-    line = error_line(oppman, "backup")
-    assert line.startswith("The backup is incomplete: of accounts_user, ")
+    assert error_line(oppman, "backup").startswith("The backup is incomplete: of accounts_user, ")
     assert backups_of(site) == []

@@ -99,8 +99,7 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
         patch.setattr(store, "copy_stream", lambda *_: Member(size=3, sha256="cut"))
         assert "arrived damaged at " in error_line(oppman, "backup")
     assert [path.name for path in folder.glob("opportune-*")] == ["opportune-20260101T000000Z-sqlite.zip"]
-    result = oppman("backup")
-    assert "Removed opportune-20260101T000000Z-sqlite.zip." in result.out
+    assert "Removed opportune-20260101T000000Z-sqlite.zip." in oppman("backup").out
     own_backups = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
     assert [path.stat().st_mode & 0o777 for path in own_backups] == [0o600]
     names = {own_backups[0].name, "notes.txt", "other-20260101T000000Z-sqlite.zip"}

@@ -33,8 +33,7 @@ def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str
     assert "Next steps" in out
     needed = [name for name in ("SECRET_KEY", "POSTGRES_PASSWORD") if name in required_names(recipe)]
     assert f"Wrote .env.production{', with a new ' if needed else ''}{' and '.join(needed)}\n" in out
-    text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
-    assert "reading-circle" in text
+    assert "reading-circle" in "".join(path.read_text() for path in project.rglob("*") if path.is_file())
     settings = dotenv_values(path)
     assert {**recipe.sets, **settings}["TRUSTED_PROXIES"]
     assert ("SECRET_KEY" in settings) is ("SECRET_KEY" not in recipe.sets)

@@ -65,7 +65,6 @@ async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
 @pytest.mark.parametrize(
     ("sees_images", "content"),
     [(True, [{"type": "text", "text": "What is it?"}, *SEEN]), (False, f"What is it?\n\n{UNSEEN}\n\n{UNSEEN}")],
-    ids=["with vision", "without vision"],
 )
 async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
     question = Message("user", "What is it?", pictures=PICTURES)
