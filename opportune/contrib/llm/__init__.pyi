@@ -12,8 +12,8 @@ from opportune.contrib.llm.attachments import require_sight as require_sight
 from opportune.contrib.llm.call_guard import SpendingRefused as SpendingRefused
 from opportune.contrib.llm.dependencies import Llm as Llm
 from opportune.contrib.llm.dependencies import open_llm as open_llm
-from opportune.contrib.llm.embeddings.embeddings import Embedded as Embedded
-from opportune.contrib.llm.embeddings.embeddings import Embedder as Embedder
+from opportune.contrib.llm.embeddings.embedders import Embedded as Embedded
+from opportune.contrib.llm.embeddings.embedders import Embedder as Embedder
 from opportune.contrib.llm.language_model import LanguageModel as LanguageModel
 from opportune.contrib.llm.media.fake import FakeMedia as FakeMedia
 from opportune.contrib.llm.media.models import MediaModel as MediaModel

@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -47,17 +47,6 @@ class Payer:
 SITE = Payer()
 
 
-@dataclass(frozen=True, slots=True)
-class GuardedCall:
-    """A call of a model that has not started."""
-
-    meter: CallMeter
-    """Counts its tokens."""
-    payer: Payer
-    chunks: AsyncGenerator[Chunk, None] = field(repr=False)
-    """The answer. Its first iteration sends the request."""
-
-
 class SpendingRefused(LlmError):
     """Refusal of a call, because a limit is reached or answers are switched off. Fallback models are not tried."""
 
@@ -82,8 +71,13 @@ class CallGuard(ABC):
         """Return a notice for the user if a limit is reached or nearly reached; else an empty string."""
 
     @abstractmethod
-    def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+    def watch(self, meter: CallMeter, payer: Payer, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
         """Yield the answer of a call and count its usage.
+
+        Args:
+            meter: Counts the tokens of the call.
+            payer: User, visitor or site.
+            answer: The answer. Its first iteration sends the request.
 
         Raises:
             SpendingRefused: The call is not allowed, or was stopped.

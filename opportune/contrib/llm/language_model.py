@@ -347,11 +347,12 @@ class LanguageModel(MediaCalls):
 
     def _guarded(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         meter = CallMeter(self.name, self.model, request.messages, request.tools)
-        return self._run_call(meter, partial(self._answer, request, meter))
+        provider = self._require_provider()
 
-    def _answer(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
-        answer = request.send(self._require_provider(), sees_images=self.sees_images)
-        return checked_answer(meter, request.tools, answer)
+        def answer() -> AsyncGenerator[Chunk, None]:
+            return checked_answer(meter, request.tools, request.send(provider, sees_images=self.sees_images))
+
+        return self._run_call(meter, answer)
 
     def _require_provider(self) -> Provider:
         if self.provider is None:

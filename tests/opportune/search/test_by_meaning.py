@@ -183,12 +183,12 @@ async def test_failed_embedding_falls_back_to_words(library: Library, caplog: py
 
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await library.add_embedded(BREADS)
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.OUTAGE_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.QUERY_TIMEOUT_SECONDS", 0.01)
     library.endpoint.may_respond.clear()
     assert await library.find_titles("bread") == ["Bread"]
     library.endpoint.may_respond.set()
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.QUERY_TIMEOUT_SECONDS", 10)
     assert await library.find_titles("bread") == ["Bread", "Loaf"]
 
 

@@ -1,10 +1,15 @@
 """Answers without HTTP.
 
-- `manager` asks, decides, finds, shows and stops answers for a user, with the limit of `capacity`.
-- `engine` is one process: the answers it writes (each a `task` with `limits`), those that it takes from dead processes,
-  and those of other processes that it shows (`follower`). `within_requests` is the engine of hosts without background
-  work.
-- `flusher` saves growing answers together. `store` has the statements for running answers, `results` those of their
-  worker at the end, and `takeover` those of other workers. `live` is what viewers see.
-- `tool_runs` are the calls of an answer, `decisions` those of the user about them, and `tool_jobs` calls in jobs.
+The way of an answer, from the question to the page:
+
+1. `manager` checks the limits (`capacity`, the guard) and adds a row to the session of the request.
+2. After its commit, the `engine` of this process starts a `task`, with `limits` and the messages of the row.
+3. The task reads chunks of the model and calls tools. Their runs (`tool_runs`, `pictures`) are stored immediately; text
+   and reasoning are added to the unsaved part.
+4. `flusher` saves the unsaved parts of all answers in one transaction, as chunks, and renews their leases (`store`).
+5. `live` gets only what is committed, and wakes the viewers. In other processes, `follower` reads the chunks for it.
+6. At the end, `results` joins text and chunks in the row: it ends, waits for the user (`decisions`) or a job
+   (`tool_jobs`), or is handed over. `takeover` continues the answers of dead processes, and stops those of others.
+
+`within_requests` is the engine of hosts without background work.
 """

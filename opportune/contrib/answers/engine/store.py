@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.engine.attachments import adopt_pictures
+from opportune.contrib.answers.engine.pictures import adopt_pictures
 from opportune.contrib.answers.engine.records import INTERRUPTED, AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database, is_outage

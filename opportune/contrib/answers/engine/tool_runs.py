@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from opportune.contrib.answers.engine.attachments import picture_of
+from opportune.contrib.answers.engine.pictures import picture_of
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm.providers.provider import Message, ToolCall
 from opportune.contrib.tools import ToolRun

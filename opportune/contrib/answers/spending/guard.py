@@ -16,12 +16,14 @@ from opportune.config.signing import derived_key
 from opportune.contrib.answers.chosen_model import look_up_chosen
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey, read_totals
+from opportune.contrib.answers.spending.ledger import Totals, UsageKey, read_totals
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
-from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
+from opportune.contrib.answers.spending.usage_flusher import UsageFlusher
+from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
+from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, utc_now
 from opportune.db.queries.dialects import acquire_advisory_lock, read_database_time
@@ -40,10 +42,9 @@ MAX_LOCAL_ANSWER_TOKENS = 1_024
 class RunningCall:
     """A call with its reservation. It can be stopped."""
 
-    def __init__(self, call: GuardedCall, day: date) -> None:
-        self.call = call
-        self.meter = call.meter
-        self.model = call.meter.model
+    def __init__(self, meter: CallMeter, payer: Payer, day: date) -> None:
+        self.meter, self.model = meter, meter.model
+        self.payer = payer
         self.day = day
         self.reservation_id: int | None = None
         self.allowed_tokens: int | None = None
@@ -69,19 +70,18 @@ class RunningCall:
         if self._chunk_timeout and not self._chunk_timeout.expired():
             self._chunk_timeout.reschedule(asyncio.get_running_loop().time())
 
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+    async def chunks(self, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
         """Yield the chunks of the answer.
 
         Raises:
             LlmError: The call failed, or was stopped by `stop`.
         """
-        chunks = self.call.chunks
         while True:
             if self._stop_error:
                 raise self._stop_error
             try:
                 async with asyncio.timeout(None) as self._chunk_timeout:
-                    chunk = await anext(chunks, None)
+                    chunk = await anext(answer, None)
             except TimeoutError:
                 raise (self._stop_error or LlmError("timeout", "The model took too long to answer.")) from None
             finally:
@@ -139,13 +139,15 @@ class SpendingGuard(CallGuard):
         await self.switch.require_on()
         return totals
 
-    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
-        running = RunningCall(call, self.now().date())
+    async def watch(
+        self, meter: CallMeter, payer: Payer, answer: AsyncGenerator[Chunk, None]
+    ) -> AsyncGenerator[Chunk, None]:
+        running = RunningCall(meter, payer, self.now().date())
         try:
             await self._reserve(running)
             self._running.add(running)
             self.switch.watch(self._stop_all)
-            async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
+            async with aclosing(answer), aclosing(running.chunks(answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
                     if running.needs_reservation:
@@ -162,7 +164,7 @@ class SpendingGuard(CallGuard):
             SpendingRefused: Too little remains, or answers are switched off.
             LlmError: The limits cannot be read.
         """
-        payer, model = running.call.payer, running.model
+        payer, model = running.payer, running.model
         if not self._limits_for(payer):
             await self.switch.require_on()
             return
@@ -192,7 +194,7 @@ class SpendingGuard(CallGuard):
         expires_at = await read_database_time(session) + duration
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
         if row is None:  # new, or expired and deleted
-            row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=expires_at)
+            row = LlmReservation(payer=str(running.payer), tokens=0, cost_micro=0, expires_at=expires_at)
             session.add(row)
         row.tokens += prompt_tokens + granted
         row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
@@ -266,7 +268,7 @@ class SpendingGuard(CallGuard):
         self._running.discard(running)
         if not self._running:
             self.switch.unwatch()
-        key = UsageKey(running.day, running.call.payer, running.meter.name)
+        key = UsageKey(running.day, running.payer, running.meter.name)
         self.flusher.add(key, running.meter.usage(), running.reservation_id)
 
     def _stop_all(self) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import repeat
 from time import perf_counter
 
-from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
+from opportune.contrib.llm.call_guard import SITE, CallGuard
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.providers.provider import EMPTY, Chunk, Done, ErrorCode, LlmError, ToolSchema
@@ -45,7 +45,7 @@ class ModelCalls:
         """Yield the answer of a call, limited by the guard, and count its usage."""
         answer = self._with_retries(meter, start)
         if self.guard:
-            answer = self.guard.watch(GuardedCall(meter, self._payer, answer))
+            answer = self.guard.watch(meter, self._payer, answer)
         try:
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:

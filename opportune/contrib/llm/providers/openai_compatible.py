@@ -13,23 +13,23 @@ from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
-from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
+from opportune.contrib.llm.providers.request_forms import Body
 from opportune.contrib.llm.providers.returned_fields import fields_for
 
 
 class OpenAICompatible(RemoteProvider):
-    """Provider for one endpoint and model. It does not retry."""
+    """Provider for one endpoint with this API."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         """`model`: Named as its host if the endpoint has only one model, so that requests need no name."""
+        super().__init__(model)
+        self.continues = model.continues
         host = urlsplit(model.base_url).hostname
-        self.name, self.continues, self.sees_images = model.name, model.continues, model.sees_images
-        self.context_budget = model.max_prompt_tokens
         self._url = f"{model.base_url.rstrip('/')}/chat/completions"
         self._limit_name = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
-        self._model = model
         self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]
         self._client = connect(model, timeouts)
 

@@ -56,9 +56,14 @@ def connect(model: LlmModel, timeouts: provider.Timeouts) -> "LazyClient[Endpoin
 
 
 class RemoteProvider(provider.Provider):
-    """Provider whose model can be bound to a JSON Schema."""
+    """Provider for one endpoint and model, which can be bound to a JSON Schema. It does not retry."""
 
     follows_schema = True
+
+    def __init__(self, model: LlmModel) -> None:
+        self.name, self.sees_images = model.name, model.sees_images
+        self.context_budget = model.max_prompt_tokens
+        self._model = model
 
     def stream(self, messages: Sequence[provider.Message], **options: Any) -> AsyncGenerator[provider.Chunk, None]:
         """`options`: as those of `stream_with_tools`, which subclasses implement."""

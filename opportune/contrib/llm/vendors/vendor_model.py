@@ -23,13 +23,10 @@ INSTALL = f"{OPPMAN} install llm-vendors"
 
 
 class VendorModel(RemoteProvider):
-    """Provider for one model. It does not retry."""
+    """Provider for one model of a vendor."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
-        self.name = model.name
-        self.context_budget = model.max_prompt_tokens
-        self.sees_images = model.sees_images
-        self._model = model
+        super().__init__(model)
         self._timeouts = timeouts
         self._endpoint = LazyClient(self._make_endpoint)
         self._missing = f"{model.name} needs more packages. Install them: {INSTALL}"

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.attachments import PICTURE_TOOL, adopt_pictures
+from opportune.contrib.answers.engine.pictures import PICTURE_TOOL, adopt_pictures
 from opportune.contrib.answers.lifespan import offer_pictures
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage

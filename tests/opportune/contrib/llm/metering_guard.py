@@ -1,9 +1,9 @@
 """A guard of calls that records their payers and usage, or refuses them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 
-from opportune.contrib.llm.call_guard import GuardedCall, Payer, SpendingRefused
-from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.call_guard import Payer, SpendingRefused
+from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.providers.provider import Chunk
 
 
@@ -12,14 +12,14 @@ class MeteringGuard:
         self.usages: list[tuple[Payer, TokenUsage]] = []
         self.is_off = False
 
-    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+    async def watch(self, meter: CallMeter, payer: Payer, answer: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         if self.is_off:
             raise SpendingRefused("switched_off", "Off.")
         try:
-            async for chunk in call.chunks:
+            async for chunk in answer:
                 yield chunk
         finally:
-            self.usages.append((call.payer, call.meter.usage()))
+            self.usages.append((payer, meter.usage()))
 
     @property
     def costs(self) -> list[int]:

@@ -123,9 +123,9 @@ async def test_unavailable_endpoint_is_paused(
         assert await embeddings.embed_query("bread") is None
         assert await embeddings.embed_query("cat") is None
         assert len(endpoint.bodies) == 1
-        monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 1e9)
+        monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.monotonic", lambda: 1e9)
         assert await embeddings.embed_query("bread") is None
-        monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 2e9)
+        monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.monotonic", lambda: 2e9)
         assert await embeddings.embed_query("bread")
         assert await embeddings.embed_query("ab") is None
     assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1

@@ -1,0 +1,97 @@
+"""Embedders, which turn texts into vectors: that of an endpoint with OpenAI's API, and those of projects."""
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from opportune.config.llm_models import EmbeddingModel
+from opportune.config.settings import Settings
+from opportune.contrib.llm.providers.errors import NO_EMBEDDING
+from opportune.contrib.llm.providers.factory import make_custom
+from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
+from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.providers.token_counts import counts_in
+from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
+
+MAX_RESPONSE_BYTES = 64_000_000
+"""A batch of 64 vectors with 3,072 numbers has about 5 MB."""
+VECTOR_FIELDS = ("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "vectors")
+"""Fields with vectors, of various endpoints. Some are within others."""
+
+
+class Embedded(NamedTuple):
+    """Embeddings of a batch of texts.
+
+    Attributes:
+        vectors: One vector per text, in the same order.
+        prompt_tokens: Tokens used, if known.
+    """
+
+    vectors: Sequence[Sequence[float]]
+    prompt_tokens: int | None = None
+
+
+class Embedder(ABC):
+    """Base class of embedders. A project's class is created with the settings and the `EmbeddingModel`."""
+
+    @abstractmethod
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Return the embeddings of a batch of at most 64 short texts.
+
+        Raises:
+            LlmError: The embeddings could not be computed.
+        """
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class OpenAIEmbedder(Embedder):
+    """Embedder for one endpoint and model. Sends one request per batch."""
+
+    def __init__(self, model: EmbeddingModel, timeouts: Timeouts) -> None:
+        self._model = model
+        self._endpoint = ModelEndpoint("EMBEDDING_MODEL", model, timeouts, timeouts.first)
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        body: dict[str, object] = {"model": self._model.endpoint_name, "input": [*texts]}
+        if self._model.dimensions:
+            body["dimensions"] = self._model.dimensions
+        body |= self._model.extra_body
+        _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
+        response = content_of(content)
+        try:
+            vectors = [_parse_vector(result) for result in results_in(response, VECTOR_FIELDS)]
+        except (TypeError, ValueError, OverflowError):
+            vectors = []
+        if not vectors:
+            raise self._endpoint.failure(response, NO_EMBEDDING)
+        usage = response.get("usage") if isinstance(response, dict) else None
+        return Embedded(vectors, counts_in(usage).get("prompt_tokens"))
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+
+def _parse_vector(result: Any) -> list[float]:
+    """Return a vector, which some endpoints send as 32-bit numbers in Base64.
+
+    Raises:
+        TypeError, ValueError, OverflowError: The result is not a vector.
+    """
+    if isinstance(result, str):
+        result = json_in(result) if result.startswith("[") else array("f", bytes_in(result))
+    return [float(number) for number in result]
+
+
+def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:
+    """Create the embedder of a model.
+
+    Raises:
+        OperatorError: The provider class in EMBEDDING_MODEL cannot be imported.
+    """
+    if model.provider:
+        custom: Embedder = make_custom(settings, model, "EMBEDDING_MODEL")
+        return custom
+    return OpenAIEmbedder(model, Timeouts.of(settings))
