@@ -4,12 +4,13 @@ import io
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from opportune.config.env_lines import unreadable_line
-from opportune.contrib.deploy.host_files import write_text
+from opportune.contrib.deploy.host_files import read_text, write_text
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
 from opportune.errors import OperatorError
@@ -51,11 +52,13 @@ def render_env(recipe: Recipe, site: SiteNames) -> str:
         "# `python3 oppman.py env --all` lists all settings. Then run:\n"
         f"# python3 oppman.py deploy check {recipe.host.name}\n"
     )
-    return head + "".join(entry for _, entry in _entries(recipe, site, frozenset()))
+    return head + "".join(entry for _, entry in _entries(recipe, site))
 
 
 def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
     """Write the file with generated secrets, or add missing settings to an existing file.
+
+    A line without a value, also behind a #, is filled in or uncommented if this host needs it.
 
     Returns:
         The added names, or None for a new file.
@@ -66,12 +69,19 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
     if not path.exists():
         write_text(path, render_env(recipe, site), is_private=True)
         return None
-    text = _read_text(path)
-    existing = frozenset(re.findall(r"^[#\s]*(?:export\s+)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE))
-    added = dict(_entries(recipe, site, existing))
+    text = read_text(path)
+    added = []
+    for name, entry in _entries(recipe, site):
+        text_before, (*_, line) = text, entry.splitlines()
+        if not re.search(rf"^[#\s]*(?:export\s+)?{name}=", text, re.MULTILINE):
+            text = f"{text.rstrip()}\n{entry}"
+        elif line.startswith(name) and not re.search(rf"^\s*(?:export\s+)?{name}=[ \t]*\S", text, re.MULTILINE):
+            text = re.sub(rf"^[# \t]*{name}=[ \t]*$", line, text, count=1, flags=re.MULTILINE)
+        if text != text_before:
+            added.append(name)
     if added:
-        write_text(path, f"{text.rstrip()}\n{''.join(added.values())}", is_private=True)
-    return [*added]
+        write_text(path, text, is_private=True)
+    return added
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -80,37 +90,23 @@ def read_env(path: Path) -> dict[str, str]:
     Raises:
         OperatorError: The file cannot be read.
     """
-    text = _read_text(path)
+    text = read_text(path)
     if problem := unreadable_line(text):
         raise OperatorError(f"{path}: {problem}")
     return {name: value for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items() if value}
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise OperatorError(f"{path} cannot be read (it is not UTF-8).") from None
-
-
-def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each missing setting with its lines, which begin with a comment."""
+def _entries(recipe: Recipe, site: SiteNames) -> Iterator[tuple[str, str]]:
+    """Yield the name of each setting with its lines, which begin with a comment."""
     hints = setting_hints(recipe)
     base_url = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
     values = {**base_url, **recipe.defaults}
     for name, hint in hints.items():
-        if name in existing:
-            continue
-        if name in GENERATED:
-            generate, comment = GENERATED[name]
-            yield name, f"\n# {comment}\n{name}={generate()}\n"
-            continue
+        generate, comment = GENERATED.get(name) or (partial(values.get, name, ""), hint)
         comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
-        yield name, f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"
+        yield name, f"\n# {comment}\n{comment_sign}{name}={generate()}\n"
     heading = f"\n# Values for {recipe.host.title}.\n"
     for name, value in recipe.defaults.items():
-        if name not in {*existing, *hints}:
+        if name not in hints:
             yield name, f"{heading}{name}={value}\n"
             heading = ""

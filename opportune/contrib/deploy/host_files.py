@@ -100,19 +100,28 @@ def _write_file(target: Path, path: str, text: str, *, written_hash: str | None,
 
 def _split_managed_part(target: Path, path: str) -> tuple[str, str]:
     """Split an existing file into the parts to replace and to keep. README.md is kept except for its front matter."""
-    try:
-        text = target.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not target.exists():
         return "", ""
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read ({error.strerror}): move it away.") from None
-    except UnicodeDecodeError:
-        raise OperatorError(f"{path} cannot be read (it is not UTF-8): move it away.") from None
+    text = read_text(target)
     if path != "README.md":
         return text, ""
     match = FRONT_MATTER.match(text)
     front = match[0] if match else ""
     return front, text[len(front) :]
+
+
+def read_text(path: Path) -> str:
+    """Read a file of the operator.
+
+    Raises:
+        OperatorError: The file cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read ({error.strerror}): move it away.") from None
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path} cannot be read (it is not UTF-8): move it away.") from None
 
 
 def write_text(path: Path, text: str, *, is_private: bool = False) -> None:

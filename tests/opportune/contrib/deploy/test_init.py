@@ -57,6 +57,12 @@ def test_secrets_are_generated_once_for_each_file(project: Path, oppman: Oppman)
     assert all(new_values[name] != initial_values[name] for name in ("SECRET_KEY", "POSTGRES_PASSWORD"))
 
 
+def test_lines_without_a_value_are_filled_for_the_next_host(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    assert "Added BASE_URL, " in oppman("deploy", "init", "linux", "--domain", "shop.at").out
+    assert dotenv_values(project / ".env.production")["BASE_URL"] == "https://shop.at"
+
+
 def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppman) -> None:
     oppman("deploy", "init", "fly")
     path = project / "fly.toml"
