@@ -223,21 +223,20 @@ class LagMeter:
     def __init__(self) -> None:
         self._received: tuple[float, int] | None = None
         """Time and position of a change that was not replayed yet."""
+        self._current_at: float | None = None
+        """Last time for which all received changes are known to be replayed. The replica lags no longer than since."""
 
     def update(self, row: Row[Any]) -> float:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
-        lag = measure_lag(row)
-        now = monotonic()
-        is_bound = lag != 0 and row.is_connected and row.received is not None
-        if not is_bound or self._received is None:
-            self._received = (now, row.received) if is_bound else None
+        lag, now = measure_lag(row), monotonic()
+        if lag == 0 or not row.is_connected or row.received is None:
+            self._received, self._current_at = None, now if lag == 0 else None
             return max(0.0, lag or 0.0)
-        received_at, position = self._received
-        seconds = now - received_at
-        has_replayed = row.replayed >= position
-        if has_replayed:  # all that it had received then, so that it lags no longer than this
-            self._received = now, row.received
-        if lag is None or has_replayed:
+        if self._received and row.replayed >= self._received[1]:
+            self._current_at, self._received = self._received[0], None
+        self._received = self._received or (now, row.received)
+        seconds = now - (self._received[0] if self._current_at is None else self._current_at)
+        if lag is None or self._current_at is not None:
             lag = min(seconds if lag is None else lag, seconds)
         return max(0.0, lag)
 

@@ -45,6 +45,12 @@ def test_long_transaction_is_no_lag() -> None:
     assert lags[1] < OLD_CHANGE
 
 
+def test_current_replica_lags_since_its_last_measurement() -> None:
+    rows: list[Any] = [LagRow(received=10, replayed=10), LagRow(received=20, replayed=10)]
+    meter = LagMeter()
+    assert [meter.update(row) < OLD_CHANGE for row in rows] == [True, True]
+
+
 def test_lag_without_any_replayed_change_is_counted() -> None:
     row: Any = LagRow(received=20, replayed=10, seconds=None)
     meter = LagMeter()
