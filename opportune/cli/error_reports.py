@@ -88,8 +88,8 @@ def print_traceback(error: Exception) -> bool:
 
 def explain_cause(error: Exception) -> str | None:
     """Return the cause of the error and what to do, if it is a usual one on a user's machine; else None."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.strerror}: {error.filename or 'the output'}. Free some space, or raise the quota or ulimit -f."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}. Choose or restore a path, or give this user access."
     return None

@@ -27,7 +27,7 @@ MAY_BE_COMMITTED = "The changes of the transaction may have been stored."
 """Note of errors that interrupt a commit or follow it."""
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Disk full, quota exceeded, or file too large."""
+"""Disk full, quota exceeded, or file larger than the limit of this process (ulimit -f)."""
 FULL_DISK_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 """The second one comes from the first connection to a database on a full disk, whose -shm file cannot grow."""
 
@@ -56,7 +56,7 @@ EXPLANATIONS = {
     "malformed": "{place} is damaged. Restore a backup.",
     "is locked": "{place} is locked by another process. Stop it or wait, then try again.",
     "database or disk is full|No space left on device": "The disk of {place} is full. Free some space, then try again.",
-    "disk I/O error": "The disk of {place} fails to read or write. Check the system log.",
+    "disk I/O error": "The disk of {place} fails to read or write. Check the system log and ulimit -f.",
     "too many clients|remaining connection slots|too many connections|no more connections allowed|max clients": (
         "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler."
     ),

@@ -64,7 +64,7 @@ class BucketStorage(Storage):
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """Return a URL of the service, or of this site for what the service cannot sign: `download_as`, or weeks."""
-        if download_as or seconds > MAX_SIGNED_SECONDS or not is_name(name):
+        if download_as or not 0 < seconds <= MAX_SIGNED_SECONDS or not is_name(name):
             return await super().url(name, seconds=seconds, download_as=download_as)
         from obstore import sign_async
 

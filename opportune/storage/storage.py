@@ -154,7 +154,12 @@ class Storage(ABC):
         """Return a URL that opens the file for that time.
 
         With `download_as`, browsers save the file under that name instead of showing it.
+
+        Raises:
+            ValueError: `seconds` is not positive, so that the URL would have expired.
         """
+        if seconds <= 0:
+            raise ValueError(f"storage.url(seconds={seconds}) has expired already. Use a positive number.")
         return self._signer.sign_url(name, seconds, download_as)
 
     @abstractmethod

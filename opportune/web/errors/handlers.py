@@ -199,7 +199,7 @@ def on_full_disk(request: Request, error: Exception) -> Response | None:
     """
     if not isinstance(error, OSError) or not is_full(error):
         return None
-    logger.error("disk full: %s", error)
+    logger.error("a file cannot grow, because of the disk, a quota or ulimit -f: %s", error)
     return problem(request, 507)
 
 

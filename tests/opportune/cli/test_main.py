@@ -125,7 +125,7 @@ def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytes
     ("error", "message"),
     [
         (ValueError("odd\nsecond line"), "tests/opportune/cli/test_main.py:"),
-        (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
+        (OSError(errno.EFBIG, "File too large"), "File too large: the output. Free some space, or raise"),
         (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
         (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],

@@ -69,6 +69,11 @@ async def test_url_of_a_bucket_is_signed_by_the_site_beyond_a_week(s3_url: str) 
     assert [url.partition(":")[0] == "http" for url in urls] == [True, False]
 
 
+async def test_url_that_would_have_expired_is_refused(storage: Storage) -> None:
+    with pytest.raises(ValueError, match=r"seconds=-1.* has expired already"):
+        await storage.url("photos/x.jpg", seconds=-1)
+
+
 async def test_invalid_name_is_refused(storage: Storage) -> None:
     outside = ("../secret", "photos/../../secret", "/etc/passwd", ".", "")
     for name in (*outside, "photos/x\0.jpg", "photos\\x.jpg", f"photos/{'a' * 300}"):
