@@ -18,8 +18,8 @@ from opportune.accounts.models import User
 from opportune.accounts.permissions import identity_of, matches_permission, refuse_renamed_action
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
-from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Permission
+from opportune.crud.query_schema import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.registry import Team, default_crud
 from opportune.crud.serializer import Serializer
 from opportune.db.models.translated import current_text, is_translated

@@ -11,9 +11,9 @@ from starlette.status import HTTP_201_CREATED
 
 from opportune.crud import routes
 from opportune.crud.crud import Crud
-from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.options import Key
 from opportune.crud.queries import describe_parameters, validate_query
+from opportune.crud.query_schema import LANGUAGES, Languages
 from opportune.crud.replaceable_routes import ReplaceableRoutes
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
@@ -21,7 +21,7 @@ from opportune.errors.arguments import strict
 from opportune.errors.option_names import refuse_wrong_options
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
-from opportune.web.errors.problem import refusals
+from opportune.web.errors.openapi import error_responses
 
 M = TypeVar("M", bound=Model)
 
@@ -144,7 +144,7 @@ class CrudApi(Generic[M]):
                     methods=[route.method],
                     status_code=route.status,
                     name=name,
-                    responses=refusals(*route.refusals),
+                    responses=error_responses(*route.refusals),
                     **self._response_options(name),
                 )
         router.complete()

@@ -14,8 +14,9 @@ from opportune.accounts.models import User
 from opportune.accounts.permissions import refuse_renamed_action
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import NO_FIELDS, FieldRules
-from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, filter_schema, method_field
+from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, method_field
 from opportune.crud.options import CrudOptions, Permission
+from opportune.crud.query_schema import make_filter_schema
 from opportune.crud.registry import TeamOwners, takes_model_name, team_owners
 from opportune.crud.schema_fields import SchemaOptions, check_fields
 from opportune.crud.schemas import create_schema, read_schema, refuse_fields, update_schema
@@ -65,7 +66,7 @@ class Definition:
         )
         self._check(declaration, has_assign="assign" in overridden)
         self.filters = derive_filters(declaration, crud_class.filters)
-        self.filter_fields = {name: filter_.field for name, filter_ in self.filters.items()} | {
+        self.filter_fields = {name: filter_.as_pydantic_field for name, filter_ in self.filters.items()} | {
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
         }
         self._check_filter_schema(declaration)
@@ -180,7 +181,7 @@ class Definition:
     def filter_schema(self) -> type[Paging]:
         if self.crud_class.filter_schema:
             return self.crud_class.filter_schema
-        schema = filter_schema(
+        schema = make_filter_schema(
             self.prefix,
             self.filter_fields,
             self.crud_class.sort,

@@ -1,39 +1,27 @@
-"""Filters of lists: operators by the type of a column, and methods of the project."""
+"""Filters of lists, by the type of a column or by a method of the project."""
 
-import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import Parameter, signature
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from inspect import Parameter, iscoroutinefunction, signature
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, create_model
-from sqlalchemy import ColumnElement, and_, inspect, not_, select
+from pydantic import Field
+from sqlalchemy import ColumnElement, and_, inspect, select
 
 from opportune.crud.declaration import Declaration, Shape, secret_name_message
+from opportune.crud.operators import CONTAINS, EQUAL, IN, IS_EMPTY, ORDER, Operator
+from opportune.crud.query_schema import MAX_FILTER_VALUES, RESERVED, TRASH_PARAMETER
 from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.db.queries.matching import contains, starts_with
 from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.i18n import format_lazy, gettext_lazy, lower_name
-from opportune.i18n import gettext_lazy as _l
-from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.schemas.text import Line
 
 F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
-
-MAX_FILTER_VALUES = 100
-CURSOR = "cursor"
-"""Query parameter of large lists with the row at which a page begins or ends."""
-RESERVED = {*Paging.model_fields, "q", CURSOR}
-LANGUAGES = "languages"
-"""Query parameter of models with translated fields: `all` returns objects with the texts by language."""
-Languages = Literal["all"] | None
 FILTER_ATTRIBUTE = "__opportune_filter__"
-TRASH_PARAMETER = "deleted"
-"""Query parameter of lists of `SoftDelete` models, which lists the trash."""
+POSITIONAL = {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def filter_by(method: F) -> F:
@@ -56,33 +44,6 @@ def filter_methods_of(class_: type[Any]) -> dict[str, Callable[..., ColumnElemen
     return {name: getattr(class_, name) for name in names}
 
 
-Compare = Callable[[Any, Any], ColumnElement[bool]]
-
-
-class Operator(NamedTuple):
-    """A comparison of a column with a value. The admin uses the same operators."""
-
-    suffix: str
-    label: str
-    """The label of a form field, which contains the label of the column."""
-    compare: Compare
-    takes_many: bool = False
-
-
-EQUAL = Operator("", "", operator.eq)
-IN = Operator("__in", _l("%(label)s is one of"), lambda column, values: column.in_(values), takes_many=True)
-IS_EMPTY = Operator(
-    "__isnull", _l("%(label)s is empty"), lambda column, value: column.is_(None) if value else not_(column.is_(None))
-)
-CONTAINS = Operator("__icontains", _l("%(label)s contains"), contains)
-STARTS_WITH = Operator("", _l("%(label)s starts with"), starts_with)
-GREATER = Operator("__gt", _l("%(label)s over"), operator.gt)
-LESS = Operator("__lt", _l("%(label)s under"), operator.lt)
-FROM = Operator("__gte", _l("%(label)s from"), operator.ge)
-TO = Operator("__lte", _l("%(label)s to"), operator.le)
-ORDER = (GREATER, FROM, LESS, TO)
-
-
 @dataclass(frozen=True)
 class Filter:
     """A query parameter of a list."""
@@ -95,7 +56,7 @@ class Filter:
     takes_many: bool = False
 
     @property
-    def field(self) -> tuple[Any, Any]:
+    def as_pydantic_field(self) -> tuple[Any, Any]:
         if self.takes_many:
             return list[self.type_], Field(default_factory=list, max_length=MAX_FILTER_VALUES, title=self.label)  # type: ignore[name-defined]  # derived at run time
         return self.type_ | None, Field(None, title=self.label)
@@ -111,7 +72,7 @@ def derive_filters(declaration: Declaration, names: Sequence[str]) -> dict[str, 
     for name in names:
         if name in _reserved_names(declaration):
             raise declaration.error("filters", f"{name!r} is a parameter of every list. Leave it out.")
-        filters |= _filters_of(declaration, name)
+        filters |= _derive_filters_of(declaration, name)
     return filters
 
 
@@ -120,7 +81,7 @@ def _reserved_names(declaration: Declaration) -> set[str]:
     return RESERVED | ({TRASH_PARAMETER} if issubclass(declaration.shape.model, SoftDelete) else set())
 
 
-def _filters_of(declaration: Declaration, name: str) -> dict[str, Filter]:
+def _derive_filters_of(declaration: Declaration, name: str) -> dict[str, Filter]:
     shape = declaration.shape
     if name in shape.links:
         return _link_filters(shape, name)
@@ -154,13 +115,13 @@ def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[st
         type_ = Annotated[type_, FieldOptions(suffix=unit)]
     label = gettext_lazy(field.title or label_of(name, is_reference=target is not None))
     attribute = getattr(shape.model, column)
-    filters = {name + op.suffix: _filter(op, name, label, type_, attribute, target) for op in operators}
+    filters = {name + op.suffix: _make_filter(op, name, label, type_, attribute, target) for op in operators}
     if shape.columns[column].nullable:
-        filters[name + IS_EMPTY.suffix] = _filter(IS_EMPTY, name, label, bool, attribute, None)
+        filters[name + IS_EMPTY.suffix] = _make_filter(IS_EMPTY, name, label, bool, attribute, None)
     return filters
 
 
-def _filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, target: type[Any] | None) -> Filter:
+def _make_filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, target: type[Any] | None) -> Filter:
     def condition(visible: Visible, value: Any) -> ColumnElement[bool]:
         matches = op.compare(attribute, value)
         return matches & is_among(visible, attribute, target) if target else matches
@@ -213,11 +174,14 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
     """Return the type and the field of a filter method.
 
     Raises:
-        OperatorError: The method does not have exactly one parameter with a type.
+        OperatorError: The method is async, or does not have exactly one positional parameter with a type.
     """
     parameters = list(signature(method, eval_str=True).parameters.values())[1:]
-    if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:
+    has_one = len(parameters) == 1 and parameters[0].kind in POSITIONAL
+    if not has_one or parameters[0].annotation is Parameter.empty:
         raise declaration.error(name, "a filter takes self and one parameter with its type, such as year: int.")
+    if iscoroutinefunction(method):
+        raise declaration.error(name, "a filter returns a condition and reads no rows. Write def instead of async def.")
     if name in _reserved_names(declaration):
         raise declaration.error(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
@@ -227,24 +191,3 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
     if parameter.default is Parameter.empty:
         return type_ | None, Field(None)
     return type_, Field(parameter.default)
-
-
-def filter_schema(
-    prefix: str,
-    fields: Mapping[str, tuple[Any, Any]],
-    sort: Sequence[str],
-    *,
-    searched: bool,
-    has_trash: bool,
-    is_translated: bool,
-) -> type[Paging]:
-    """Return the schema of a list's query: search, filters, order and page."""
-    search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
-    parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
-    if has_trash:
-        parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
-    if is_translated and LANGUAGES not in fields:
-        parameters[LANGUAGES] = Languages, Field(None, title="Languages")
-    parameters["sort"] = Annotated[str, SortBy(*sort)], ""
-    parameters[CURSOR] = str, Field("", max_length=100, title="Cursor")
-    return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.access import PAGING, RowAccess
-from opportune.crud.filters import CURSOR
+from opportune.crud.query_schema import CURSOR
 from opportune.crud.selection import Selection
 from opportune.db.queries.listing import Cursor, ListStatement, list_statement
 from opportune.db.queries.row_count import count_listed_rows

@@ -17,11 +17,11 @@ from opportune.accounts.sign_in_redirects import make_redirect_error
 from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud
-from opportune.crud.filters import CURSOR
 from opportune.crud.formats import names_of
 from opportune.crud.options import Key
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
+from opportune.crud.query_schema import CURSOR
 from opportune.crud.row_fields import RowFields, deletion_impact
 from opportune.db.models.row_ids import parse_row_id
 from opportune.db.queries.row_count import RowCount

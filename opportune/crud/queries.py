@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams
 
 from opportune.crud.crud import Crud
-from opportune.crud.filters import CURSOR
+from opportune.crud.query_schema import CURSOR
 from opportune.pagination import Paging
 from opportune.web.forms.controls import controls_of, to_machine_format
 from opportune.web.forms.forms import Form

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Result, Select, false, select
 
 from opportune.crud.access import PAGING, RowAccess
-from opportune.crud.filters import CURSOR
 from opportune.crud.list_statements import count_listed, list_identity, mapping_statement, select_listed
 from opportune.crud.options import Key
+from opportune.crud.query_schema import CURSOR
 from opportune.crud.selection import Selection
 from opportune.db.models.row_ids import parse_row_id
 from opportune.db.queries.indexed_search import narrow_search

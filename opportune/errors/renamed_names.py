@@ -141,7 +141,6 @@ IMPORTS = {
     "opportune.search.documents:definition": "opportune.contrib.documents:index",
     "opportune.search.documents:sqlite_engine": "opportune.contrib.documents:sqlite",
     "opportune.search:IndexURL": "opportune.contrib.documents:IndexUrl",
-    "opportune.search.questions": "opportune.search.query",
     "opportune.testing:grant": "opportune.testing:add_permission",
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",
     "opportune.text": "opportune.fields",

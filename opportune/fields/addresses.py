@@ -15,7 +15,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.schemas.text import Line
-from opportune.search.query import fold
+from opportune.search.folding import fold
 
 MAX_EMAIL_LENGTH = 320
 MAX_URL_LENGTH = 2000

@@ -1,6 +1,6 @@
 from opportune.search.query import MAX_QUERY_LENGTH as MAX_QUERY_LENGTH
-from opportune.search.query import passage as passage
-from opportune.search.query import queries_for as queries_for
+from opportune.search.questions import passage as passage
+from opportune.search.questions import queries_for as queries_for
 from opportune.search.results import SearchQuery as SearchQuery
 from opportune.search.results import SearchResults as SearchResults
 from opportune.search.results import highlight as highlight

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_list
-from opportune.search.query import fold
+from opportune.search.folding import fold
 
 HITS_PER_GROUP = 5
 MAX_SOURCES = 30

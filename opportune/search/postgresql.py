@@ -16,9 +16,11 @@ from opportune.db.database import Database
 from opportune.db.migrations.portable_sql import quoted
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
+from opportune.search.dialects import write_tsquery
 from opportune.search.embeddings import Vector
+from opportune.search.folding import fold_like_postgresql
 from opportune.search.indexes import Dialect, Fields
-from opportune.search.query import Query, fold_like_postgresql
+from opportune.search.query import Query
 from opportune.search.vector_functions import as_text
 from opportune.search.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
 
@@ -54,8 +56,8 @@ class PostgreSQL(Dialect):
     def matching(
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
-        parsed = Query.parse(query_text, fold=fold_like_postgresql)
-        query = func.to_tsquery(literal_column("'simple'::regconfig"), parsed.as_tsquery)
+        parsed = Query.parse(query_text, normalize=fold_like_postgresql)
+        query = func.to_tsquery(literal_column("'simple'::regconfig"), write_tsquery(parsed))
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key = fields.key
         rank = func.ts_rank(words, query)  # repeated words count less and less, as with bm25

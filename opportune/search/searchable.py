@@ -17,9 +17,10 @@ from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import registry
 from opportune.search.embeddings import EMBED_LATER, EMBEDDINGS
+from opportune.search.folding import fold_like_postgresql
 from opportune.search.hybrid import find_nearest, fuse
 from opportune.search.indexes import WEIGHTS, Dialect, Fields
-from opportune.search.query import Query, fold_like_postgresql
+from opportune.search.query import Query
 from opportune.search.results import Highlighter, SearchResults
 
 M = TypeVar("M", bound=SQLModel)
@@ -122,7 +123,7 @@ class Searchable(Generic[M]):
             page: Page number from 1.
             within: Rows to search. By default all rows of the model.
         """
-        parsed = Query.parse(query, fold=fold_like_postgresql)
+        parsed = Query.parse(query, normalize=fold_like_postgresql)
         statement = select(self.model).where(false())
         if not parsed.is_blank:
             statement = await self.search_hybrid(session, query, within)

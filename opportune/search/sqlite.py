@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.migrations.search_indexes import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
+from opportune.search.dialects import write_fts5
 from opportune.search.embeddings import Vector
 from opportune.search.indexes import Dialect, Fields
 from opportune.search.query import Query
@@ -37,7 +38,7 @@ class SQLite(Dialect):
         index = table(fields.index, column("rowid"))
         key = fields.key
         factors = [literal_column(str(FACTORS[weight]), Float) for weight in fields.weights.values()]
-        query = Query.parse(query_text, fold=str.lower).as_fts5  # FTS5 removes accents
+        query = write_fts5(Query.parse(query_text, normalize=str.lower))  # FTS5 removes accents
         matching = materialized(
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
                 literal_column(fields.index).op("MATCH")(query or '""')

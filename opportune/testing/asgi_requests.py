@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from opportune.web.errors.problem import STATUS_MESSAGES
+from opportune.web.errors.status_texts import STATUS_MESSAGES
 
 HOST = "testserver"
 REMOTE_CLIENT = ("203.0.113.9", 50000)

@@ -7,10 +7,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Annotated, Literal, NamedTuple, Protocol, cast
 from weakref import WeakValueDictionary
 
@@ -94,7 +93,7 @@ class RateLimiter:
 
     def __init__(self, storages: Mapping[str, RateLimitStorage]) -> None:
         self._storages = storages
-        self._locks: WeakValueDictionary[Hit, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, *hits: Hit) -> None:
         """Count hits before the limited work, so that parallel attempts cannot exceed the limit.
@@ -105,8 +104,8 @@ class RateLimiter:
         Raises:
             TooManyRequests: A limit is exceeded. No hit of the same storage was counted.
         """
-        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
-            await self._storages[storage].hit(*group)
+        for storage, hits_of_storage in self._by_storage(hits):
+            await storage.hit(*hits_of_storage)
 
     async def check(self, *hits: Hit) -> None:
         """Raise TooManyRequests if one of these limits is used up. Count nothing.
@@ -114,21 +113,26 @@ class RateLimiter:
         Use this for attempts that count only if they fail, such as sign-ins. Inside `one_at_a_time`, check before the
         work, and `hit` after a failure. Also check after a success, because another process may have counted failures.
         """
-        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
-            await self._storages[storage].check(*group)
+        for storage, hits_of_storage in self._by_storage(hits):
+            await storage.check(*hits_of_storage)
 
     @asynccontextmanager
     async def one_at_a_time(self, *hits: Hit) -> AsyncIterator[None]:
         """Hold a lock for each hit, so that requests of this process with the same hits run one after the other."""
         async with AsyncExitStack() as stack:
-            for hit in sorted(hits, key=lambda hit: (hit.rate_limit.action, hit.subject)):
-                await stack.enter_async_context(self._locks.setdefault(hit, asyncio.Lock()))
+            for key in sorted({(hit.rate_limit.action, hit.subject) for hit in hits}):  # one order, so no deadlock
+                await stack.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
             yield
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         """Undo these hits. Counters in the database change when the session commits."""
-        for storage, group in groupby(hits, lambda hit: hit.rate_limit.storage):
-            await self._storages[storage].refund(session, *group)
+        for storage, hits_of_storage in self._by_storage(hits):
+            await storage.refund(session, *hits_of_storage)
+
+    def _by_storage(self, hits: Sequence[Hit]) -> Iterator[tuple[RateLimitStorage, list[Hit]]]:
+        for name, storage in self._storages.items():
+            if hits_of_storage := [hit for hit in hits if hit.rate_limit.storage == name]:
+                yield storage, hits_of_storage
 
     async def close(self) -> None:
         for storage in self._storages.values():

@@ -10,10 +10,10 @@ from fastapi.routing import iter_route_contexts
 
 from opportune.accounts.tokens.dependencies import oauth2_scheme
 from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
-from opportune.web.errors.problem import complete_responses, refusals
+from opportune.web.errors.openapi import complete_responses, error_responses
 
 HTTP_BEARER = "HTTPBearer"
-REFUSALS = {str(status): response for status, response in refusals(401, 403).items()}
+REFUSALS = {str(status): response for status, response in error_responses(401, 403).items()}
 _schema_lock = threading.Lock()
 
 

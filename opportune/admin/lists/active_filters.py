@@ -26,7 +26,7 @@ from opportune.admin.lists.parameters import (
 )
 from opportune.admin.lists.range_filters import DATE_RANGES, RangeFilter
 from opportune.admin.lists.view_filters import has_operator, parameters_of
-from opportune.crud.filters import FROM
+from opportune.crud.operators import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.i18n.formats import format_number
 from opportune.web import is_htmx

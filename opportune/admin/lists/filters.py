@@ -16,7 +16,8 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.row_keys import quote_key
-from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
+from opportune.crud.operators import CONTAINS, EQUAL, IN, IS_EMPTY, STARTS_WITH
+from opportune.crud.query_schema import MAX_FILTER_VALUES
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.db.queries.paths import AttributePath, is_linked
 from opportune.i18n import gettext_lazy as _l

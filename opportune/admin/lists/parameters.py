@@ -18,7 +18,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.filters import ListFilter
 from opportune.admin.lists.range_filters import RangeFilter
 from opportune.admin.lists.view_filters import apply_filter, parameters_of
-from opportune.crud.filters import MAX_FILTER_VALUES
+from opportune.crud.query_schema import MAX_FILTER_VALUES
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_
 from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.filters import ListFilter
-from opportune.crud.filters import FROM, LESS, TO, Operator
+from opportune.crud.operators import FROM, LESS, TO, Operator
 from opportune.db.clock import utc_now
 from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER

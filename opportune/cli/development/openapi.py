@@ -20,7 +20,7 @@ import typer
 from opportune.cli.output import print_json, say
 from opportune.errors import OperatorError
 from opportune.project.modules import site_application
-from opportune.web.errors.problem import operations
+from opportune.web.errors.openapi import operations
 
 
 class Client(StrEnum):
@@ -69,11 +69,11 @@ def require_distinct_names(document: dict[str, Any]) -> None:
     Raises:
         OperatorError: Two operations have the same id, or two schemas the same name.
     """
-    ids = Counter(operation["operationId"] for operation in operations(document))
-    if name := next((name for name, count in ids.items() if count > 1), ""):
+    ids = Counter(operation.get("operationId", "") for operation in operations(document))
+    if name := next((name for name, count in ids.items() if name and count > 1), ""):
         raise OperatorError(f"Two operations are called {name}. Rename one function, or give it an operation_id.")
     # FastAPI adds the module to the names of schemas that are not unique, such as app__books__schemas__Event.
-    for name in document["components"]["schemas"]:
+    for name in document.get("components", {}).get("schemas", {}):
         if match := re.fullmatch(r"[a-z_]\w*__(\w+)", name):
             raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {name}.")
 

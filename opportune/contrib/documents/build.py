@@ -15,7 +15,7 @@ from opportune.db.clock import utc_now
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.search.query import name_suffix_keys, name_words, words
+from opportune.search.folding import name_suffix_keys, name_words, words
 
 MAX_KEY_LENGTH = 200
 MAX_TERM_LENGTH = 40

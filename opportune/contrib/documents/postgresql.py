@@ -21,6 +21,7 @@ from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
+from opportune.search.dialects import write_tsquery
 from opportune.search.query import Query
 
 SCHEMA = (
@@ -81,7 +82,7 @@ class PostgreSQLEngine(Engine):
         self.owns_database = owns_database
 
     def match(self, query: Query) -> str:
-        return query.as_tsquery
+        return write_tsquery(query)
 
     def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         return {"word": word}

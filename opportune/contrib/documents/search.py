@@ -18,8 +18,10 @@ from opportune.i18n import current_language
 from opportune.jobs import defer
 from opportune.pagination import page_count
 from opportune.search.embeddings import EMBEDDINGS
+from opportune.search.folding import WORD, fold
 from opportune.search.hybrid import fuse_rankings
-from opportune.search.query import NAME, Query, queries_for
+from opportune.search.query import Query
+from opportune.search.questions import NAME, queries_for
 from opportune.search.results import Highlighter, SearchResults
 
 Rows = Sequence[Fields]
@@ -176,10 +178,10 @@ class DocumentSearch(Generic[H]):
         """Replace unknown words by the most similar ones of the index. None if there are none."""
         corrections = {}
         for word in query.highlighted_words:
-            if corrected_word := await self._correct_word(word, in_name=word in query.name_words):
+            if corrected_word := await self._correct_word(word, in_name=word in query.words_of_names):
                 corrections[word] = corrected_word
-        corrected = query.replaced(corrections)
-        return corrected if corrected.text != query.text else None
+        corrected = WORD.sub(lambda match: corrections.get(fold(match[0]), match[0]), query.text)
+        return Query.parse(corrected) if corrected != query.text else None
 
     async def _correct_word(self, word: str, *, in_name: bool) -> str | None:
         """Return the most similar word of the index; None if there is none, or the word is correct."""

@@ -24,6 +24,7 @@ from opportune.db.queries.batches import batches_of
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, replace_file, sync_file, temporary_path
+from opportune.search.dialects import write_fts5
 from opportune.search.query import Query
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class SQLiteEngine(Engine):
         return cast("list[Fields]", json.loads(row["hits"]))
 
     def match(self, query: Query) -> str:
-        return query.as_fts5
+        return write_fts5(query)
 
     def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         edits = max_edit_distance(word)

@@ -20,7 +20,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import MAX_PAGE, Paging
 from opportune.search import SearchQuery
-from opportune.search.query import key_words
+from opportune.search.questions import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
 from opportune.storage.storage import deleting_files_on_error
 from opportune.web import Form, RateLimit, Upload, flash, is_htmx, read_form, redirect, templates

@@ -13,8 +13,10 @@ from opportune.context import use_value
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage, passage_search
 from opportune.contrib.knowledge.service import Collections
 from opportune.search.embeddings import EMBEDDINGS
+from opportune.search.folding import fold
 from opportune.search.hybrid import fuse_rankings
-from opportune.search.query import Query, fold, key_words, queries_for
+from opportune.search.query import Query
+from opportune.search.questions import key_words, queries_for
 
 MAX_PAIRED_WORDS = 4
 """Key words of which a passage must contain two. A query has at most twelve words, so six pairs."""

@@ -17,11 +17,11 @@ from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import require_found
 from opportune.pagination import Page
-from opportune.web.errors.problem import refusals
+from opportune.web.errors.openapi import error_responses
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/teams", tags=["teams"])
-REFUSALS = refusals(403, 404, 422)
+REFUSALS = error_responses(403, 404, 422)
 
 
 @router.get("")
@@ -53,12 +53,12 @@ async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession
     return await _read_team(session, team.id, user)
 
 
-@router.delete("/invitations/{invitation_id}", status_code=204, responses=refusals(404))
+@router.delete("/invitations/{invitation_id}", status_code=204, responses=error_responses(404))
 async def decline(invitation_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     await invitations.decline(session, invitation_id, user)
 
 
-@router.get("/{team_id}", responses=refusals(404))
+@router.get("/{team_id}", responses=error_responses(404))
 async def get_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> schemas.TeamRead:
     return await _read_team(session, team_id, user)
 
@@ -82,14 +82,14 @@ async def delete(
     await service.delete_team(context.session, database, team_id, user)
 
 
-@router.post("/{team_id}/switch", responses=refusals(404))
+@router.post("/{team_id}/switch", responses=error_responses(404))
 async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> schemas.TeamRead:
     """Make this team the current one in the browser. API clients send the header X-Team instead."""
     await service.switch_team(session, team_id, user)
     return await _read_team(session, team_id, user)
 
 
-@router.post("/{team_id}/leave", status_code=204, responses=refusals(404, 422))
+@router.post("/{team_id}/leave", status_code=204, responses=error_responses(404, 422))
 async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     """Leave a team. Returns 422 for its only owner."""
     await memberships.leave_team(session, team_id, user)
@@ -104,7 +104,7 @@ async def hand_over(team_id: RowId, data: schemas.TeamHandOver, user: AccountOwn
     await invitations.hand_over_team(context, team_id, user, data.email)
 
 
-@router.get("/{team_id}/members", responses=refusals(404, 422))
+@router.get("/{team_id}/members", responses=error_responses(404, 422))
 async def list_members(
     team_id: RowId, user: CurrentUser, session: ReadSession, data: Annotated[schemas.MemberFilter, Query()]
 ) -> Page[schemas.MemberRead]:

@@ -11,7 +11,8 @@ from opportune.contrib.llm.providers.provider import Message, ToolCall, estimate
 from opportune.contrib.tools.conversation import ToolRun
 from opportune.contrib.tools.results import Cited, Source, ToolResult, number_sources
 from opportune.contrib.tools.toolbox import Toolbox
-from opportune.search.query import fold, key_words, passage
+from opportune.search.folding import fold
+from opportune.search.questions import key_words, passage
 
 MAX_PASSAGES = 4
 MIN_PASSAGE_LENGTH = 200

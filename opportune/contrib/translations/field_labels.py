@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
 from typing_extensions import Format, get_annotations
 
-from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import declared_pages
+from opportune.crud.query_schema import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.db.models.choices import choice_label, choice_value, choices_of
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.labels import label_of, label_of_field

@@ -34,7 +34,8 @@ from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import build_report, debug_context
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.errors.habits import ErrorHint
-from opportune.web.errors.problem import STATUS_MESSAGES, problem, wants_json
+from opportune.web.errors.problem import problem, wants_json
+from opportune.web.errors.status_texts import STATUS_MESSAGES
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.middleware.request_log import request_id

@@ -17,7 +17,7 @@ from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import Attribute, options_of
-from opportune.search.query import fold
+from opportune.search.folding import fold
 from opportune.web.forms import schema_controls
 from opportune.web.forms.input_texts import TEXT_LISTS, as_text, machine_format
 

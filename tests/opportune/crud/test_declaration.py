@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Column, ColumnElement, Numeric
+from sqlalchemy import Column, Numeric
 from sqlmodel import Field, SQLModel
 
 from opportune.crud import Crud, CrudApi, Permission, filter_by
@@ -99,12 +99,16 @@ def test_option_with_a_secret_is_refused(option: str) -> None:
 
 
 def test_filter_method_needs_a_typed_parameter() -> None:
-    @filter_by
-    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the error under test
-        raise NotImplementedError
+    def untyped(self: Any, value): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - the error under test
 
-    with pytest.raises(OperatorError, match=r"^Books.year: a filter takes self and one parameter with its type"):
-        declare_crud(Note, year=year)
+    def named(self: Any, *, value: int) -> Any: ...
+
+    async def late(self: Any, value: int) -> Any: ...
+
+    methods: Any = ((untyped, "takes self and"), (named, "takes self and"), (late, "returns a condition"))
+    for method, message in methods:
+        with pytest.raises(OperatorError, match=rf"^Books.year: a filter {message}"):
+            declare_crud(Note, year=filter_by(method))
 
 
 @pytest.mark.parametrize(

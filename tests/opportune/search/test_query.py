@@ -3,7 +3,9 @@
 import pytest
 
 from opportune.search import highlight, snippet
-from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query, name_words
+from opportune.search.dialects import write_fts5, write_tsquery
+from opportune.search.folding import name_words
+from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
 from opportune.search.results import MAX_SNIPPET_CHARS, Highlighter
 
 
@@ -80,4 +82,4 @@ def test_query_syntax_follows_the_database() -> None:
         ("' NEAR(", '("near" *)', "('near':*)"),
     ):
         query = Query.parse(text)
-        assert (query.as_fts5, query.as_tsquery) == (fts5, tsquery), text
+        assert (write_fts5(query), write_tsquery(query)) == (fts5, tsquery), text

@@ -1,5 +1,6 @@
 """Rate limits with counters in the cache, and their selection of a storage."""
 
+import asyncio
 import logging
 import socket
 from typing import Any, cast
@@ -62,11 +63,16 @@ async def test_subjects_and_actions_are_counted_separately() -> None:
 
 
 async def test_refused_hits_are_not_counted() -> None:
-    limiter = limiter_at("memory:")
+    limiter = RateLimiter({name: storage_at("memory:") for name in ("database", "cache")})
     await hit_repeatedly(limiter, "ada", 2)
     with pytest.raises(TooManyRequests):
-        await limiter.hit(FOUR_TIMES.by("ada"), TWICE.by("ada"))
+        await limiter.hit(FOUR_TIMES.by("ada"), RateLimit("durable", 1).by("ada"), TWICE.by("ada"))
     assert await hit_repeatedly(limiter, "ada", 5, FOUR_TIMES) == 4
+
+
+async def test_equal_hits_share_a_lock() -> None:
+    async with asyncio.timeout(10), limiter_at("memory:").one_at_a_time(TWICE.by(1), TWICE.by(1)):
+        pass
 
 
 async def test_refund_undoes_hit() -> None:

@@ -86,6 +86,13 @@ def test_duplicate_name_is_an_error(
     assert message in oppman("openapi").err
 
 
+def test_document_of_the_project_is_accepted(oppman: Oppman, site: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {name: {"summary": "Authors", "parameters": [], "get": {}} for name in ("/authors", "/other")}
+    changed_site = SimpleNamespace(state=site.state, openapi=lambda: {"paths": paths})
+    monkeypatch.setattr(openapi, "site_application", lambda: changed_site)
+    assert json.loads(oppman("openapi").out)["paths"] == paths
+
+
 def test_routes_are_sorted_with_methods_name_and_origin(oppman: Oppman) -> None:
     heading, *lines = [line.split() for line in oppman("routes").out.splitlines()]
     assert heading == ["PATH", "METHODS", "NAME", "FROM"]

@@ -16,7 +16,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, Provider, ToolCall
 from opportune.contrib.tools import Source, Toolbox
 from opportune.contrib.tools.results import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
-from opportune.search.query import key_words, passage, queries_for
+from opportune.search.questions import key_words, passage, queries_for
 from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.waiting_answers import StartManager
 from tests.opportune.waiting import wait_until
@@ -150,6 +150,16 @@ def test_question_is_reduced_to_key_words() -> None:
     assert key_words("How do I join two paths with `os.path.join`, please?") == ["os", "path", "join", "paths", "two"]
     assert [*queries_for("How do I join two paths?")] == ["paths join two", '"paths" or "join" or "two"']
     assert [*queries_for("Hello, how are you?")] == []
-    text = "Once upon a time. " * 40 + "Sand worms live here. " + "The end. " * 40
-    assert passage(text, "Where do the worms live?", 100).startswith("… Sand worms live here.")
-    assert passage("Short.", "worms") == "Short."
+
+
+def test_passage_is_about_the_question() -> None:
+    start, end = "Once upon a time. " * 40, "The end. " * 40
+    for text, question, first, last in (
+        (f"{start}Sand worms live here. {end}", "Where do the worms live?", "… Sand worms live here.", " …"),
+        (f"{start}{end}", "Who are you?", "Once upon", " …"),
+        (f"{'… ' * 400}{end}Worms live. {end}", "worms", "… Worms live.", " …"),
+        (f"{start}Here are worms", "worms", "… Here are worms", "Here are worms"),
+        ("Short.", "worms", "Short.", "Short."),
+    ):
+        part = passage(text, question, 100)
+        assert (part[: len(first)], part[-len(last) :], part[100:]) == (first, last, ""), text

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import Field, col
 
-from opportune.crud.filters import CONTAINS, STARTS_WITH
+from opportune.crud.operators import CONTAINS, STARTS_WITH
 from opportune.db import contains, starts_with
 from opportune.db.database import Database
 from opportune.db.queries.matching import SIGMA, matches, patterns_of
