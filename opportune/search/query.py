@@ -35,13 +35,6 @@ class Choice:
     required: list[Phrase] = field(default_factory=list)
     excluded: list[Phrase] = field(default_factory=list)
 
-    def add(self, words: list[str], *, is_phrase: bool, is_excluded: bool) -> None:
-        if not words:
-            return
-        phrases = [tuple(words)] if is_phrase else [(word,) for word in words]
-        phrases_of_choice = self.excluded if is_excluded else self.required
-        phrases_of_choice += phrases
-
 
 @dataclass(frozen=True)
 class Query:
@@ -72,16 +65,16 @@ class Query:
             remaining_words -= len(chunk_words)
             if chunk_words and not is_quoted and not is_excluded and chunk.end() == len(text):
                 last_word = chunk_words.pop()  # a prefix, because the visitor may still be typing
-            choices[-1].add(chunk_words, is_phrase=is_quoted, is_excluded=is_excluded)
+            phrases = [tuple(chunk_words)] if is_quoted else [(word,) for word in chunk_words]
+            phrases_of_choice = choices[-1].excluded if is_excluded else choices[-1].required
+            phrases_of_choice += filter(None, phrases)
         return cls(text, ".".join(name_key(text).split()), tuple(choices), last_word)
 
     @property
     def highlighted_words(self) -> list[str]:
         """Words to highlight, the longest first."""
-        required = {self.last_word} if self.last_word else set()
-        for choice in self.choices:
-            required.update(chain.from_iterable(choice.required))
-        return sorted(required, key=len, reverse=True)
+        phrases = chain.from_iterable(choice.required for choice in self.choices)
+        return sorted({*chain.from_iterable(phrases), self.last_word} - {""}, key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
@@ -111,6 +104,4 @@ class Query:
     @property
     def requires_last_word(self) -> bool:
         """Whether texts must contain the last word. One or two letters after other words are ignored as incomplete."""
-        if not self.last_word:
-            return False
-        return self.is_prefix or self.is_dotted or not self.choices[-1].required
+        return self.last_word != "" and (self.is_prefix or self.is_dotted or not self.choices[-1].required)

@@ -21,7 +21,7 @@ from opportune.storage.storage import deleting_files_on_error
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 
 CLEAR = "clear"
-MISSING = _l("Please choose a file.")
+FILE_REQUIRED = _l("Please choose a file.")
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
@@ -47,7 +47,7 @@ class FileField(Field):  # type: ignore[misc]  # its base has no types
         if self.upload and (fault := self.column.fault(self.upload)):
             raise ValidationError(fault)
         if self.is_required and not self.upload and not self.data:
-            raise ValidationError(MISSING)
+            raise ValidationError(FILE_REQUIRED)
 
 
 def file_field_for(column: FileColumn) -> type[FileField]:

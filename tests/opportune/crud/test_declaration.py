@@ -43,17 +43,14 @@ def test_large_amounts_have_separators(number: int | None, text: str) -> None:
     assert format_for(Volumes.definition.shape, "pages")(number) == text
 
 
-@pytest.mark.parametrize(
-    ("scale", "value", "text"),
-    [
+def test_decimals_have_the_digits_of_their_column() -> None:
+    for scale, value, text in (
         (2, "8", "8.00"),
         (None, "0.2500000000", "0.25"),
         (None, "1200.0000000000", "1,200"),
         (4, f"{'7' * 30}.5", f"{',777' * 10}.5000".removeprefix(",")),
-    ],
-)
-def test_decimals_have_the_digits_of_their_column(scale: int | None, value: str, text: str) -> None:
-    assert format_value(with_scale(Decimal(value), scale_of(Column(Numeric(scale=scale))))) == text
+    ):
+        assert format_value(with_scale(Decimal(value), scale_of(Column(Numeric(scale=scale))))) == text, scale
 
 
 @pytest.mark.parametrize(
@@ -111,16 +108,13 @@ def test_filter_method_needs_a_typed_parameter() -> None:
             declare_crud(Note, year=filter_by(method))
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
+def test_model_without_integer_id_is_refused() -> None:
+    for model, message in (
         (VolumeTopic, r"VolumeTopic has a primary key of several columns \(volume_id, topic_id\)\. Give it an `id`\."),
         (Stamp, r"Stamp has an `id` that is not an integer\. Subclass opportune\.db\.Model"),
-    ],
-)
-def test_model_without_integer_id_is_refused(model: type[Any], message: str) -> None:
-    with pytest.raises(OperatorError, match=message):
-        declare_crud(model)
+    ):
+        with pytest.raises(OperatorError, match=message):
+            declare_crud(model)
 
 
 def test_api_without_an_unknown_route_is_refused() -> None:

@@ -49,9 +49,8 @@ def test_address_is_that_of_the_trusted_header(setting: str, values: list[str], 
     assert client_address(request_from("10.0.0.1", headers, setting)) == expected
 
 
-@pytest.mark.parametrize(
-    ("agent", "text"),
-    [
+def test_device_description() -> None:
+    for agent, text in (
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox on Windows"),
         (f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) {WEBKIT} CriOS/142 Safari/604.1", "Chrome on iPhone"),
         (f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/142.0 Mobile Safari/537.36", "Chrome on Android"),
@@ -60,7 +59,5 @@ def test_address_is_that_of_the_trusted_header(setting: str, values: list[str], 
         ("curl/8.16.0", "curl"),
         ("", "Unknown device"),
         ("\x00<b>\ud800", "Unknown device"),
-    ],
-)
-def test_device_description(agent: str, text: str) -> None:
-    assert describe_user_agent(agent) == text
+    ):
+        assert describe_user_agent(agent) == text, agent

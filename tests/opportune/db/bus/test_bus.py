@@ -173,9 +173,8 @@ def make_settings(database_url: str, **values: object) -> Settings:
     return settings_for(database_url).model_copy(update=secrets)
 
 
-@pytest.mark.parametrize(
-    ("settings", "bus"),
-    [
+def test_bus_follows_the_settings() -> None:
+    for settings, bus in (
         (make_settings(SQLITE), MemoryBus),
         (make_settings(SQLITE, cache_url="redis://cache.example/0"), RedisBus),
         (make_settings(POSTGRESQL), MemoryBus),
@@ -183,10 +182,8 @@ def make_settings(database_url: str, **values: object) -> Settings:
         (make_settings(POSTGRESQL, bus="postgresql"), PostgreSQLBus),
         (make_settings(POSTGRESQL, bus="memory", jobs="worker"), MemoryBus),
         (make_settings(POOLER, jobs="worker"), MemoryBus),
-    ],
-)
-def test_bus_follows_the_settings(settings: Settings, bus: type) -> None:
-    assert type(open_database(settings).bus) is bus
+    ):
+        assert type(open_database(settings).bus) is bus, settings
 
 
 @pytest.mark.parametrize(
