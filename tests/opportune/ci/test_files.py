@@ -170,9 +170,9 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
     assert run("lint", "audit") == ["lint", "audit"]
     checks = run()
     assert checks[:2] == ["services", "packages"]
-    assert sorted(checks[2:4]) == ["docs", "lint"]  # in parallel
-    assert checks[4:9] == ["tests", "browser", "machines", "rehearsals", "benchmarks"]
-    assert sorted(checks[9:]) == ["clients", "image", "setups"]  # in parallel
+    assert sorted(checks[2:5]) == ["collect", "docs", "lint"]  # in parallel
+    assert checks[5:10] == ["tests", "browser", "machines", "rehearsals", "benchmarks"]
+    assert sorted(checks[10:]) == ["clients", "image", "setups"]  # in parallel
 
 
 def test_actions_are_pinned_by_commit() -> None:
