@@ -21,6 +21,7 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.web import feature as web_feature
 from opportune.web.cache.counts import Counts
+from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import CachedRoute, Router
 
 GC_THRESHOLDS = (20_000, 50, 50)
@@ -44,11 +45,13 @@ def create_test_app(
 
 @contextmanager
 def share_site_caches(run_folder: Path) -> Iterator[None]:
-    """Share the compiled templates of the admin with the processes of this run, and collect garbage seldom."""
+    """Share compiled templates with the processes of this run, and collect garbage seldom."""
     folder = run_folder / "templates"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
+        # Other files, because the admin compiles the same templates with other options.
+        patch.setattr(templates.environment, "bytecode_cache", FileSystemBytecodeCache(str(folder), "page_%s"))
         patch.setattr(application, "tune_gc", lambda: None)
         patch.setattr(application, "warm_up", skip_warm_up)
         patch.setattr(web_feature, "CHECK_INTERVAL_SECONDS", STATIC_FILES_SECONDS)
