@@ -29,17 +29,17 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
 
 async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
     """Return the token or session of the request, with its user and their permissions."""
-    database: Database = request.app.state.database
     takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
     if bearer_token is not None:
-        return await token_strategy(request.app.state.settings, database).find_match(bearer_token)
+        state = request.app.state
+        return await token_strategy(state.settings, state.database).find_match(bearer_token)
     token = read_session_token(request)
     if not token:
         return None
     if is_foreign_route(request):  # the site's middleware has checked the others
         refuse_foreign_page(request)
-    return await find_by_token(database, Session, token)
+    return await find_by_token(request.app.state.database, Session, token)
 
 
 async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:

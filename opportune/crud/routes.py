@@ -15,7 +15,7 @@ from opportune.crud.crud import Crud
 from opportune.crud.options import Permission
 from opportune.crud.registry import Team
 from opportune.db.models.row_ids import MAX_ID, RowKey
-from opportune.db.sessions.dependencies import WriteSession, read_session
+from opportune.db.sessions.dependencies import read_session, write_session
 
 C = TypeVar("C", bound=Crud[Any])
 
@@ -60,18 +60,19 @@ def writing(crud_class: type[C], action: str = "") -> Any:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
 
-    async def write(request: Request, session: WriteSession) -> C:
-        return await write_as(request, session, await get_optional_user(request))
+    async def write(request: Request) -> C:
+        return await write_as(request, await get_optional_user(request))
 
-    async def write_as(request: Request, session: WriteSession, user: _SignedInUser) -> C:
-        return await open_crud(crud_class, request, session, user, action, writes=True)
+    async def write_as(request: Request, user: _SignedInUser) -> C:
+        return await open_crud(crud_class, request, await write_session(request), user, action, writes=True)
 
     is_open = crud_class.definition.write_permission is Permission.ANYONE
-    return _depends_on(write if is_open else write_as, crud_class, action)
+    return _depends_on(write if is_open else write_as, crud_class, action, session=write_session)
 
 
-def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
+def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str, session: Any = read_session) -> Any:
     refuse_renamed_action(action)
+    call.session = session  # read by tools: those that write need an approval
     if action and action not in {*ACTIONS, *crud_class.team_roles}:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`
     return Depends(call)

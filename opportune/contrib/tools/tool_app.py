@@ -44,7 +44,8 @@ class ToolApp:
 
     def dependency_calls(self, name: str) -> set[object]:
         """Return the functions on which a tool depends, also indirectly."""
-        return {dependant.call for dependant in with_dependencies(self.route(name).dependant)}
+        calls: set[object] = {dependant.call for dependant in with_dependencies(self.route(name).dependant)}
+        return calls | {getattr(call, "session", None) for call in calls}
 
     async def send(self, name: str, request: ToolRequest, headers: Headers, state: Mapping[str, Any]) -> ToolResult:
         """Send a request to the route of a tool. `state`: attributes of `request.state` for its dependencies.

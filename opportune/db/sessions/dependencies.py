@@ -5,7 +5,6 @@ response. Streams and WebSockets open short sessions instead.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from copy import copy
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, TypeVar
@@ -14,7 +13,7 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.db.database import Context, Database, ReadonlyContext
+from opportune.db.database import Context, Database, ReadonlyContext, Role
 
 Connection = TypeVar("Connection", bound=HTTPConnection)
 C = TypeVar("C", bound=ReadonlyContext)
@@ -36,37 +35,33 @@ async def _get_database_to_read(request: HTTPConnection) -> Database:
 DatabaseDependency = Annotated[Database, Depends(get_database)]
 _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
 """For read-only dependencies. An LLM tool that depends on `DatabaseDependency` counts as a tool that writes."""
-_READER = "opportune.reader"
-"""Key of the scope with the reader of a route, and the stack that closes it."""
 
 
 async def read_session(request: HTTPConnection) -> AsyncSession:
     """Open a reader until the route returns. Further calls for the same route return the same reader."""
-    stack = request.scope.get("fastapi_function_astack")
-    opened: tuple[object, AsyncSession] | None = request.scope.get(_READER)
-    if opened is None or opened[0] is not stack:
-        session = await _open(request, on_site(request).app.state.database.reader())
-        request.scope[_READER] = opened = stack, session
-    return opened[1]
+    return await _open_once(request, "reader")
 
 
 async def write_session(request: HTTPConnection) -> AsyncSession:
-    return await _open(request, on_site(request).app.state.database.writer())
+    """Open a writer, which commits when the route returns. Further calls return the same one, as with a reader."""
+    return await _open_once(request, "writer")
 
 
-async def _open(request: HTTPConnection, session: AbstractAsyncContextManager[AsyncSession]) -> AsyncSession:
+async def _open_once(request: HTTPConnection, role: Role) -> AsyncSession:
     """Open a session until the route returns. A dependency with `yield` would do the same in twice the time."""
-    _refuse_websocket(request)
-    stack: AsyncExitStack = request.scope["fastapi_function_astack"]
-    return await stack.enter_async_context(session)
-
-
-def _refuse_websocket(connection: HTTPConnection) -> None:
-    if connection.scope["type"] == "websocket":
+    scope = request.scope
+    if scope["type"] == "websocket":
         raise TypeError(
-            f"{connection.scope['path']} is a WebSocket, which would hold its database session while it is open. "
+            f"{scope['path']} is a WebSocket, which would hold its database session while it is open. "
             "Take a DatabaseDependency and open short sessions: `async with database.reader()` or `.writer()`."
         )
+    key, stack = f"opportune.{role}", scope["fastapi_function_astack"]
+    opened: tuple[object, AsyncSession] | None = scope.get(key)
+    if opened is None or opened[0] is not stack:  # the stack that closes it belongs to the route
+        database: Database = on_site(request).app.state.database
+        session = await stack.enter_async_context(database.writer() if role == "writer" else database.reader())
+        scope[key] = opened = stack, session
+    return opened[1]
 
 
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]

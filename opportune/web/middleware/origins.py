@@ -123,14 +123,15 @@ class CsrfMiddleware:
         return csrf_hint(form_url, f"{request.url.scheme}://{request.url.netloc}")
 
     def is_foreign(self, scope: Scope, headers: Headers) -> bool:
-        if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
-            return False  # browsers never add a bearer token
-        if "cookie" not in headers and self._may_call_api(headers.get("origin", ""), scope["path"]):
-            return False  # such as a sign-in for a token
+        origin = headers.get("origin", "")
+        is_bearer = headers.get("authorization", "").lower().startswith("bearer ")
+        # Browsers never add a bearer token. The API also takes calls of CORS_ORIGINS, such as to sign in for a token.
+        if "cookie" not in headers and (is_bearer or self._may_call_api(origin, scope["path"])):
+            return False
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):
             return True
-        source = headers.get("origin") or headers.get("referer")
+        source = origin or headers.get("referer")
         if source is None or self._is_same_origin(source, headers.get("host", ""), scope["scheme"]):
             return False
         # A proxy may have changed the Host header. Without BASE_URL, the browser decides.

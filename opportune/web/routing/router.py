@@ -78,7 +78,8 @@ class Router(APIRouter):
             return self._respond_to_head(scope, receive, send)
         if scope["type"] == "http":
             for route in self._candidates(_path_below_root(scope)):
-                match, changes = route.matches(scope)
+                methods = getattr(route, "methods", None) or {scope["method"]}
+                match, changes = route.matches(scope) if scope["method"] in methods else (Match.NONE, {})
                 if match is Match.FULL:
                     scope.setdefault("router", self)
                     scope["route"] = route
