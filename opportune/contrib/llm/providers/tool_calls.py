@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
@@ -19,36 +20,43 @@ NAME_FIELDS = ("name", "tool_name", "tool", "function", "action", "recipient_nam
 ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args", "action_input", "partial_json")
 VENDOR_TYPE = re.compile(r"server_|mcp_|(?!function|tool|custom)\w+_call$")
 """Calls that the vendor runs."""
-CUT = "{"
+CUT_ARGUMENTS = "{"
 """Arguments that are no JSON, for a call that the length of the answer cut. The tool does not run."""
 SIGNATURE_FIELDS = {"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"}
 
 
 class CallPiece(NamedTuple):
-    """A piece of a call, at an index of the endpoint. Most of its parts may be empty. `returned` has signatures."""
+    """A piece of a call, at an index of the endpoint. Most of its parts may be empty."""
 
     position: str
     id: str
     name: str
     arguments: str
-    returned: Mapping[str, object]
+    signatures: Mapping[str, object]
 
 
 def read_call(fields: Mapping[str, Any]) -> CallPiece:
     """Read a piece of a call. Endpoints put its name and arguments into objects and fields with various names."""
     function = next((part for part in map(fields.get, CALL_FIELDS) if isinstance(part, dict)), fields)
-    names = (part.get(name) for name in NAME_FIELDS for part in (function, fields))
-    name = next((name for name in names if name and isinstance(name, str)), "")
-    values = (part.get(name) for part in (function, fields) for name in ARGUMENT_FIELDS)
-    arguments: Any = next(filter(None, values), "")
+    arguments = _first_value(lambda value: value, ARGUMENT_FIELDS, function, fields)
     if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
         arguments = "".join(arguments)
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    returned = {field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]}
-    ids = (key_in(part[name]) for name in ID_FIELDS for part in (fields, function) if name in part)
-    id_ = next(filter(None, ids), "")
-    position = next(filter(None, (key_in(fields[name]) for name in INDEX_FIELDS if name in fields)), "")
-    return CallPiece(position, id_, name, text, returned)
+    return CallPiece(
+        position=_first_value(key_in, INDEX_FIELDS, fields),
+        id=_first_value(key_in, ID_FIELDS, fields, function),
+        name=_first_value(_only_text, NAME_FIELDS, function, fields),
+        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+        signatures={field: fields[field] for field in SIGNATURE_FIELDS & fields.keys() if fields[field]},
+    )
+
+
+def _first_value(read: Callable[[Any], Any], names: Collection[str], *parts: Mapping[str, Any]) -> Any:
+    """Return the first value that is not empty. The order of the names counts before that of the parts."""
+    return next(filter(None, (read(part.get(name)) for name in names for part in parts)), "")
+
+
+def _only_text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 class _Call:
@@ -59,7 +67,7 @@ class _Call:
         self.is_vendors = is_vendors
         self._arguments = GrowingText()
         self._is_complete = False
-        self.returned: dict[str, object] = {}
+        self.signatures: dict[str, object] = {}
 
     @property
     def arguments(self) -> str:
@@ -69,17 +77,26 @@ class _Call:
         """Return True for a piece with the same id, or at the same index, that does not begin another call."""
         if not piece.name:
             return True
-        is_same_name = piece.name == self.name
-        has_id = piece.id != "" and piece.id == self.id
-        if piece.id and self.id and not has_id:  # some endpoints send a new id with each piece
-            return is_same_name and not self._is_complete and piece.arguments[:1] not in ("", "{")
-        if has_id and piece.position not in ("", self.position):  # an id of all calls, or a repeated call
-            return is_same_name and self.arguments in ("", piece.arguments)
-        return not self._is_complete or (is_same_name and (has_id or not piece.arguments))
+        has_same_id = piece.id != "" and piece.id == self.id
+        if piece.id and self.id and not has_same_id:
+            return self._has_id_per_piece(piece)
+        if has_same_id and piece.position not in ("", self.position):
+            return self._is_repeated_by(piece)
+        repeats_name = piece.name == self.name and (has_same_id or not piece.arguments)
+        return repeats_name or not self._is_complete
+
+    def _has_id_per_piece(self, piece: CallPiece) -> bool:
+        """Some endpoints send a new id and the name with each piece. Another call begins with its arguments."""
+        begins = piece.arguments[:1] in ("", "{")
+        return piece.name == self.name and not begins and not self._is_complete
+
+    def _is_repeated_by(self, piece: CallPiece) -> bool:
+        """Some endpoints repeat a call at another index. Others send the same id for all calls."""
+        return piece.name == self.name and self.arguments in ("", piece.arguments)
 
     def add(self, piece: CallPiece) -> None:
         self.id = self.id or piece.id
-        self.returned |= piece.returned
+        self.signatures |= piece.signatures
         if piece.name != self.name:
             self.name += piece.name
         arguments = piece.arguments
@@ -144,15 +161,15 @@ class ToolCallReader:
     def finish(self, *, is_cut: bool = False) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces. `is_cut`: the last one may be incomplete."""
         calls = [call for call in self._calls if not call.is_vendors and (call.name or call.arguments.strip())]
-        finished = list[ToolCall]()
-        for call in calls:
+        ids = [make_storable(call.id) for call in calls]
+        free_ids = (id_ for number in count() if (id_ := f"call_{number}") not in ids)
+        finished = dict[str, ToolCall]()
+        for id_, call in zip(ids, calls, strict=True):
             arguments = make_storable(_plain_arguments(call.arguments, is_cut=is_cut and call is calls[-1]))
             for name, values in split_call(call.name, arguments, self._offered)[: MAX_TOOL_CALLS - len(finished)]:
-                id_ = make_storable(call.id)
-                is_free = id_ and all(other.id != id_ for other in finished)
-                id_ = id_ if is_free else f"call_{len(finished)}"
-                finished.append(ToolCall(id_, name, values, call.returned))
-        return tuple(finished)
+                unique_id = id_ if id_ and id_ not in finished else next(free_ids)
+                finished[unique_id] = ToolCall(unique_id, name, values, call.signatures)
+        return tuple(finished.values())
 
 
 def split_call(name: str, arguments: str, offered: Collection[str]) -> list[tuple[str, str]]:
@@ -182,7 +199,7 @@ def _plain_arguments(arguments: str, *, is_cut: bool) -> str:
     while text.startswith('"') and isinstance(inner := json_in(text), str):
         text = inner.strip()
     if text in ("", "null", "None", "undefined", "[]"):
-        return CUT if is_cut else ""
+        return CUT_ARGUMENTS if is_cut else ""
     if is_object(text):
         return text
     objects = {json.dumps(item, ensure_ascii=False) for item in json_objects_in(text, may_lack_end=not is_cut) if item}

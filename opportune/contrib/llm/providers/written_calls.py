@@ -10,7 +10,7 @@ from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
 from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS
-from opportune.contrib.llm.providers.tool_calls import CUT, plain_name, read_call, split_call
+from opportune.contrib.llm.providers.tool_calls import CUT_ARGUMENTS, plain_name, read_call, split_call
 
 Schema = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
                     calls.append({"name": name, "arguments": arguments})
     if is_cut:
         last = calls.pop()["name"] if calls else next((name for name in tools if name in text), None)
-        calls += [{"name": last, "arguments": CUT}] if last else []
+        calls += [{"name": last, "arguments": CUT_ARGUMENTS}] if last else []
     return calls
 
 

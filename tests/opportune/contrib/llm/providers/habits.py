@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.marks import BAR, M3
-from opportune.contrib.llm.providers.tool_calls import CUT
+from opportune.contrib.llm.providers.tool_calls import CUT_ARGUMENTS
 from tests.opportune.contrib.llm.providers.event_stream import DONE, STOP, event, text
 from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
 
@@ -250,6 +250,8 @@ CALLS = {
     ),
     "no index": calls(piece(id="a", **FIND), piece(id="b", **OPEN), calls=TWO),
     "same id for all": calls(FOUND, piece(index=1, id="a", **OPEN), calls=TWO),
+    "id of one of two calls": calls(piece(index=0, id="call_1", **FIND), piece(index=1, **OPEN), calls=TWO),
+    "ids like those we make": calls(piece(index=0, **FIND), piece(index=1, id="call_0", **OPEN), calls=TWO),
     "name in pieces": calls(piece(index=0, id="a", name="fi"), piece(index=0, name="nd", arguments=ARGS)),
     **{
         f"other spelling of a name: {name}": calls(piece(index=0, id="a", name=name, arguments=ARGS))
@@ -388,9 +390,9 @@ WRITTEN = {
         f"cut {name}": ends(answer, finish("length"), text="", calls=(("find", arguments),), truncated=True)
         for name, answer, arguments in (
             ("arguments", found('{"q": ["a"'), '{"q": ["a"'),
-            ("call without arguments", piece(index=0, id="a", name="find"), CUT),
-            ("written call", text('<tool_call>{"name": "find", "arguments": {"q": "a'), CUT),
-            ("written call in tags", text("<tool_call><function=find><parameter=q>a"), CUT),
+            ("call without arguments", piece(index=0, id="a", name="find"), CUT_ARGUMENTS),
+            ("written call", text('<tool_call>{"name": "find", "arguments": {"q": "a'), CUT_ARGUMENTS),
+            ("written call in tags", text("<tool_call><function=find><parameter=q>a"), CUT_ARGUMENTS),
         )
     },
     **{

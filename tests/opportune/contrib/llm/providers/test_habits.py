@@ -21,6 +21,7 @@ CUT_HABITS = {name: habit for name, habit in HABITS.items() if len(habit.body) <
 def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answer:
     chunks = [*chunks]
     done = outcome if isinstance(outcome, Done) else Done()
+    assert len({call.id for call in done.tool_calls}) == len(done.tool_calls), "results need unique ids"
     return Answer(
         "".join(chunk for chunk in chunks if isinstance(chunk, str)),
         "".join(chunk.text for chunk in chunks if isinstance(chunk, Reasoning)),
