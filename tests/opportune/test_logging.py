@@ -17,7 +17,8 @@ from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
 from opportune.jobs import management
 from opportune.mail.delivery import send_email_job
-from opportune.server.logging import LineFormatter, logging_config
+from opportune.server.log_formats import LineFormatter
+from opportune.server.logging import logging_config
 from opportune.services.observers import JobAttempt, observed_job
 from opportune.services.trace_context import trace_id, traceparent
 from opportune.testing.app import create_test_app

@@ -9,7 +9,8 @@ import pytest
 from opportune.errors import OperatorError
 from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
-from opportune.server.logging import LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
+from opportune.server.log_formats import LineFormatter, MaskedFormatter
+from opportune.server.logging import RequestIdFilter, logging_config
 from opportune.testing.plugin import settings_for
 
 PASSWORD = "opensesame"
@@ -91,9 +92,10 @@ def test_secret_in_a_text_is_masked(text: str) -> None:
 
 def test_secrets_are_masked(logger: logging.Logger, folder: Path) -> None:
     log_error(logger)
-    logger.warning("signed in with token=%s", PASSWORD)
+    logger.warning("signed in with token=%s", PASSWORD, exc_info=True)
     text = (folder / "development.log").read_text()
     assert PASSWORD not in text
+    assert "signed in" in text
     assert text.count("••••••") > 2
 
 

@@ -29,7 +29,7 @@ from opportune.contrib.llm.providers.provider import Message, ToolCall
 from opportune.contrib.tools import ToolRun
 from opportune.contrib.tools.retrieval import RETRIEVAL_ROUND
 from opportune.schemas.text import make_storable
-from opportune.server.logging import escape_control_chars
+from opportune.server.log_formats import escape_control_chars
 
 Run = dict[str, Any]
 
