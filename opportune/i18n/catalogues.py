@@ -1,7 +1,6 @@
 """Catalogues of translations: `locale/<language>/LC_MESSAGES/messages.po` of the project, features and framework."""
 
 import logging
-import re
 import shutil
 import struct
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import compile_catalogue
+from opportune.i18n.pseudo_language import PseudoTranslations
 from opportune.project.atomic_files import open_replacement
 from opportune.project.current import project_folder
 from opportune.project.feature_packages import feature_packages
@@ -21,17 +21,13 @@ from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
-SAMPLE_TEXT, PLURAL_SAMPLES = "number", 200
-"""A text, and how many numbers the rule for plural forms is tried with."""
+PLURAL_SAMPLES = 200
+"""Numbers from 0 with which the rule for plural forms is tried."""
+UNREADABLE = (OSError, ValueError, LookupError, EOFError, ArithmeticError, struct.error)
+"""Errors of a damaged catalogue."""
 MAX_CACHED_TEXTS = 10_000
 LABEL_CONTEXT = "label"
 """Context, in the catalogues of the framework, of labels that are made of names of its models, fields and choices."""
-
-ACCENTS = str.maketrans("aeiouycnAEIOUYCN", "àéîöûýçñÀÉÎÖÛÝÇÑ")
-UNCHANGED = re.compile(r"(%\(\w+\)[a-z]|%%|<[^>]*>|&\w+;|https?://\S+)")
-"""Placeholders, HTML and addresses."""
-FILLER = "~" * 8 + "\N{ZERO WIDTH SPACE}"
-"""A word that lengthens a text. Lines can break after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +77,7 @@ def _chain(language: str, folders: Sequence[Path]) -> NullTranslations:
 
 
 def has_catalogue(language: str) -> bool:
-    """Return whether a folder has texts in a language."""
+    """Return whether there is a folder for catalogues of a language."""
     codes = _related_codes(language)
     return any(catalogue_path(folder, code).parent.is_dir() for folder in locale_folders() for code in codes)
 
@@ -138,20 +134,29 @@ def clear_catalogues() -> None:
 
 
 def _read(path: Path) -> NullTranslations | None:
-    """Read the compiled catalogue if it is up to date, or else compile it."""
-    compiled = path.with_suffix(".mo")
-    try:
-        if compiled.exists() and not (path.exists() and path.stat().st_mtime > compiled.stat().st_mtime):
-            return _load(compiled.read_bytes())
-        if path.exists():
-            return _compile(path)
-    except (OSError, ValueError, LookupError, EOFError, ArithmeticError, struct.error) as error:
-        logger.error("The catalogue %s cannot be read (%s). Its texts are shown in English.", path, error)
+    """Read the compiled catalogue if it is intact and up to date, or else compile it."""
+    problem = None
+    for read in (_read_compiled, _compile):
+        try:
+            if translations := read(path):
+                return translations
+        except UNREADABLE as error:
+            problem = error
+    if problem:
+        logger.error("The catalogue %s cannot be read (%s). Its texts are shown in English.", path, problem)
     return None
 
 
-def _compile(path: Path) -> NullTranslations:
+def _read_compiled(path: Path) -> NullTranslations | None:
+    compiled = path.with_suffix(".mo")
+    is_outdated = compiled.exists() and path.exists() and path.stat().st_mtime > compiled.stat().st_mtime
+    return _load(compiled.read_bytes()) if compiled.exists() and not is_outdated else None
+
+
+def _compile(path: Path) -> NullTranslations | None:
     """Compile a catalogue, and save the result for the next process if the folder is writable."""
+    if not path.exists():
+        return None
     content = compile_catalogue(path)
     translations = _load(content)
     compiled = path.with_suffix(".mo")
@@ -166,33 +171,5 @@ def _load(compiled: bytes) -> NullTranslations:
     """Read a compiled catalogue. Raises an error if its rule for plural forms fails for one of the usual numbers."""
     translations = GNUTranslations(BytesIO(compiled))
     for number in range(PLURAL_SAMPLES):
-        translations.ngettext(SAMPLE_TEXT, SAMPLE_TEXT, number)
+        translations.ngettext("row", "rows", number)
     return translations
-
-
-class PseudoTranslations(NullTranslations):
-    """The pseudo-language `xx`: English with accents, lengthened by a third, in brackets.
-
-    A text without brackets on a page is not translatable, and a cut one lacks space.
-    """
-
-    def gettext(self, message: str) -> str:
-        return _lengthen(message)
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return _lengthen(msgid1 if n == 1 else msgid2)
-
-    def pgettext(self, context: str, message: str) -> str:
-        return _lengthen(message)
-
-    def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
-        return _lengthen(msgid1 if n == 1 else msgid2)
-
-
-def _lengthen(text: str) -> str:
-    if not text or (text.startswith("[") and text.endswith("]")):  # empty, or already translated
-        return text
-    parts = UNCHANGED.split(text)
-    accented = "".join(part if index % 2 else part.translate(ACCENTS) for index, part in enumerate(parts))
-    fillers, rest = divmod(len(text) // 3 + 1, FILLER.count("~"))
-    return f"[{accented}{FILLER * fillers}{'~' * rest}]"
