@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
@@ -29,34 +31,33 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
         skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseUrl.parse(database_url).url
     port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
-    folder.chmod(0o755)
-    certificate = make_certificate(folder, days=certificate_days)
-    password = str(url.password).replace("'", "''")
-    server = {"host": url.host, "port": url.port, "user": url.username, "password": password}
-    pooler = {"listen_port": port, "connections": connections, "certificate": certificate}
-    configuration = CONFIGURATION.format(**server, **pooler)
-    if _version() >= (1, 21):
-        configuration += NO_PREPARED_STATEMENTS
-    (folder / "pgbouncer.ini").write_text(configuration, encoding="utf-8")
     is_root = sys.platform != "win32" and os.geteuid() == 0
-    account = "nobody" if is_root else None  # PgBouncer refuses to run as root
-    if account:
-        shutil.chown(certificate, account)
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []
-    )
-    try:
-        wait_until_reachable(port, process)
-        tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
-        pooled_url = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
-        yield pooled_url.render_as_string(hide_password=False)
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
-        shutil.rmtree(folder)
+    system_user = "nobody" if is_root else None  # PgBouncer refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="opportune-pgbouncer-") as name, (Path(name) / "log").open("wb") as log:
+        folder = Path(name)
+        folder.chmod(0o755)
+        certificate = make_certificate(folder, days=certificate_days)
+        if system_user:
+            shutil.chown(certificate, system_user)
+        configuration = folder / "pgbouncer.ini"
+        text = _configuration_for(url, listen_port=port, connections=connections, certificate=certificate)
+        configuration.write_text(text, encoding="utf-8")
+        command = [PROGRAM, str(configuration)]
+        process = subprocess.Popen(command, stdout=log, stderr=log, user=system_user, extra_groups=system_user and [])
+        try:
+            wait_until_reachable(port, process)
+            tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
+            pooled_url = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
+            yield pooled_url.render_as_string(hide_password=False)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _configuration_for(url: URL, **pooler: object) -> str:
+    password = (url.password or "").replace("'", "''")
+    server = {"host": url.host, "port": url.port or 5432, "user": url.username, "password": password}
+    return CONFIGURATION.format(**server, **pooler) + (NO_PREPARED_STATEMENTS if _version() >= (1, 21) else "")
 
 
 def _version() -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Start the site like a host: a copy of the project with few environment variables, limits and a log."""
 
 import compileall
+import os
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Launcher:
     def __post_init__(self) -> None:
         for name in ("tmp", "home"):
             (self.folder / name).mkdir()
-        self.mounts = None if self.rules.is_writable else _unshare_command()
+        self._mount_command = None if self.rules.is_writable else _unshare_command()
         self.image = self.folder / "image"
         shutil.copytree(self.source, self.image, ignore=self._excluded_names, symlinks=True)
         compileall.compile_dir(self.image, quiet=2)  # like the build of an image
@@ -66,7 +67,11 @@ class Launcher:
     def tree_description(self) -> str:
         if self.rules.is_writable:
             return "a writable disk" if self.rules.host.keeps_disk else "a disk that each deploy resets"
-        return "a read-only disk (mounted)" if self.mounts else "a read-only disk (by file modes)"
+        if self._mount_command:
+            return "a read-only disk (mounted)"
+        if os.access(self.tree, os.W_OK):  # by root, in a container that may not mount
+            return "a writable disk, unlike the host's (file modes do not apply to root: run as another user)"
+        return "a read-only disk (by file modes)"
 
     def deploy(self) -> None:
         """Give the next process a fresh copy of the image, unless the site cannot write or the host keeps its disk.
@@ -137,10 +142,10 @@ class Launcher:
 
     def _wrap(self, command: Sequence[str]) -> list[str]:
         """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
-        if not self.mounts:
+        if not self._mount_command:
             return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
         script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
-        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
+        return [*self._mount_command, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
 
 
 def _unshare_command() -> list[str] | None:

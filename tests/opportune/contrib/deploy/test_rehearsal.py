@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from starlette.routing import Route
 from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
+from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import Router
@@ -115,6 +117,15 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (launcher.tree / "data/app.db").touch()
     launcher.deploy()
     assert (launcher.tree / "data/app.db").exists() is is_kept
+
+
+def test_disk_is_called_read_only_if_nothing_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_unshare_command", lambda: None)
+    (tmp_path / "project").mkdir()
+    launcher = Launcher(HostRules.for_host(HOSTS["leapcell"]), NO_LIMITS, tmp_path / "project", tmp_path, {})
+    with suppress(PermissionError):
+        (launcher.tree / "file").touch()
+    assert launcher.tree_description.startswith("a writable") is (launcher.tree / "file").exists()
 
 
 def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postgres) -> None:
