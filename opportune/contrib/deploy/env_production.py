@@ -10,9 +10,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from opportune.config.env_lines import unreadable_line
-from opportune.contrib.deploy.host_files import read_text, write_text
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
+from opportune.contrib.deploy.text_files import read_text, write_text
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"

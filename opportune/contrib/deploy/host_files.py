@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,8 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
-from opportune.errors import OperatorError
-from opportune.project.atomic_files import file_mode_mask, open_replacement
+from opportune.contrib.deploy.text_files import read_text, write_text
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
@@ -26,7 +24,7 @@ FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
 class FileOutcome(Enum):
     WRITTEN = "Wrote"
-    RENEWED = "Renewed"
+    UPDATED = "Updated"
     SAME = "Unchanged"
     KEPT = "Kept"
 
@@ -91,56 +89,20 @@ def _write_file(target: Path, path: str, text: str, *, written_hash: str | None,
     current, tail = _split_managed_part(target, path)
     if current == text:
         return FileResult(path, FileOutcome.SAME)
-    if current and not force and _hash(current) != written_hash:
+    if current is not None and not force and _hash(current) != written_hash:
         lines = unified_diff(current.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
         return FileResult(path, FileOutcome.KEPT, "\n".join(lines))
     write_text(target, text + tail)
-    return FileResult(path, FileOutcome.RENEWED if current else FileOutcome.WRITTEN)
+    return FileResult(path, FileOutcome.WRITTEN if current is None else FileOutcome.UPDATED)
 
 
-def _split_managed_part(target: Path, path: str) -> tuple[str, str]:
+def _split_managed_part(target: Path, path: str) -> tuple[str | None, str]:
     """Split an existing file into the parts to replace and to keep. README.md is kept except for its front matter."""
-    if not target.exists():
-        return "", ""
-    text = read_text(target)
-    if path != "README.md":
+    text = read_text(target) if target.exists() else None
+    if text is None or path != "README.md":
         return text, ""
     match = FRONT_MATTER.match(text)
-    front = match[0] if match else ""
-    return front, text[len(front) :]
-
-
-def read_text(path: Path) -> str:
-    """Read a file of the operator.
-
-    Raises:
-        OperatorError: The file cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read ({error.strerror}): move it away.") from None
-    except UnicodeDecodeError:
-        raise OperatorError(f"{path} cannot be read (it is not UTF-8): move it away.") from None
-
-
-def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
-    """Write a file atomically. A new private file is only readable for its owner.
-
-    Raises:
-        OperatorError: The file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o600 if is_private else 0o666 & ~file_mode_mask()
-        if path.exists():
-            mode = path.stat().st_mode & 0o777
-        with open_replacement(path) as file:
-            file.write(text.encode())
-            if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), mode)
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be written ({error.strerror}): make its folder writable.") from None
+    return (match[0], text[match.end() :]) if match else (None, text)
 
 
 def _read_record(root: Path) -> dict[str, str]:

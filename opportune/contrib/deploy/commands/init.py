@@ -12,6 +12,7 @@ from opportune.contrib.deploy import host_files, site_names
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.contrib.deploy.recipes import Recipe
+from opportune.contrib.deploy.text_files import read_text, write_text
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
@@ -77,7 +78,7 @@ def print_env_result(added: list[str] | None, recipe: Recipe) -> None:
 def ignore_in_git() -> None:
     """Add the file with production secrets to .gitignore."""
     path = PROJECT / ".gitignore"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = read_text(path) if path.exists() else ""
     if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
-        host_files.write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
+        write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
         warn(f"Added {ENV_PRODUCTION} to .gitignore, because it will contain secrets.")

@@ -75,14 +75,18 @@ def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppma
     assert '"ams"' in path.read_text()
     code, out, _ = oppman("deploy", "init", "fly", "--force")
     assert (code, '"fra"' in path.read_text()) == (0, True)
+    path.write_text("")
+    assert oppman("deploy", "init", "fly").code == 1
 
 
-def test_readme_keeps_its_text_below_the_front_matter(project: Path, oppman: Oppman) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_readme_keeps_its_text_below_the_front_matter(project: Path, oppman: Oppman, end: str) -> None:
+    (project / "README.md").write_text("# Reading circle\n", newline=end)
     for name in ("One", "Two"):
         assert oppman("deploy", "init", "huggingface", SITE_NAME=name).code == 0
-        text = (project / "README.md").read_text()
-        assert text.startswith(f'---\ntitle: "{name}"\n')
-        assert text.endswith("---\n# Reading circle\n")
+        text = (project / "README.md").read_bytes().decode()
+        assert text.startswith(f'---{end}title: "{name}"{end}')
+        assert text.endswith(f"---{end}# Reading circle{end}")
 
 
 def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
+from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
-from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import Router
