@@ -2,7 +2,8 @@
 
 import base64
 import inspect
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -67,25 +68,38 @@ def structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None:
     return {RESULT: result.data} if output.is_wrapped else result.data
 
 
-def contents_of(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
+def tool_contents(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
     if tool.returns(*MESSAGE_TYPES) and not result.is_error:
         return [content for _role, content in message_contents(result.data)]
-    return [content_of(tool.name, result)]
+    return [text_or_file(tool.name, result)]
 
 
 def message_contents(data: Any) -> Iterator[tuple[Role, types.ContentBlock]]:
-    """Yield the contents of messages, each with its role: of a text, a `Message`, a `Picture`, or a list of these."""
+    """Yield the contents of messages, each with its role: of a text, a `Message`, a `Picture`, or a list of these.
+
+    Other data is text as JSON. None has no content.
+    """
     for item in data if isinstance(data, list) else [data]:
-        fields = item if isinstance(item, dict) else {"content": item}
-        role: Role = "assistant" if fields.get("role") == "assistant" else "user"
-        is_picture = "content_type" in fields
-        if not is_picture:
-            yield role, types.TextContent(type="text", text=str(fields["content"]))
-        for picture in [fields] if is_picture else fields.get("pictures", ()):
-            yield role, types.ImageContent(type="image", data=picture["content"], mime_type=picture["content_type"])
+        match item:
+            case None:
+                continue
+            case {"content": _, "content_type": _}:
+                yield "user", _picture_content(item)
+            case {"content": str(text)}:
+                role: Role = "assistant" if item.get("role") == "assistant" else "user"
+                yield role, types.TextContent(type="text", text=text)
+                for picture in item.get("pictures", ()):
+                    yield role, _picture_content(picture)
+            case _:
+                text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+                yield "user", types.TextContent(type="text", text=text)
 
 
-def content_of(name: str, result: ToolResult) -> types.ContentBlock:
+def _picture_content(picture: Mapping[str, str]) -> types.ImageContent:
+    return types.ImageContent(type="image", data=picture["content"], mime_type=picture["content_type"])
+
+
+def text_or_file(name: str, result: ToolResult) -> types.ContentBlock:
     """Return a text or a file as content. `name`: name of the function that returned it."""
     if not result.is_file:
         return types.TextContent(type="text", text=result.text)

@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext
 
-from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.mcp.server.arguments import choices_of, describe_prompt, read_arguments
 from opportune.contrib.mcp.server.calls import run_call
 from opportune.contrib.mcp.server.contents import (
-    content_of,
-    contents_of,
     message_contents,
     output_schema,
     require_success,
     resource_contents,
     structured_content,
+    text_or_file,
+    tool_contents,
 )
 from opportune.contrib.mcp.server.message import Caller
 from opportune.contrib.mcp.server.offers import VALUE
@@ -69,7 +69,7 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
         result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
-            content=[*contents_of(tool, result), *self._links_in(result)],
+            content=[*tool_contents(tool, result), *self._links_in(result)],
             structured_content=structured_content(tool, result),
             is_error=result.is_error,
         )
@@ -77,10 +77,12 @@ class Handlers:
     def _links_in(self, result: ToolResult) -> list[types.ResourceLink]:
         """Return links to the resources whose URIs are values in a result."""
         names = self._caller.allowed(self._offers.resources)
-        texts = islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES) if names else ()
-        matches = ((text, self._match(text)[0]) for text in texts)
-        found = ((text, uri) for text, uri in matches if self._offers.uris.get(uri) in names)
-        return [types.ResourceLink(uri=text, **self._describe_resource(uri)) for text, uri in found]
+        links = []
+        for text in islice(dict.fromkeys(_texts_in(result.data)), MAX_VALUES):
+            uri, _ = self._match(text)
+            if self._offers.uris.get(uri) in names:
+                links.append(types.ResourceLink(uri=text, **self._describe_resource(uri)))
+        return links
 
     async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
         uris, cursor = self._allowed_uris(params, templates=False)
@@ -112,21 +114,23 @@ class Handlers:
         uri, arguments = self._match(params.uri)
         if not uri:
             raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
-        result = await run_call(context, self._caller, self._offers.resources, self._offers.uris[uri], arguments)
+        resources, name = self._offers.resources, self._offers.uris[uri]
+        arguments = read_arguments(resources.tools[name], arguments)
+        result = await run_call(context, self._caller, resources, name, arguments)
         return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
 
     async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:
         prompts, cursor = self._allowed(self._offers.prompts, params)
-        return types.ListPromptsResult(prompts=[*map(_describe_prompt, prompts)], next_cursor=cursor)
+        return types.ListPromptsResult(prompts=[*map(describe_prompt, prompts)], next_cursor=cursor)
 
     async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         prompt = self._offers.prompts.tools.get(params.name)
         if prompt is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name}.")
-        arguments = _read_lists(prompt, params.arguments or {})
+        arguments = read_arguments(prompt, params.arguments or {})
         result = await run_call(context, self._caller, self._offers.prompts, params.name, arguments)
         require_success(result)
-        contents = [("user", content_of(params.name, result))] if result.is_file else message_contents(result.data)
+        contents = [("user", text_or_file(params.name, result))] if result.is_file else message_contents(result.data)
         messages = [types.PromptMessage(role=role, content=content) for role, content in contents]
         return types.GetPromptResult(description=prompt.description, messages=messages)
 
@@ -150,7 +154,7 @@ class Handlers:
     ) -> Sequence[str]:
         name = self._offers.suggested.get((declared.function, argument.name))
         if name is None:
-            return [choice for choice in _choices(declared, argument.name) if choice.startswith(argument.value)]
+            return [choice for choice in choices_of(declared, argument.name) if choice.startswith(argument.value)]
         fields = self._offers.completions.tools[name].arguments.model_fields
         arguments = {key: value for key, value in known.items() if key in fields}
         result = await self._caller.call(self._offers.completions, name, arguments | {VALUE: argument.value})
@@ -191,29 +195,3 @@ def _describe_tool(tool: Tool, *, changes: bool) -> types.Tool:
         output_schema=output and output.schema,
         annotations=types.ToolAnnotations(read_only_hint=not changes),
     )
-
-
-def _describe_prompt(prompt: Tool) -> types.Prompt:
-    arguments = [
-        types.PromptArgument(name=name, description=field.description, required=field.is_required())
-        for name, field in prompt.arguments.model_fields.items()
-    ]
-    return types.Prompt(name=prompt.name, title=prompt.status, description=prompt.description, arguments=arguments)
-
-
-def _read_lists(prompt: Tool, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Read lists and objects from JSON, because the protocol sends each argument of a prompt as text."""
-    properties: Any = prompt.schema.parameters["properties"]
-    types_ = {name: properties.get(name, {}).get("type") for name in arguments}
-    return {name: json_in(text) if types_[name] in ("array", "object") else text for name, text in arguments.items()}
-
-
-def _choices(declared: Tool, argument: str) -> list[str]:
-    """Return the values of an argument whose type is a `Literal`, an enum or a bool."""
-    parameters: Any = declared.schema.parameters
-    schema = parameters["properties"][argument]
-    if "$ref" in schema:  # an enum
-        schema = parameters["$defs"][schema["$ref"].rpartition("/")[2]]
-    if schema.get("type") == "boolean":
-        return ["true", "false"]
-    return [*map(str, schema.get("enum", ()))]

@@ -51,11 +51,13 @@ async def read_burnt_page() -> str:
 async def review_book(
     user: CurrentUser,
     title: Annotated[str, Field(description="Title of the book.")],
-    tone: Tone = Tone.FRIENDLY,
-    length: Literal["short", "long"] = "short",
+    tone: Tone | None = None,
+    length: Literal["short", "long"] | None = "short",
+    volume: Literal[1, 2] = 1,
+    chapters: list[int] | None = None,
 ) -> str:
     """Write a review of a book."""
-    return f"Write a {length}, {tone} review of {title} for {user.email}."
+    return f"Write a {length}, {tone} review of {title} {volume} {chapters} for {user.email}."
 
 
 async def discuss_book(title: str) -> list[Message]:

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts import User
+from opportune.contrib.mcp.server.contents import message_contents
 from opportune.contrib.mcp.server.offers import offers_of
 from opportune.db import WriteSession
 from opportune.errors import OperatorError
@@ -102,8 +103,9 @@ async def test_prompt_is_written_for_the_user(open_room: library.Connect, mode: 
     from mcp.types import PromptMessage, TextContent  # as in `open_mcp_client`
 
     async with open_room(mode=mode) as client:
-        messages = (await client.get_prompt("review_book", {"title": "Dune", "tone": "formal"})).messages
-    text = "Write a short, formal review of Dune for ada@example.com."
+        arguments = {"title": "Dune", "tone": "formal", "volume": "2", "chapters": "[3]"}
+        messages = (await client.get_prompt("review_book", arguments)).messages
+    text = "Write a short, formal review of Dune 2 [3] for ada@example.com."
     assert messages == [PromptMessage(role="user", content=TextContent(text=text))]
 
 
@@ -117,3 +119,8 @@ async def test_arguments_are_completed(open_room: library.Connect) -> None:
         titles = (await client.complete(ref, {"name": "title", "value": "Du"}, {"tone": "formal"})).completion
     assert (tones.values, lengths.values) == (["friendly", "formal"], ["long"])
     assert (titles.values[0], len(titles.values), titles.total, titles.has_more) == ("Duformal0", 100, 120, True)
+
+
+@pytest.mark.parametrize(("data", "texts"), [(None, []), ([{"id": 7}, "Dune"], ['{"id": 7}', "Dune"])])
+def test_result_of_prompt_may_be_other_data(data: object, texts: list[str]) -> None:
+    assert [getattr(content, "text", "") for _role, content in message_contents(data)] == texts
