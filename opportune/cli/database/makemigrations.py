@@ -61,17 +61,13 @@ def command(
     ] = None,
 ) -> None:
     graph = MigrationGraph(installed_names())
+    writes = not (check or dry_run)
     if merge:
-        features = graph.features if feature is None else [feature]
-        merge_branches(graph, features, writes=not (check or dry_run))
-        return
-    choices = parse_choices(rename or [], fill or [])
-    choices.may_drop = allow_drop or check
-    if check:
-        choices.prompt = lambda _question: ""  # not needed for --check
-    elif sys.stdin.isatty() and not no_input:
-        choices.confirm = typer.confirm
-        choices.prompt = ask_value
+        if rename or fill or message or allow_drop or make_empty or concurrently is not None:
+            raise typer.BadParameter("--merge can only be combined with a feature, --check and --dry-run.")
+        merged = merge_branches(graph, graph.features if feature is None else [feature], writes=writes)
+        raise typer.Exit(1 if check and merged else 0)
+    choices = make_choices(rename or [], fill or [], check=check, may_drop=allow_drop, may_ask=not no_input)
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:
@@ -86,7 +82,7 @@ def command(
     if not drafts:
         say_no_changes()
     for draft in drafts:
-        write_draft(graph, draft, database, writes=not (check or dry_run))
+        write_draft(graph, draft, database, writes=writes)
     if check and drafts:
         raise typer.Exit(1)
 
@@ -112,8 +108,8 @@ def write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, databa
         warn(f"    ! {warning}")
 
 
-def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> None:
-    """Write a merge migration for each feature with several latest migrations."""
+def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> Sequence[str]:
+    """Write a merge migration for each feature with several latest migrations, and return these features."""
     split = [name for name in features if len(graph.heads(name)) > 1]
     if not split:
         say("No migrations to merge")
@@ -125,6 +121,7 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
             path = write_merge(graph, name)
         heads = " and ".join(head.name for head in graph.heads(name))
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
+    return split
 
 
 def create_empty_migration(
@@ -185,11 +182,20 @@ def unmigrated_changes_warning(settings: Settings, graph: MigrationGraph) -> str
     return f"The models of {features} have changes without migrations. Run {OPPMAN} makemigrations."
 
 
-def parse_choices(renames: Sequence[str], fills: Sequence[str]) -> Choices:
+def make_choices(
+    renames: Sequence[str], fills: Sequence[str], *, check: bool, may_drop: bool, may_ask: bool
+) -> Choices:
+    """Return the choices of the options, and on a terminal those of the user."""
     new_names = {old: new for old, new in parse_options(renames).items() if old and new}
     if len(new_names) < len(renames):
         raise typer.BadParameter("A rename is OLD=NEW, such as book.name=title, with each old name once.")
-    return Choices(new_names, parse_options(fills))
+    choices = Choices(new_names, parse_options(fills), may_drop=may_drop or check)
+    if check:
+        choices.prompt = lambda _question: ""  # not needed for --check
+    elif may_ask and sys.stdin.isatty():
+        choices.confirm = typer.confirm
+        choices.prompt = ask_value
+    return choices
 
 
 def ask_value(question: str) -> str:

@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
 from pkgutil import get_data
 
@@ -36,6 +38,7 @@ else:
 SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+LOCK_POLL_SECONDS = 0.2
 BUILD_PACKAGES = ("babel", "hatchling")
 """Packages that build the wheel of the framework."""
 
@@ -123,17 +126,25 @@ def is_outdated(lock: str) -> bool:
 def installation_lock() -> Iterator[None]:
     """Lock the file oppman.py for the installation. The system releases the lock when the process ends."""
     with SCRIPT.open("r+b") as file:
+        if not try_lock(file):
+            echo("Waiting for another oppman.py that is installing packages ...")
+            while not try_lock(file):
+                time.sleep(LOCK_POLL_SECONDS)
+        yield
+
+
+def try_lock(file: BufferedRandom) -> bool:
+    """Lock a file, and return False if another process has locked it."""
+    try:
         if sys.platform == "win32":
             file.seek(1 << 30)  # beyond the end of the file, because other processes cannot read locked bytes
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # LK_LOCK gives up after ten seconds
         else:
             os.set_inheritable(file.fileno(), True)  # an installer that outlives this process keeps the lock
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                echo("Waiting for another oppman.py that is installing packages ...")
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on Windows
+        return False
+    return True
 
 
 def make_environment() -> None:

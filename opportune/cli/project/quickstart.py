@@ -9,12 +9,11 @@ from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.management import create_superuser
+from opportune.accounts.management import as_operator_error, create_superuser
 from opportune.accounts.models import User
 from opportune.accounts.passwords.rules import find_offline_problem
 from opportune.accounts.schemas import UserCreate
@@ -118,10 +117,8 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
         OperatorError: The e-mail address is invalid, or the password too weak.
     """
     random = "" if password else secrets.token_urlsafe(12)
-    try:
+    with as_operator_error(email):
         email = UserCreate(email=email, password=password or random).email
-    except ValidationError:
-        raise OperatorError(f"{email} is not an e-mail address.") from None
     if password and (reason := find_offline_problem(password, email, settings)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)

@@ -46,7 +46,7 @@ def choices_of(declared: Tool, name: str) -> dict[str, Any]:
 
 
 def _schemas_of(declared: Tool, name: str) -> list[Mapping[str, Any]]:
-    """Return the JSON Schema of an argument, with those that it refers to and those of a union such as `Size | None`."""
+    """Return the JSON Schema of an argument, and those that it refers to, such as of `Size | None`."""
     parameters: Any = declared.schema.parameters
     schemas = [parameters["properties"].get(name, {})]
     for schema in schemas:

@@ -78,8 +78,25 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
     assert badges.last_migration() == migration
 
 
-def test_invalid_rename_is_reported_in_one_line(oppman: Oppman) -> None:
-    assert "A rename is OLD=NEW" in oppman("makemigrations", "--rename", "name").line(2)
+@pytest.mark.parametrize(
+    ("options", "message"), [("name", "A rename is OLD=NEW"), ("a=b --merge", "--merge can only be combined with")]
+)
+def test_invalid_options_are_reported_in_one_line(oppman: Oppman, options: str, message: str) -> None:
+    assert message in oppman("makemigrations", "--rename", *options.split()).line(2)
+
+
+BRANCH = """revision = "library_{0}"
+down_revision = "library_0001"
+branch_labels = depends_on = None
+upgrade = downgrade = lambda: None
+"""
+
+
+def test_check_fails_if_branches_must_be_merged(badges: Library, run: RunCommand) -> None:
+    for name in ("0002_mine", "0002_yours"):
+        (badges.migrations / f"{name}.py").write_text(BRANCH.format(name))
+    code, output = run("makemigrations", "--merge", "--check")
+    assert (code, "Merge 0002_mine and 0002_yours" in output) == (1, True), output
 
 
 def test_terminal_asks_for_renames_and_values(badges: Library, run: RunCommand) -> None:

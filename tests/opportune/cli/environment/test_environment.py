@@ -166,6 +166,16 @@ def test_two_processes_install_once(machine: Machine) -> None:
     assert machine.installed_locks() == [BASE]
 
 
+def test_installation_waits_for_another_one(
+    installed_locks: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempts = iter([*[False] * 20, True])
+    monkeypatch.setattr(virtual_environment, "try_lock", lambda _file: next(attempts))
+    monkeypatch.setattr(virtual_environment, "LOCK_POLL_SECONDS", 0)
+    assert virtual_environment.prepare(["migrate"])
+    assert capsys.readouterr().err.startswith("Waiting for another oppman.py")
+
+
 def test_environment_with_dependencies_is_used(machine: Machine) -> None:
     assert machine.run("migrate", python=[sys.executable]) == (0, "ran migrate\n", [])
     assert not machine.venv.exists()

@@ -145,6 +145,11 @@ def test_random_passwords_differ(unopened: Settings) -> None:
     assert superuser.password != other_superuser.password
 
 
+def test_unreadable_password_is_not_blamed_on_the_email(unopened: Settings) -> None:
+    with pytest.raises(OperatorError, match="password"):
+        new_superuser("me@example.org", "abc\udcffdefghijk", unopened)
+
+
 def test_questions_are_repeated(
     unopened: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
