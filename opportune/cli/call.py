@@ -43,14 +43,14 @@ def call_command(name: str, *arguments: object, settings: Settings | None = None
     """
     command_line = [name, *map(str, arguments)]
     if options and command_module(name):
-        command_line += option_arguments(find_command(command_line), options)
+        command_line += _option_arguments(find_command(command_line), options)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return run_captured(command_line, settings)
+        return _run_captured(command_line, settings)
     # Commands start an event loop, and a thread cannot run two of them.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, run_captured, command_line, settings).result()
+        return pool.submit(copy_context().run, _run_captured, command_line, settings).result()
 
 
 def find_command(command_line: Sequence[str]) -> Command:
@@ -61,22 +61,22 @@ def find_command(command_line: Sequence[str]) -> Command:
     return command
 
 
-def option_arguments(command: Command, options: Mapping[str, Any]) -> Iterator[str]:
-    names = {name: option for option in command.params for name in python_names(option)}
+def _option_arguments(command: Command, options: Mapping[str, Any]) -> Iterator[str]:
+    names = {name: option for option in command.params for name in _python_names(option)}
     for name, value in options.items():
         if name not in names:
             raise TypeError(f"{command.name} has no option {name!r}.{did_you_mean(name, names)}")
-        yield from arguments_for_option(names[name], value)
+        yield from _arguments_for_option(names[name], value)
 
 
-def python_names(option: TyperOption) -> set[str]:
+def _python_names(option: TyperOption) -> set[str]:
     """Return the Python names of an option: `dry_run` for --dry-run, and its parameter's name. Arguments have none."""
     if option.param_type_name != "option":
         return set()
     return {option.name or "", *{name.lstrip("-").replace("-", "_") for name in option.opts}}
 
 
-def arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:
+def _arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:
     if isinstance(value, bool) and getattr(option, "is_flag", False):
         yield from (option.opts if value else option.secondary_opts)[:1]
     elif value is not None:
@@ -84,7 +84,7 @@ def arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:
             yield from (option.opts[0], str(item))
 
 
-def run_captured(command_line: list[str], settings: Settings | None) -> str:
+def _run_captured(command_line: list[str], settings: Settings | None) -> str:
     """Run a command in this thread and return its output.
 
     Raises:

@@ -37,11 +37,11 @@ def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     # Typer sets no context if the value of an option is missing.
     names = [name for name in arguments[:1] if not name.startswith("-") and command_module(name)]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *names])
-    message = validation_message(error) or unknown_option_message(error)
+    message = _validation_message(error) or _unknown_option_message(error)
     return wrong_usage(path, message or error.format_message().removeprefix("Invalid value: "))
 
 
-def unknown_option_message(error: typer.TyperException) -> str | None:
+def _unknown_option_message(error: typer.TyperException) -> str | None:
     """Return the message about an unknown option, with a suggestion; None for other errors."""
     option: str | None = getattr(error, "option_name", None)
     ctx: Any = getattr(error, "ctx", None)
@@ -51,7 +51,7 @@ def unknown_option_message(error: typer.TyperException) -> str | None:
     return no_such_option(option, [name for param in params for name in [*param.opts, *param.secondary_opts]])
 
 
-def validation_message(error: BaseException) -> str | None:
+def _validation_message(error: BaseException) -> str | None:
     """Return the message about a value that fails Pydantic's validation; None for other errors."""
     from pydantic import ValidationError  # slow to import, only needed for errors
 
@@ -59,12 +59,12 @@ def validation_message(error: BaseException) -> str | None:
         return None
     details = error.__cause__.errors()[0]
     if details["type"] == "value_error":  # raised by Typer, with the value in the message
-        return f"{error.param.opts[0]}: {with_choice_suggestion(details['msg'].removeprefix('Value error, '))}"
+        return f"{error.param.opts[0]}: {_with_choice_suggestion(details['msg'].removeprefix('Value error, '))}"
     reason = "is not a whole number" if details["type"] == "int_parsing" else details["msg"].removeprefix("Input ")
     return f"{error.param.opts[0]}: {details['input']} {reason}"
 
 
-def with_choice_suggestion(message: str) -> str:
+def _with_choice_suggestion(message: str) -> str:
     """Add a suggestion to Typer's message `'x' is not one of 'a', 'b'.`."""
     value, *choices = re.findall(r"'([^']*)'", message) or [""]
     return f"{message}{did_you_mean(value, choices)}" if " is not one of " in message else message
@@ -72,7 +72,7 @@ def with_choice_suggestion(message: str) -> str:
 
 def report_unexpected_error(error: Exception) -> int:
     """Report an unexpected error in one line, with its traceback if -v or DEBUG is set."""
-    report_to_features(error)
+    _report_to_features(error)
     if print_traceback(error):
         return 1
     return print_error(explain_cause(error) or describe_unexpected(error), 1)
@@ -100,8 +100,8 @@ def describe_unexpected(error: Exception) -> str:
     first_line = next(iter(text.splitlines()), "")
     # Messages about imports end in the whole path of the module.
     reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', first_line)}"
-    places = error_places(error)
-    if indexes := [index for index, (path, _) in enumerate(places) if is_in_project(path)]:
+    places = _error_places(error)
+    if indexes := [index for index, (path, _) in enumerate(places) if _is_in_project(path)]:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
         # A library refuses a model or schema, which the framework makes from the project's declarations.
@@ -117,7 +117,7 @@ def describe_unexpected(error: Exception) -> str:
     return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."
 
 
-def report_to_features(error: Exception) -> None:
+def _report_to_features(error: Exception) -> None:
     """Pass the error to `report_error` of each feature. If that fails, only the command reports its error."""
     from opportune.config.settings import get_settings  # only for unexpected errors
 
@@ -127,7 +127,7 @@ def report_to_features(error: Exception) -> None:
                 report(error, get_settings())
 
 
-def error_places(error: Exception) -> list[Place]:
+def _error_places(error: Exception) -> list[Place]:
     """Return the lines of the traceback from outside to inside. A syntax error also has its own line."""
     places: list[Place] = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
@@ -135,6 +135,6 @@ def error_places(error: Exception) -> list[Place]:
     return places
 
 
-def is_in_project(path: Path) -> bool:
+def _is_in_project(path: Path) -> bool:
     """Return whether a file is code of the project, and not of the framework or a package."""
     return path.is_relative_to(PROJECT) and ".venv" not in path.parts and not path.is_relative_to(FRAMEWORK)

@@ -54,13 +54,13 @@ def import_command(name: str, module_name: str) -> ModuleType:
         raise OperatorError(f"The command {name} is in {module_name}, which does not exist. Correct commands={{…}}.")
     if not callable(getattr(module, "command", None)):
         raise OperatorError(f"{module_name} has no `command`. Define a function or a typer.Typer() of this name.")
-    counts = Counter(subcommand_names(module))
+    counts = Counter(_subcommand_names(module))
     if repeated := next((subcommand for subcommand, count in counts.items() if count > 1), ""):
         raise OperatorError(f"{module_name} defines the command {repeated} twice. Rename one.")
     return module
 
 
-def subcommand_names(module: ModuleType) -> list[str]:
+def _subcommand_names(module: ModuleType) -> list[str]:
     """Return the names of the subcommands that the module of a command defines."""
     subcommands = module.command.registered_commands if isinstance(module.command, typer.Typer) else []
     return [info.name or get_command_name(info.callback.__name__) for info in subcommands if info.callback]

@@ -39,7 +39,7 @@ class Commands(TyperGroup):
         if cmd_name not in registry.MODULES:
             ctx.with_resource(output.show_work_progress())  # for `opportune.progress`
         command = load(cmd_name) if registry.command_module(cmd_name) else None
-        collect_garbage_again()
+        _collect_garbage_again()
         return command
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
@@ -74,7 +74,7 @@ def command_group() -> Command:
     return group
 
 
-def collect_garbage_again() -> None:
+def _collect_garbage_again() -> None:
     """Enable garbage collection after the imports of a command, except for the imported objects."""
     if not gc.isenabled():
         gc.freeze()
@@ -85,20 +85,20 @@ def collect_garbage_again() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     if arguments is not None:
-        return run_and_report(list(arguments) or ["--help"])
+        return _run_and_report(list(arguments) or ["--help"])
     for name in [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]:  # `oppman.py <&-`
         setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
     gc.disable()  # imports create no garbage, and searching for it delays each command
     with signals_as_interrupts():
-        code = run_and_report(sys.argv[1:] or ["--help"])
+        code = _run_and_report(sys.argv[1:] or ["--help"])
     gc.freeze()  # Python would search all objects again at exit
     return code
 
 
-def run_and_report(arguments: list[str]) -> int:
+def _run_and_report(arguments: list[str]) -> int:
     arguments = [*arguments[1:], "--help"] if arguments[0] == "help" else arguments  # as in Django
     try:
-        code, message = (print_version(), "") if arguments == ["--version"] else run(arguments)
+        code, message = (_print_version(), "") if arguments == ["--version"] else run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -119,18 +119,18 @@ def run(arguments: list[str]) -> tuple[int, str]:
     except typer.TyperException as error:
         return error.exit_code, usage_message(error, arguments)
     except typer.Abort as error:
-        return abort_result(error)
+        return _abort_result(error)
     return (code if isinstance(code, int) else 0), ""
 
 
-def print_version() -> int:
+def _print_version() -> int:
     from importlib.metadata import version  # slow to import
 
     print(f"Opportune {__version__} (FastAPI {version('fastapi')}, Python {platform.python_version()})")
     return 0
 
 
-def abort_result(error: BaseException) -> tuple[int, str]:
+def _abort_result(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the message of an aborted command. The message is empty for Ctrl-C."""
     if isinstance(error.__context__, KeyboardInterrupt):
         return 130, ""

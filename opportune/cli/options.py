@@ -22,7 +22,7 @@ Command: TypeAlias = Any
 def add_common_options(command: Command) -> None:
     """Add the options that the command and its subcommands do not define themselves."""
     subcommands = getattr(command, "commands", {})
-    for declaration in (common_options,) if subcommands else (common_options, unattended_options):
+    for declaration in (common_options,) if subcommands else (common_options, _unattended_options):
         app = typer.Typer(add_completion=False)
         app.command()(declaration)
         defined = {name for option in command.params for name in option.opts}
@@ -43,7 +43,7 @@ def common_options(
     """Options of every command."""
 
 
-def unattended_options(
+def _unattended_options(
     _no_input: Annotated[
         bool, typer.Option("--no-input", "--yes", expose_value=False, help="Ask no questions; this command has none.")
     ] = False,

@@ -57,10 +57,10 @@ def is_overview_request(arguments: list[str]) -> bool:
 
 def show_overview() -> int:
     """Print the help with all commands."""
-    return print_lines(overview())
+    return _print_lines(overview())
 
 
-def print_lines(lines: Iterable[str]) -> int:
+def _print_lines(lines: Iterable[str]) -> int:
     """Print each line when it is ready, and return the exit code."""
     try:
         for line in lines:
@@ -80,7 +80,7 @@ def overview() -> Iterator[str]:
         yield from _section(family, {name: help_line(MODULES[name]) for name in names}, width)
     yield from _section("Options", OPTIONS, width)
     try:
-        features = feature_commands()
+        features = _feature_commands()
     except Exception as error:  # noqa: BLE001 - importing a feature runs any code, and the help is still useful
         reason = f"{type(error).__name__}: {error}" if find_spec("fastapi") else "Install the packages."
         yield ""
@@ -116,7 +116,7 @@ def show_description(name: str) -> int:
         return show_overview()
     text = ast.get_docstring(ast.parse(source_of(module))) or ""
     note = "The options are listed here once packages are installed, for example by `quickstart`."
-    return print_lines([f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...", "", text, "", note])
+    return _print_lines([f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...", "", text, "", note])
 
 
 def handle_output_error(error: OSError) -> int:
@@ -127,7 +127,7 @@ def handle_output_error(error: OSError) -> int:
     return 1
 
 
-def feature_commands() -> dict[str, dict[str, str]]:
+def _feature_commands() -> dict[str, dict[str, str]]:
     """Return the modules of commands by name, for each installed feature that has some. `COMMANDS` hide theirs."""
     try:
         declared: Mapping[str, Mapping[str, str]] = commands_of_installed()
@@ -141,7 +141,7 @@ def feature_commands() -> dict[str, dict[str, str]]:
 
 
 def feature_modules() -> dict[str, str]:
-    return {name: module for modules in feature_commands().values() for name, module in modules.items()}
+    return {name: module for modules in _feature_commands().values() for name, module in modules.items()}
 
 
 def command_module(name: str) -> str:

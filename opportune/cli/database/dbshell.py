@@ -24,7 +24,7 @@ def command(
 ) -> None:
     settings = get_settings()
     url = DatabaseUrl.parse(settings.database_url.get_secret_value())
-    client = psql_command(url) if url.kind == "postgresql" else sqlite_command(url)
+    client = _psql_command(url) if url.kind == "postgresql" else _sqlite_command(url)
     with open_event_loop() as loop:
         loop.run(check_connection(settings))
     exec_process([*client, *(arguments or [])], {**os.environ, **url.environ})
@@ -40,7 +40,7 @@ async def check_connection(settings: Settings) -> None:
         await database.ping(reader=False)
 
 
-def sqlite_command(url: DatabaseUrl) -> list[str]:
+def _sqlite_command(url: DatabaseUrl) -> list[str]:
     startup.require_file(url)
     if shutil.which("sqlite3"):
         return ["sqlite3", str(url.path)]
@@ -49,7 +49,7 @@ def sqlite_command(url: DatabaseUrl) -> list[str]:
     raise OperatorError("The program sqlite3 is missing. Install it (Debian: apt install sqlite3).")
 
 
-def psql_command(url: DatabaseUrl) -> list[str]:
+def _psql_command(url: DatabaseUrl) -> list[str]:
     if not shutil.which("psql"):
         raise OperatorError("The program psql is missing. Install it (Debian: apt install postgresql-client).")
     return ["psql", url.conninfo]

@@ -18,13 +18,13 @@ def load() -> None:
     """Add missing demonstration data."""
     if get_settings().is_production:
         raise OperatorError("Demonstration data cannot be loaded in production. Nothing was changed.")
-    print_counts("added", in_transaction(load_all))
+    _print_counts("added", in_transaction(load_all))
 
 
 @command.command()
 def clear() -> None:
     """Delete the demonstration data."""
-    print_counts("deleted", in_transaction(clear_all))
+    _print_counts("deleted", in_transaction(_clear_all))
 
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
@@ -39,7 +39,7 @@ async def load_all(session: AsyncSession) -> dict[str, int]:
     return rows
 
 
-async def clear_all(session: AsyncSession) -> dict[str, int]:
+async def _clear_all(session: AsyncSession) -> dict[str, int]:
     """Delete the demonstration data of all features, and return the number of rows by feature."""
     return {
         feature.name: await feature.data.demo.clear(session)
@@ -48,7 +48,7 @@ async def clear_all(session: AsyncSession) -> dict[str, int]:
     }
 
 
-def print_counts(action: str, rows: dict[str, int]) -> None:
+def _print_counts(action: str, rows: dict[str, int]) -> None:
     for name, count in rows.items():
         say(f"{name}: {count} {action}")
     if not rows:

@@ -65,13 +65,13 @@ def command(
     if merge:
         if rename or fill or message or allow_drop or make_empty or concurrently is not None:
             raise typer.BadParameter("--merge can only be combined with a feature, --check and --dry-run.")
-        merged = merge_branches(graph, graph.features if feature is None else [feature], writes=writes)
+        merged = _merge_branches(graph, graph.features if feature is None else [feature], writes=writes)
         raise typer.Exit(1 if check and merged else 0)
-    choices = make_choices(rename or [], fill or [], check=check, may_drop=allow_drop, may_ask=not no_input)
+    choices = _make_choices(rename or [], fill or [], check=check, may_drop=allow_drop, may_ask=not no_input)
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:
-        drafts = [create_empty_migration(graph, feature, message)]
+        drafts = [_create_empty_migration(graph, feature, message)]
     else:
         drafts = draft_migrations(settings, graph, feature, message, choices)
     choices.refuse_unused()
@@ -80,20 +80,20 @@ def command(
     if concurrently:
         drafts = [part for draft in drafts for part in new_migration.split_indexes(draft, message)]
     if not drafts:
-        say_no_changes()
+        _say_no_changes()
     for draft in drafts:
-        write_draft(graph, draft, database, writes=writes)
+        _write_draft(graph, draft, database, writes=writes)
     if check and drafts:
         raise typer.Exit(1)
 
 
-def say_no_changes() -> None:
+def _say_no_changes() -> None:
     say("No changes detected")
     for line in find_unmigrated_models():
         warn(line)
 
 
-def write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:
+def _write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:
     """Write a migration and print its changes, with warnings about locks and compatibility."""
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     if writes:
@@ -108,7 +108,7 @@ def write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, databa
         warn(f"    ! {warning}")
 
 
-def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> Sequence[str]:
+def _merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> Sequence[str]:
     """Write a merge migration for each feature with several latest migrations, and return these features."""
     split = [name for name in features if len(graph.heads(name)) > 1]
     if not split:
@@ -124,7 +124,7 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
     return split
 
 
-def create_empty_migration(
+def _create_empty_migration(
     graph: MigrationGraph, feature: str | None, message: str | None
 ) -> new_migration.NewMigration:
     if feature is None:
@@ -182,7 +182,7 @@ def unmigrated_changes_warning(settings: Settings, graph: MigrationGraph) -> str
     return f"The models of {features} have changes without migrations. Run {OPPMAN} makemigrations."
 
 
-def make_choices(
+def _make_choices(
     renames: Sequence[str], fills: Sequence[str], *, check: bool, may_drop: bool, may_ask: bool
 ) -> Choices:
     """Return the choices of the options, and on a terminal those of the user."""
@@ -194,10 +194,10 @@ def make_choices(
         choices.prompt = lambda _question: ""  # not needed for --check
     elif may_ask and sys.stdin.isatty():
         choices.confirm = typer.confirm
-        choices.prompt = ask_value
+        choices.prompt = _ask_value
     return choices
 
 
-def ask_value(question: str) -> str:
+def _ask_value(question: str) -> str:
     text = f"{question} Enter a value, or nothing to write code in the migration"
     return cast("str", typer.prompt(text, default="", show_default=False))

@@ -52,18 +52,18 @@ def command(
     url = direct_url(settings)
     if plan or check:
         steps = make_plan(graph.applied(recorded))
-        print_plan(steps, url.kind, is_first=not recorded)
+        _print_plan(steps, url.kind, is_first=not recorded)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
-        forget_removed(settings, graph)
+        _forget_removed(settings, graph)
         return
     if fake or fake_initial:
-        faked = None if fake else find_adoptable(settings, make_plan(graph.applied(recorded)))
+        faked = None if fake else _find_adoptable(settings, make_plan(graph.applied(recorded)))
         make_plan = fake_steps(make_plan, faked)
     say("Operations to perform:")
     if url.kind == "sqlite" and not url.path.exists():  # possibly because of a mistake in DATABASE_URL
         say(f"  Create the database {url.path}{'' if url.path.parent.exists() else ', in a new folder'}")
-    say(f"  {describe_operations(graph, feature, target)}\nRunning migrations:")
+    say(f"  {_describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
         is_complete = feature is None and settings.environment == "development"
@@ -71,7 +71,7 @@ def command(
             warn(warning)
 
 
-def describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
+def _describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
     if feature is None or target is None:
         return f"Apply all migrations: {feature or ', '.join(filter(graph.migrations_of, graph.features))}"
     if target == "zero":
@@ -79,7 +79,7 @@ def describe_operations(graph: MigrationGraph, feature: str | None, target: str 
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
+def _print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
     """Print the planned steps, with warnings if this is not a new database."""
     upgrades = [step.migration for step in steps if step.direction == "upgrade"]
     locks = find_table_locks(upgrades) if database == "postgresql" else ()
@@ -103,7 +103,7 @@ def print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
         print("  No planned migration operations.")
 
 
-def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
+def _find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
     """Return the first migrations whose tables already exist.
 
     Raises:
@@ -126,7 +126,7 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
     return [*existing]
 
 
-def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
+def _forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     with connect(settings) as connection, connection.begin():
         removed = graph.removed_revisions(read_revisions(connection))
         forget_revisions(connection, removed)
@@ -136,11 +136,11 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
 def apply_plan(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
     """Run the steps of a plan and print each. Return their number."""
     with connect(settings) as connection, show_work_progress():
-        return run_migrations(connection, graph, plan, print_step)
+        return run_migrations(connection, graph, plan, _print_step)
 
 
 @contextmanager
-def print_step(step: Step) -> Iterator[None]:
+def _print_step(step: Step) -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
     line = f"  {verb} {step.migration}..."
     if not is_terminal():  # on a terminal this line has the progress bar

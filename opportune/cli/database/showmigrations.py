@@ -39,20 +39,20 @@ def command(
         )
     elif plan:
         for migration in ordered:
-            print(f"{mark_of(migration, applied)}  {migration}")
+            print(f"{_mark_of(migration, applied)}  {migration}")
     else:
-        print_list(migrations_by_feature, applied)
+        _print_list(migrations_by_feature, applied)
     warn_about_removed(graph, recorded)
 
 
-def mark_of(migration: Migration, applied: Collection[Migration]) -> str:
+def _mark_of(migration: Migration, applied: Collection[Migration]) -> str:
     return "[X]" if migration in applied else "[ ]"
 
 
-def print_list(migrations_by_feature: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
+def _print_list(migrations_by_feature: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
     for name, migrations in migrations_by_feature.items():
         print(name)
         for migration in migrations:
-            print(f" {mark_of(migration, applied)} {migration.name}")
+            print(f" {_mark_of(migration, applied)} {migration.name}")
         if not migrations:
             print(" (no migrations)")

@@ -37,10 +37,10 @@ def command(feature: Annotated[str, typer.Argument(help="Feature of the migratio
             raise typer.BadParameter("Squashing needs a confirmation. Add --yes.")
         if not typer.confirm("Are they applied to every database, and are the files in git?"):
             raise typer.Abort
-    write_files(graph, squash)
+    _write_files(graph, squash)
 
 
-def write_files(graph: MigrationGraph, squash: Squash) -> None:
+def _write_files(graph: MigrationGraph, squash: Squash) -> None:
     dependents = write_squash(graph, squash, Model.metadata)
     say(f"Created {display_path(squash.path)}, which replaces {pluralize(len(squash.migrations), 'file')}.")
     for path in dependents:

@@ -66,9 +66,9 @@ def command(
     if deploy:
         checks += deploy_checks()
     if with_connections:
-        checks += connection_checks()
+        checks += _connection_checks()
     with progress("Checking", len(checks), "checks") as bar:
-        findings = [*dict.fromkeys(run_checks(checks, settings, bar))]
+        findings = [*dict.fromkeys(_run_checks(checks, settings, bar))]
     if as_json:
         print_json(as_data(findings, url_notices(settings)))
     else:
@@ -90,12 +90,12 @@ def deploy_checks() -> tuple[Check, ...]:
     return (check_production, *host_checks, *registered, check_superusers)
 
 
-def connection_checks() -> Iterator[Check]:
+def _connection_checks() -> Iterator[Check]:
     yield settings_checks.check_mail_server
     yield from (check for feature in installed_features() for check in feature.monitoring.connection_checks)
 
 
-def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
+def _run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
     for check in checks:
         try:
             yield from check(settings)

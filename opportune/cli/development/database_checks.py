@@ -51,10 +51,10 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(warning)
     if not faults and (warning := unmigrated_changes_warning(settings, MigrationGraph(installed_names()))):
         yield Finding.warning(warning)
-    yield from check_pending(settings)
+    yield from _check_pending(settings)
 
 
-def check_pending(settings: Settings) -> Iterator[Finding]:
+def _check_pending(settings: Settings) -> Iterator[Finding]:
     """Find pending migrations that would block requests or break the running version."""
     url = direct_url(settings)
     if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
@@ -85,14 +85,14 @@ def url_notices(settings: Settings) -> Iterator[str]:
 
 def check_superusers(_settings: Settings) -> Iterator[Finding]:
     try:
-        emails = in_transaction(sample_superusers)
+        emails = in_transaction(_sample_superusers)
     except OperatorError:  # reported by check_database
         return
     for email in emails:
         yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
 
 
-async def sample_superusers(session: AsyncSession) -> list[str]:
+async def _sample_superusers(session: AsyncSession) -> list[str]:
     active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
     return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
 

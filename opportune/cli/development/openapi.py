@@ -53,17 +53,17 @@ def command(
 ) -> None:
     app = site_application()
     document = {**app.openapi(), "servers": [{"url": app.state.settings.base_url}]}
-    require_distinct_names(document)
+    _require_distinct_names(document)
     if client:
-        generate_client(client, document, output or Path(f"{client}_client"))
+        _generate_client(client, document, output or Path(f"{client}_client"))
     elif output:
-        write_document(document, output)
+        _write_document(document, output)
         say(f"Wrote {output}: {len([*operations(document)])} operations.")
     else:
         print_json(document)
 
 
-def require_distinct_names(document: dict[str, Any]) -> None:
+def _require_distinct_names(document: dict[str, Any]) -> None:
     """Check that a client can have a function for each operation, and a class for each schema.
 
     Raises:
@@ -78,14 +78,14 @@ def require_distinct_names(document: dict[str, Any]) -> None:
             raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {name}.")
 
 
-def write_document(document: dict[str, Any], path: Path) -> None:
+def _write_document(document: dict[str, Any], path: Path) -> None:
     try:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
+def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
     """Generate a client in a folder, or replace an earlier one.
 
     Raises:
@@ -100,7 +100,7 @@ def generate_client(client: Client, document: dict[str, Any], folder: Path) -> N
         raise OperatorError(f"{program} is not installed. {INSTALL_HINTS[program]}")
     with TemporaryDirectory() as temporary:
         file = Path(temporary, "openapi.json")
-        write_document(document, file)
+        _write_document(document, file)
         options = [argument.format(document=file, folder=folder) for argument in arguments]
         result = subprocess.run([path, *options], text=True, capture_output=True, check=False)
     if result.returncode or not (folder / GENERATED_FILES[client]).is_file():

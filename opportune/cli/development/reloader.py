@@ -34,10 +34,10 @@ def run_reloader(app: str, listener: socket) -> None:
     logging.basicConfig(format=LOG_FORMAT)
     code = (PROJECT / PACKAGE, *map(Path, feature_packages().values()), FRAMEWORK)
     folders = (*code, *TEMPLATE_FOLDERS, PROJECT / "locale")
-    FilesReload(folders, partial(serve_reloaded_site, app), [listener]).run()
+    FilesReload(folders, partial(_serve_reloaded_site, app), [listener]).run()
 
 
-def serve_reloaded_site(app: str, sockets: list[socket]) -> None:
+def _serve_reloaded_site(app: str, sockets: list[socket]) -> None:
     """Serve the application of this name with the current settings until a signal."""
     # Imported only in the process that serves.
     from opportune.cli.development.server_config import server_config

@@ -54,8 +54,8 @@ def command(
     no_input: NoInput = False,
 ) -> None:
     if address is not None:
-        host, port = parse_address(address, host, port)
-    settings = settings_with_https(https)
+        host, port = _parse_address(address, host, port)
+    settings = _settings_with_https(https)
     startup.validate_configuration(settings)
     if reload is None:
         reload = settings.environment == "development" and workers == 1
@@ -76,7 +76,7 @@ def command(
         server.serve(listener, settings, workers=workers, reload=reload)
 
 
-def parse_address(address: str, host: str | None, port: int | None) -> tuple[str | None, int]:
+def _parse_address(address: str, host: str | None, port: int | None) -> tuple[str | None, int]:
     """Return host and port of `8000`, `:8000`, `0.0.0.0:8000` or `[::1]:8000`.
 
     Raises:
@@ -91,7 +91,7 @@ def parse_address(address: str, host: str | None, port: int | None) -> tuple[str
     return address_host or host, int(match["port"])
 
 
-def settings_with_https(https: bool | None) -> Settings:
+def _settings_with_https(https: bool | None) -> Settings:
     """Return the settings, with the option --https applied to this process and its workers."""
     if https is not None and https != get_settings().local_https:
         os.environ["LOCAL_HTTPS"] = str(https).lower()

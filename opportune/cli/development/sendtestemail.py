@@ -26,10 +26,10 @@ def command(addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", he
         raise typer.BadParameter(str(error)) from None
     with open_event_loop() as loop:
         for email in emails:
-            loop.run(send(settings, email))
+            loop.run(_send(settings, email))
 
 
-async def send(settings: Settings, email: EmailMessage) -> None:
+async def _send(settings: Settings, email: EmailMessage) -> None:
     """Send an e-mail.
 
     Raises:

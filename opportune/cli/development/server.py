@@ -52,7 +52,7 @@ def serve(
         print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
     with suppress(KeyboardInterrupt):  # Ctrl-C, or the stop signal of Fly
         if reload:
-            exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
+            _exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
         config = server_config(app, settings, listener, workers)
         if workers > 1:
             _run_workers(config, listener)
@@ -62,7 +62,7 @@ def serve(
         Server(config).run(sockets=[listener])
 
 
-def exec_reloader(app: str, listener: socket.socket) -> None:
+def _exec_reloader(app: str, listener: socket.socket) -> None:
     """Continue as the small process of the reloader, without what the checks of the start have imported."""
     if sys.platform == "win32":  # a process that starts another one would keep its memory
         from opportune.cli.development.reloader import run_reloader

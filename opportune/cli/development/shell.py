@@ -41,7 +41,7 @@ def command(
     with open_event_loop() as loop:
         stack = AsyncExitStack()
         try:
-            console = AsyncConsole(loop, loop.run(open_names(stack)))
+            console = AsyncConsole(loop, loop.run(_open_names(stack)))
             if code is None:
                 console.start(with_ipython=not plain and find_spec("IPython") is not None)
             elif not console.execute(code):
@@ -50,7 +50,7 @@ def command(
             loop.run(stack.aclose())
 
 
-async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
+async def _open_names(stack: AsyncExitStack) -> dict[str, Any]:
     """Return the names for the shell. The stack closes their resources."""
     settings = get_settings()
     jobs = await stack.enter_async_context(open_job_queue(settings))
@@ -82,10 +82,10 @@ class AsyncConsole(InteractiveConsole):
         example = next((name for name in names if name[0].isupper()), "Model")
         banner = BANNER.format(example=example, names=", ".join(names))
         if with_ipython:
-            start_ipython(self.names, self.runner, banner)
+            _start_ipython(self.names, self.runner, banner)
             return
         with contextlib.suppress(ImportError):  # Windows has no readline
-            complete_with_tab(self.names)
+            _complete_with_tab(self.names)
         self.interact(banner, exitmsg="")
 
     def execute(self, source: str) -> bool:
@@ -104,7 +104,7 @@ class AsyncConsole(InteractiveConsole):
         try:
             self.runner.run(self._evaluate(code))
         except Exception as error:  # noqa: BLE001 - code of the user can raise anything
-            print_traceback(error, self.filename)
+            _print_traceback(error, self.filename)
             return False
         return True
 
@@ -114,14 +114,14 @@ class AsyncConsole(InteractiveConsole):
             await result
 
 
-def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
+def _start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
     from IPython.terminal.embed import InteractiveShellEmbed
 
     ipython = InteractiveShellEmbed(banner1=f"{banner}\n", exit_msg="", loop_runner=runner.run)
     ipython(local_ns=names)
 
 
-def complete_with_tab(names: dict[str, Any]) -> None:
+def _complete_with_tab(names: dict[str, Any]) -> None:
     if sys.platform == "win32":
         return
     import readline
@@ -131,7 +131,7 @@ def complete_with_tab(names: dict[str, Any]) -> None:
     readline.parse_and_bind("tab: complete")
 
 
-def print_traceback(error: Exception, filename: str) -> None:
+def _print_traceback(error: Exception, filename: str) -> None:
     """Print the traceback without the frames of the shell."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename != filename:

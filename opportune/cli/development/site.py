@@ -30,10 +30,10 @@ def create_app() -> FastAPI | ASGIApp:
         if get_settings().environment != "development":
             raise
         logger.exception("The site cannot start.")
-        return startup_error_app(error)
+        return _startup_error_app(error)
 
 
-def startup_error_app(error: Exception) -> Starlette:
+def _startup_error_app(error: Exception) -> Starlette:
     """Return an application with a single page that shows the error."""
     context = {
         "status": 500,

@@ -50,12 +50,12 @@ def command(
         raise OperatorError("This project does not include the framework's tests. Omit --framework.")
     if accept_access and (arguments or project or framework or sqlite or postgres or browser):
         raise typer.BadParameter(f"{ACCEPT_ACCESS} runs no tests and has no other options.")
-    require_installed(selection)
+    _require_installed(selection)
     os.chdir(PROJECT)
     read_pyproject(PROJECT)  # contains the options of pytest
     if accept_access:
         exec_process([sys.executable, "-m", "opportune.testing.access"])
-    pytest_options = cache_options()
+    pytest_options = _cache_options()
     if project:
         pytest_options += [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"]
     elif framework:
@@ -68,11 +68,11 @@ def command(
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
     # The framework's tests often wait for servers. Another process for other tests would start its own browser.
     processes = (os.cpu_count() or 1) + (FRAMEWORK_TESTS.is_dir() and not project)
-    pytest_options += with_process_count(arguments or ["-n"], processes)
+    pytest_options += _with_process_count(arguments or ["-n"], processes)
     exec_process([sys.executable, "-m", "pytest", *pytest_options], environ)
 
 
-def cache_options() -> list[str]:
+def _cache_options() -> list[str]:
     """Return options that disable pytest's cache if the project is read-only, because its warning would be an error."""
     if os.access(PROJECT, os.W_OK):
         return []
@@ -80,7 +80,7 @@ def cache_options() -> list[str]:
     return ["-p", "no:cacheprovider"]
 
 
-def require_installed(selection: list[str]) -> None:
+def _require_installed(selection: list[str]) -> None:
     """Check that the packages of the tests are installed.
 
     Raises:
@@ -91,7 +91,7 @@ def require_installed(selection: list[str]) -> None:
         raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")
 
 
-def with_process_count(arguments: Sequence[str], processes: int) -> Iterator[str]:
+def _with_process_count(arguments: Sequence[str], processes: int) -> Iterator[str]:
     """Add the number of processes after each `-n` that has none.
 
     A process gets tests that follow each other, so that tests of a module share its fixtures.

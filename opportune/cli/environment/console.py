@@ -23,7 +23,7 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["new"]:
         return create_project(arguments[1:], needs_clone=False)
-    if script := find_script():
+    if script := _find_script():
         # Not the environment of this program, because the project has its own with other versions.
         # CPython's name for the Python of a virtual environment.
         exec_process([getattr(sys, "_base_executable", sys.executable), str(script), *arguments])
@@ -38,7 +38,7 @@ def main() -> int:
     return run_in_application()
 
 
-def find_script() -> Path | None:
+def _find_script() -> Path | None:
     """Return the oppman.py of the project that contains the current folder."""
     folder = Path.cwd()
     scripts = (parent / "oppman.py" for parent in (folder, *folder.parents))

@@ -24,15 +24,15 @@ USUAL_FILES = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/
 def main() -> int:
     if HAS_PROJECT:
         return run_command_line()
-    offer_commands()
+    _offer_commands()
     if is_overview_request(sys.argv[1:]):
         with suppress(Exception, SystemExit):  # other commands report mistakes in the application
-            load_application()
+            _load_application()
         return show_overview()
     is_help_of_command = "--help" in sys.argv and sys.argv[1] in MODULES
     try:
         if "--version" not in sys.argv and not is_help_of_command:
-            load_application()
+            _load_application()
     except OperatorError as error:
         return print_error(str(error), 1)
     except Exception as error:  # noqa: BLE001 - a mistake in the application is reported as in commands
@@ -40,7 +40,7 @@ def main() -> int:
     return run_command_line()
 
 
-def offer_commands() -> None:
+def _offer_commands() -> None:
     """Leave out the commands that need a project."""
     for family, names in list(COMMANDS.items()):
         COMMANDS[family] = tuple(name for name in names if name in OFFERED)
@@ -50,7 +50,7 @@ def offer_commands() -> None:
         del MODULES[name]
 
 
-def load_application() -> None:
+def _load_application() -> None:
     """Import the application, which calls `opportune.mount`.
 
     Raises:

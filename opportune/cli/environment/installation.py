@@ -39,19 +39,19 @@ def run_installer(venv: Path, verb: str, target: str, command: list[str]) -> Non
     """
     (venv / UNFINISHED).touch()
     with (venv / LOG).open("wb") as log, ExitStack() as stack:
-        with delayed_interrupts():  # Ctrl-C before the callback is registered would leave the installer running
+        with _delayed_interrupts():  # Ctrl-C before the callback is registered would leave the installer running
             installer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False)
             stack.callback(installer.kill)
-        show_progress(f"{verb} {target}", venv, installer)
+        _show_progress(f"{verb} {target}", venv, installer)
     if installer.wait() >= 0:  # a negative code means a signal, after which the installation may be incomplete
         (venv / UNFINISHED).unlink()
     if installer.returncode:
-        message = last_line(venv).rstrip(".")
-        raise InstallError(f"{verb} {target} failed: {message}. {repair_hint(venv)} See the log: {venv / LOG}")
+        message = _last_line(venv).rstrip(".")
+        raise InstallError(f"{verb} {target} failed: {message}. {_repair_hint(venv)} See the log: {venv / LOG}")
 
 
 @contextmanager
-def delayed_interrupts() -> Iterator[None]:
+def _delayed_interrupts() -> Iterator[None]:
     """Delay Ctrl-C until the end of the block."""
     received: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
@@ -63,7 +63,7 @@ def delayed_interrupts() -> Iterator[None]:
         handler(received[0], None)
 
 
-def show_progress(label: str, venv: Path, installer: subprocess.Popen[bytes]) -> None:
+def _show_progress(label: str, venv: Path, installer: subprocess.Popen[bytes]) -> None:
     """Show the elapsed time until the installer ends: in one updated line on a terminal, otherwise in new lines."""
     if {"-q", "--quiet"} & set(sys.argv[1:]):
         installer.wait()
@@ -76,29 +76,29 @@ def show_progress(label: str, venv: Path, installer: subprocess.Popen[bytes]) ->
         now = time.monotonic()
         line = f"{label}: {now - started:.0f} s"
         if is_terminal:
-            overwrite_line(f"{line}  {last_line(venv)}")
+            _overwrite_line(f"{line}  {_last_line(venv)}")
         elif now - printed >= PLAIN_PROGRESS_SECONDS:
             echo(line)
             printed = now
         time.sleep(POLL_SECONDS)
     if is_terminal:
-        overwrite_line(f"{label}: {time.monotonic() - started:.0f} s")
+        _overwrite_line(f"{label}: {time.monotonic() - started:.0f} s")
         echo("")
 
 
-def overwrite_line(line: str) -> None:
+def _overwrite_line(line: str) -> None:
     """Overwrite the current line of the terminal."""
     width = shutil.get_terminal_size().columns - 1
     echo("\r" + line[:width].ljust(width), end="")
 
 
-def last_line(venv: Path) -> str:
+def _last_line(venv: Path) -> str:
     """Return the last line of the installer's output."""
     lines = (venv / LOG).read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def repair_hint(venv: Path) -> str:
+def _repair_hint(venv: Path) -> str:
     """Return advice about a failed installation."""
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
     if NO_PIP.search(log):  # uv makes environments without pip

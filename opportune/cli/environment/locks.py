@@ -37,7 +37,7 @@ LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
 def required_locks(arguments: list[str]) -> list[str]:
     """Return the locks that a command needs, without the model's."""
     words = _words(arguments)
-    locks = [BASE, *secrets_locks()]
+    locks = [BASE, *_secrets_locks()]
     if words[:1] == ["test"]:
         locks += locks_of_tests(arguments)
     elif any(words[: len(command)] == command for command in DEVELOPMENT_COMMANDS):
@@ -51,10 +51,10 @@ def _words(arguments: list[str]) -> list[str]:
 
 def locks_of_tests(arguments: list[str]) -> list[str]:
     """Return the locks for these pytest arguments. The framework's tests need more packages."""
-    return [DEV] if project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
+    return [DEV] if _project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
 
 
-def project_tests(arguments: list[str]) -> list[Path]:
+def _project_tests(arguments: list[str]) -> list[Path]:
     """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
     words = [word.partition("::")[0] for word in arguments if not word.startswith("-")]
     paths = [(PROJECT / word).resolve() for word in words if (PROJECT / word).exists()]
@@ -69,11 +69,11 @@ def needs_model(arguments: list[str]) -> bool:
     command = next(iter(_words(arguments)), "")
     if command != "test":
         return command == "quickstart" and "--no-model" not in arguments
-    files = [file for path in project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
+    files = [file for path in _project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
     return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
 
 
-def secrets_locks() -> list[str]:
+def _secrets_locks() -> list[str]:
     """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
     scheme, _, names = read_setting("SECRETS_FROM").partition(":")
     is_complete = all(name.strip() for name in names.split(","))

@@ -79,21 +79,21 @@ def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
     if are_installed([*locks, *model]):
         return False
     try:
-        with installation_lock():
+        with _installation_lock():
             if not are_installed([*locks, *model]):
                 require_framework_wheel(PROJECT)
                 for lock in locks:
                     add_lock(lock)
                 make_environment()
-            for lock in filter(is_outdated, locks):
+            for lock in filter(_is_outdated, locks):
                 install(lock)
-            for lock in filter(is_outdated, model):
+            for lock in filter(_is_outdated, model):
                 install_if_possible(lock)
     except OSError as error:
         reason = f"Cannot install into {VENV}: {error.strerror or error}."
         if not are_installed(locks):
             raise InstallError(f"{reason} Check its permissions and the free space.") from error
-        skip_model(reason)
+        _skip_model(reason)
         return False
     return True
 
@@ -112,10 +112,10 @@ def add_lock(lock: str) -> None:
 
 
 def are_installed(locks: list[str]) -> bool:
-    return PYTHON.exists() and not any(map(is_outdated, locks))
+    return PYTHON.exists() and not any(map(_is_outdated, locks))
 
 
-def is_outdated(lock: str) -> bool:
+def _is_outdated(lock: str) -> bool:
     try:
         return (VENV / lock).read_bytes() != (PROJECT / lock).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -123,7 +123,7 @@ def is_outdated(lock: str) -> bool:
 
 
 @contextmanager
-def installation_lock() -> Iterator[None]:
+def _installation_lock() -> Iterator[None]:
     """Lock the file oppman.py for the installation. The system releases the lock when the process ends."""
     with SCRIPT.open("r+b") as file:
         if not try_lock(file):
@@ -150,11 +150,11 @@ def try_lock(file: BufferedRandom) -> bool:
 def make_environment() -> None:
     """Create `.venv`. An existing one is replaced if its installation was interrupted or its Python does not run."""
     uv = shutil.which("uv")
-    if is_usable() and (uv or runs("import pip")):  # an environment of uv has no pip
+    if _is_usable() and (uv or _runs("import pip")):  # an environment of uv has no pip
         return
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing. Install it (Debian: apt install python3-venv), or install uv.")
-    if not is_usable():
+    if not _is_usable():
         if (VENV / UNFINISHED).exists():
             echo("The last installation was interrupted, so .venv is created again.")
         shutil.rmtree(VENV, ignore_errors=True)
@@ -164,12 +164,12 @@ def make_environment() -> None:
     run_installer(VENV, "Preparing", ".venv", [*command, str(VENV)])
 
 
-def is_usable() -> bool:
+def _is_usable() -> bool:
     """Return whether no installation in `.venv` was interrupted, and its Python runs and is supported."""
-    return not (VENV / UNFINISHED).exists() and runs("import sys; sys.exit(sys.version_info < (3, 11))")
+    return not (VENV / UNFINISHED).exists() and _runs("import sys; sys.exit(sys.version_info < (3, 11))")
 
 
-def runs(code: str) -> bool:
+def _runs(code: str) -> bool:
     """Return whether the Python of `.venv` runs this code without an error."""
     try:
         return subprocess.call([PYTHON, "-c", code], stderr=subprocess.DEVNULL) == 0
@@ -179,7 +179,7 @@ def runs(code: str) -> bool:
 
 def install(lock: str, *options: str) -> None:
     uv = shutil.which("uv")
-    command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
+    command = _uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
     # Tests and linters import few modules of their packages, which Python then compiles.
     command += ["--no-compile" if lock in (DEV, FRAMEWORK) else "--compile", "--no-deps", "--require-hashes"]
@@ -199,7 +199,7 @@ def uninstall(package: str) -> None:
         shutil.copyfile(PROJECT / BASE, VENV / BASE)
 
 
-def uv_install(uv: str) -> list[str]:
+def _uv_install(uv: str) -> list[str]:
     """Return the command that installs into `.venv` with uv.
 
     uv refuses hashes together with the constraints in our pyproject.toml, which are for `lock`. With another
@@ -213,8 +213,8 @@ def install_if_possible(lock: str) -> None:
     try:
         install(lock, "--only-binary", ":all:")
     except InstallError as error:
-        skip_model(str(error))
+        _skip_model(str(error))
 
 
-def skip_model(reason: str) -> None:
+def _skip_model(reason: str) -> None:
     echo(f"{reason} Continuing without a local model. To use another, set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.")

@@ -35,14 +35,14 @@ def show(
         values = ((row.name, row.value, row.source, row.is_secret, row.default) for row in selected)
         print_json([dict(zip(keys, row, strict=True)) for row in values])
     elif show_all:
-        print_descriptions(rows)
+        _print_descriptions(rows)
     elif selected:
         print_table(("NAME", "VALUE", "FROM"), ((row.name, row.value, row.source) for row in selected))
     if not as_json and (defaults := len(rows) - len(selected)):
         say(f"{defaults} settings have default values. List them with: python3 oppman.py env --all")
 
 
-def print_descriptions(rows: Iterable[DisplayedSetting]) -> None:
+def _print_descriptions(rows: Iterable[DisplayedSetting]) -> None:
     """Print each setting with its source, its default and its description."""
     descriptions = describe_settings(settings_classes())
     area = ""

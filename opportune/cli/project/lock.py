@@ -51,7 +51,7 @@ def command(
 ) -> None:
     uv = require_uv()
     with TemporaryDirectory() as folder:
-        changed_locks = create_locks(uv, Path(folder), upgrade=upgrade, cooldown=cooldown)
+        changed_locks = _create_locks(uv, Path(folder), upgrade=upgrade, cooldown=cooldown)
         if check and changed_locks:
             raise OperatorError(f"Out of date: {', '.join(changed_locks)}. Run: python3 oppman.py lock")
         for lock in changed_locks:
@@ -70,13 +70,13 @@ def require_uv() -> str:
     raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
 
 
-def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list[str]:
+def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list[str]:
     """Create the locks in a temporary folder, so that the project's locks do not change if one fails.
 
     Returns:
         The names of the locks that differ from the project's.
     """
-    groups = groups_to_lock()
+    groups = _groups_to_lock()
     (folder / DEV).parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
     pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
@@ -84,20 +84,20 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     if upgrade:
         command_line.append("--upgrade")
     with progress("Locking", 1 + len(groups), "locks") as bar:
-        framework = [pin_framework(folder, pin[1])] if pin else []
+        framework = [_pin_framework(folder, pin[1])] if pin else []
         wheels = ["--find-links", f"./{VENDOR}"] if pin and (PROJECT / VENDOR).is_dir() else []
-        resolve([*command_line, PYPROJECT, *wheels], folder, BASE, framework, cooldown)
+        _resolve([*command_line, PYPROJECT, *wheels], folder, BASE, framework, cooldown)
         bar.advance()
         for lock, group in groups.items():
             constraints = [folder / other for other in CONSTRAINTS.get(lock, [BASE])]
-            resolve([*command_line, "--group", group], folder, lock, constraints, cooldown)
+            _resolve([*command_line, "--group", group], folder, lock, constraints, cooldown)
             bar.advance()
     if pin:
-        restore_framework_pin(folder, pin[0])
+        _restore_framework_pin(folder, pin[0])
     return [lock for lock in (BASE, *groups) if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
-def groups_to_lock() -> dict[str, str]:
+def _groups_to_lock() -> dict[str, str]:
     """Return the dependency groups of pyproject.toml by their lock. Optional locks are only updated."""
     existing_groups = read_pyproject(PROJECT).get("dependency-groups", ())
     optional = {lock: group for group, lock in OPTIONAL_LOCKS.items() if (PROJECT / lock).exists()}
@@ -105,7 +105,7 @@ def groups_to_lock() -> dict[str, str]:
     return {lock: group for lock, group in groups.items() if group in existing_groups}
 
 
-def resolve(command_line: list[str], folder: Path, lock: str, constraints: Sequence[Path], cooldown: int) -> None:
+def _resolve(command_line: list[str], folder: Path, lock: str, constraints: Sequence[Path], cooldown: int) -> None:
     """Write a lock. A package that is locked to a release of the last days keeps it, such as a security fix.
 
     Args:
@@ -118,38 +118,38 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
     Raises:
         OperatorError: The program uv fails, or the index does not say how old its releases are.
     """
-    locked = pins(PROJECT / lock)
+    locked = _pins(PROJECT / lock)
     kept: dict[str, Version] = {}
-    settled = [name for file in constraints for name in pins(file)]
+    settled = [name for file in constraints for name in _pins(file)]
     options = [word for file in (*constraints, folder / KEPT) for word in ("-c", str(file))]
     first_failure = ""
     while True:  # until uv refuses no other locked package for its age
         write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
-        limits = age_limits(cooldown, (*kept, *settled))
-        failure = run_uv([*command_line, *options, *limits], folder, lock)
+        limits = _age_limits(cooldown, (*kept, *settled))
+        failure = _run_uv([*command_line, *options, *limits], folder, lock)
         first_failure = first_failure or failure
-        too_young = find_too_young(locked, pins(folder / lock), failure)
+        too_young = _find_too_young(locked, _pins(folder / lock), failure)
         if too_young <= kept.keys():
             break
         kept |= {name: locked[name] for name in too_young}
     if failure:
-        raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(first_failure)}")
+        raise OperatorError(f"{lock} could not be created, and no lock was changed: {_explain(first_failure)}")
 
 
-def find_too_young(locked: Mapping[str, Version], resolved: Mapping[str, Version], message: str) -> set[str]:
+def _find_too_young(locked: Mapping[str, Version], resolved: Mapping[str, Version], message: str) -> set[str]:
     """Return the packages whose locked version uv refuses for its age: it chose an older one, or names it."""
     older = {name for name, version in locked.items() if resolved.get(name, version) < version}
     return older | (locked.keys() & set(TOO_YOUNG.findall(message)))
 
 
-def age_limits(cooldown: int, settled: Iterable[str]) -> list[str]:
+def _age_limits(cooldown: int, settled: Iterable[str]) -> list[str]:
     """Return the options that refuse young releases, except of packages whose version is settled."""
     if not cooldown:
         return []
     return [f"--exclude-newer={cooldown} days", *(f"--exclude-newer-package={name}=false" for name in settled)]
 
 
-def run_uv(command_line: list[str], folder: Path, lock: str) -> str:
+def _run_uv(command_line: list[str], folder: Path, lock: str) -> str:
     """Run uv, which begins with the project's lock. Return its message if it fails, else an empty text."""
     if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
         write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
@@ -158,7 +158,7 @@ def run_uv(command_line: list[str], folder: Path, lock: str) -> str:
     return process.stderr if process.returncode or NO_UPLOAD_TIME.search(process.stderr) else ""
 
 
-def explain(message: str) -> str:
+def _explain(message: str) -> str:
     """Return the reason why uv failed and the next step, in one line without passwords."""
     if match := NO_UPLOAD_TIME.search(message):
         return f"the index does not say when {match[1]} was uploaded. Run: python3 oppman.py lock --cooldown 0"
@@ -172,7 +172,7 @@ def explain(message: str) -> str:
     return f"{cause[:300].rstrip('.')}."
 
 
-def pins(lock: Path) -> dict[str, Version]:
+def _pins(lock: Path) -> dict[str, Version]:
     """Return the packages of a lock with their newest version on any platform."""
     versions: dict[str, Version] = {}
     for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", read_text(lock), re.MULTILINE):
@@ -180,14 +180,14 @@ def pins(lock: Path) -> dict[str, Version]:
     return versions
 
 
-def pin_framework(folder: Path, version: str) -> Path:
+def _pin_framework(folder: Path, version: str) -> Path:
     """Return a file that keeps the framework's version, which only `upgrade` changes."""
     file = folder / "framework.txt"
     write_text(file, f"opportune=={version}\n")
     return file
 
 
-def restore_framework_pin(folder: Path, pin: str) -> None:
+def _restore_framework_pin(folder: Path, pin: str) -> None:
     """Write the framework's locked hash, whatever the index has under this name and version."""
     text = FRAMEWORK_PIN.sub(lambda _: pin, read_text(folder / BASE))
     write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)

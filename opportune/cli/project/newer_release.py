@@ -31,16 +31,16 @@ def fetch_release(source: str, folder: Path) -> Release:
         if fragment and fragment != f"sha256={hash_of(wheel)}":
             raise OperatorError(f"{wheel} does not have the hash {fragment}. Download it again, or check it.")
         release = read_release(wheel, folder / "release")
-    elif is_version(location):
+    elif _is_version(location):
         release = install_from_index(location.removeprefix("v"), folder / "release")
     else:
         raise OperatorError(f"{location} does not exist. Enter a wheel or a version.")
-    if not is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
+    if not _is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
         raise OperatorError(f"{source} is not a release of Opportune that a project can use.")
     return release
 
 
-def is_version(text: str) -> bool:
+def _is_version(text: str) -> bool:
     try:
         Version(text)
     except InvalidVersion:
@@ -71,7 +71,7 @@ def notes_between(changelog: str, new_version: str) -> Iterator[str]:
     for section in re.split(r"^## +", changelog, flags=re.MULTILINE)[1:]:
         title, *parts = re.split(r"^### +", section, flags=re.MULTILINE)
         version = title.split()[0].strip("[]")
-        if is_version(version) and Version(__version__) < Version(version) <= Version(new_version):
+        if _is_version(version) and Version(__version__) < Version(version) <= Version(new_version):
             yield f"{version}:"
             for part in parts:
                 if not part.startswith(COUNTED):

@@ -58,7 +58,7 @@ def command(
     no_model: Annotated[bool, typer.Option("--no-model", help="Do not install the local model (127 MB).")] = False,
 ) -> None:
     settings = load_settings()
-    refuse_production(settings)
+    _refuse_production(settings)
     startup.validate_configuration(settings)
     interactive = sys.stdin.isatty() and not no_input
     candidate = new_superuser(email or DEFAULT_EMAIL, password, settings)
@@ -70,23 +70,23 @@ def command(
         settings = get_settings()
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
-        superuser = in_transaction(first_superuser)
+        superuser = in_transaction(_first_superuser)
         if superuser is None:
             is_asked = interactive and not (email and password)
             superuser = prompt_superuser(email, password, settings) if is_asked else candidate
-            settings = set_up_new_site(superuser, settings, interactive=interactive)
+            settings = _set_up_new_site(superuser, settings, interactive=interactive)
         elif password or (email and candidate.email.lower() != superuser.email.lower()):
             print("A superuser already exists, so --email and --password were ignored.")
-        print("\n".join(summary(settings, sockets.listener_url(listener, https=settings.local_https), superuser)))
+        print("\n".join(_summary(settings, sockets.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 
-def set_up_new_site(superuser: Superuser, settings: Settings, *, interactive: bool) -> Settings:
+def _set_up_new_site(superuser: Superuser, settings: Settings, *, interactive: bool) -> Settings:
     """Store the first superuser and the demonstration data, which users may delete later. Return the new settings."""
     in_transaction(lambda session: create_superuser(session, superuser.email, superuser.password))
     if interactive:
-        for module in quickstart_modules():
+        for module in _quickstart_modules():
             settings = module.configure(settings)
     in_transaction(add_initial_data)
     return settings
@@ -102,7 +102,7 @@ async def add_initial_data(session: AsyncSession) -> None:
             defer(session, call, key=f"first {call.job.name}", delay=FIRST_JOBS_DELAY_SECONDS)
 
 
-def refuse_production(settings: Settings) -> None:
+def _refuse_production(settings: Settings) -> None:
     if settings.is_production:
         raise OperatorError(
             "quickstart is for development, but this environment is production. "
@@ -138,29 +138,29 @@ def prompt_superuser(email: str | None, password: str | None, settings: Settings
     return new_superuser(valid_email, password, settings)
 
 
-async def first_superuser(session: AsyncSession) -> Superuser | None:
+async def _first_superuser(session: AsyncSession) -> Superuser | None:
     query = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
     email = await session.scalar(query)
     return Superuser(email) if email else None
 
 
-def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
+def _summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Return the lines with the URLs and the superuser, and notices about the language model."""
     links = [link for feature in installed_features() for link in feature.site.navigation]
     pages = [("Site", "/"), *((link.label, link.path) for link in links), ("Admin", "/admin"), ("API", "/api/docs")]
     entries = [(label, f"{site}{path}") for label, path in pages]
-    entries.append(("Superuser", f"{superuser.email}{password_note(superuser)}"))
+    entries.append(("Superuser", f"{superuser.email}{_password_note(superuser)}"))
     width = max(len(label) for label, _ in entries) + 2
     lines = [f"  {label:<{width}}{text}" for label, text in entries]
-    notes = [note for module in quickstart_modules() for note in module.notes(settings)]
+    notes = [note for module in _quickstart_modules() for note in module.notes(settings)]
     return ["", f"{settings.site_name} is ready:", "", *lines, "", *notes]
 
 
-def quickstart_modules() -> list[Any]:
+def _quickstart_modules() -> list[Any]:
     return [import_module(feature.quickstart) for feature in installed_features() if feature.quickstart]
 
 
-def password_note(superuser: Superuser) -> str:
+def _password_note(superuser: Superuser) -> str:
     if superuser.is_generated:
         return f"   password {superuser.password} (shown only now)"
     if superuser.password:

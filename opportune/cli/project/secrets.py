@@ -38,7 +38,7 @@ def rotate(
 
     The old key moves to SECRET_KEY_FALLBACKS. Signatures with it are valid until you remove it there.
     """
-    refuse_overridden_key()
+    _refuse_overridden_key()
     number = rotate_key(PROJECT / ".env", keep=not stolen)
     say(f"Wrote a new {KEY} to .env. Restart the site and its workers to use it.")
     if stolen:
@@ -48,7 +48,7 @@ def rotate(
         say(f"After that, {REMOVAL_EFFECTS}.")
 
 
-def refuse_overridden_key() -> None:
+def _refuse_overridden_key() -> None:
     """Check that the key comes from .env.
 
     Raises:

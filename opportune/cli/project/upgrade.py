@@ -51,27 +51,27 @@ def command(
     git = Git(PROJECT, is_uninterruptible=True)
     main = require_clean_branch(git)
     if not source:
-        rename_in_code(dry_run=dry_run)
+        _rename_in_code(dry_run=dry_run)
         return
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder)
         if not is_newer(release, pinned_hash):
             return
         branch = new_branch(git, f"upgrade-{release.version}")
-        print_notes(release)
+        _print_notes(release)
         with work_tree(git, folder / "project") as tree:
             merge = merge_release(tree, release, names, pinned_hash, folder)
-            print_changes(tree, merge)
+            _print_changes(tree, merge)
             if dry_run:
                 say("Nothing was changed (--dry-run).")
                 return
             tree("commit", "--quiet", "--no-gpg-sign", "--message", f"Upgrade to Opportune {release.version}")
             switch_to(git, branch, tree("rev-parse", "HEAD").strip())
-        new_migrations = sorted(migrations_in(release.root / NAME) - migrations_in(FRAMEWORK))
-    finish(merge, main, release.version, new_migrations, no_test=no_test)
+        new_migrations = sorted(_migrations_in(release.root / NAME) - _migrations_in(FRAMEWORK))
+    _finish(merge, main, release.version, new_migrations, no_test=no_test)
 
 
-def rename_in_code(*, dry_run: bool) -> None:
+def _rename_in_code(*, dry_run: bool) -> None:
     """Change names of earlier versions in the project's code, and print those that the user has to change."""
     upgrade = upgrade_code(PROJECT)
     if not dry_run:
@@ -105,13 +105,13 @@ def require_project(folder: Path) -> tuple[ProjectNames, str]:
     return names, pin[2]
 
 
-def print_notes(release: Release) -> None:
+def _print_notes(release: Release) -> None:
     say(f"Opportune {__version__} -> {release.version}")
     for line in notes_between((release.root / NAME / "docs/changelog.md").read_text("utf-8"), release.version):
         say(printable(line))
 
 
-def print_changes(git: Git, merge: Merge) -> None:
+def _print_changes(git: Git, merge: Merge) -> None:
     differences = git("diff", "--cached", "--stat=100", "--relative", "--no-renames", "--no-color", "HEAD")
     say("\n".join(map(printable, differences.splitlines())))
     for path in merge.unchanged:
@@ -124,12 +124,12 @@ def print_changes(git: Git, merge: Merge) -> None:
         print(f"  {path}: line {lines}")
 
 
-def migrations_in(package: Path) -> set[str]:
+def _migrations_in(package: Path) -> set[str]:
     """Return the migrations of the framework, such as `jobs/0002_steps.py`."""
     return {f"{file.parent.name}/{file.name}" for file in package.glob("**/migrations/*/[0-9]*.py")}
 
 
-def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str], *, no_test: bool) -> None:
+def _finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str], *, no_test: bool) -> None:
     """Install the release, write missing migrations, run check and tests, and print the next steps."""
     branch = f"upgrade-{version}"
     switch_back = f"git switch {main}"
@@ -138,19 +138,19 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")
     all_steps = [*map(_command, (RENAME, MAKE_MIGRATIONS, MIGRATE, CHECK, TEST))]
     if merge.conflicts:
-        print_steps("git commit --all --message='Resolve conflicts'", *all_steps, after="resolving the conflicts")
+        _print_steps("git commit --all --message='Resolve conflicts'", *all_steps, after="resolving the conflicts")
         raise typer.Exit(1)
     if Path(sys.prefix).resolve() != PROJECT / VENV.name:
-        print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
+        _print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
         return
-    checks, next_steps = plan_checks(update_code(version), needs_migration=bool(new_migrations), no_test=no_test)
+    checks, next_steps = _plan_checks(_update_code(version), needs_migration=bool(new_migrations), no_test=no_test)
     for arguments in checks:
         if run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
-    print_steps(*map(_command, next_steps), f"{switch_back} && git merge {branch}")
+    _print_steps(*map(_command, next_steps), f"{switch_back} && git merge {branch}")
 
 
-def plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
+def _plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
     """Return the commands that check the upgrade, and those that the user runs later.
 
     Args:
@@ -167,7 +167,7 @@ def plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tu
     return checks, next_steps
 
 
-def update_code(version: str) -> bool:
+def _update_code(version: str) -> bool:
     """Commit what the release changes in the code: names, migrations and .env.example. Return False on failure."""
     if any(map(run, (RENAME, MAKE_MIGRATIONS, ["env", "example"]))):
         return False
@@ -182,7 +182,7 @@ def run(arguments: Sequence[str]) -> int:
     return subprocess.call([sys.executable, "oppman.py", *arguments], cwd=PROJECT)
 
 
-def print_steps(*steps: str, after: str = "") -> None:
+def _print_steps(*steps: str, after: str = "") -> None:
     say(f"Next, after {after}:" if after else "Next:")
     for step in steps:
         say(f"  {step}")

@@ -40,37 +40,37 @@ def command(
     with private_folder("opportune-addapp-") as folder:
         wheel = packages.find_wheel(source, folder)
         if wheel:
-            package = add_wheel(packages.read_wheel(wheel, folder), wheel)
+            package = _add_wheel(packages.read_wheel(wheel, folder), wheel)
         elif installed := packages.read_installed(source):
-            package = add_installed(installed)
+            package = _add_installed(installed)
         else:
-            package = add_from_index(source)
-    print_next_steps(package)
+            package = _add_from_index(source)
+    _print_next_steps(package)
 
 
-def add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.FeaturePackage:
+def _add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.FeaturePackage:
     """Copy a wheel to `vendor/`, install and list it, and return the installed package."""
     require_free_name(package)
-    require_own_environment()
-    with write_files(texts_with_wheel(package, wheel), PROJECT / VENDOR, old_wheels(wheel)):
-        if not packages.satisfies(read_text(BASE), package.requirements):
+    _require_own_environment()
+    with write_files(_texts_with_wheel(package, wheel), PROJECT / VENDOR, _old_wheels(wheel)):
+        if not packages.satisfies(_read_text(BASE), package.requirements):
             update_locks(upgrade=False, check=False)
         return install(package.name)
 
 
-def add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
+def _add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
     """List a package that is already installed."""
     require_free_name(package)
-    with write_files(project_texts(), PROJECT / VENDOR):
-        list_feature(package)
+    with write_files(_project_texts(), PROJECT / VENDOR):
+        _list_feature(package)
     return package
 
 
-def add_from_index(name: str) -> packages.FeaturePackage:
+def _add_from_index(name: str) -> packages.FeaturePackage:
     """Install and list a package of the index, and return it."""
-    require_own_environment()
-    pyproject = packages.with_dependency(read_text(PYPROJECT), name)
-    with write_files({**project_texts(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
+    _require_own_environment()
+    pyproject = packages.with_dependency(_read_text(PYPROJECT), name)
+    with write_files({**_project_texts(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
         update_locks(upgrade=False, check=False)
         return install(name)
 
@@ -87,7 +87,7 @@ def require_free_name(package: packages.FeaturePackage) -> None:
         raise OperatorError(f"{package.name} has the feature {package.feature}, which cannot be added: {problem}")
 
 
-def require_own_environment() -> None:
+def _require_own_environment() -> None:
     """Check that packages can be installed: this is a project, and its `.venv` is active.
 
     Raises:
@@ -102,29 +102,29 @@ def require_own_environment() -> None:
         )
 
 
-def project_texts() -> dict[Path, str | bytes]:
+def _project_texts() -> dict[Path, str | bytes]:
     """Return the contents of the files that may change, which are restored if a step fails."""
     locks = (path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))
-    return {PROJECT / name: read_text(name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
+    return {PROJECT / name: _read_text(name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
 
 
-def texts_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
+def _texts_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
     """Return the contents of the files with the wheel in `vendor/`, as a dependency and in the lock."""
     requirement = f"{package.name}=={package.version}"
-    lock = packages.without_pin(read_text(BASE), package.name)
+    lock = packages.without_pin(_read_text(BASE), package.name)
     return {
-        **project_texts(),
-        PROJECT / PYPROJECT: packages.with_dependency(read_text(PYPROJECT), requirement),
+        **_project_texts(),
+        PROJECT / PYPROJECT: packages.with_dependency(_read_text(PYPROJECT), requirement),
         PROJECT / BASE: with_wheel(lock, package.name, package.version, hash_of(wheel)),
         PROJECT / VENDOR / wheel.name: wheel.read_bytes(),
     }
 
 
-def read_text(name: str) -> str:
+def _read_text(name: str) -> str:
     return (PROJECT / name).read_text(encoding="utf-8")
 
 
-def old_wheels(wheel: Path) -> list[Path]:
+def _old_wheels(wheel: Path) -> list[Path]:
     """Return the wheels of other versions of the package in `vendor/`."""
     name = wheel.name.partition("-")[0]
     return [path for path in (PROJECT / VENDOR).glob(f"{name}-*.whl") if path.name != wheel.name]
@@ -141,23 +141,23 @@ def install(name: str) -> packages.FeaturePackage:
     if not installed:
         raise OperatorError(f"{name} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
     require_free_name(installed)
-    list_feature(installed)
+    _list_feature(installed)
     return installed
 
 
-def list_feature(package: packages.FeaturePackage) -> None:
+def _list_feature(package: packages.FeaturePackage) -> None:
     """List a feature in installed.py.
 
     Raises:
         OperatorError: The site does not start with the feature.
     """
     if package.feature not in feature_packages():
-        text = with_feature(read_text(INSTALLED), package.feature, package.module)
+        text = with_feature(_read_text(INSTALLED), package.feature, package.module)
         replace_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR)
-    require_start(package)
+    _require_start(package)
 
 
-def require_start(package: packages.FeaturePackage) -> None:
+def _require_start(package: packages.FeaturePackage) -> None:
     """Check in a new process that the site starts with the feature.
 
     Raises:
@@ -171,8 +171,8 @@ def require_start(package: packages.FeaturePackage) -> None:
         raise OperatorError(f"The site does not start with {package.feature}, so it was not added. {message}")
 
 
-def print_next_steps(package: packages.FeaturePackage) -> None:
+def _print_next_steps(package: packages.FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
-    if package.name not in pins(read_text(BASE)):
+    if package.name not in pins(_read_text(BASE)):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")
     say_next("migrate", "check")

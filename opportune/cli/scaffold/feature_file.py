@@ -31,14 +31,14 @@ def register_model(text: str, package: str, arguments: Sequence[str]) -> str:
     for argument in arguments:
         name, _, code = argument.partition("=")
         source = Source(text)
-        call = feature_call(source)
-        value = find_argument(call, name)
+        call = _feature_call(source)
+        value = _find_argument(call, name)
         text = (_merge(source, value, name, code) if value else _with_argument(source, call, name, code)).text
     _require_modules(Source(text), package, modules)
     return with_imports(text, {package: modules, "opportune.feature": classes - {"Feature"}})
 
 
-def feature_call(source: Source) -> ast.Call:
+def _feature_call(source: Source) -> ast.Call:
     for node in source.tree.body:
         match node:
             case ast.Assign(_, ast.Call(ast.Name("Feature")) as call):
@@ -48,15 +48,15 @@ def feature_call(source: Source) -> ast.Call:
     raise UnexpectedStructure("has no NAME = Feature(…)")
 
 
-def find_argument(call: ast.Call, name: str) -> ast.expr | None:
+def _find_argument(call: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
 def lists_views(text: str) -> bool:
     """Return True if `Admin(…)` lists views instead of naming their module."""
-    views = find_argument(feature_call(Source(text)), "admin")
+    views = _find_argument(_feature_call(Source(text)), "admin")
     if isinstance(views, ast.Call):
-        views = views.args[0] if views.args else find_argument(views, "views")
+        views = views.args[0] if views.args else _find_argument(views, "views")
     return views is not None and not isinstance(views, ast.Constant)
 
 

@@ -40,7 +40,7 @@ class FeatureRemoval:
         Raises:
             OperatorError: The project has no such feature, needs it, or has code that uses it.
         """
-        require_feature(self.name, self.project)
+        _require_feature(self.name, self.project)
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} has the user model of this site and cannot be removed.")
         if uses := list(self.uses()):
@@ -184,7 +184,7 @@ class FeatureRemoval:
         return path.relative_to(self.project).as_posix()
 
 
-def require_feature(name: str, project: Path) -> None:
+def _require_feature(name: str, project: Path) -> None:
     """Check that the project has a feature.
 
     Raises:

@@ -98,7 +98,7 @@ def _register(texts: FileTexts, path: Path, model: NewModel, router: str) -> Non
 
     def register(text: str) -> str:
         views = f"[admin.{model.name}Admin]" if lists_views(text) else f'"{package}.admin"'
-        text = register_model(text, package, [*feature_arguments(model, router), f"admin=Admin({views})"])
+        text = register_model(text, package, [*_feature_arguments(model, router), f"admin=Admin({views})"])
         if not model.personal_columns:
             return text
         columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
@@ -141,7 +141,7 @@ def _placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]
     return placeholders
 
 
-def feature_arguments(model: NewModel, router: str) -> Iterator[str]:
+def _feature_arguments(model: NewModel, router: str) -> Iterator[str]:
     """Yield the arguments of `Feature(…)` for the model, except those for the admin and for personal data."""
     yield f"models=[{', '.join(f'models.{name}' for name in (model.name, *model.link_names))}]"
     yield f"pages=pages.{router}"

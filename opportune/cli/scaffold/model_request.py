@@ -32,7 +32,7 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
         OperatorError: A name, field or option is invalid or already in use.
     """
     models = ExistingModels(project)
-    check_model_name(request.name, models)
+    _check_model_name(request.name, models)
     fields = parse_fields(request.definitions, request.feature, request.name, models)
     check_mixins(request.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
@@ -50,7 +50,7 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
     return model
 
 
-def check_model_name(name: str, models: ExistingModels) -> None:
+def _check_model_name(name: str, models: ExistingModels) -> None:
     if not re.fullmatch(r"[A-Z][a-z0-9]+([A-Z][a-z0-9]*)*", name) or len(name) > MAX_NAME_LENGTH:
         raise OperatorError(
             f"{name!r} is not a model name. Use a singular noun such as BookReview, "

@@ -26,7 +26,7 @@ IMPORTS = (
 def tests_module(model: NewModel) -> str:
     """Return the text of a test module such as `tests/blog/test_posts.py`."""
     placeholders = model.placeholders | {
-        "client": writer_client(model),
+        "client": _writer_client(model),
         "owner_column": model.owner_column,
         "invalid_data": _invalid_data_code(model),
         "valid_data": _valid_data_fixture(model),
@@ -50,7 +50,7 @@ def _imports(model: NewModel, text: str) -> dict[str, set[str]]:
     return imports
 
 
-def writer_client(model: NewModel) -> str:
+def _writer_client(model: NewModel) -> str:
     """Return the fixture of a client that may write."""
     return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
 

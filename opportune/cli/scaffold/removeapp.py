@@ -45,7 +45,7 @@ def command(
     removal = removal_class(name, PROJECT)
     removal.check()
     tables = tables_of(name) if drop_tables is not False else []
-    confirm_deletion(name, removal.summary(), yes=yes)
+    _confirm_deletion(name, removal.summary(), yes=yes)
     if tables and drop_tables is None and not yes:
         drop_tables = typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?")
     if tables and drop_tables:
@@ -58,7 +58,7 @@ def command(
         print(f"  {line}")
 
 
-def confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
+def _confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
     """Print what will be deleted and ask for confirmation, unless `yes` is set."""
     output = say if yes else print  # --quiet must not hide the subject of a question
     output(f"Deleting {name} removes:")

@@ -65,8 +65,8 @@ def command(
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         parent = PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()
-        folder = (folder or parent / distribution_name(name)).expanduser().absolute()
-        create_package(request, feature_file, folder)
+        folder = (folder or parent / _distribution_name(name)).expanduser().absolute()
+        _create_package(request, feature_file, folder)
         say(f"Created {folder}.")
         say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
         return
@@ -83,11 +83,11 @@ def command(
     addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
 
 
-def distribution_name(feature: str) -> str:
+def _distribution_name(feature: str) -> str:
     return f"{PREFIX}{feature}".replace("_", "-")
 
 
-def create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
+def _create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
     """Write a package with a feature, its model and the migration, all or nothing.
 
     Args:
@@ -134,7 +134,7 @@ def _surrounding_files(feature: str, folder: Path) -> dict[Path, str]:
     """Return the files of a package that a feature in a project does not have."""
     package = folder / f"{PREFIX}{feature}"
     placeholders = {"feature": feature, "label": label(feature), "module": package.name, "version": __version__}
-    placeholders["distribution"] = distribution_name(feature)
+    placeholders["distribution"] = _distribution_name(feature)
     files = {folder / name: render_skeleton(f"package/{name}", placeholders) for name in TEMPLATES}
     files[package / "tests/conftest.py"] = CONFTEST
     return files | {package / name.format(name=feature): "" for name in EMPTY_FILES}

@@ -57,8 +57,8 @@ def create_project(
     Returns:
         A note about the first commit if it failed; otherwise an empty text.
     """
-    with scratch_folder(target) as scratch:
-        write_project_files(scratch, names, selected)
+    with _scratch_folder(target) as scratch:
+        _write_project_files(scratch, names, selected)
         if appearance := find_appearance(theme):
             write_style_sheet(scratch, appearance)
         if language:
@@ -69,7 +69,7 @@ def create_project(
 
 
 @contextmanager
-def scratch_folder(target: Path) -> Iterator[Path]:
+def _scratch_folder(target: Path) -> Iterator[Path]:
     """Create a temporary folder on the disk of the target."""
     # Inside an existing target, because the parent folder may not be writable.
     scratch = Path(tempfile.mkdtemp(prefix=".startproject-", dir=target if target.is_dir() else target.parent))
@@ -80,7 +80,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_project_files(folder: Path, names: shared_files.ProjectNames, selected: Sequence[str]) -> None:
+def _write_project_files(folder: Path, names: shared_files.ProjectNames, selected: Sequence[str]) -> None:
     shared_files.copy_files(shared_files.STARTER_ROOT, folder, shared_files.project_files(shared_files.STARTER_ROOT))
     if shared_files.IS_CLONE:
         wheel = build_wheel(python_with_hatchling(), shared_files.STARTER_ROOT, folder / shared_files.VENDOR)
@@ -93,7 +93,7 @@ def write_project_files(folder: Path, names: shared_files.ProjectNames, selected
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
-    render_files(folder, names)
+    _render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
     shared_files.write_record(folder, names)
@@ -108,7 +108,7 @@ def _remove_example(example: str, folder: Path) -> None:
     installed.write_text(text, encoding="utf-8", newline="\n")
 
 
-def render_files(folder: Path, names: shared_files.ProjectNames) -> None:
+def _render_files(folder: Path, names: shared_files.ProjectNames) -> None:
     """Write the files of a new project whose text differs from the starter's, except the shared files."""
     title = json.dumps(names.title, ensure_ascii=False)
     shared_files.substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")

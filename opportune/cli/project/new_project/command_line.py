@@ -37,25 +37,25 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
         with signals_as_interrupts():
             if needs_clone:
                 build.require_starter()
-            summary = start_project(parse_arguments(arguments))
+            summary = _start_project(_parse_arguments(arguments))
             stopped = "Stopped. The project is complete."
             print(*summary, sep="\n", flush=True)
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
     except OperatorError as error:
-        return print_error(" ".join(str(error).split()), 1)
+        return _print_error(" ".join(str(error).split()), 1)
     except EOFError:
-        return print_error(NO_TERMINAL, 1)
+        return _print_error(NO_TERMINAL, 1)
     except OSError as error:
         if error.filename:  # without one, it is an error of the output
             raise
         return handle_output_error(error)
     except KeyboardInterrupt:
-        return print_error(stopped, 130)
+        return _print_error(stopped, 130)
     return 0
 
 
-def print_error(line: str, code: int) -> int:
+def _print_error(line: str, code: int) -> int:
     print(printable(line), file=sys.stderr)
     return code
 
@@ -67,12 +67,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{wrong_usage(choices.PROGRAM, message[:1].upper() + message[1:])}\n")
 
 
-def parse_arguments(arguments: Sequence[str]) -> Arguments:
+def _parse_arguments(arguments: Sequence[str]) -> Arguments:
     parser = Parser(
         choices.PROGRAM,
         description="Create a project with the framework, the examples that you select and a first commit.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n" + "\n".join(two_columns(choices.examples())),
+        epilog="examples:\n" + "\n".join(_two_columns(choices.examples())),
         allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help='name of the site, such as bookshelf or "Bücher & Co"')
@@ -95,29 +95,29 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     return Arguments(**vars(namespace))
 
 
-def two_columns(lines: dict[str, str]) -> list[str]:
+def _two_columns(lines: dict[str, str]) -> list[str]:
     return [f"  {name.ljust(max(map(len, lines)))}  {line}" for name, line in lines.items()]
 
 
-def start_project(arguments: Arguments) -> list[str]:
+def _start_project(arguments: Arguments) -> list[str]:
     """Create the project, or change nothing. Return the lines to print."""
-    target = target_folder(arguments).resolve()
+    target = _target_folder(arguments).resolve()
     slug = choices.folder_name(arguments.name) or "project"
     if message := choices.name_error(arguments.name, slug):
         raise OperatorError(message)
-    with explained_write_errors(target):
-        refuse_folder(target)
+    with _explained_write_errors(target):
+        _refuse_folder(target)
     language = choices.require_offered_language(arguments.language) if arguments.language else ""
-    selected = selected_examples(arguments)
+    selected = _selected_examples(arguments)
     names = ProjectNames(choices.site_name(arguments.name), slug)
-    with explained_write_errors(target):
+    with _explained_write_errors(target):
         note = build.create_project(target, names, selected, arguments.theme, language)
     lines = choices.describe_language(language) if language else ()
-    return summary_lines(names.title, target, selected, note, lines)
+    return _summary_lines(names.title, target, selected, note, lines)
 
 
 @contextmanager
-def explained_write_errors(target: Path) -> Iterator[None]:
+def _explained_write_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -125,7 +125,7 @@ def explained_write_errors(target: Path) -> Iterator[None]:
         raise OperatorError(f"{target} cannot be written ({reason}). Nothing was changed.") from error
 
 
-def target_folder(arguments: Arguments) -> Path:
+def _target_folder(arguments: Arguments) -> Path:
     """Return the folder of the project, by default in the current folder, or beside the clone when run inside it.
 
     Raises:
@@ -140,7 +140,7 @@ def target_folder(arguments: Arguments) -> Path:
     return parent / slug
 
 
-def refuse_folder(target: Path) -> None:
+def _refuse_folder(target: Path) -> None:
     """Check that the project can be created in this folder.
 
     Raises:
@@ -156,16 +156,16 @@ def refuse_folder(target: Path) -> None:
         raise OperatorError(f"There is no folder {target.parent}. Create it, or choose another folder.")
 
 
-def selected_examples(arguments: Arguments) -> list[str]:
+def _selected_examples(arguments: Arguments) -> list[str]:
     """Return the examples of --with, or ask for them at a terminal."""
     if arguments.examples is not None:
         return choices.parse_example_names(arguments.examples)
-    return prompt_examples() if sys.stdin.isatty() and not arguments.no_input else []
+    return _prompt_examples() if sys.stdin.isatty() and not arguments.no_input else []
 
 
-def prompt_examples() -> list[str]:
+def _prompt_examples() -> list[str]:
     print("Examples to start with (you can delete them later with removeapp):")
-    print("\n".join(two_columns(choices.examples())))
+    print("\n".join(_two_columns(choices.examples())))
     while True:
         try:
             return choices.parse_example_names(input("Names separated by commas, all, or Enter for none: "))
@@ -173,9 +173,9 @@ def prompt_examples() -> list[str]:
             print(error)
 
 
-def summary_lines(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> list[str]:
+def _summary_lines(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> list[str]:
     examples = f"with {', '.join(selected)}" if selected else "without examples"
-    path = short_path(target)
+    path = _short_path(target)
     steps = [f'cd "{path}"' if " " in path else f"cd {path}"] if path != "." else []
     if note == NO_IDENTITY:
         steps += COMMIT_STEPS
@@ -184,7 +184,7 @@ def summary_lines(title: str, target: Path, selected: Sequence[str], note: str, 
     return [f"Created {title} in {target}, {examples}.", *lines, *notes, "Next:", *(f"  {step}" for step in steps)]
 
 
-def short_path(target: Path) -> str:
+def _short_path(target: Path) -> str:
     """Return the path, relative to the current folder if that is shorter."""
     with suppress(ValueError, OSError):  # on Windows, another drive has no relative path
         return min(str(target), os.path.relpath(target), key=len)
