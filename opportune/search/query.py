@@ -104,4 +104,5 @@ class Query:
     @property
     def requires_last_word(self) -> bool:
         """Whether texts must contain the last word. One or two letters after other words are ignored as incomplete."""
-        return self.last_word != "" and (self.is_prefix or self.is_dotted or not self.choices[-1].required)
+        is_incomplete = self.last_word.isalpha() and not (self.is_prefix or self.is_dotted)
+        return self.last_word != "" and not (is_incomplete and self.choices[-1].required)

@@ -78,6 +78,7 @@ def test_query_syntax_follows_the_database() -> None:
         ('"rye bread" -milk', '("rye bread" NOT "milk")', "(('rye' <-> 'bread') & !('milk'))"),
         ("milk or tea", '("milk") OR ("tea" *)', "(('milk')) | ('tea':*)"),
         ("bread mi", '("bread")', "(('bread'))"),
+        ("bread 17", '("bread" AND "17")', "(('bread') & '17')"),
         ("-milk", "", ""),
         ("' NEAR(", '("near" *)', "('near':*)"),
     ):
