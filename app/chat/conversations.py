@@ -14,7 +14,7 @@ from sqlalchemy import Select, false, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Role
+from app.chat.models import LINK, Conversation, Message, Role
 from app.chat.schemas import ConversationFilter
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerAttachment, find_attachments
@@ -96,7 +96,6 @@ async def find_siblings(session: AsyncSession, messages: Sequence[Message]) -> d
     return {message.id: children[message.parent_id] for message in messages}
 
 
-LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
 MARKS = re.compile(
     r"^\s*(?:```\w*$|#{1,6}\s|>\s?|[*+-]\s)|(?<![\w*])(\*{1,3}|`+|~~)(?=[^\s*])(.+?)(?<=\S)\1(?![\w*])", re.MULTILINE
 )

@@ -27,9 +27,7 @@ OptionalConversation = Annotated[Conversation | None, Depends(find_conversation)
 
 
 async def get_conversation(conversation: OptionalConversation) -> Conversation:
-    if conversation is None:
-        raise HTTPException(404)
-    return conversation
+    return require_found(conversation)
 
 
 CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
@@ -54,10 +52,7 @@ CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_v
 
 async def get_message(message_id: RowId, user: CurrentUser, answers: Answers) -> Message:
     async with answers.database.reader() as session:
-        message = await Conversations(session, user.id).find_message(message_id)
-    if message is None:
-        raise HTTPException(404)
-    return message
+        return require_found(await Conversations(session, user.id).find_message(message_id))
 
 
 CurrentMessage = Annotated[Message, Depends(get_message)]

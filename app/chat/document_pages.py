@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from app.chat.chat_page import CurrentPage
@@ -15,6 +15,7 @@ from app.chat.schemas import MAX_DOCUMENT_LENGTH, DocumentCreate, DocumentForm
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import AnswerManager, AnswerRunning, Answers, ShownAnswer, refusals_in
 from opportune.db import RowId
+from opportune.errors import require_found
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web import APIRouter, Form, flash, is_htmx, read_form, redirect, templates
@@ -78,10 +79,7 @@ REFUSALS: dict[type[Exception], str] = {AnswerRunning: _l("The model is still wr
 
 async def get_document(document_id: RowId, user: CurrentUser, answers: Answers) -> Document:
     async with answers.database.reader() as session:
-        document = await Documents(session, user.id).get(document_id)
-    if document is None:
-        raise HTTPException(404)
-    return document
+        return require_found(await Documents(session, user.id).get(document_id))
 
 
 CurrentDocument = Annotated[Document, Depends(get_document)]

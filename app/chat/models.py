@@ -78,7 +78,7 @@ class Conversation(Model, SoftDelete, table=True):
     @property
     def topic(self) -> str:
         """Topic of its answers. Only one answer per topic runs at a time."""
-        return topic_of(self.id)
+        return f"chat:{self.id}"
 
     @property
     def beside_topic(self) -> str:
@@ -186,7 +186,3 @@ class Share(Model, table=True):
 
     def __str__(self) -> str:
         return self.title
-
-
-def topic_of(conversation_id: int) -> str:
-    return f"chat:{conversation_id}"

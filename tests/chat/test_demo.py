@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from app.chat.conversations import Conversations
 from app.chat.demo import ASSISTANTS, MODEL, SAMPLES, clear, load
-from app.chat.models import Conversation, Message, Role, topic_of
+from app.chat.models import Conversation, Message, Role
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, with_deleted
@@ -55,7 +55,7 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
         conversations = Conversations(session, admin.id)
         question = await conversations.add_question(await session.get_one(Conversation, demo_id), "And now?")
         running_answer = Answer(
-            owner_id=admin.id, topic=topic_of(demo_id), text="Half an answ", status=AnswerStatus.STREAMING
+            owner_id=admin.id, topic=f"chat:{demo_id}", text="Half an answ", status=AnswerStatus.STREAMING
         )
         await conversations.add_answer(running_answer, question)
         await session.delete(await session.get_one(Conversation, demo_id))

@@ -110,22 +110,21 @@ class CallMeter:
         margin = PLAUSIBLE_MARGIN_TOKENS
         prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.prompt_tokens + context + margin
         answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.answer_tokens + MAX_ANSWERS_PER_LIMIT * answer + margin
-        checked = replace(
-            done,
-            prompt_tokens=_plausible_count(prompt_limit, done.prompt_tokens),
-            completion_tokens=_plausible_count(answer_limit, done.completion_tokens),
-        )
+        prompt = _plausible_count(prompt_limit, done.prompt_tokens)
+        completion = _plausible_count(answer_limit, done.completion_tokens)
         reported = done.prompt_tokens, done.completion_tokens
-        if (checked.prompt_tokens, checked.completion_tokens) != reported:
+        if (prompt, completion) != reported:
             logger.warning(
                 "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
                 "the implausible count is replaced by its estimate",
                 *(self.name, *reported, self.prompt_tokens, self.answer_tokens),
             )
         return replace(
-            checked,
-            cached_tokens=_plausible_count(checked.prompt_tokens or 0, done.cached_tokens),
-            reasoning_tokens=_plausible_count(checked.completion_tokens or 0, done.reasoning_tokens),
+            done,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cached_tokens=_plausible_count(prompt or 0, done.cached_tokens),
+            reasoning_tokens=_plausible_count(completion or 0, done.reasoning_tokens),
         )
 
 
