@@ -54,10 +54,8 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
         assert demo_id
         conversations = Conversations(session, admin.id)
         question = await conversations.add_question(await session.get_one(Conversation, demo_id), "And now?")
-        running_answer = Answer(
-            owner_id=admin.id, topic=f"chat:{demo_id}", text="Half an answ", status=AnswerStatus.STREAMING
-        )
-        await conversations.add_answer(running_answer, question)
+        answer = Answer(owner_id=admin.id, topic=f"chat:{demo_id}", text="Half an answ", status=AnswerStatus.STREAMING)
+        await conversations.add_answer(answer, question)
         await session.delete(await session.get_one(Conversation, demo_id))
     async with database.writer() as session:
         assert await clear(session) == DEMO_ROWS + 2 + len(ASSISTANTS) + 1

@@ -41,8 +41,8 @@ def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
 
 @pytest.mark.parametrize("part", ["[a](", "*a", "# "])
 def test_title_is_from_a_bounded_text(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
-    expression = Mock(wraps=conversations.LINK)
-    monkeypatch.setattr(conversations, "LINK", expression)
+    expression = Mock(wraps=conversations.MARKS)
+    monkeypatch.setattr(conversations, "MARKS", expression)
     assert len(title_from_question(f"  ?{part * 100_000}")) <= 60
     assert len(expression.sub.call_args.args[1]) == 500
 

@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import Field, col
+from sqlmodel import Field
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
@@ -32,22 +31,15 @@ class ChosenModel(ModelBase, table=True):
     chosen_at: datetime = Field(default_factory=utc_now)
 
 
-_CHOSEN = select(col(ChosenModel.base_url), col(ChosenModel.model), col(ChosenModel.sealed_key)).where(
-    col(ChosenModel.key) == SITE
-)
-
-
 async def read_chosen(session: AsyncSession) -> ChosenModel | None:
     return await session.get(ChosenModel, SITE)
 
 
 async def look_up_chosen(database: Database, settings: Settings) -> LlmModel | None:
     """Return the selected model with its key, or None."""
-    row = await database.lookup(_CHOSEN, {})
-    if row is None:
-        return None
-    base_url, model, sealed_key = row
-    return llm_model(base_url, model, unsealed(settings, base_url, sealed_key))
+    async with database.reader(fresh=True) as session:
+        row = await read_chosen(session)
+    return llm_model(row.base_url, row.model, unsealed(settings, row.base_url, row.sealed_key)) if row else None
 
 
 def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:

@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.completion.usage import CallMeter
-from opportune.contrib.llm.providers.provider import Chunk, LlmError
+from opportune.contrib.llm.providers.provider import Chunks, LlmError
 from opportune.db import Database
 
 
@@ -71,7 +71,7 @@ class CallGuard(ABC):
         """Return a notice for the user if a limit is reached or nearly reached; else an empty string."""
 
     @abstractmethod
-    def watch(self, meter: CallMeter, payer: Payer, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    def watch(self, meter: CallMeter, payer: Payer, answer: Chunks) -> Chunks:
         """Yield the answer of a call and count its usage.
 
         Args:

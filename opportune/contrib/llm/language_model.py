@@ -31,7 +31,7 @@ from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.contrib.llm.media.calls import Media, MediaCalls
 from opportune.contrib.llm.media.endpoints import MediaEndpoints
 from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, Timeouts
 from opportune.errors import OperatorError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -286,7 +286,7 @@ class LanguageModel(MediaCalls):
             message = gettext("%(model)s cannot see pictures. Choose a model that can.", model=self.name)
             raise LlmError("rejected", message)
 
-        def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
+        def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> Chunks:
             return self._chunks(replace(request, messages=messages, schema=schema))
 
         return parsed_values(ask, request.messages, into, attempts, with_partials=with_partials)
@@ -310,9 +310,7 @@ class LanguageModel(MediaCalls):
         messages = messages_of(prompt, system)
         return in_visitor_language(messages) if self.answers_in_visitor_language else messages
 
-    def chunks(
-        self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    def chunks(self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None) -> Chunks:
         """Return an iterator over text and `Reasoning`, then one `Done` with token counts.
 
         With tools, the `Done` may have `tool_calls`. `opportune.contrib.tools.converse` calls them and continues.
@@ -322,7 +320,7 @@ class LanguageModel(MediaCalls):
         """
         return self._chunks(ModelRequest(messages, tools, temperature))
 
-    def _chunks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+    def _chunks(self, request: ModelRequest) -> Chunks:
         """Return the answer of the first model that starts one: this one, or a fallback."""
         self._require_provider()
         candidates = self._candidates()
@@ -345,11 +343,11 @@ class LanguageModel(MediaCalls):
             model = fallback.model
         return [*candidates.values()]
 
-    def _guarded(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+    def _guarded(self, request: ModelRequest) -> Chunks:
         meter = CallMeter(self.name, self.model, request.messages, request.tools)
         provider = self._require_provider()
 
-        def answer() -> AsyncGenerator[Chunk, None]:
+        def answer() -> Chunks:
             return checked_answer(meter, request.tools, request.send(provider, sees_images=self.sees_images))
 
         return self._run_call(meter, answer)

@@ -119,12 +119,8 @@ class AnswerEngine:
         answer = progress.answer
         resources = self.resources
         model = resources.model_of(answer)
-        toolbox = None
-        retrieval = None
-        if model.calls_tools:
-            toolbox = _allowed_tools(resources.make_toolbox, answer)
-        else:
-            retrieval = _allowed_tools(resources.make_retrieval, answer)
+        toolbox = _allowed_tools(resources.make_toolbox, answer) if model.calls_tools else None
+        retrieval = None if model.calls_tools else _allowed_tools(resources.make_retrieval, answer)
         limits = resources.limits.having(answer.limits)
         return AnswerTask(self._flusher, model, progress, toolbox, resources.storage, retrieval, limits)
 

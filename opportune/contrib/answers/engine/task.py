@@ -282,8 +282,6 @@ class AnswerTask:
 
     async def _load_pictures(self, message: llm.Message) -> llm.Message:
         """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
-        if not any(picture.stored_as for picture in message.pictures):
-            return message
         try:
             pictures = [await self._load_picture(picture) for picture in message.pictures]
         except (StorageError, MissingFileError):

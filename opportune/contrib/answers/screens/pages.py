@@ -110,14 +110,12 @@ async def show_question(request: Request, answer: CurrentAnswer, form: ReplyForm
 
 @router.post("/{answer_id}/reply/{call}")
 async def reply(request: Request, answer: CurrentAnswer, answers: Answers, form: ReplyForm, call: int) -> Response:
-    if form is None:
-        return _show_question(request, answer, call, None)
-    data = (await fill_form(request, form)).data
-    if data is None:
-        return _show_question(request, answer, call, form)
-    async with answers.database.writer() as session:
-        await answers.reply(session, answer, call, data)
-    return _show_question(request, answer, call, None)
+    data = (await fill_form(request, form)).data if form else None
+    if data is not None:
+        async with answers.database.writer() as session:
+            await answers.reply(session, answer, call, data)
+        form = None
+    return _show_question(request, answer, call, form)
 
 
 def _show_question(request: Request, answer: Answer, call: int, form: Form[Any] | None) -> Response:

@@ -58,9 +58,8 @@ class QuestionTooLong(Refused):
     status = 422
 
     def __init__(self, max_length: int) -> None:
-        super().__init__(
-            _("This model reads at most %(number)s characters. Please write less.", number=format_number(max_length))
-        )
+        number = format_number(max_length)
+        super().__init__(_("This model reads at most %(number)s characters. Please write less.", number=number))
 
 
 REFUSALS = (AnswerRunning, TooManyAnswers, llm.SpendingRefused, QuestionTooLong, FieldErrors, StorageError)

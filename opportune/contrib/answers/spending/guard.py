@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import date, datetime, timedelta
 from operator import itemgetter
@@ -24,7 +23,7 @@ from opportune.contrib.answers.spending.switch import Switch, read_switch, switc
 from opportune.contrib.answers.spending.usage_flusher import UsageFlusher
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import CallMeter
-from opportune.contrib.llm.providers.provider import Chunk, LlmError
+from opportune.contrib.llm.providers.provider import Chunks, LlmError
 from opportune.db import Database, utc_now
 from opportune.db.queries.dialects import acquire_advisory_lock, read_database_time
 from opportune.web import client_address, site_zone
@@ -70,7 +69,7 @@ class RunningCall:
         if self._chunk_timeout and not self._chunk_timeout.expired():
             self._chunk_timeout.reschedule(asyncio.get_running_loop().time())
 
-    async def chunks(self, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    async def chunks(self, answer: Chunks) -> Chunks:
         """Yield the chunks of the answer.
 
         Raises:
@@ -139,9 +138,7 @@ class SpendingGuard(CallGuard):
         await self.switch.require_on()
         return totals
 
-    async def watch(
-        self, meter: CallMeter, payer: Payer, answer: AsyncGenerator[Chunk, None]
-    ) -> AsyncGenerator[Chunk, None]:
+    async def watch(self, meter: CallMeter, payer: Payer, answer: Chunks) -> Chunks:
         running = RunningCall(meter, payer, self.now().date())
         try:
             await self._reserve(running)

@@ -1,7 +1,7 @@
 """Calls of a model: queued, retried, counted and limited, with checked answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,7 @@ from time import perf_counter
 from opportune.contrib.llm.call_guard import SITE, CallGuard
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
-from opportune.contrib.llm.providers.provider import EMPTY, Chunk, Done, ErrorCode, LlmError, ToolSchema
+from opportune.contrib.llm.providers.provider import EMPTY, Chunks, Done, ErrorCode, LlmError, ToolSchema
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable
 from opportune.services.observers import LlmCall, observed_llm_call, observers
@@ -22,7 +22,7 @@ MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""
 RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
-StartCall = Callable[[], AsyncGenerator[Chunk, None]]
+StartCall = Callable[[], Chunks]
 """Starts one attempt at a call. The first iteration sends the request."""
 
 
@@ -41,7 +41,7 @@ class ModelCalls:
         self._payer = SITE
         self._usage: TokenUsage | None = None
 
-    async def _run_call(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+    async def _run_call(self, meter: CallMeter, start: StartCall) -> Chunks:
         """Yield the answer of a call, limited by the guard, and count its usage."""
         answer = self._with_retries(meter, start)
         if self.guard:
@@ -54,7 +54,7 @@ class ModelCalls:
             if self._usage:
                 self._usage.add(meter.usage())
 
-    def _with_retries(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+    def _with_retries(self, meter: CallMeter, start: StartCall) -> Chunks:
         async def tries_again(number: int, error: LlmError) -> bool:
             wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**number
             is_temporary = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
@@ -65,7 +65,7 @@ class ModelCalls:
 
         return first_answer(repeat(partial(self._queued, meter, start)), tries_again)
 
-    async def _queued(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+    async def _queued(self, meter: CallMeter, start: StartCall) -> Chunks:
         """Yield the answer, after waiting for one of the parallel slots."""
         try:
             async with asyncio.timeout(self._queue_timeout):
@@ -81,7 +81,7 @@ class ModelCalls:
             self._parallel_slots.release()
 
 
-async def _observed(meter: CallMeter, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+async def _observed(meter: CallMeter, answer: Chunks) -> Chunks:
     """Yield the answer, and report its tokens, duration and cost to observers, such as telemetry."""
     call = LlmCall(meter.name, meter.model.model if meter.model else meter.name, error="stopped")
     start = perf_counter()
@@ -105,9 +105,7 @@ async def _observed(meter: CallMeter, answer: AsyncGenerator[Chunk, None]) -> As
             call.cost_micro = usage.cost_micro
 
 
-async def checked_answer(
-    meter: CallMeter, tools: Sequence[ToolSchema], answer: AsyncGenerator[Chunk, None]
-) -> AsyncGenerator[Chunk, None]:
+async def checked_answer(meter: CallMeter, tools: Sequence[ToolSchema], answer: Chunks) -> Chunks:
     """Yield the answer, and count it. Implausible token counts become None.
 
     Raises:
@@ -143,7 +141,7 @@ def _storable(done: Done) -> Done:
     return replace(done, tool_calls=tuple(calls), model=make_storable(done.model))
 
 
-async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> AsyncGenerator[Chunk, None]:
+async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> Chunks:
     """Yield the usage of a call that is not streamed, so that it is counted and limited like an answer."""
     meter.start()
     try:
@@ -154,7 +152,7 @@ async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> As
     yield meter.count(done)
 
 
-async def run_to_end(chunks: AsyncGenerator[Chunk, None]) -> None:
+async def run_to_end(chunks: Chunks) -> None:
     async with aclosing(chunks):
         async for _ in chunks:
             pass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, ToolSchema, without_pictures
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, ToolSchema, without_pictures
 from opportune.i18n import get_language
 
 Prompt = str | Sequence[Message]
@@ -45,7 +45,7 @@ class ModelRequest:
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the answer, for models that can be bound to one."""
 
-    def send(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
+    def send(self, provider: Provider, *, sees_images: bool) -> Chunks:
         turns = self.messages if sees_images else [*map(without_pictures, self.messages)]
         # A project's provider may lack the parameter, so pass it only if it is set.
         options: dict[str, Any] = {} if self.temperature is None else {"temperature": self.temperature}
@@ -57,9 +57,9 @@ class ModelRequest:
 
 
 async def first_answer(
-    attempts: Iterable[Callable[[], AsyncGenerator[Chunk, None]]],
+    attempts: Iterable[Callable[[], Chunks]],
     tries_next: Callable[[int, LlmError], Awaitable[bool]],
-) -> AsyncGenerator[Chunk, None]:
+) -> Chunks:
     """Yield the answer of the first attempt that starts one.
 
     Args:
@@ -87,7 +87,7 @@ async def first_answer(
         raise failure
 
 
-async def text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
+async def text_of(chunks: Chunks) -> AsyncGenerator[str, None]:
     async with aclosing(chunks):
         async for chunk in chunks:
             if isinstance(chunk, str):

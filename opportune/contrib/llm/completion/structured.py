@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, from_json
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, missing_brackets, objects_in
-from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
+from opportune.contrib.llm.providers.provider import Chunks, Done, LlmError, Message
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
@@ -33,7 +33,7 @@ BRACKETS = re.compile(r"[{\[]")
 CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
 CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
 
-Ask = Callable[[Sequence[Message], Mapping[str, Any]], AsyncGenerator[Chunk, None]]
+Ask = Callable[[Sequence[Message], Mapping[str, Any]], Chunks]
 """Returns the answer to messages and a JSON Schema."""
 
 
@@ -117,8 +117,7 @@ class AnswerType(Generic[T]):
         except ValidationError:
             if not is_whole or (value := self._validate_candidates(text)) is None:
                 raise
-        result: T = self._result(value)
-        return result
+        return self._result(value)
 
     def _validate_candidates(self, text: str) -> Any:
         for candidate in self._candidates(text):
@@ -166,11 +165,11 @@ class AnswerType(Generic[T]):
             return None
         if self._model is None or not isinstance(data, dict) or not data:
             return None
-        value: T | None = self._result(self._partial_reader.read(self._model, data))
-        return value
+        return self._result(self._partial_reader.read(self._model, data))
 
-    def _result(self, value: Any) -> Any:
-        return value if self._is_object else value.result
+    def _result(self, value: Any) -> T:
+        result: T = value if self._is_object else value.result
+        return result
 
     def _json_in(self, text: str, *, is_partial: bool = False) -> str:
         """Return the JSON object without text and code fences around it. Some models omit the object around a list."""

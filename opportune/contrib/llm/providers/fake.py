@@ -1,9 +1,9 @@
 """A provider for tests with scripted answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
-from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message, Provider, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunk, Chunks, Done, LlmError, Message, Provider, ToolSchema
 
 Step = Chunk | asyncio.Event | LlmError
 
@@ -42,13 +42,11 @@ class FakeProvider(Provider):
 
     def stream_with_tools(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> Chunks:
         self.offered.append([tool.name for tool in tools])
         return self.stream(messages, temperature=temperature)
 
-    async def stream(
-        self, messages: Sequence[Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> Chunks:
         script = self.script
         if self.next_scripts:
             self.script = self.next_scripts.pop(0)

@@ -15,7 +15,7 @@ from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, Chunk, LlmError, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, Chunks, LlmError, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
 
@@ -53,9 +53,7 @@ class EndpointClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def answer(
-        self, parameters: RefusedParameters, tools: Sequence[ToolSchema], origin: str
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(self, parameters: RefusedParameters, tools: Sequence[ToolSchema], origin: str) -> Chunks:
         """Yield the answer of a chat model. `origin`: identifies endpoint and model."""
         answer = ChatCompletionReader(origin, tools, self._template)
         try:

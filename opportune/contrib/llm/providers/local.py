@@ -7,7 +7,7 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,7 @@ class LocalModel(Provider):
             self._start_task = None
         await self._close_model()
 
-    async def stream(
-        self, messages: Sequence[Message], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> Chunks:
         client = await self._open_client()
         # A model of this size takes longer instructions for the subject of the conversation.
         turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]

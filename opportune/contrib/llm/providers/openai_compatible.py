@@ -1,7 +1,7 @@
 """Provider for endpoints with OpenAI's chat completions API: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and others."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
 from opportune.contrib.llm.providers.request_forms import Body
@@ -43,13 +43,13 @@ class OpenAICompatible(RemoteProvider):
         *,
         temperature: float | None = None,
         schema: Mapping[str, object] | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> Chunks:
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options), tools), messages)
 
-    async def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
+    async def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> Chunks:
         """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
         client = await self._client.open()
         parameters = RefusedParameters(self._url, body, self._model.parameters)

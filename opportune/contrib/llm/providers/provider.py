@@ -130,6 +130,8 @@ class Done:
 
 
 Chunk = str | Reasoning | Done
+Chunks = AsyncGenerator[Chunk, None]
+"""An answer as it arrives. Use it with `contextlib.aclosing`: closing it stops the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class Provider(ABC):
         """Close connections and end processes."""
 
     @abstractmethod
-    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
+    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> Chunks:
         """Yield text and `Reasoning` as they arrive, then one `Done`.
 
         Use it with `contextlib.aclosing`: closing the generator disconnects, which stops the model.
@@ -243,7 +245,7 @@ class Provider(ABC):
 
     def stream_with_tools(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> Chunks:
         """Like `stream`, but the model may request calls of these tools in `Done.tool_calls`.
 
         The default is for models without tools and ignores them.

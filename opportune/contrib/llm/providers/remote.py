@@ -1,7 +1,7 @@
 """Endpoints: their clients, which are created on first use because libraries are slow, and shorter conversations."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -65,15 +65,15 @@ class RemoteProvider(provider.Provider):
         self.context_budget = model.max_prompt_tokens
         self._model = model
 
-    def stream(self, messages: Sequence[provider.Message], **options: Any) -> AsyncGenerator[provider.Chunk, None]:
+    def stream(self, messages: Sequence[provider.Message], **options: Any) -> provider.Chunks:
         """`options`: as those of `stream_with_tools`, which subclasses implement."""
         return self.stream_with_tools(messages, (), **options)
 
 
 def compacted_answer(
-    ask: Callable[[Sequence[provider.Message]], AsyncGenerator[provider.Chunk, None]],
+    ask: Callable[[Sequence[provider.Message]], provider.Chunks],
     messages: Sequence[provider.Message],
-) -> AsyncGenerator[provider.Chunk, None]:
+) -> provider.Chunks:
     """Return an answer. If the endpoint refuses the conversation as too long, ask once more with a shorter one."""
 
     async def can_be_shorter(number: int, error: provider.LlmError) -> bool:

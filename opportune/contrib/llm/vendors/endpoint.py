@@ -5,7 +5,7 @@ Imported with the first question, because its libraries are slow and large.
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
@@ -29,7 +29,7 @@ from opportune.contrib.llm.providers.pieces import UNFINISHED
 from opportune.contrib.llm.providers.provider import (
     CHECK_URL,
     INTERRUPTED,
-    Chunk,
+    Chunks,
     Done,
     LlmError,
     Message,
@@ -72,7 +72,7 @@ class Endpoint:
         tools: Sequence[ToolSchema],
         temperature: float | None,
         schema: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> Chunks:
         settings = self._settings if temperature is None else {**self._settings, "temperature": temperature}
         parameters = ModelRequestParameters(function_tools=tool_definitions(tools))
         if schema:

@@ -1,6 +1,6 @@
 """Provider for a model with another dialect than OpenAI's chat completions."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.current import OPPMAN
@@ -43,10 +43,10 @@ class VendorModel(RemoteProvider):
         *,
         temperature: float | None = None,
         schema: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> Chunks:
         endpoint = await self._open()
 
-        def answer(schema: Mapping[str, Any] | None) -> AsyncGenerator[Chunk, None]:
+        def answer(schema: Mapping[str, Any] | None) -> Chunks:
             return compacted_answer(lambda turns: endpoint.stream(turns, tools, temperature, schema), messages)
 
         schemas = [schema, None] if schema and endpoint.takes_schema() else [None]
