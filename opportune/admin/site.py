@@ -32,6 +32,7 @@ from opportune.admin.lists.order import sort_path, sortable_names
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
 from opportune.admin.lists.row_keys import key_of, row_url
+from opportune.admin.log.history import channel_label
 from opportune.admin.model_pages import MODEL_PAGES
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
@@ -55,9 +56,9 @@ from opportune.web.time_zone import format_datetime
 # Its exports and imports ignore the rules of fields: the feature import_export replaces them.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
 TEMPLATE_FUNCTIONS = (
-    *(control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history, has_trash),
-    *(listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash, related_rows),
-    *(row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions),
+    *(channel_label, control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history),
+    *(has_trash, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash),
+    *(related_rows, row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions),
 )
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},

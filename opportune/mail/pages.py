@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from opportune.config.settings import Settings, site_url
 from opportune.config.signing import derived_key
+from opportune.i18n import gettext_lazy as _l
 from opportune.mail import mailbox
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.api_router import APIRouter
@@ -17,7 +18,7 @@ logger = logging.getLogger("opportune.mail")
 
 COOKIE = "mailbox"
 COOKIE_SECONDS = 30 * 24 * 60 * 60
-ACCESS_DENIED = (
+ACCESS_DENIED = _l(
     "Open the mailbox with the link that the site logs when it starts (/mailbox/open?key=…), or sign in as superuser."
 )
 # Allows inline styles and embedded pictures. Links open in a new tab. Scripts are blocked.

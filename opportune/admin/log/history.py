@@ -45,6 +45,15 @@ ACTION_LABELS = {
     "export": _l("Export"),
 }
 """Labels as on buttons and in the table of permissions."""
+CHANNELS = {
+    "admin": _l("Admin"),
+    "api": "API",
+    "command": _l("Command"),
+    "job": _l("Job"),
+    "page": _l("Page"),
+    "tool": _l("Tool"),
+}
+"""Labels of the first word of a channel. The name of a job or a tool follows it."""
 
 
 class ModelFilter:
@@ -66,6 +75,21 @@ class ModelFilter:
 
     async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
         return query.where(col(AuditEntry.identity) == value)
+
+
+class ChannelFilter:
+    """A filter by the first word of the channel."""
+
+    parameter_name = "channel"
+    title = "Channel"
+    has_operator = False
+
+    async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
+        return [(type_, str(label)) for type_, label in CHANNELS.items()]
+
+    async def get_filtered_query(self, query: Select[Any], value: str, model: Any) -> Select[Any]:
+        channel = col(AuditEntry.channel)
+        return query.where((channel == value) | channel.startswith(f"{value} ", autoescape=True))
 
 
 class LogAdmin(AdminView, model=AuditEntry):
@@ -92,7 +116,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     icon, category = "ti ti-history", "Operations"
 
     def __init__(self) -> None:
-        self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
+        self.column_filters = ("actor", ChannelFilter(), "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
         super().__init__()
         self.truncated_columns -= {"action", "identity", "channel"}
 
@@ -148,6 +172,8 @@ class LogAdmin(AdminView, model=AuditEntry):
         view = self._view_of(entry)
         if prop == "action":
             return entry.action, get_action_label(entry, view)
+        if prop == "channel":
+            return entry.channel, channel_label(entry.channel)
         if prop == "identity":
             return entry.identity, get_model_label(entry, view)
         return (entry.title, self._link_title(entry, view, request)) if prop == "title" and request else None
@@ -228,3 +254,9 @@ def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
 
 def get_model_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
     return view.name if view else entry.identity.replace("-", " ").capitalize()
+
+
+def channel_label(channel: str) -> str:
+    """Return a channel in the language of the page: `Page`, or `Job books.summarise`."""
+    type_, separator, name = channel.partition(" ")
+    return f"{CHANNELS.get(type_, type_)}{separator}{name}"

@@ -6,12 +6,15 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from opportune.admin.models import AuditEntry
 from opportune.i18n import catalogues
 from opportune.i18n.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german
+from tests.opportune.stored_rows import add_rows
 
 __all__ = ["app", "german"]
 pytestmark = pytest.mark.usefixtures("german")
@@ -59,9 +62,10 @@ def english_on(pages: list[Response]) -> set[str]:
     return {f"{text} on {url}" for text, url in addresses.items()}
 
 
-async def test_pages_are_german(superuser_client: AsyncClient) -> None:
+async def test_pages_are_german(client: AsyncClient, superuser_client: AsyncClient) -> None:
     pages = [await superuser_client.get(path, headers=DE) for path in PAGES.split()]
     pages.append(await superuser_client.post("/lamps/new", data={"height": "high", "mood": "x"}, headers=DE))
+    pages.append(await client.get("/mailbox", headers=DE))
     assert english_on(pages) == set()
 
 
@@ -72,3 +76,9 @@ async def test_pages_of_the_admin_are_german(superuser_client: AsyncClient) -> N
     pages.append(await superuser_client.post("/admin/lamp/create", data=data, headers=DE))
     pages.append(await superuser_client.post("/admin/lamp/action/switch-on?pks=1", headers=DE))
     assert english_on(pages) == set()
+
+
+@pytest.mark.parametrize("path", ["lamp/history/1", "audit-entry/list?channel=tool", "audit-entry/details/1"])
+async def test_channels_are_german(app: FastAPI, superuser_client: AsyncClient, path: str) -> None:
+    await add_rows(app, AuditEntry(action="create", channel="tool create_lamp", identity="lamp", row_id="1"))
+    assert "Werkzeug create_lamp" in (await superuser_client.get(f"/admin/{path}", headers=DE)).text

@@ -31,7 +31,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     "opportune/db/models/declaration_checks.py",
     *("opportune/db/models/translated.py", "opportune/features/"),
-    *("opportune/mail/pages.py", "opportune/project/installed.py", "opportune/project/optional_features.py"),
+    *("opportune/project/installed.py", "opportune/project/optional_features.py"),
     *("opportune/errors/option_names.py", "opportune/schemas/__init__.py"),
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
