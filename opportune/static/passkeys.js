@@ -4,12 +4,15 @@
 const STALE_AFTER_MS = 8 * 60_000; // the site accepts assertions for ten minutes
 let pendingList; // aborts the browser's list of passkeys at the e-mail field when a button is used
 
-// Return the question of the site; null without a passkey or a domain name. It is reused until a device has responded.
+// Return the question of the site; null without a passkey, or at another host name than the site's. It is reused until a
+// device has responded.
 const fetchQuestion = async (button) => {
   if (button.question && Date.now() - button.question.askedAt < STALE_AFTER_MS) return button.question;
   const { options, passkey } = button.dataset;
   const response = await fetch(options, { method: "POST", body: new URLSearchParams({ purpose: passkey }) });
-  button.question = response.status === 200 ? { ...await response.json(), askedAt: Date.now() } : null;
+  const question = response.status === 200 ? await response.json() : null;
+  const host = question?.publicKey.rpId ?? question?.publicKey.rp.id;
+  button.question = host === location.hostname ? { ...question, askedAt: Date.now() } : null;
   return button.question;
 };
 
@@ -38,18 +41,26 @@ const send = (button, assertion) => {
   else form.requestSubmit(buttons[0]);
 };
 
-const showError = (button, error) => {
+const showMessage = (button, text) => {
   const message = button.parentElement.querySelector(":scope > [role=alert]")
     ?? Object.assign(document.createElement("div"), { className: "text-danger", role: "alert" });
   button.after(message);
-  message.textContent = {
-    InvalidStateError: gettext("This device already has one of your passkeys."),
-    NotAllowedError: gettext("No passkey was used. Please try again."), // cancelled, not available, or timed out
-  }[error.name] ?? gettext("That did not work. Please try again.");
+  message.textContent = text;
+};
+
+const showError = (button, error) => showMessage(button, {
+  InvalidStateError: gettext("This device already has one of your passkeys."),
+  NotAllowedError: gettext("No passkey was used. Please try again."), // cancelled, not available, or timed out
+}[error.name] ?? gettext("That did not work. Please try again."));
+
+// Without a hint, the page to add a passkey would lack its button. Other pages offer other ways to sign in.
+const explainMissing = (button) => {
+  if (button.dataset.passkey !== "add") return;
+  showMessage(button, gettext("Passkeys do not work here. Use another browser, or open this site at its usual address with https."));
 };
 
 const enableButton = async (button) => {
-  if (!await fetchQuestion(button)) return;
+  if (!await fetchQuestion(button)) return explainMissing(button);
   button.hidden = false;
   button.addEventListener("click", async (event) => {
     event.preventDefault();
@@ -79,4 +90,5 @@ const suggestPasskeys = async (button) => {
   }
 };
 
-if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) document.querySelectorAll("[data-passkey]").forEach(enableButton);
+const isSupported = window.PublicKeyCredential?.parseRequestOptionsFromJSON;
+document.querySelectorAll("[data-passkey]").forEach(isSupported ? enableButton : explainMissing);

@@ -25,6 +25,7 @@ async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: Fa
         await sign_in_browser(page, app, user, address)
         async with app.state.database.writer() as session:  # the password was typed a moment ago
             await session.execute(update(Session).values(confirmed_at=utc_now()))
+        await explain_other_host(page, app)
         await add_passkey(page)
         await sign_in_by_autofill(page)
         await sign_in_by_button(page)
@@ -39,6 +40,15 @@ async def plug_in_device(page: Page) -> None:
     options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
     abilities = dict.fromkeys(("hasResidentKey", "hasUserVerification", "isUserVerified"), True)
     await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
+
+
+async def explain_other_host(page: Page, app: FastAPI) -> None:
+    settings = app.state.settings
+    app.state.settings = settings.model_copy(update={"base_url": "https://shop.example"})
+    await page.goto("/accounts/passkeys/add")
+    await expect(page.get_by_role("alert")).to_contain_text("open this site at its usual address")
+    await expect(page.get_by_role("button", name="Add passkey")).to_be_hidden()
+    app.state.settings = settings
 
 
 async def add_passkey(page: Page) -> None:
