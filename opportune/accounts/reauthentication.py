@@ -2,7 +2,6 @@
 
 from enum import Enum, auto
 from typing import Annotated, TypeVar
-from urllib.parse import urlencode
 
 from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
@@ -24,6 +23,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.responses import Viewer
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.forms import Form
+from opportune.web.redirects import with_next
 from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"
@@ -68,7 +68,7 @@ def confirmation_required(request: Request) -> HTTPException:
     """Return the error that redirects browsers to the confirmation page and back. Programs get 403."""
     if request.method != "GET" and not wants_json(request):
         flash(request, NOT_CHANGED_YET, "info")
-    url = f"{CONFIRM_PATH}?{urlencode({'next': find_return_path(request)})}"
+    url = with_next(CONFIRM_PATH, find_return_path(request))
     return make_redirect_error(request, url, HTTPException(403, CONFIRM_FIRST))
 
 

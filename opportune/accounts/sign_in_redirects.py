@@ -1,6 +1,6 @@
 """Errors that redirect browsers to the sign-in page or another page, and the page to which users come back."""
 
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from starlette.requests import HTTPConnection
@@ -12,7 +12,7 @@ from opportune.web.errors.problem import wants_json
 from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import without_prefix
 from opportune.web.middleware.origins import SAFE_METHODS
-from opportune.web.redirects import nearest_page
+from opportune.web.redirects import nearest_page, with_next
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
@@ -25,7 +25,7 @@ def make_sign_in_error(request: HTTPConnection) -> HTTPException:
     It redirects browsers to the sign-in page. Programs and WebSockets get 401.
     """
     error = HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
-    return make_redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': find_return_path(request)})}", error)
+    return make_redirect_error(request, with_next(LOGIN_PATH, find_return_path(request)), error)
 
 
 def make_redirect_error(

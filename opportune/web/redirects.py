@@ -1,7 +1,7 @@
 """Targets of redirects: paths of this site, and pages to return to, because some URLs only accept forms."""
 
 from collections.abc import Sequence
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
@@ -15,6 +15,11 @@ def safe_redirect_path(url: str | None, default: str = "/") -> str:
     if not url or len(url) > MAX_URL_LENGTH:
         return default
     return url if all(map(_is_path, (url, unquote(url)))) else default
+
+
+def with_next(page: str, next_path: str) -> str:
+    """Return the URL of a page that leads to `next_path` afterwards, such as the sign-in page."""
+    return f"{page}?{urlencode({'next': next_path})}"
 
 
 def _is_path(text: str) -> bool:

@@ -1,7 +1,6 @@
 """Pages that confirm the user's identity. The confirmation is stored in the session for 15 minutes."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Response
 
@@ -17,6 +16,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import with_next
 from opportune.web.routing.api_router import APIRouter
 
 EMAIL_PATH = "/accounts/confirm/email"
@@ -60,7 +60,7 @@ async def show_code_form(request: Request, user: CurrentUser) -> Response:
 async def send_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Send a code. This form contains only the field `next`."""
     next_path = next_page(request, await read_form(request, EmailConfirmationCode))
-    path = f"{EMAIL_PATH}?{urlencode({'next': next_path})}"
+    path = with_next(EMAIL_PATH, next_path)
     try:
         await send_confirmation_email(context, user, request.state.session)
     except TooManyRequests as refusal:

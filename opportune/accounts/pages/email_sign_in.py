@@ -16,6 +16,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
+from opportune.web.redirects import with_next
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
@@ -69,7 +70,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     try:
         user = await _find_user_of_code(request, context, sign_in_request, form)
     except email_sign_in.TooManyWrongCodes as refusal:
-        response = responses.redirect_with_error(request, PATH, refusal)
+        response = responses.redirect_with_error(request, with_next(PATH, sign_in_request.next), refusal)
         COOKIE.delete(request, response)
         return response
     if user is None:

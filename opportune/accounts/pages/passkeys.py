@@ -1,7 +1,6 @@
 """Pages of a user's passkeys, and the WebAuthn options that a script passes to the device."""
 
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -22,6 +21,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import describe_user_agent
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.redirects import with_next
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
@@ -51,7 +51,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
     try:
         user = await get_passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
-        return responses.redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
+        return responses.redirect_with_error(request, with_next(LOGIN_PATH, path), refusal)
     return await responses.sign_in_redirect(request, context.session, user, path, remember=data.remember)
 
 

@@ -30,6 +30,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import url
+from opportune.web.redirects import with_next
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
@@ -67,7 +68,8 @@ async def callback(request: Request, provider: NamedProvider, user: OptionalUser
         response = await _finish_callback(request, context, provider, auth_request, user)
     except SocialSignInRefused as refusal:
         context.log_refused_sign_in(provider.name, user)
-        response = redirect_with_error(request, PROFILE_PATH if user else LOGIN_PATH, refusal)
+        page = PROFILE_PATH if user else with_next(LOGIN_PATH, auth_request.next if auth_request else "/")
+        response = redirect_with_error(request, page, refusal)
     COOKIE.delete(request, response)
     return response
 
@@ -99,7 +101,8 @@ async def _redirect_to_provider(
     try:
         provider_url = await social_sign_in.authorization_url(context.settings, provider, auth_request)
     except SocialSignInRefused as refusal:
-        return redirect_with_error(request, PROFILE_PATH if auth_request.user_id else LOGIN_PATH, refusal)
+        page = PROFILE_PATH if auth_request.user_id else with_next(LOGIN_PATH, auth_request.next)
+        return redirect_with_error(request, page, refusal)
     headers = {"Cache-Control": "no-store"}
     response = show(request, "to_provider", headers=headers, label=provider.label, provider_url=provider_url)
     COOKIE.set(request, response, social_sign_in.seal_request(context.settings, auth_request))

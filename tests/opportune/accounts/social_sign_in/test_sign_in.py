@@ -72,10 +72,6 @@ async def test_unverified_address_is_refused(client: AsyncClient, database: Data
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
         assert "Keycloak has not verified ada@example.com." in await conftest.sign_in_to_message(client, provider)
     assert await conftest.read_user_states(database) == []
-    provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    message = await conftest.sign_in_to_message(client, provider)
-    assert "You were not signed in at Keycloak." in message
-    assert "0900" not in message
 
 
 async def test_address_may_come_from_userinfo(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
@@ -96,6 +92,15 @@ async def test_existing_account_is_refused(client: AsyncClient, database: Databa
     await add_linked_account(database, inactive.id, provider)
     assert "This account is deactivated." in await conftest.sign_in_to_message(client, provider)
     assert not await is_signed_in(client)
+
+
+async def test_refused_consent_keeps_the_requested_page(client: AsyncClient, provider: FakeProvider) -> None:
+    provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
+    response = await conftest.return_from_provider(client, provider, next="/accounts/tokens")
+    assert response.headers["location"] == "/accounts/login?next=%2Faccounts%2Ftokens"
+    message = await conftest.follow_to_message(client, response)
+    assert "You were not signed in at Keycloak." in message
+    assert "0900" not in message
 
 
 async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient, provider: FakeProvider) -> None:
