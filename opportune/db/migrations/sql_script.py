@@ -45,12 +45,12 @@ def _sqlite_statements(graph: MigrationGraph, step: Step) -> list[str]:
     """Return the statements that run on an empty database with the previous migrations."""
     previous = _previous_migrations(graph, step.migration)
     with in_memory_connection() as connection:
-        for migration in previous if step.direction == "upgrade" else [*previous, step.migration]:
-            _run_step(connection, graph, Step(migration, "upgrade"))
+        applied = previous if step.direction == "upgrade" else [*previous, step.migration]
+        _run_steps(connection, graph, [Step(migration, "upgrade") for migration in applied])
         executed: list[str] = []
         driver: Any = connection.connection.driver_connection
         driver.set_trace_callback(lambda line: executed.append(line.strip()))  # receives statements with their values
-        _run_step(connection, graph, step)
+        _run_steps(connection, graph, [step])
         driver.set_trace_callback(None)
     if any(map(_reads_rows, executed)):
         raise OperatorError(_row_dependence_message(step))
@@ -91,10 +91,9 @@ def _postgresql_statements(step: Step) -> list[str]:
     return [output.getvalue().rstrip().removesuffix(";")]
 
 
-def _run_step(connection: Connection, graph: MigrationGraph, step: Step) -> None:
+def _run_steps(connection: Connection, graph: MigrationGraph, steps: Sequence[Step]) -> None:
     def plan(applied: Sequence[Migration]) -> list[Step]:
-        is_done = (step.migration in applied) == (step.direction == "upgrade")
-        return [] if is_done else [step]
+        return [step for step in steps if (step.migration in applied) != (step.direction == "upgrade")]
 
     run_migrations(connection, graph, plan, derive=False)
 
