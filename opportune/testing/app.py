@@ -46,12 +46,10 @@ def create_test_app(
 @contextmanager
 def share_site_caches(run_folder: Path) -> Iterator[None]:
     """Share compiled templates with the processes of this run, and collect garbage seldom."""
-    folder = run_folder / "templates"
-    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
-        # Other files, because the admin compiles the same templates with other options.
-        patch.setattr(templates.environment, "bytecode_cache", FileSystemBytecodeCache(str(folder), "page_%s"))
+        # Separate files, because the admin compiles the same templates with other options.
+        patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(run_folder), "admin_%s"))
+        patch.setattr(templates.environment, "bytecode_cache", FileSystemBytecodeCache(str(run_folder), "page_%s"))
         patch.setattr(application, "tune_gc", lambda: None)
         patch.setattr(application, "warm_up", skip_warm_up)
         patch.setattr(web_feature, "CHECK_INTERVAL_SECONDS", STATIC_FILES_SECONDS)
