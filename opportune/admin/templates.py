@@ -28,10 +28,11 @@ class AdminTemplates(Jinja2Templates):
     """Renders in a greenlet, which is faster than async templates of Jinja."""
 
     def __init__(self, env: Environment) -> None:
-        self.env = TemplateEnvironment(loader=env.loader, autoescape=True)
+        site = templates.environment
+        self.env = TemplateEnvironment(loader=env.loader, autoescape=True, auto_reload=site.auto_reload)
         # Ours win: SQLAdmin's `_` does not translate.
-        self.env.globals = env.globals | templates.environment.globals | self.env.globals
-        self.env.filters = templates.environment.filters  # those of pages, also of features
+        self.env.globals = env.globals | site.globals | self.env.globals
+        self.env.filters = site.filters  # those of pages, also of features
         self.env.context_class = AwaitingContext
         self.renderer = templating.Jinja2Templates(env=self.env)
 

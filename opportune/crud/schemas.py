@@ -25,11 +25,11 @@ from opportune.crud.registry import default_crud
 from opportune.crud.schema_fields import SchemaOptions, nested_field_names, readable_names, writable_names
 from opportune.crud.types import missing_limits
 from opportune.db.models.choices import choices_of
-from opportune.db.models.columns import is_json
+from opportune.db.models.columns import is_json, python_type_of
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.db.models.translated import allow_single_texts
-from opportune.schemas.annotations import FieldOptions, options_of
+from opportune.schemas.annotations import FieldOptions, options_of, refusals_of
 from opportune.web.forms.input_texts import JSON_TEXT, TEXT_LISTS
 
 VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
@@ -96,7 +96,7 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         default["title"] = info.title or label_of(name)
     else:
         type_ = combinable(info.annotation)
-        metadata = [*_pydantic_metadata(info), *missing_limits(column, info)]
+        metadata = [*_pydantic_metadata(info), *missing_limits(column, info), *refusals_of(python_type_of(column))]
         if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
             metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
     return annotated(type_, metadata), Field(**default)

@@ -1,11 +1,12 @@
 """Annotations of fields: options of their form elements and their column types."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticKnownError
 
 T = TypeVar("T")
 
@@ -114,3 +115,15 @@ def _inner_annotations(annotation: Any) -> Iterator[Any]:
 def adapter_of(type_: Any) -> TypeAdapter[Any]:
     """Return the cached adapter that validates values of a type. Creating one takes longer than a validation."""
     return TypeAdapter(type_)
+
+
+def refusals_of(type_: type[Any]) -> list[BeforeValidator]:
+    """Return annotations that refuse yes and no for a whole or a real number. Pydantic would read them as 1 and 0."""
+    errors = {int: "int_type", float: "float_type"} if type_ is not bool else {}
+    return [BeforeValidator(partial(_refuse_boolean, errors[base])) for base in type_.__mro__ if base in errors]
+
+
+def _refuse_boolean(error_type: Any, value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticKnownError(error_type)
+    return value

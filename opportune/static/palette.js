@@ -43,7 +43,7 @@ export const makePalette = (opener) => {
     select(options()[0]);
   };
 
-  const toggle = async () => {
+  const toggle = async (typed) => {
     if (dialog.open) return dialog.close();
     dialog.replaceChildren(); // motion.css shows lines in an empty dialog
     dialog.setAttribute("aria-busy", "true");
@@ -54,8 +54,11 @@ export const makePalette = (opener) => {
       dialog.replaceChildren(...(await page).body.children);
     } catch { return location.assign(opener.href); }
     dialog.removeAttribute("aria-busy");
-    part("combobox").focus();
+    const input = part("combobox");
+    input.focus();
     select(options()[0]);
+    if (!(input.value = typed())) return;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
   dialog.addEventListener("input", () => {

@@ -323,15 +323,21 @@ document.addEventListener("click", ({ target }) => {
   const opener = document.getElementById("palette-open");
   if (!opener) return;
   let palette;
+  let typed; // the text that is typed until the palette is open
   const open = async (event) => {
     event.preventDefault();
+    typed = "";
     palette ??= import(opener.dataset.script).then(({ makePalette }) => makePalette(opener));
-    await palette.then((toggle) => toggle(), () => location.assign(opener.href));
+    await palette.then((toggle) => toggle(() => typed), () => location.assign(opener.href));
+    typed = undefined;
   };
   opener.addEventListener("click", (event) => {
     if (!event.ctrlKey && !event.metaKey && !event.shiftKey) open(event);
   });
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "k") open(event);
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "k") return open(event);
+    if (typed === undefined || event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1) return;
+    typed += event.key;
+    event.preventDefault(); // also for shortcuts of the admin
   });
 })();

@@ -1,7 +1,6 @@
 """Undo of a change to one or several rows, with the values of the audit log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -61,27 +60,19 @@ def recorded_range(request: Request, view: AdminView) -> str:
 async def undo_page(request: Request, view: AdminView) -> Response:
     """Restore the values of changed rows, and delete added rows: all of them or none."""
     try:
-        undone = await _undo(request, view)
+        restored, deleted = await _undo(request, view)
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
-    for change in undone.restored:
+    for change in restored:
         await change.run_hook(view, request)
-    for row in undone.deleted:
+    for row in deleted:
         await view.after_model_delete(row, request)
-    flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, undone.count)))
+    flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, len(restored) + len(deleted))))
     return RedirectResponse(actions.list_url(request, view), 303)
 
 
-@dataclass(frozen=True)
-class _Undone:
-    count: int
-    """Number of changes that were undone."""
-    restored: Sequence[Change]
-    deleted: Sequence[Any]
-
-
-async def _undo(request: Request, view: AdminView) -> _Undone:
-    """Undo the changes in one transaction.
+async def _undo(request: Request, view: AdminView) -> tuple[Sequence[Change], Sequence[Any]]:
+    """Undo the changes in one transaction. Return those that restored a row, and the rows that were deleted.
 
     Raises:
         FieldErrors: One of them cannot be undone.
@@ -92,7 +83,7 @@ async def _undo(request: Request, view: AdminView) -> _Undone:
             writer = view.writer(session, request)
             restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
             deleted = await _delete_added(view, writer, [entry for entry in entries if entry.action == "create"])
-    return _Undone(len(entries), restored, deleted)
+    return restored, deleted
 
 
 async def _load_entries(request: Request, view: AdminView, session: AsyncSession) -> Sequence[AuditEntry]:
@@ -122,8 +113,6 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
 
 async def _restore(view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]) -> list[Change]:
     """Write the old values of the entries."""
-    if not entries:
-        return []
     rows = await _lock_unchanged(writer, entries, view.check_can_edit)
     restored = list[tuple[Any, Mapping[str, Any]]]()
     for entry in entries:
@@ -137,8 +126,6 @@ async def _restore(view: AdminView, writer: RowWriter, entries: Sequence[AuditEn
 
 async def _delete_added(view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]) -> list[Any]:
     """Delete the rows that the entries have added, and return them."""
-    if not entries:
-        return []
     rows = await _lock_unchanged(writer, entries, view.check_can_delete)
     deleted = [*rows.values()]
     with translate_database_errors(view.table, deleting=True):
@@ -152,6 +139,8 @@ async def _lock_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], chec
     Raises:
         ValidationRefused: A row is gone, may not be changed, or has other values than after the change.
     """
+    if not entries:
+        return {}
     view = writer.view
     pks = [quote_key(entry.row_id) for entry in entries]
     locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)

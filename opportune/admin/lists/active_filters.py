@@ -164,10 +164,8 @@ def _active_values(request: Request, control: FilterControl, title: str) -> Iter
     labels = dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
     for value in values:
-        if len(values) == 1:
-            url = url_without(request, parameters_of(control.filter))
-        else:
-            url = url_without(request, {name}, value)
+        all_names = parameters_of(control.filter)
+        url = url_without(request, {name}, value) if len(values) > 1 else url_without(request, all_names)
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)
 
 

@@ -127,9 +127,7 @@ class ValuesFilter(ListFilter):
     can_exclude = True
 
     def operations(self) -> list[tuple[str, str]]:
-        operations = dict(VALUE_OPERATIONS) if self.can_exclude else {}
-        if self.nullable:
-            operations |= NULL_OPERATIONS
+        operations = (VALUE_OPERATIONS if self.can_exclude else {}) | dict(self.null_operations())
         return [*({"": VALUE_OPERATIONS[""]} | operations).items()] if operations else []
 
     def value_condition(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:

@@ -79,8 +79,7 @@ class RowBuilder:
         ]
 
     async def build(self, row: Any) -> ListedRow:
-        request = self.request
-        view = self.view
+        request, view = self.request, self.view
         pk = key_of(row)
         quoted_pk = quote(pk)
         editable = self.editable.get(pk, ())

@@ -11,6 +11,7 @@ from opportune.admin.sqladmin_adapter import order_of
 from opportune.db.models.columns import is_json, key_names_of, natural_key_of
 from opportune.db.queries.listing import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
+from opportune.i18n import gettext
 
 
 def sortable_names(request: Request, view: BaseAdminView) -> list[str]:
@@ -54,7 +55,7 @@ def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
 def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:
     sort = request.query_params.get("sortBy", "")
     if sort and sort not in sortable_names(request, view):
-        raise HTTPException(400, "Invalid sortBy parameter")
+        raise HTTPException(400, gettext("This list cannot be sorted by “%(column)s”.", column=sort))
     return [(sort, request.query_params.get("sort") == "desc")] if sort else []
 
 

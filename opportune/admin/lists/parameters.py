@@ -159,5 +159,17 @@ def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
         raise RequestValidationError(faults)
 
 
+def read_number(request: Request, name: str, default: int) -> int:
+    """Return the number in a parameter, which is at least 1.
+
+    Raises:
+        RequestValidationError: The parameter is not a number.
+    """
+    try:
+        return max(int(request.query_params.get(name) or default), 1)
+    except ValueError as error:
+        raise RequestValidationError([_parameter_error(name, "int_parsing", str(error))]) from None
+
+
 def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:
     return {"type": type_, "loc": ("query", name), "msg": message, "input": None}

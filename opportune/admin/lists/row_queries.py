@@ -15,7 +15,7 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.order import order_terms
-from opportune.admin.lists.parameters import POSITION, filtered_query, search_conditions
+from opportune.admin.lists.parameters import POSITION, filtered_query, read_number, search_conditions
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.row_writer import PersistenceMixin
 from opportune.db.models.row_ids import MAX_ID
@@ -64,11 +64,9 @@ class RowQueriesMixin(PersistenceMixin):
         return stmt.order_by(*(term.ordered for term in order_terms(request, self)))
 
     async def list(self, request: Request) -> Pagination:
-        page = self.validate_page_number(request.query_params.get("page"), 1)
-        size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
-        size = min(max(size, 1), max(self.page_size_options))
-        page = min(max(page, 1), MAX_ID // size)  # databases limit the offset
         rows = await filtered_query(request, self)
+        size = min(read_number(request, "pageSize", self.page_size), max(self.page_size_options))
+        page = min(read_number(request, "page", 1), MAX_ID // size)  # databases limit the offset
         columns = listed_columns(request, self)
         async with self.session_maker() as session:
             count = self._count_statement(session, rows)
@@ -149,11 +147,9 @@ class PageReader:
             page.previous_url = url.include_query_params(page=number - 1)
         elif rows and listed.has_previous:
             page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(rows[0])}"})
-        if not rows or not listed.has_next:
-            return page
-        if number and number < MAX_NUMBERED_PAGES:
+        if number and number < MAX_NUMBERED_PAGES and listed.has_next:
             page.next_url = url.include_query_params(page=number + 1)
-        else:
+        elif rows and listed.has_next:
             page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(rows[-1])}"})
         return page
 

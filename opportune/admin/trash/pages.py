@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_delete_any, may_list, may_see_history
 from opportune.admin.lists import actions
+from opportune.admin.lists.parameters import read_number
 from opportune.admin.lists.related import list_url_of_reference
 from opportune.admin.lists.row_keys import match_primary_keys, row_url
 from opportune.admin.log import audit
@@ -133,7 +134,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     _require_access(request, view)
     count = await count_deleted(request, view)
     last_page = page_count(count.number if count.is_exact else MAX_ID, ROWS_PER_PAGE)
-    page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), last_page)
+    page = min(read_number(request, "page", 1), last_page)
     rows = _deleted_rows(request, view).order_by(_deleted_at(view).desc(), *view.pk_columns)
     listed = rows.options(*view.queries.loading(())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
     found = await view.queries.objects(listed)

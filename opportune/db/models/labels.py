@@ -46,10 +46,10 @@ def label_of_field(model: type[Any], name: str) -> LazyText:
 
 
 def title_of(row: Any) -> str:
-    """Return `str(row)` if its model defines `__str__`, else the label of the model and the primary key."""
+    """Return `str(row)` if its model defines `__str__`, else or if it is empty, the model's label and the key."""
     model: Any = type(row)
-    if _has_name_method(model):
-        return str(row)
+    if _has_name_method(model) and (title := str(row)).strip():
+        return title
     return title_of_key(model, " ".join(map(str, inspect(model).primary_key_from_instance(row))))
 
 

@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from opportune.db.models.row_ids import MAX_ID
+from opportune.schemas.annotations import refusals_of
 
-_Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+_Id = Annotated[int, Field(ge=1, le=MAX_ID), *refusals_of(int)]
 
 
 @dataclass(frozen=True)

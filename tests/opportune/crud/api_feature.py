@@ -38,8 +38,8 @@ library_feature = Feature(
 
 def make_rows() -> Sequence[SQLModel]:
     """Return two writers and two topics, one of each hidden."""
-    writers = Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)
-    return *writers, Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)
+    writers = Writer(name="Jane Austen", api_key="k3y"), Writer(name="No", is_hidden=True)
+    return *writers, Topic(name="Love"), Topic(name="Hidden", is_hidden=True)
 
 
 app = site_fixture(library_feature, make_rows)

@@ -23,8 +23,9 @@ from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.testing import make_user
-from tests.opportune.crud.library import TABLES, BookStatus, Opinion, Volume, Volumes, Writer
+from tests.opportune.crud.library import TABLES, BookStatus, Opinion, Volume, Volumes, Writer, volume
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 SORTS = ("", "-title", "published_on", "-published_on", "-rating", "-writer.name")
 NUMBER = 23
@@ -65,23 +66,20 @@ async def reader(stored_volumes: Database) -> User:
 
 async def add_volumes(database: Database) -> None:
     user = await make_user(database)
-    async with database.writer() as session:
-        session.add_all([Writer(id=1, name="Austen"), Writer(id=2, name="Brontë")])
-        await session.flush()
-        for number in range(1, NUMBER + 1):
-            session.add(
-                Volume(
-                    title=f"Volume {number % 5}",
-                    slug=f"v{number}",
-                    writer_id=1 + number % 2,
-                    price=Decimal(number % 4),
-                    pages=number,
-                    published_on=date(2000 + number % 3, 1, 1) if number % 4 else None,
-                    status=BookStatus.PUBLISHED if number < NUMBER else BookStatus.DRAFT,
-                )
-            )
-        await session.flush()
-        session.add_all([Opinion(volume_id=number, user_id=user.id, stars=1 + number % 3) for number in (1, 2, 3, 7)])
+    volumes = (
+        volume(
+            title=f"Volume {number % 5}",
+            slug=f"v{number}",
+            writer_id=1 + number % 2,
+            price=Decimal(number % 4),
+            pages=number,
+            published_on=date(2000 + number % 3, 1, 1) if number % 4 else None,
+            status=BookStatus.PUBLISHED if number < NUMBER else BookStatus.DRAFT,
+        )
+        for number in range(1, NUMBER + 1)
+    )
+    opinions = (Opinion(volume_id=number, user_id=user.id, stars=1 + number % 3) for number in (1, 2, 3, 7))
+    await add_rows(database, Writer(name="Austen"), Writer(name="Brontë"), *volumes, *opinions)
     if database.engine.dialect.name == "postgresql":
         async with database.engine.begin() as connection:
             await connection.execute(text("ANALYZE library_volume"))

@@ -1,34 +1,31 @@
 """The pages of a model in Chromium: typing, keyboard, dialogs and accessibility."""
 
-from typing import Any
-
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-from tests.opportune.crud.library import BookStatus, Topic, Volume, Writer
+from tests.opportune.crud.library import Topic, Writer, volume
+from tests.opportune.stored_rows import add_rows
 
 IS_TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
 @pytest.fixture
 async def app(library_app: FastAPI) -> FastAPI:
-    async with library_app.state.database.writer() as session:
-        session.add_all([Writer(id=number, name=f"Writer {number:03}") for number in range(1, 80)])
-        session.add_all([Topic(id=number, name=f"Topic {number}") for number in range(1, 15)])
-        await session.flush()
-        for number in range(1, 31):
-            fields: dict[str, Any] = {"title": f"Book {number:02}", "slug": f"book-{number}", "writer_id": number}
-            session.add(Volume(**fields, status=BookStatus.PUBLISHED))
+    await add_rows(
+        library_app,
+        *(Writer(name=f"Writer {number:03}") for number in range(1, 80)),
+        *(Topic(name=f"Topic {number}") for number in range(1, 15)),
+        *(volume(title=f"Book {number:02}", slug=f"book-{number}", writer_id=number) for number in range(1, 31)),
+    )
     return library_app
 
 
 @pytest.fixture
 async def page(app: FastAPI, page: Page, site: str) -> Page:
-    user = await make_user(app.state.database, is_superuser=True)
-    await sign_in_browser(page, app, user, site)
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
     return page
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.admin.models import AuditEntry
@@ -17,6 +15,7 @@ from opportune.db.sessions.insertion import insert_rows
 from opportune.testing import add_permission, counted_statements
 from tests.opportune.crud.api_feature import API, app, database
 from tests.opportune.crud.library import Note, Notes, Topic
+from tests.opportune.stored_rows import read_all
 
 __all__ = ["app", "database"]  # fixtures: a site with the API of the library
 
@@ -39,7 +38,7 @@ async def test_several_rows_need_one_insert(database: Database) -> None:
 
 async def test_new_row_is_recorded_in_the_audit_log(librarian: AsyncClient, database: Database, ann: User) -> None:
     added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
-    (entry,) = await read_audit_entries(database)
+    (entry,) = await read_all(database, AuditEntry)
     assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
     assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
     assert entry.title == f"Note {added['id']}"
@@ -63,8 +62,7 @@ async def test_no_row_is_stored_without_its_audit_entry(database: Database, ann:
 
     with database.listened_to_by({"before_cursor_execute": fail}), pytest.raises(ConnectionError):
         await add_note(database, ann, is_by_hand=is_by_hand)
-    async with database.reader(fresh=True) as session:
-        assert (await session.scalars(select(Note))).all() == []
+    assert await read_all(database, Note) == []
 
 
 async def test_new_row_is_rolled_back_with_its_hooks(librarian: AsyncClient, database: Database) -> None:
@@ -77,13 +75,8 @@ async def test_new_row_is_rolled_back_with_its_hooks(librarian: AsyncClient, dat
         refused = await librarian.post(f"{API}/notes", json={"text": "A note"})
     assert refused.status_code == 422
     assert (await librarian.get(f"{API}/notes")).json()["items"] == []
-    assert await read_audit_entries(database) == []
+    assert await read_all(database, AuditEntry) == []
     assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
-
-
-async def read_audit_entries(database: Database) -> list[AuditEntry]:
-    async with database.reader(fresh=True) as session:
-        return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -11,8 +11,7 @@ from opportune.testing.services.accessibility import find_violations
 @pytest.fixture
 async def admin_page(page: Page, app: FastAPI, site: str, monkeypatch: pytest.MonkeyPatch) -> Page:
     monkeypatch.setattr("opportune.search.everything.MAX_SECONDS", 60)  # a busy machine leaves out sources
-    user = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
-    await sign_in_browser(page, app, user, site)
+    await sign_in_browser(page, app, await make_user(app.state.database, "root@example.com", is_superuser=True), site)
     await page.goto("/admin/")
     return page
 
@@ -29,6 +28,12 @@ async def test_keyboard_opens_a_row(admin_page: Page) -> None:
     await expect(admin_page.get_by_role("dialog").get_by_role("status")).to_have_text("1 result")
     await admin_page.keyboard.press("Enter")
     await admin_page.wait_for_url("**/admin/user/details/1")
+
+
+async def test_keys_before_the_palette_opens_are_its_text(admin_page: Page) -> None:
+    await admin_page.keyboard.press("Control+k")
+    await admin_page.keyboard.type("new")  # n alone adds a row
+    await expect(admin_page.get_by_role("combobox")).to_have_value("new")
 
 
 async def test_arrows_move_through_all_options(admin_page: Page) -> None:

@@ -27,6 +27,11 @@ async def test_unknown_parameter_is_named_and_removed(admin: AsyncClient) -> Non
     assert (await admin.get(f"{LIST}?stat=&search=", follow_redirects=True)).status_code == 422
 
 
+async def test_page_that_is_not_a_number_is_named(admin: AsyncClient) -> None:
+    page = await admin.get(f"{LIST}?page=abc", headers=ACCEPT_HTML)
+    assert (page.status_code, "Please enter a whole number." in page.text) == (422, True)
+
+
 async def test_action_on_all_rows_refuses_an_unknown_parameter(app: FastAPI, admin: AsyncClient) -> None:
     for action in ("action/polish", "delete"):
         response = await admin.post(f"/admin/gadget/{action}?stat=used", data={"all": "1", "confirmed": "yes"})
@@ -39,8 +44,7 @@ async def test_list_accepts_the_fields_of_its_form(admin: AsyncClient) -> None:
     form = page.partition('<form method="get"')[2].partition("</form>")[0]
     names = {*re.findall(r'name="([^"]+)"', form)}
     assert names >= {"search", "sortBy", "sort", "pageSize", "state", "size__gte", "size__lte", "seen_at_op"}
-    page_without_values = await admin.get(LIST, params=dict.fromkeys(names, ""), follow_redirects=True)
-    assert page_without_values.status_code == 200
+    assert (await admin.get(LIST, params=dict.fromkeys(names, ""), follow_redirects=True)).status_code == 200
 
 
 async def test_links_to_lists_have_valid_parameters(admin: AsyncClient) -> None:

@@ -14,13 +14,13 @@ from tests.opportune.stored_rows import add_rows
 
 @pytest.fixture
 async def app(library_app: FastAPI) -> FastAPI:
-    topics = [Topic(id=1, name="Love"), Topic(id=2, name="Money")]
+    topics = [Topic(name="Love"), Topic(name="Money")]
     await add_rows(
         library_app,
-        *(Writer(id=1, name="Jane <b>"), Writer(id=2, name="Nobody", is_hidden=True)),
-        *(*topics, Topic(id=3, name="Hidden", is_hidden=True)),
-        volume(id=1, title="Emma <b>", slug="emma", topics=topics),
-        volume(id=2, title="Draft", slug="draft", status=BookStatus.DRAFT),
+        *(Writer(name="Jane <b>"), Writer(name="Nobody", is_hidden=True)),
+        *(*topics, Topic(name="Hidden", is_hidden=True)),
+        volume(title="Emma <b>", slug="emma", topics=topics),
+        volume(title="Draft", slug="draft", status=BookStatus.DRAFT),
     )
     return library_app
 

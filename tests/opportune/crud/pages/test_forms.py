@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.testing import add_permission
 from tests.opportune.crud.library import HTMX, VOLUME_FORM, BookStatus, Note, Opinion, Volume, Writer, read_volume
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, read_one
 
 
 async def test_writing_needs_a_permission(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
@@ -47,8 +47,7 @@ async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> 
     form_data = {**VOLUME_FORM, "topics": ["1", "2"], "is_staff": "true", "id": "77"}
     response = await admin.post("/volumes/new", data=form_data)
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
-    added = await read_volume(app, "persuasion")
-    assert added
+    added = await read_one(app, Volume, slug="persuasion")
     assert (added.id == 77, added.is_staff, added.pages) == (False, False, 99)
     text = (await admin.get("/volumes/persuasion")).text
     assert "“Persuasion” is added." in text
@@ -176,10 +175,8 @@ async def test_stale_form_keeps_changes_of_other_users(app: FastAPI, admin: Asyn
     others = {"title": "Theirs", "topics": "1", "published_on": "2020-01-02"}
     assert (await admin.post(EDIT, data=_submission(page, **others))).status_code == 303
     assert (await admin.post(EDIT, data=_submission(page, price="7"))).status_code == 303
-    stored = await read_volume(app, "emma")
-    assert stored
-    assert (stored.title, stored.published_on) == ("Theirs", date(2020, 1, 2))
-    assert stored.price == 7
+    stored = await read_one(app, Volume, slug="emma")
+    assert (stored.title, stored.published_on, stored.price) == ("Theirs", date(2020, 1, 2), 7)
     assert "Money" not in (await admin.get("/volumes/emma")).text
 
 

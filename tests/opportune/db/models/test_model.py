@@ -22,6 +22,7 @@ from opportune.accounts.models import User
 from opportune.db import MAX_ID, PartialIndex, Reference
 from opportune.db.hooks.registry import changes
 from opportune.db.models.field_usages import find_usages
+from opportune.db.models.labels import title_of
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError
@@ -29,6 +30,11 @@ from opportune.fields import Translated
 from opportune.schemas import field_faults
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
+from tests.opportune.crud.library import Writer
+
+
+def test_title_of_a_row_without_a_name_is_its_key() -> None:
+    assert title_of(Writer(id=46, name=" ")) == "Writer 46"
 
 
 def test_foreign_key_has_the_type_of_the_id() -> None:
