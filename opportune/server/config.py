@@ -9,6 +9,7 @@ from typing import Any, cast
 import uvicorn
 
 from opportune.server.paced_starts import PacedStarts
+from opportune.server.shutdown import exit_at_signal
 from opportune.server.workers import Shares
 
 ANY_PROXY = "*"
@@ -31,7 +32,8 @@ class ServerConfig(uvicorn.Config):
         self.forwarded_allow_ips = addresses
         gc.disable()  # importing the site creates no garbage, and searching for it delays the start
         try:
-            super().load()
+            with exit_at_signal():
+                super().load()
         finally:
             gc.freeze()  # or the first collection would search all imported objects
             gc.enable()

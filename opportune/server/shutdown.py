@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, cast
 
@@ -62,6 +62,17 @@ def _end_process() -> None:
     os._exit(0)
 
 
+@contextmanager
+def exit_at_signal() -> Iterator[None]:
+    """End this process immediately at a signal, while it imports the site and has begun nothing."""
+    is_main = threading.current_thread() is threading.main_thread()  # others receive no signals
+    original_handlers = {number: signal.signal(number, lambda *_: os._exit(0)) for number in SIGNALS if is_main}
+    try:
+        yield
+    finally:
+        _restore_handlers(original_handlers)
+
+
 @asynccontextmanager
 async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     """Set `shutting_down(app)` at a signal, then call the server's handler."""
@@ -72,9 +83,13 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for number, handler in original_handlers.items():
-            signal.signal(number, handler)
+        _restore_handlers(original_handlers)
         event.set()
+
+
+def _restore_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def tune_gc() -> None:

@@ -3,8 +3,6 @@
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from uvicorn.supervisors import Multiprocess
 
@@ -13,7 +11,7 @@ from opportune.server.handover import START_TIMEOUT_SECONDS, report_ready
 from opportune.server.workers import Shares
 
 FIRST_HEALTHCHECK_SECONDS = 30
-"""Seconds for the first sign of life of a new process. uvicorn's 5 are not enough on a busy machine."""
+"""Seconds for a new process to start before it must respond. uvicorn's 5 are not enough on a busy machine."""
 
 
 class Supervisor(Multiprocess):
@@ -43,18 +41,22 @@ class Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         workers = self._register_workers()
-        are_started = workers <= self._started_workers
-        seconds = self.config.timeout_worker_healthcheck if are_started else FIRST_HEALTHCHECK_SECONDS
-        with self._healthcheck_timeout(seconds):
-            super().keep_subprocess_alive()
+        for process in self.processes:
+            if process.pid not in self._started_workers:
+                process.wait_until_ready(FIRST_HEALTHCHECK_SECONDS, self.should_exit)
+        super().keep_subprocess_alive()
         self._started_workers = workers
         if not self.has_reported and all(process.is_ready() for process in self.processes):
             self.has_reported = True
             report_ready()
 
     def restart_all(self) -> None:
-        with self._healthcheck_timeout(int(START_TIMEOUT_SECONDS)):
+        original_timeout = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = int(START_TIMEOUT_SECONDS)
+        try:
             super().restart_all()
+        finally:
+            self.config.timeout_worker_healthcheck = original_timeout
         self._register_workers()
 
     def _register_workers(self) -> frozenset[int | None]:
@@ -62,12 +64,3 @@ class Supervisor(Multiprocess):
         if self.config.shares:
             self.config.shares.register(workers)
         return frozenset(workers)
-
-    @contextmanager
-    def _healthcheck_timeout(self, seconds: int) -> Iterator[None]:
-        original_timeout = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = seconds
-        try:
-            yield
-        finally:
-            self.config.timeout_worker_healthcheck = original_timeout

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import threading
 import weakref
@@ -10,7 +11,7 @@ from types import FrameType
 
 import pytest
 from fastapi import FastAPI
-from uvicorn.supervisors.multiprocess import SIGNALS
+from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
 from opportune.server.config import ServerConfig
 from opportune.server.shutdown import shutting_down, tune_gc, watch_signals
@@ -105,6 +106,23 @@ def test_stop_signal_ends_the_replacement_of_workers(supervisor: Supervisor, num
     signal.raise_signal(number)
     assert supervisor.should_exit.wait(TIMEOUT_SECONDS)  # uvicorn waits for it beside the new worker
     assert supervisor.signal_queue == [number]
+
+
+def test_stop_signal_ends_the_wait_for_a_new_worker(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is not ready does not respond."""
+    worker = Process(supervisor.config, [])
+    supervisor.processes.append(worker)
+    monkeypatch.setattr(worker.process, "is_alive", lambda: True)
+    monkeypatch.setattr(worker, "is_ready", lambda **_: supervisor.should_exit.set())
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes == [worker]
+
+
+def test_stop_signal_ends_the_import_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    exit_codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", exit_codes.append)
+    ServerConfig(lambda: signal.raise_signal(signal.SIGINT), factory=True).load()
+    assert exit_codes == [0]
 
 
 MAX_OBJECTS_BEFORE_FULL_COLLECTION = 1_000_000
