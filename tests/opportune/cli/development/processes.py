@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -105,10 +106,11 @@ def paused_copy(names: Sequence[str], source: str, *targets: str) -> Iterator[Ba
 
 
 def serve_site(listener: socket.socket, app: str, environ: dict[str, str], options: dict[str, Any]) -> None:
-    """Serve the application until a signal, with these settings. Workers are also forked."""
+    """Serve the application until a signal, with these settings. Workers are forked from this process."""
     os.environ.update(environ)
     clear_settings_cache()
-    cast("Any", _subprocess).spawn = PROCESSES
+    cast("Any", _subprocess).spawn = get_context("fork")  # a second forkserver would import everything again
+    os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
     serve(listener, get_settings(), app=app, **options)
 
 
