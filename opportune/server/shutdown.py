@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, cast
 
@@ -62,15 +62,9 @@ def _end_process() -> None:
     os._exit(0)
 
 
-@contextmanager
-def exit_at_signal() -> Iterator[None]:
+def exit_at_signal() -> AbstractContextManager[None]:
     """End this process immediately at a signal, while it imports the site and has begun nothing."""
-    is_main = threading.current_thread() is threading.main_thread()  # others receive no signals
-    original_handlers = {number: signal.signal(number, lambda *_: os._exit(0)) for number in SIGNALS if is_main}
-    try:
-        yield
-    finally:
-        _restore_handlers(original_handlers)
+    return _handled_signals(dict.fromkeys(SIGNALS, lambda *_: os._exit(0)))
 
 
 @asynccontextmanager
@@ -79,17 +73,23 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     event = shutting_down(app)
     event.clear()
     app.state.is_draining = False
-    original_handlers = _add_handlers(app, asyncio.get_running_loop(), event)
     try:
-        yield
+        with _handled_signals(_create_handlers(app, asyncio.get_running_loop(), event)):
+            yield
     finally:
-        _restore_handlers(original_handlers)
         event.set()
 
 
-def _restore_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+@contextmanager
+def _handled_signals(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Handle these signals in the main thread. Others receive none."""
+    is_main = threading.current_thread() is threading.main_thread()
+    original_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items() if is_main}
+    try:
+        yield
+    finally:
+        for number, original_handler in original_handlers.items():
+            signal.signal(number, original_handler)
 
 
 def tune_gc() -> None:
@@ -102,10 +102,10 @@ def tune_gc() -> None:
         gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
-    """Wrap the signal handlers of the server, and return them. Signals without a handler are left alone."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
-        return {}
+def _create_handlers(
+    app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event
+) -> dict[signal.Signals, Handler]:
+    """Return handlers that call those of the server. Signals without a handler are left alone."""
     handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
 
     settings: Settings | None = getattr(app.state, "settings", None)
@@ -122,6 +122,5 @@ def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.
         app.state.is_draining = True
         loop.call_soon_threadsafe(loop.call_later, delay_seconds, set_event_and_forward, number, None)
 
-    for number in handlers:
-        signal.signal(number, set_event_after_delay if number == signal.SIGTERM else set_event_and_forward)
-    return handlers
+    delayed = {signal.SIGTERM: set_event_after_delay}
+    return {number: delayed.get(number, set_event_and_forward) for number in handlers}

@@ -109,7 +109,6 @@ def test_stop_signal_ends_the_replacement_of_workers(supervisor: Supervisor, num
 
 
 def test_stop_signal_ends_the_wait_for_a_new_worker(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is not ready does not respond."""
     worker = Process(supervisor.config, [])
     supervisor.processes.append(worker)
     monkeypatch.setattr(worker.process, "is_alive", lambda: True)
