@@ -5,16 +5,17 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, Self, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, false, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.accounts.permissions import read_permissions
-from opportune.crud import row_reading
 from opportune.crud.access import RowAccess
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, Values
 from opportune.crud.registry import TeamOwners, may_use_permissions, register, related_classes
+from opportune.crud.row_reading import ListReader, has_id, load_row, read_row
+from opportune.crud.statements import RowStatements
 from opportune.db.constraint_errors import ENTRY_MISSING, explain_conflict, translate_database_errors
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
@@ -28,7 +29,7 @@ from opportune.web.forms.error_messages import messages_by_field
 M = TypeVar("M", bound=Model)
 
 
-class Crud(RowAccess, Generic[M]):
+class Crud(RowStatements, Generic[M]):
     """The rows of a model, as one user may read and write them.
 
     It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,
@@ -55,7 +56,7 @@ class Crud(RowAccess, Generic[M]):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        methods = {*vars(RowAccess), *vars(Crud)}
+        methods = {*vars(RowAccess), *vars(RowStatements), *vars(Crud)}
         cls.definition = Definition(cls, {name for name in methods if getattr(cls, name) is not getattr(Crud, name)})
         register(cls)
 
@@ -90,11 +91,11 @@ class Crud(RowAccess, Generic[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        return await row_reading.read_objects(self, query or self.Filter())
+        return await ListReader(self, query or self.Filter()).read_objects()
 
     async def list_values(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
-        return await row_reading.read_mappings(self, query or self.Filter(), names)
+        return await ListReader(self, query or self.Filter()).read_mappings(names)
 
     def select(self, query: Paging | None = None) -> Select[Any]:
         """Return a statement for all rows of a list in its order, for exports and totals. The rows have no annotations.
@@ -103,7 +104,7 @@ class Crud(RowAccess, Generic[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        return row_reading.select_rows(self, query or self.Filter())
+        return ListReader(self, query or self.Filter()).select()
 
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name.
@@ -112,11 +113,11 @@ class Crud(RowAccess, Generic[M]):
             NotFound: The row does not exist, or the user may not read it.
         """
         self.require("get")
-        return await row_reading.read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
+        return await read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
 
     async def get_written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row that was just written, even if the user may no longer read it."""
-        return await row_reading.read_row(self, self.query().where(self._has_key(row.id)), names)
+        return await read_row(self, self.query().where(self._has_key(row.id)), names)
 
     async def get(self, key: Key) -> M:
         """Return a row with its related rows.
@@ -142,10 +143,14 @@ class Crud(RowAccess, Generic[M]):
         return await self._load(query.with_for_update(of=self.model))
 
     def _has_key(self, key: Key) -> ColumnElement[bool]:
-        return row_reading.has_key(self.model, self.lookup, key)
+        """Return the condition for the row with this key. An invalid key matches no row."""
+        if isinstance(key, str) and self.lookup != "id":
+            has_lookup: ColumnElement[bool] = getattr(self.model, self.lookup) == key
+            return false() if "\0" in key else has_lookup
+        return has_id(self.model, str(key))
 
     async def _load(self, query: Select[M]) -> M:
-        row: M = await row_reading.load_row(self, query)
+        row: M = await load_row(self, query)
         return row
 
     # Writing

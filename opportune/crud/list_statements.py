@@ -6,18 +6,21 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
 from sqlalchemy.sql.elements import True_
 
-from opportune.crud.access import PAGING, RowAccess
 from opportune.crud.query_schema import CURSOR
 from opportune.crud.selection import Selection
+from opportune.crud.statements import PAGING, RowStatements
 from opportune.db.queries.listing import Cursor, ListStatement, list_statement
 from opportune.db.queries.row_count import count_listed_rows
 from opportune.db.sessions.trash import hide_deleted
 from opportune.i18n import current_language
 from opportune.pagination import Paging
 
+OWNER_PARAMETER = "owner"
+"""Parameter of cached statements with the id of the user or the team."""
+
 
 def mapping_statement(
-    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None
+    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
@@ -32,11 +35,11 @@ def mapping_statement(
 
 
 def _build_statement(
-    crud: RowAccess, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None = None
 ) -> tuple[Selection, ListStatement]:
     condition = crud.readable()
     if crud.definition.shares_statement:
-        owner = bindparam("owner", type_=BigInteger)
+        owner = bindparam(OWNER_PARAMETER, type_=BigInteger)
         condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
     selection = Selection(crud, names)
     rows = select_listed(crud, query, condition)
@@ -47,19 +50,19 @@ def _build_statement(
     return selection, statement
 
 
-def select_listed(crud: RowAccess, query: Paging, readable: ColumnElement[bool]) -> Select[Any]:
+def select_listed(crud: RowStatements, query: Paging, readable: ColumnElement[bool]) -> Select[Any]:
     """Return the statement of all rows of a list."""
     conditions = [condition for condition in (readable, *crud.conditions(query)) if not isinstance(condition, True_)]
     return crud.query().where(*conditions)
 
 
-def count_listed(crud: RowAccess, query: Paging, rows: Select[Any]) -> Select[int]:
+def count_listed(crud: RowStatements, query: Paging, rows: Select[Any]) -> Select[int]:
     """Return the statement that counts rows. Their number is remembered only for a list with a `list_identity`."""
     is_table = rows.whereclause is None and list_identity(crud, query) is not None
     return count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
 
 
-def list_identity(crud: RowAccess, query: Paging) -> Hashable:
+def list_identity(crud: RowStatements, query: Paging) -> Hashable:
     """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
     names = query.model_fields_set - PAGING - {CURSOR}
     if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):

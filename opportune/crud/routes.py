@@ -10,10 +10,10 @@ from opportune.accounts.dependencies import get_current_user, get_optional_user
 from opportune.accounts.models import User
 from opportune.accounts.permissions import ACTIONS, get_permissions, identity_of, refuse_renamed_action
 from opportune.accounts.sign_in_redirects import make_sign_in_error
-from opportune.crud.access import WRITE_ACTIONS
 from opportune.crud.crud import Crud
 from opportune.crud.options import Permission
 from opportune.crud.registry import Team
+from opportune.crud.row_permissions import WRITE_ACTIONS
 from opportune.db.models.row_ids import MAX_ID, RowKey
 from opportune.db.sessions.dependencies import read_session, write_session
 

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import aliased
 
-from opportune.crud.access import RowAccess
 from opportune.crud.declaration import shape_of
 from opportune.crud.schema_fields import nested_field_names
+from opportune.crud.statements import RowStatements
 from opportune.db.queries.paths import is_among
 
 Getter = Callable[[Sequence[Any]], Any]
@@ -23,7 +23,7 @@ class Selection:
         names: Columns, annotations, relationships and paths to read.
     """
 
-    def __init__(self, crud: RowAccess, names: Sequence[str]) -> None:
+    def __init__(self, crud: RowStatements, names: Sequence[str]) -> None:
         shape = crud.definition.shape
         self._nested = crud.nested
         self.columns: list[ColumnElement[Any]] = [crud.model.id]
@@ -44,7 +44,7 @@ class Selection:
         self.columns.append(column)
         return len(self.columns) - 1
 
-    def _join(self, crud: RowAccess, name: str) -> Getter:
+    def _join(self, crud: RowStatements, name: str) -> Getter:
         """Join the related row. Its value is None if the user may not see it."""
         shape = crud.definition.shape
         target = shape.to_one[name].mapper.class_
@@ -68,7 +68,7 @@ class Selection:
             statement = statement.outerjoin(related, condition)
         return statement
 
-    async def values(self, crud: RowAccess, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    async def values(self, crud: RowStatements, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """Return result rows as mappings. Each many-to-many relationship needs an additional statement.
 
         Args:
@@ -85,7 +85,7 @@ class Selection:
                 mapping[name] = related.get(row[0], [])
         return mappings
 
-    async def _read_links(self, crud: RowAccess, name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
+    async def _read_links(self, crud: RowStatements, name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
         """Return the linked rows of each row as ids, or as mappings if the relationship is nested."""
         if name not in self._nested:
             linked = await read_linked(crud, name, ids, ["id"])
@@ -95,13 +95,13 @@ class Selection:
         return {row_id: [dict(zip(keys, values, strict=True)) for values in rows] for row_id, rows in linked.items()}
 
 
-def _nested_keys(crud: RowAccess, target: type[Any]) -> list[str]:
+def _nested_keys(crud: RowStatements, target: type[Any]) -> list[str]:
     hidden = crud.hidden_in(target)
     return [name for name in nested_field_names(shape_of(target)) if name not in hidden]
 
 
 async def read_linked(
-    crud: RowAccess, name: str, ids: Sequence[int], keys: Sequence[str] = ()
+    crud: RowStatements, name: str, ids: Sequence[int], keys: Sequence[str] = ()
 ) -> dict[int, list[Sequence[Any]]]:
     """Return the values of the linked rows of each row that the user may see, by its id, ordered by their ids.
 
