@@ -25,19 +25,7 @@ from opportune.admin.lists.view_filters import filter_for
 from opportune.admin.model_icons import GuessedIcon
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.sqladmin_adapter import name_in_option, property_name, short_name
-from opportune.db.models.columns import (
-    has_no_input,
-    incomplete_links_of,
-    is_json,
-    is_long,
-    is_text,
-    key_names_of,
-    many_to_many_of,
-    may_truncate,
-    python_type_of,
-    references_of,
-    typed_keys_of,
-)
+from opportune.db.models import columns
 from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.errors import OperatorError
@@ -180,14 +168,14 @@ class AdminView(RowQueriesMixin):
 
     def _set_fields(self) -> None:
         """Set the form fields with pickers of rows or with uploads, and those that are text."""
-        references = references_of(self.mapper)
-        linked = many_to_many_of(self.mapper)
+        references = columns.references_of(self.mapper)
+        linked = columns.many_to_many_of(self.mapper)
         self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
-        self.typed_keys = [*typed_keys_of(self.mapper)]
+        self.typed_keys = [*columns.typed_keys_of(self.mapper)]
         self.files = {**file_columns_of(self.model), **self.file_columns}
-        readonly = dict.fromkeys((*map(self.names.of, self.readonly), *incomplete_links_of(self.mapper)))
+        readonly = dict.fromkeys((*map(self.names.of, self.readonly), *columns.incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     def _set_search_and_sort(self) -> None:
@@ -203,29 +191,33 @@ class AdminView(RowQueriesMixin):
 
     def _set_cells(self) -> None:
         """Set the columns whose cells are cut, and those of times."""
-        columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
-        long_columns = {name for name, column in columns.items() if may_truncate(column)}
-        self.time_columns = {name for name, column in columns.items() if python_type_of(column) is datetime}
+        unchosen = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
+        long_columns = {name for name, column in unchosen.items() if columns.may_truncate(column)}
+        self.time_columns = {name for name, column in unchosen.items() if columns.python_type_of(column) is datetime}
         choices = (*self.names.in_list, *further_columns(self))
         texts = {*self.column_formatters, *self.many_to_many} - {*self.mapper.columns.keys()}
         self.truncated_columns = long_columns | {name for name in choices if name in texts or "." in name}
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""
-        is_shown = name in self.mapper.columns or name in many_to_many_of(self.mapper)
+        is_shown = name in self.mapper.columns or name in columns.many_to_many_of(self.mapper)
         return is_shown and not is_trash_column(self.model, name)
 
     def _short_texts(self) -> list[str]:
-        names = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
+        names = [
+            name
+            for name, column in self.mapper.columns.items()
+            if columns.is_text(column) and not columns.is_long(column)
+        ]
         return [name for name in names if name not in self.files and name not in self.choice_names]
 
     def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""
-        keys = key_names_of(self.mapper)
+        keys = columns.key_names_of(self.mapper)
         names = []
         for name, column in self.mapper.columns.items():
-            is_searched = is_text(column) and name not in self.choice_names and name not in self.references
-            if not (is_searched or is_json(column) or name in keys) and self._is_default_field(name):
+            is_searched = columns.is_text(column) and name not in self.choice_names and name not in self.references
+            if not (is_searched or columns.is_json(column) or name in keys) and self._is_default_field(name):
                 names.append(name)
         return [*names, *self.many_to_many]
 
@@ -236,16 +228,16 @@ class AdminView(RowQueriesMixin):
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
-        short_columns = [name for name, column in self.mapper.columns.items() if not is_long(column)]
+        short_columns = [name for name, column in self.mapper.columns.items() if not columns.is_long(column)]
         return self._choose_names(short_columns, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        kept_keys = references_of(self.mapper).keys() | {*typed_keys_of(self.mapper)}
-        generated_keys = {*key_names_of(self.mapper)} - kept_keys
+        kept_keys = columns.references_of(self.mapper).keys() | {*columns.typed_keys_of(self.mapper)}
+        generated_keys = {*columns.key_names_of(self.mapper)} - kept_keys
         readonly = {name_in_option(self, value) for value in self.readonly}
-        without_input = {name for name, column in self.mapper.columns.items() if has_no_input(column)}
+        without_input = {name for name, column in self.mapper.columns.items() if columns.has_no_input(column)}
         without_input -= {*self.form_overrides}
-        excluded = generated_keys | readonly | {*incomplete_links_of(self.mapper)} | without_input
+        excluded = generated_keys | readonly | {*columns.incomplete_links_of(self.mapper)} | without_input
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
 
     def get_export_columns(self) -> list[str]:

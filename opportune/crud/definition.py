@@ -181,14 +181,7 @@ class Definition:
     def filter_schema(self) -> type[Paging]:
         if self.crud_class.filter_schema:
             return self.crud_class.filter_schema
-        schema = make_filter_schema(
-            self.prefix,
-            self.filter_fields,
-            self.crud_class.sort,
-            searched=bool(self.crud_class.search),
-            has_trash=self.has_trash,
-            is_translated=self.is_translated,
-        )
+        schema = make_filter_schema(self.prefix, self.filter_fields, self.crud_class, is_translated=self.is_translated)
         schema.aliases = filter_aliases(self.shape, self.filters, schema.model_fields.keys())
         return schema
 

@@ -6,29 +6,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Result, Select, false, select
 
-from opportune.crud.list_statements import (
-    OWNER_PARAMETER,
-    count_listed,
-    list_identity,
-    mapping_statement,
-    select_listed,
-)
+from opportune.crud import list_statements
 from opportune.crud.query_schema import CURSOR
 from opportune.crud.selection import Selection
 from opportune.crud.statements import PAGING, RowStatements
 from opportune.db.models.row_ids import parse_row_id
-from opportune.db.queries.listing import (
-    CountedRows,
-    Cursor,
-    Execute,
-    ListedRows,
-    ListStatement,
-    OrderTerm,
-    Position,
-    find_cursor,
-    list_statement,
-    read_page,
-)
+from opportune.db.queries import listing
 from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, require_found
@@ -61,9 +44,9 @@ class ListReader:
         cursor = await self._prepare()
         rows = self._select_readable()
         selected = rows.add_columns(*self.crud.definition.annotations.values())
-        count = count_listed(self.crud, self.query, rows)
-        statement = list_statement(selected, count, self.crud.ordering(self.query.sort), cursor)
-        statement = ListStatement(*map(self._within_trash, statement))
+        count = list_statements.count_listed(self.crud, self.query, rows)
+        statement = listing.list_statement(selected, count, self.crud.ordering(self.query.sort), cursor)
+        statement = listing.ListStatement(*map(self._within_trash, statement))
 
         async def execute(statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
             result: Result[*tuple[Any, ...]] = await self.crud.session.execute(statement, values)
@@ -77,7 +60,7 @@ class ListReader:
         """Return a page of mappings with these names, by default those of a response."""
         cursor = await self._prepare()
         names = tuple(names or self.crud.serializer.names)
-        selection, statement = mapping_statement(self.crud, self.query, names, cursor)
+        selection, statement = list_statements.mapping_statement(self.crud, self.query, names, cursor)
         listed = await self._read_page(partial(self._fetch, selection), statement, cursor)
         items = await selection.values(self.crud, listed.rows)
         return self._make_page(listed, items, [row[0] for row in listed.rows])
@@ -93,13 +76,13 @@ class ListReader:
         return self._within_trash(self._select_readable().order_by(*self.crud.ordering(self.query.sort)))
 
     def _select_readable(self) -> Select[Any]:
-        return select_listed(self.crud, self.query, self.crud.readable())
+        return list_statements.select_listed(self.crud, self.query, self.crud.readable())
 
     def _within_trash(self, statement: Select[Any]) -> Select[Any]:
         """Return a statement that also finds rows in the trash if the query lists them."""
         return with_deleted(statement) if self.crud.lists_trash(self.query) else statement
 
-    async def _prepare(self) -> Cursor | None:
+    async def _prepare(self) -> listing.Cursor | None:
         """Check the query, search its words in the search index, and return the row at which the page begins.
 
         Raises:
@@ -123,42 +106,46 @@ class ListReader:
         if errors:
             raise FieldErrors(errors)
 
-    async def _find_cursor(self, text: str) -> Cursor:
+    async def _find_cursor(self, text: str) -> listing.Cursor:
         """Return the cursor of a query.
 
         Raises:
             FieldErrors: The user may not read its row.
         """
         crud = self.crud
-        terms = [*map(OrderTerm.parse, crud.ordering(self.query.sort))]
+        terms = [*map(listing.OrderTerm.parse, crud.ordering(self.query.sort))]
         if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
-            terms.append(OrderTerm(crud.model.id, is_descending=True))
-        if position := Position.parse(text):
+            terms.append(listing.OrderTerm(crud.model.id, is_descending=True))
+        if position := listing.Position.parse(text):
             row = select(crud.model).where(crud.readable(), has_id(crud.model, position.key))
-            if cursor := await find_cursor(crud.session, position, terms, self._within_trash(row)):
+            if cursor := await listing.find_cursor(crud.session, position, terms, self._within_trash(row)):
                 return cursor
         raise FieldErrors({CURSOR: WRONG_CURSOR})
 
-    async def _read_page(self, execute: Execute, statement: ListStatement, cursor: Cursor | None) -> ListedRows:
+    async def _read_page(
+        self, execute: listing.Execute, statement: listing.ListStatement, cursor: listing.Cursor | None
+    ) -> listing.ListedRows:
         crud, query = self.crud, self.query
 
         def keys() -> Select[Any]:
             keys = select_key(self._select_readable(), crud.model.id)
             return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
-        rows = CountedRows(keys, list_identity(crud, query))
-        return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
+        rows = listing.CountedRows(keys, list_statements.list_identity(crud, query))
+        return await listing.read_page(
+            crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor
+        )
 
     async def _fetch(self, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
         """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
-        values = {**limits, OWNER_PARAMETER: self.crud.row_permissions.owner_id or 0}
+        values = {**limits, list_statements.OWNER_PARAMETER: self.crud.row_permissions.owner_id or 0}
         session = self.crud.session
         if not selection.links and isinstance(session, Session):
             return await session.fetch(statement, values)
         result: Result[*tuple[Any, ...]] = await (await session.connection()).execute(statement, values)
         return result.all()
 
-    def _make_page(self, listed: ListedRows, items: Sequence[Any], ids: Sequence[int]) -> Page[Any]:
+    def _make_page(self, listed: listing.ListedRows, items: Sequence[Any], ids: Sequence[int]) -> Page[Any]:
         """Return the page of the list. Pages of large lists name their neighbours."""
         page = AnyPage(
             items=items,

@@ -12,12 +12,7 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.flows.two_factor import InvalidState, TwoFactorSetup
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
-from opportune.accounts.sign_in_methods.second_factor import (
-    count_recovery_codes,
-    has_passkey,
-    has_second_factor,
-    setup_is_required,
-)
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.two_factor_dependency import TwoFactorDependency
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
@@ -36,10 +31,11 @@ router = APIRouter(prefix=TWO_FACTOR_PATH)
 
 @router.get("")
 async def show_two_factor(request: Request, user: CurrentUser, session: ReadSession) -> Response:
-    codes_left = await count_recovery_codes(session, user)
+    codes_left = await second_factor.count_recovery_codes(session, user)
     state = request.app.state
-    required = await setup_is_required(state.database, state.settings, user)
-    context = {"codes_left": codes_left, "is_required": required, "has_passkey": await has_passkey(session, user)}
+    required = await second_factor.setup_is_required(state.database, state.settings, user)
+    has_passkey = await second_factor.has_passkey(session, user)
+    context = {"codes_left": codes_left, "is_required": required, "has_passkey": has_passkey}
     return _render(request, "two_factor", Form(TwoFactorStart), **context)
 
 
@@ -69,7 +65,7 @@ async def enable(request: Request, setup: TwoFactorDependency) -> Response:
 @router.get("/codes")
 async def show_renew_form(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     form = Form(TwoFactorCredentials)
-    has_factor = await has_second_factor(session, user)
+    has_factor = await second_factor.has_second_factor(session, user)
     return _render(request, "two_factor_confirm", form, action="codes") if has_factor else _redirect_back()
 
 
