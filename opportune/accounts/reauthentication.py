@@ -1,4 +1,8 @@
-"""Proof of identity before a dangerous change, by password, passkey or code. Pages and API share this code."""
+"""Proof of identity before a dangerous change, by password, passkey or code. Pages and API share this code.
+
+`require_password` and `require_identity` check it once. `reauthenticated`, `confirm_identity` and `confirm_by_email`
+also store the confirmation in the session, so that the next changes need no proof.
+"""
 
 from enum import Enum, auto
 from typing import Annotated, TypeVar
@@ -7,7 +11,7 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser, get_optional_user
+from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.flows import confirmation
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Confirmation, EmailConfirmationCode, Reauthentication
@@ -20,7 +24,6 @@ from opportune.accounts.sign_in_redirects import find_return_path, make_redirect
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import FieldErrors, OperatorError
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.cache.responses import Viewer
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.forms import Form
 from opportune.web.redirects import with_next
@@ -50,18 +53,6 @@ async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
 
 
 ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
-
-
-async def read_viewer(request: Request) -> Viewer | None:
-    """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
-    user = await get_optional_user(request)
-    state = request.state
-    if user is None:
-        return ()
-    if state.impersonator:
-        return None
-    scopes = state.token.scopes if state.token else None
-    return user.id, sorted(state.permissions), scopes, confirmation.is_confirmed(state.session, user)
 
 
 def confirmation_required(request: Request) -> HTTPException:
@@ -100,7 +91,7 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     return form.data
 
 
-async def confirm_password(context: AccountContext, user: User, password: str) -> None:
+async def require_password(context: AccountContext, user: User, password: str) -> None:
     """Require the current password in an API request.
 
     Raises:
@@ -128,7 +119,7 @@ async def _check_password_or_passkey(context: AccountContext, user: User, proof:
     return Proof.CODE_MISSING if needs_code else Proof.COMPLETE
 
 
-async def check_identity(context: AccountContext, user: User, proof: Confirmation) -> Proof:
+async def require_identity(context: AccountContext, user: User, proof: Confirmation) -> Proof:
     """Check a passkey, or the password and the code of a second factor. A recent confirmation replaces them.
 
     Raises:
@@ -143,8 +134,8 @@ async def check_identity(context: AccountContext, user: User, proof: Confirmatio
 
 
 async def confirm_identity(context: AccountContext, user: User, proof: Confirmation) -> None:
-    """Check as `check_identity`, and store the confirmation in the session."""
-    if await check_identity(context, user, proof) is Proof.COMPLETE:
+    """Check as `require_identity`, and store the confirmation in the session."""
+    if await require_identity(context, user, proof) is Proof.COMPLETE:
         await _store_confirmation(context)
 
 

@@ -1,11 +1,15 @@
 """Services that depend on the user or client of a request: page cache, rate limits and times of last use."""
 
+from fastapi import Request
+
 from opportune.accounts.attempts import DatabaseStorage
-from opportune.accounts.reauthentication import read_viewer
+from opportune.accounts.dependencies import get_optional_user
+from opportune.accounts.flows import confirmation
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.feature import Feature, Process
 from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache
+from opportune.web.cache.responses import Viewer
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit_cache import CacheStorage
 
@@ -18,12 +22,24 @@ def _open_rate_limiter(services: Services) -> RateLimiter:
     return RateLimiter({"database": in_database, "cache": in_database if has_machines else CacheStorage(settings)})
 
 
+async def _read_viewer(request: Request) -> Viewer | None:
+    """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
+    user = await get_optional_user(request)
+    state = request.state
+    if user is None:
+        return ()
+    if state.impersonator:
+        return None
+    scopes = state.token.scopes if state.token else None
+    return user.id, sorted(state.permissions), scopes, confirmation.is_confirmed(state.session, user)
+
+
 visitors = Feature(
     "visitors",
     "The cache of pages, rate limits, and the times at which credentials were used.",
     process=Process(
         services=(
-            Service("cache", Cache, lambda services: open_cache(services, read_viewer), close=Cache.close),
+            Service("cache", Cache, lambda services: open_cache(services, _read_viewer), close=Cache.close),
             Service("rate_limiter", RateLimiter, _open_rate_limiter, close=RateLimiter.close),
             Service(
                 "last_seen",

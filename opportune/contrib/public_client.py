@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx2
 
-from opportune.web.bounded_responses import is_compressed, limit_body
+from opportune.contrib.bounded_responses import is_compressed, limit_body
 from opportune.web.remote_responses import tls_context
 
 ASSIGNED_IPV6 = ip_network("2000::/3")

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.reauthentication import confirm_password
+from opportune.accounts.reauthentication import require_password
 from opportune.accounts.schemas import SessionRead, TokenCreate, TokenCreated, TokenRead
 from opportune.accounts.sessions.service import UserSessions, describe_session_device
 from opportune.accounts.sign_in_redirects import make_sign_in_error
@@ -70,7 +70,7 @@ async def create_api_token(
     require_known_scopes(body.scopes, request.app, "scopes")
     for scope in body.scopes:
         require_scope(request, scope)
-    await confirm_password(context, user, body.current_password)
+    await require_password(context, user, body.current_password)
     if not await context.manager.lock_unchanged(user):  # a concurrent change of the password must end all tokens
         raise make_sign_in_error(request)
     row, token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)

@@ -10,7 +10,7 @@ from opportune.accounts.events.service import describe_event, find_events, recor
 from opportune.accounts.flows.deletion import delete_account, read_personal_data
 from opportune.accounts.flows.profile import change_password, check_email_change, request_email_change, update_profile
 from opportune.accounts.models import AccountEvent, User
-from opportune.accounts.reauthentication import confirm_password
+from opportune.accounts.reauthentication import require_password
 from opportune.accounts.schemas import AccountEventRead, Reauthentication
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
@@ -45,7 +45,7 @@ async def update_me(
     email = None if body.email == user.email else body.email
     if email or body.password is not None:
         require_scope(request, MANAGE_ACCOUNT)
-        await confirm_password(context, user, body.current_password)
+        await require_password(context, user, body.current_password)
     if email:
         await check_email_change(context, user, email)
     if body.password is not None:
@@ -79,7 +79,7 @@ async def delete_me(
     request: Request, body: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> None:
     """Delete the account and all of its data. 409 for the last superuser."""
-    await confirm_password(context, user, body.current_password)
+    await require_password(context, user, body.current_password)
     await delete_account(context, database, request.app.state.features, user)
 
 

@@ -77,7 +77,7 @@ async def delete_passkey(
     passkey_id: RowId, proof: schemas.Confirmation, user: CurrentUser, context: AccountCtx
 ) -> None:
     """Remove a passkey. 409 for the last sign-in method."""
-    await reauthentication.check_identity(context, user, proof)
+    await reauthentication.require_identity(context, user, proof)
     await passkeys.delete_passkey(context, user, passkey_id)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication import confirm_password
+from opportune.accounts.reauthentication import require_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.contrib.teams import invitations, memberships, schemas, service
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
@@ -78,7 +78,7 @@ async def delete(
     """Delete a team with all its rows. Only owners, who confirm their password."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()  # do not block other writes
-    await confirm_password(context, user, data.current_password)
+    await require_password(context, user, data.current_password)
     await service.delete_team(context.session, database, team_id, user)
 
 
@@ -100,7 +100,7 @@ async def hand_over(team_id: RowId, data: schemas.TeamHandOver, user: AccountOwn
     """Make another member the owner. The current owner confirms the password and becomes an admin."""
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()
-    await confirm_password(context, user, data.current_password)
+    await require_password(context, user, data.current_password)
     await invitations.hand_over_team(context, team_id, user, data.email)
 
 

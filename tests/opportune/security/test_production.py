@@ -82,6 +82,6 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/client_spans.py",  # observes requests
-        "opportune/web/bounded_responses.py",  # as the next one
+        "opportune/contrib/bounded_responses.py",  # as the next one
         "opportune/web/remote_responses.py",  # settings and limits of the clients above
     }

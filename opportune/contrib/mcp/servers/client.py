@@ -13,12 +13,12 @@ import httpx2
 from mcp import Client, MCPError, types
 from mcp.client.streamable_http import streamable_http_client
 
+from opportune.contrib.bounded_responses import is_compressed, limit_body
 from opportune.contrib.llm.attachments import DATA_RULE, as_data
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
 from opportune.contrib.tools.results import MAX_RESULT_LENGTH
-from opportune.web.bounded_responses import is_compressed, limit_body
 from opportune.web.remote_responses import tls_context
 
 CONNECT_TIMEOUT_SECONDS = 5.0

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from opportune.accounts.management import delete_user
-from opportune.accounts.reauthentication import confirm_password
+from opportune.accounts.reauthentication import require_password
 from opportune.contrib.teams import Team, memberships
 from opportune.contrib.teams.models import TeamInvitation
 from opportune.db.database import Database
@@ -71,12 +71,12 @@ async def test_former_owner_deletes_nothing(
     clients: Clients, crew: Crew, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hand_over_meanwhile(*args: Any) -> None:
-        await confirm_password(*args)
+        await require_password(*args)
         async with database.writer() as session:
             await memberships.hand_over(session, crew.team.id, crew.users["owner"], "admin@example.com")
 
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
-    monkeypatch.setattr("opportune.contrib.teams.api.confirm_password", hand_over_meanwhile)
+    monkeypatch.setattr("opportune.contrib.teams.api.require_password", hand_over_meanwhile)
     assert (await delete_team(clients["owner"], crew.team)).status_code == 403
     assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "owner", "member": "member"}
 
