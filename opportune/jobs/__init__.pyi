@@ -1,10 +1,10 @@
 from opportune.jobs.command import run_command as run_command
+from opportune.jobs.context import JobContext as JobContext
+from opportune.jobs.context import PermanentFailure as PermanentFailure
+from opportune.jobs.context import RetryLater as RetryLater
 from opportune.jobs.declaration import JobCall as JobCall
-from opportune.jobs.declaration import JobContext as JobContext
 from opportune.jobs.declaration import JobDefinition as JobDefinition
-from opportune.jobs.declaration import JobQueue as JobQueue
-from opportune.jobs.declaration import PermanentFailure as PermanentFailure
-from opportune.jobs.declaration import RetryLater as RetryLater
-from opportune.jobs.declaration import defer as defer
 from opportune.jobs.declaration import job as job
+from opportune.jobs.queue import JobQueue as JobQueue
+from opportune.jobs.queue import defer as defer
 from opportune.jobs.stored_files import delete_files as delete_files

@@ -16,7 +16,8 @@ from opportune.db.queries.batches import delete_in_batches, update_in_batches
 from opportune.db.queries.dialects import read_database_time
 from opportune.errors import OperatorError
 from opportune.feature import Cleanup, Feature
-from opportune.jobs.declaration import JobContext, job
+from opportune.jobs.context import JobContext
+from opportune.jobs.declaration import job
 from opportune.jobs.execution import error_summary
 from opportune.jobs.models import SCHEDULED, Job
 

@@ -12,7 +12,8 @@ from opportune.db.clock import utc_now
 from opportune.db.models.model import Model, ModelBase
 from opportune.db.models.partial_index import PartialIndex
 from opportune.i18n import gettext
-from opportune.jobs.declaration import DEFAULT_QUEUE, MAX_GROUP_LENGTH, MAX_KEY_LENGTH
+from opportune.jobs.declaration import DEFAULT_QUEUE
+from opportune.jobs.queue import MAX_GROUP_LENGTH, MAX_KEY_LENGTH
 from opportune.schemas.masks import mask_pairs, mask_tokens
 from opportune.schemas.text import shorten
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from opportune.jobs.declaration import JobContext, job
+from opportune.jobs.context import JobContext
+from opportune.jobs.declaration import job
 from opportune.storage import StorageError
 
 MAX_DELETE_ATTEMPTS = 12

@@ -16,14 +16,7 @@ from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.project.atomic_files import (
-    TEMPORARY_INFIX,
-    private_file,
-    sync_file,
-    sync_folder,
-    temporary_path,
-    unused_path,
-)
+from opportune.project import atomic_files
 from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.bucket import file_headers, open_bucket, summarize
 from opportune.storage.location import Bucket, StorageLocation
@@ -45,7 +38,7 @@ def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     with work("Packing uploads", len(files), "files") as progress:
         for path in files:
-            if TEMPORARY_INFIX not in path.name:
+            if atomic_files.TEMPORARY_INFIX not in path.name:
                 _refuse_invalid_name(path)
                 with suppress(FileNotFoundError), path.open("rb") as file:
                     writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
@@ -83,8 +76,8 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Swap]
     if os.path.ismount(location):  # mypy refuses Path.is_mount for Windows
         raise OperatorError(f"{location} is a mount point and cannot be replaced: mount its parent folder instead.")
     location.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = temporary_path(location, "restored")
-    with private_file(temporary_path(location)):
+    folder = atomic_files.temporary_path(location, "restored")
+    with atomic_files.private_file(atomic_files.temporary_path(location)):
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(mode=0o700)
@@ -101,11 +94,11 @@ def _extract_uploads(archive: Archive, folder: Path) -> None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("xb") as file:
                 archive.extract(member, file)
-                sync_file(file)
+                atomic_files.sync_file(file)
             progress.advance()
     for path in (folder, *folder.rglob("*")):
         if path.is_dir():
-            sync_folder(path)
+            atomic_files.sync_folder(path)
 
 
 async def put_into_database(archive: Archive, settings: Settings) -> None:
@@ -136,7 +129,7 @@ def replace_folder(location: Path, new: Path) -> Path | None:
         copy_owner(location, new)
         previous = _keep_previous(location)
     new.rename(location)
-    sync_folder(location.parent)
+    atomic_files.sync_folder(location.parent)
     return previous
 
 
@@ -144,7 +137,7 @@ def _keep_previous(location: Path) -> Path | None:
     if not any(location.iterdir()):
         location.rmdir()
         return None
-    return location.rename(unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))
+    return location.rename(atomic_files.unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))
 
 
 def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:

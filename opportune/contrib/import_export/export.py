@@ -16,14 +16,7 @@ from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.cells import (
-    JsonList,
-    csv_cell,
-    csv_lines,
-    download_headers,
-    encode_value,
-    xlsx_value,
-)
+from opportune.contrib.import_export import cells
 from opportune.contrib.import_export.named_columns import NamedColumn, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
 from opportune.db.models.labels import title_of
@@ -67,7 +60,7 @@ async def export_page(request: Request, view: AdminView) -> Response:
 async def _build_response(
     view: AdminView, columns: Columns, batches: Batches, format_: str, statement: Select[Any]
 ) -> Response:
-    headers = download_headers(view.get_export_name(format_))
+    headers = cells.download_headers(view.get_export_name(format_))
     if format_ == "csv":
         return StreamingResponse(_write_csv(columns, batches), media_type="text/csv; charset=utf-8", headers=headers)
     if format_ == "xlsx":
@@ -87,7 +80,7 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
     """Write the rows to temporary files, so that they are never all in memory."""
     writer = await asyncio.to_thread(SheetWriter, list(columns))
     async for batch in batches:
-        await asyncio.to_thread(writer.append, [[xlsx_value(value) for value in row.values()] for row in batch])
+        await asyncio.to_thread(writer.append, [[cells.xlsx_value(value) for value in row.values()] for row in batch])
     with tempfile.TemporaryFile() as file:
         await asyncio.to_thread(writer.save, file)
         async for part in read_parts(file):
@@ -127,19 +120,19 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
         return dict(value.texts) if len(content_languages()) > 1 else str(value)
     if isinstance(value, list) and "." in name:  # values of related rows, or the rows
         return [title_of(item) if inspect(item, raiseerr=False) else item for item in value]
-    return JsonList(value) if isinstance(value, list) else value
+    return cells.JsonList(value) if isinstance(value, list) else value
 
 
 async def _write_csv(columns: Columns, batches: Batches) -> AsyncIterator[str]:
-    yield csv_lines([list(columns)])
+    yield cells.csv_lines([list(columns)])
     async for batch in batches:
-        yield csv_lines([[csv_cell(value) for value in row.values()] for row in batch])
+        yield cells.csv_lines([[cells.csv_cell(value) for value in row.values()] for row in batch])
 
 
 async def _write_json(batches: Batches) -> AsyncIterator[str]:
     separator = "["
     async for batch in batches:
         for row in batch:
-            yield separator + json.dumps(row, default=encode_value, ensure_ascii=False)
+            yield separator + json.dumps(row, default=cells.encode_value, ensure_ascii=False)
             separator = ",\n"
     yield "[]" if separator == "[" else "]"
