@@ -29,7 +29,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address
 from opportune.web.errors.problem import problem
 from opportune.web.forms.hidden_fields import USER_FIELD, let_repeat, submitted_mark, user_marks
-from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
+from opportune.web.forms.kept_form import FORM_IN_STATE, KEY_IN_STATE, QUERY_PARAMETER, KeptForm
 from opportune.web.forms.uploads import allow_files
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.rate_limit import RateLimit, TooManyRequests
@@ -77,11 +77,11 @@ async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
     key = state.get(KEY_IN_STATE)
     if not key or request.scope.get("method") != "GET":
         return
-    row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hashed(key), "now": utc_now()})
+    row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hash_key(key), "now": utc_now()})
     settings: Settings = request.app.state.settings
     text = await asyncio.to_thread(unseal, settings, PURPOSE, row[0]) if row and row[0] else None
     marks = user_marks(settings, user.id) if user else []
-    state[STATE_KEY] = _make_kept_form(request, key, text, marks)
+    state[FORM_IN_STATE] = _make_kept_form(request, key, text, marks)
 
 
 def _make_kept_form(request: HTTPConnection, key: str, text: str | None, marks: list[str]) -> KeptForm:
@@ -142,7 +142,7 @@ async def _store(request: Request, content: dict[str, object], author: str) -> s
         await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(author))
         sealed = await asyncio.to_thread(seal, request.app.state.settings, PURPOSE, json.dumps(content))
         async with request.app.state.database.writer() as session:
-            values = {"key": _hashed(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
+            values = {"key": _hash_key(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
             await session.execute(insert(Attempt).values(values))
     except TooManyRequests:
         return ""
@@ -152,15 +152,15 @@ async def _store(request: Request, content: dict[str, object], author: str) -> s
     return key
 
 
-def _hashed(key: str) -> str:
+def _hash_key(key: str) -> str:
     return hashlib.sha256(f"{PURPOSE}:{key}".encode()).hexdigest()
 
 
 def with_key(page: str, key: str) -> str:
     """Add the key to the URL of a page."""
     parts = urlsplit(page)
-    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != PARAMETER]
-    return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()
+    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != QUERY_PARAMETER]
+    return parts._replace(query=urlencode([*others, (QUERY_PARAMETER, key)])).geturl()
 
 
 def _with_key_in_next(url: str, key: str) -> str:

@@ -80,15 +80,15 @@ def make_cell_renderer(columns: Sequence[ListColumn], url_of: UrlOf) -> Cells:
 
 def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return the escaped contents of a column's cells. An empty link to the row shows the row's id."""
-    texts = escaped(format_all([row[column.path] for row in rows], column.format))
+    texts = escape_texts(format_all([row[column.path] for row in rows], column.format))
     if not column.links_to_row:
         return texts
-    urls = escaped([url(url_of(row)) for row in rows])
+    urls = escape_texts([url(url_of(row)) for row in rows])
     titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
     return [f'<a href="{row_url}">{title}</a>' for row_url, title in zip(urls, titles, strict=True)]
 
 
-def escaped(texts: Sequence[str]) -> Sequence[str]:
+def escape_texts(texts: Sequence[str]) -> Sequence[str]:
     """Escape texts. Plain strings are escaped in one call."""
     types = {*map(type, texts)}
     if types == {str}:

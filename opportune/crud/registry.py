@@ -33,14 +33,14 @@ def default_crud(model: type[Any]) -> CrudClass | None:
     if len(classes) > 1:
         if message := _default_error(model):
             raise OperatorError(message)
-        classes = _declared_defaults(classes)
+        classes = _find_declared_defaults(classes)
     return classes[0] if classes else None
 
 
 def takes_model_name(crud_class: CrudClass) -> bool:
     """Return whether the schemas of a class have the name of the model instead of the class."""
     classes = crud_classes.get(crud_class.model, [crud_class])
-    return crud_class is (_declared_defaults(classes) or classes)[0]
+    return crud_class is (_find_declared_defaults(classes) or classes)[0]
 
 
 def related_classes(crud_class: CrudClass) -> Sequence[CrudClass]:
@@ -66,7 +66,7 @@ def find_default_errors() -> Iterator[str]:
 
 def _default_error(model: type[Any]) -> str:
     classes = crud_classes.get(model, [])
-    defaults = _declared_defaults(classes)
+    defaults = _find_declared_defaults(classes)
     if len(classes) < 2 or len(defaults) == 1:
         return ""
     if defaults:
@@ -77,7 +77,7 @@ def _default_error(model: type[Any]) -> str:
     )
 
 
-def _declared_defaults(classes: Sequence[CrudClass]) -> list[CrudClass]:
+def _find_declared_defaults(classes: Sequence[CrudClass]) -> list[CrudClass]:
     return [crud_class for crud_class in classes if vars(crud_class).get("default")]
 
 

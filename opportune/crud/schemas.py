@@ -99,7 +99,7 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         metadata = [*_pydantic_metadata(info), *missing_limits(column, info), *refusals_of(python_type_of(column))]
         if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
             metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
-    return annotated(type_, metadata), Field(**default)
+    return annotate(type_, metadata), Field(**default)
 
 
 def _model_field(shape: Shape, name: str) -> FieldInfo:
@@ -139,7 +139,7 @@ def _pydantic_metadata(info: FieldInfo) -> Iterator[Any]:
     yield from (item for item in info.metadata if not isinstance(item, FieldInfoMetadata))
 
 
-def annotated(type_: Any, metadata: Sequence[Any]) -> Any:
+def annotate(type_: Any, metadata: Sequence[Any]) -> Any:
     return Annotated[(type_, *metadata)] if metadata else type_
 
 
@@ -174,7 +174,7 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
         return list[item_type], Field()
     info = shape.model.model_fields[name]
     metadata = [item for item in _pydantic_metadata(info) if not _validates(item)]
-    return annotated(combinable(info.annotation), metadata), Field(title=info.title, description=info.description)
+    return annotate(combinable(info.annotation), metadata), Field(title=info.title, description=info.description)
 
 
 def _validates(item: Any) -> bool:

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from opportune.crud.declaration import Shape
-from opportune.crud.schemas import annotated
+from opportune.crud.schemas import annotate
 from opportune.db.sessions.insertion import has_stored_values
 from opportune.pagination import Page
 from opportune.schemas.annotations import plain_type
@@ -86,7 +86,7 @@ class ModelSerializer(Serializer):
             self.write_row = self.write_rows = partial(to_json, inf_nan_mode="null")
             return
         types = {
-            name: Any if name in nested else annotated(info.annotation, info.metadata) for name, info in fields.items()
+            name: Any if name in nested else annotate(info.annotation, info.metadata) for name, info in fields.items()
         }
         row_type: Any = TypedDict("row_type", types)  # type: ignore[misc]  # derived at run time
         self.write_row = TypeAdapter(row_type).dump_json

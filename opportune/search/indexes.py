@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, literal_column
 
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 
 MAX_RANKED_ROWS = 1000
@@ -41,7 +41,7 @@ class Fields:
 
     @property
     def quoted_table(self) -> str:
-        return quoted(self.table)
+        return quote_name(self.table)
 
     @property
     def quoted_columns(self) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
 from opportune.search.dialects import write_tsquery
@@ -128,7 +128,7 @@ class PostgreSQLVectors(Vectors):
         }
 
     def drop_trigger(self, name: str, table_name: str) -> str:
-        return f"DROP TRIGGER IF EXISTS {name} ON {quoted(table_name)}"
+        return f"DROP TRIGGER IF EXISTS {name} ON {quote_name(table_name)}"
 
     def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}

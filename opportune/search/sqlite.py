@@ -24,7 +24,7 @@ EXISTING_OBJECTS = text("""
 """)
 
 
-def materialized(statement: Select[Any]) -> CTE:
+def materialize(statement: Select[Any]) -> CTE:
     """Make SQLite evaluate a statement once, instead of once per row of the outer query."""
     return statement.cte().prefix_with("MATERIALIZED")
 
@@ -39,7 +39,7 @@ class SQLite(Dialect):
         key = fields.key
         factors = [literal_column(str(FACTORS[weight]), Float) for weight in fields.weights.values()]
         query = write_fts5(Query.parse(query_text, normalize=str.lower))  # FTS5 removes accents
-        matching = materialized(
+        matching = materialize(
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
                 literal_column(fields.index).op("MATCH")(query or '""')
             )
@@ -111,7 +111,7 @@ class SQLiteVectors(Vectors):
         alike = select(scanned.c.id).order_by(differing).limit(MAX_COMPARED).subquery()
         distance = func.cosine_distance(rows.c.embedding, vector.tobytes()).label("distance")
         joined = select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id)
-        compared = materialized(joined.where(rows.c.edition == edition))
+        compared = materialize(joined.where(rows.c.edition == edition))
         return self.select_closest(compared, max_distance)
 
     async def prepare(self, session: AsyncSession) -> None:

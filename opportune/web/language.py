@@ -136,15 +136,15 @@ def url(path: str | URL) -> str:
     Other URLs are unchanged: those of the admin, the API, files and other sites, and paths with a language.
     """
     prefixes = current_prefixes.get()
-    return localized(str(path), prefixes, current_language.get()) if prefixes else str(path)
+    return localize(str(path), prefixes, current_language.get()) if prefixes else str(path)
 
 
 def localized_path(settings: Settings, path: str) -> str:
     """Return the path of a page in the current language, for links outside requests, such as those of e-mails."""
-    return localized(path, language_prefixes(settings), current_language.get())
+    return localize(path, language_prefixes(settings), current_language.get())
 
 
-def localized(path: str, prefixes: Mapping[str, str], language: str) -> str:
+def localize(path: str, prefixes: Mapping[str, str], language: str) -> str:
     is_page = path.startswith("/") and not path.startswith("//") and has_language(path)
     is_localized = f"/{_first_segment(path)}" in prefixes.values()
     return prefixes.get(language, "") + path if is_page and not is_localized else path
@@ -243,4 +243,4 @@ class LanguagePrefixMiddleware:
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         origins = (self.site_origin, f"{scope['scheme']}://{host}")
         origin = next((origin for origin in origins if url.startswith(f"{origin}/")), "")
-        return origin + localized(url.removeprefix(origin), self.prefixes, scope[PREFIX_KEY][1:])
+        return origin + localize(url.removeprefix(origin), self.prefixes, scope[PREFIX_KEY][1:])

@@ -180,8 +180,8 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
     """Yield the blocks after each update or heartbeat, and at the end."""
     blocks = MarkdownBlocks()
     errors = list[str]()
-    with collected_errors(errors):
-        async with aclosing(paced_items(request, pieces)) as batches:
+    with collect_errors(errors):
+        async with aclosing(pace_items(request, pieces)) as batches:
             async for batch in batches:
                 blocks.feed("".join(batch))
                 await _render(blocks)
@@ -193,7 +193,7 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
 
 
 @contextmanager
-def collected_errors(errors: list[str]) -> Iterator[None]:
+def collect_errors(errors: list[str]) -> Iterator[None]:
     """Add a message for the visitor instead of raising. The headers are sent, so an error page is impossible."""
     try:
         yield
@@ -209,7 +209,7 @@ async def _render(blocks: MarkdownBlocks) -> None:
         await markdown.in_thread(blocks.render)
 
 
-async def paced_items(request: Request, items: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
+async def pace_items(request: Request, items: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
     """Yield the new items at a limited rate, and an empty list as heartbeat.
 
     Raises:
@@ -278,8 +278,8 @@ def stream_form(
 async def _fill(request: Request, rows: AsyncGenerator[Any, None], form: Form[Any]) -> AsyncGenerator[None, None]:
     """Fill the form, and yield after each update or heartbeat, and at the end."""
     errors = list[str]()
-    with collected_errors(errors):
-        async with aclosing(paced_items(request, rows)) as batches:
+    with collect_errors(errors):
+        async with aclosing(pace_items(request, rows)) as batches:
             async for batch in batches:
                 if batch:
                     form.fill_from(batch[-1])

@@ -23,7 +23,7 @@ def old_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
         ValidationRefused: The log has only a part of a value, or hides it.
     """
     names = _logged_fields(view, entry) if entry.action == "update" else ()
-    return {name: _typed(view, name, entry.changes[name][0]) for name in names}
+    return {name: _parse_logged(view, name, entry.changes[name][0]) for name in names}
 
 
 def new_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def new_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
     values = {}
     for name in _logged_fields(view, entry):
         with suppress(ValidationRefused):
-            values[name] = _typed(view, name, entry.changes[name][1])
+            values[name] = _parse_logged(view, name, entry.changes[name][1])
     return values
 
 
@@ -39,7 +39,7 @@ def _logged_fields(view: BaseAdminView, entry: AuditEntry) -> list[str]:
     return [name for name in entry.changes if name in view.names.in_form or name in view.form_extension.names]
 
 
-def _typed(view: BaseAdminView, name: str, value: Any) -> Any:
+def _parse_logged(view: BaseAdminView, name: str, value: Any) -> Any:
     column = view.mapper.columns.get(name)
     is_cut = isinstance(value, str) and len(value) >= diff.MAX_VALUE_LENGTH
     if column is None or name in view.files or value == diff.HIDDEN or is_cut:

@@ -29,7 +29,7 @@ from opportune.contrib.request_panel.statements import recorded_statements
 from opportune.mail import EmailMessage
 from opportune.mail.outage import SEND_EMAIL
 from opportune.services.observers import Observer, observed_by
-from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
+from opportune.web.errors.debug_page import CODE_VERSION_PATH, mask_path, mask_request
 from opportune.web.health import MACHINE_PATHS
 from opportune.web.rendering.environment import TemplateContext
 from opportune.web.rendering.templates import templates
@@ -113,8 +113,8 @@ def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
     """Add the route, the user and the session, which are known at the end of a request."""
     request = Request(scope)
     route = scope.get("route")
-    record.path = masked_path(request)[:MAX_DETAIL_LENGTH]
-    details = masked_request(request, mask.secrets)
+    record.path = mask_path(request)[:MAX_DETAIL_LENGTH]
+    details = mask_request(request, mask.secrets)
     record.details = {name: mask.text(value, MAX_DETAIL_LENGTH) for name, value in details.items()}
     if endpoint := scope.get("endpoint") or getattr(route, "endpoint", None):
         record.endpoint = f"{getattr(endpoint, '__module__', '')}.{getattr(endpoint, '__qualname__', '')}"

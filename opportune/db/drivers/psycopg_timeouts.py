@@ -164,7 +164,7 @@ class TimedConnection(AsyncConnection[Any]):
     async def _wait_for(self, gen: PQGen[RV], timeout_seconds: float) -> RV:
         self._watch.stop()
         async with asyncio.timeout(timeout_seconds):
-            return await waiting.wait_async(_resumed(gen), self.pgconn.socket, POLL_INTERVAL_SECONDS)
+            return await waiting.wait_async(_resume(gen), self.pgconn.socket, POLL_INTERVAL_SECONDS)
 
     async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
         deadline = monotonic() + self.statement_timeout_seconds - self.probe_after_seconds
@@ -216,7 +216,7 @@ class TimedConnection(AsyncConnection[Any]):
         return _readable(self.pgconn.socket)
 
 
-def _resumed(gen: PQGen[RV]) -> PQGen[RV]:
+def _resume(gen: PQGen[RV]) -> PQGen[RV]:
     """Continue a generator that waits for the socket. psycopg would send None, which it refuses."""
     try:
         state = gen.send(Ready.NONE)

@@ -14,11 +14,11 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
 from opportune.db.migrations.code_operations import CodeOp, NextBatch
-from opportune.db.migrations.portable_sql import execute_code, literal, quoted
+from opportune.db.migrations.portable_sql import execute_code, quote_literal, quote_name
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.type_code import column_code
 from opportune.db.models.column_types import EnumValue
-from opportune.db.models.columns import undecorated
+from opportune.db.models.columns import unwrap_type
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
@@ -87,9 +87,11 @@ class Backfill:
         return None if text is None else _storage_text(column, _parse_option(self.table, column, text))
 
     def _fill_rows(self) -> Iterator[ops.MigrateOperation]:
-        name = quoted(self.table.name)
+        name = quote_name(self.table.name)
         for column, value in self.fill_values.items():
-            statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
+            statement = (
+                f"UPDATE {name} SET {quote_name(column)} = {quote_literal(value)} WHERE {quote_name(column)} IS NULL"
+            )
             yield CodeOp("", execute_code(statement))
         if self.fill_code:
             yield backfill_code(self.table, self.fill_code)
@@ -103,7 +105,7 @@ def backfill_code(table: Table, columns: dict[str, str]) -> CodeOp:
     values = ", ".join(f"{name!r}: {value}" for name, value in columns.items())
     names = " and ".join(columns)
     is_unfilled = " or ".join(f"row[{name!r}] is None" for name in columns)
-    select = f"SELECT * FROM {quoted(table.name)}"
+    select = f"SELECT * FROM {quote_name(table.name)}"
     lines = f"""\
 # FILL: set {names} of each row. While a value is None, `migrate` fails if the table has rows.
 rows = sa.table({table.name!r}, {columns_code})
@@ -172,7 +174,7 @@ def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
             return text
         if isinstance(column.type, JSON):
             return json.loads(text)
-        value = TypeAdapter(undecorated(column.type).python_type).validate_strings(text)
+        value = TypeAdapter(unwrap_type(column.type).python_type).validate_strings(text)
     except (KeyError, ValueError):
         raise OperatorError(f"'{text}' is not a valid value of {table.name}.{column.name} ({column.type}).") from None
     if isinstance(value, datetime) and not value.tzinfo:

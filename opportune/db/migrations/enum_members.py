@@ -8,7 +8,7 @@ from alembic.operations import ops
 
 from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import parse_allowed_values
-from opportune.db.migrations.portable_sql import execute_code, literal, quoted
+from opportune.db.migrations.portable_sql import execute_code, quote_literal, quote_name
 from opportune.db.migrations.questions import Choices, Rename
 
 Steps = Sequence[ops.MigrateOperation]
@@ -89,19 +89,19 @@ def _with_row_updates(
 def _make_row_updates(change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[CodeOp]:
     for old in change.removed:
         if old in renames and renames[old] in change.new:
-            yield CodeOp("", execute_code(_update_statement(change, old, literal(renames[old]))))
+            yield CodeOp("", execute_code(_update_statement(change, old, quote_literal(renames[old]))))
         else:
             table, column = change.target
             yield CodeOp(
-                f"`migrate` fails if rows of {table} have {column} {literal(old)}: see FILL in the file",
-                f"# FILL: rows with {column} {literal(old)} make the next step fail. Set another value:\n"
+                f"`migrate` fails if rows of {table} have {column} {quote_literal(old)}: see FILL in the file",
+                f"# FILL: rows with {column} {quote_literal(old)} make the next step fail. Set another value:\n"
                 f"# {execute_code(_update_statement(change, old, '…'))}",
             )
 
 
 def _update_statement(change: MembersChange, old: Value, new: str) -> str:
-    table, column = map(quoted, change.target)
-    return f"UPDATE {table} SET {column} = {new} WHERE {column} = {literal(old)}"
+    table, column = map(quote_name, change.target)
+    return f"UPDATE {table} SET {column} = {new} WHERE {column} = {quote_literal(old)}"
 
 
 def _find_changes(parts: Steps) -> Iterator[MembersChange]:

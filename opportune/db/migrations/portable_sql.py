@@ -17,7 +17,7 @@ WORDS_OF_POSTGRESQL = {
 """Reserved words that SQLite lacks. The dialect, which has a list, would only take memory on sites with SQLite."""
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a name for SQL, in quotes if a database needs them."""
     return _preparer().quote(name)
 
@@ -27,7 +27,7 @@ def _preparer() -> IdentifierPreparer:
     return PortableDialect().identifier_preparer
 
 
-def literal(value: str | int) -> str:
+def quote_literal(value: str | int) -> str:
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 

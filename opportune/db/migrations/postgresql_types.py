@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.create_statements import escape_parameters
-from opportune.db.migrations.portable_sql import execute_code, quoted
+from opportune.db.migrations.portable_sql import execute_code, quote_name
 from opportune.db.models.native_type import NativeType
 
 TYPE_DEFINITION = """
@@ -65,8 +65,8 @@ def find_types_to_create(
     sequences = dict.fromkeys(name for column in columns for name in _find_sequences(column))
     extensions = dict.fromkeys(name for table in tables for name in _read_extensions(connection, table.name))
     created = [
-        *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)),
-        *(f"CREATE EXTENSION IF NOT EXISTS {quoted(name)}" for name in extensions),
+        *(f"CREATE SCHEMA IF NOT EXISTS {quote_name(schema)}" for schema in sorted(schemas)),
+        *(f"CREATE EXTENSION IF NOT EXISTS {quote_name(name)}" for name in extensions),
         *map(_skip_if_it_exists, definitions.values()),
         *(f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences),
     ]

@@ -10,7 +10,7 @@ from alembic.autogenerate import renderers
 from alembic.operations import Operations, ops
 from sqlalchemy import text
 
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.search_indexes import fill_fts5, fts5_definitions
 from opportune.db.models.indexes import index_name
 
@@ -76,9 +76,9 @@ def _create(operations: Operations, step: CreateSearchIndexOp) -> None:
             step.table_name,
         )
         return
-    columns = ", ".join(f"{quoted(name)} gin_trgm_ops" for name in step.names)
+    columns = ", ".join(f"{quote_name(name)} gin_trgm_ops" for name in step.names)
     concurrently = "CONCURRENTLY " if step.kw.get("postgresql_concurrently") else ""
-    target = f"{concurrently}{quoted(str(step.index_name))} ON {quoted(step.table_name)}"
+    target = f"{concurrently}{quote_name(str(step.index_name))} ON {quote_name(step.table_name)}"
     operations.execute(f"CREATE INDEX {target} USING gin ({columns})")
 
 
@@ -90,7 +90,7 @@ def _drop(operations: Operations, step: DropSearchIndexOp) -> None:
             operations.execute(f"DROP TRIGGER IF EXISTS {name}")
         operations.execute(f"DROP TABLE IF EXISTS {table}")
     else:
-        operations.execute(f"DROP INDEX IF EXISTS {quoted(str(step.index_name))}")
+        operations.execute(f"DROP INDEX IF EXISTS {quote_name(str(step.index_name))}")
 
 
 @renderers.dispatch_for(CreateSearchIndexOp)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, MetaData, text
 
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.models.indexes import TRIGRAMS_PREFIX, index_name, tables_with_search_index
 from opportune.db.models.model import ModelBase
 
@@ -35,7 +35,7 @@ def fts5_definitions(index: str, table: str, columns: Sequence[str], options: st
     parts = {
         "index": index,
         "table": table,
-        "owner": quoted(table),
+        "owner": quote_name(table),
         "columns": ", ".join(names),
         "new": ", ".join(f"new.{name}" for name in names),
         "old": ", ".join(f"old.{name}" for name in names),

@@ -17,7 +17,7 @@ from opportune.db.migrations.create_statements import (
     without_default_order,
 )
 from opportune.db.migrations.duplicates import TABLE_COPY
-from opportune.db.migrations.portable_sql import literal
+from opportune.db.migrations.portable_sql import quote_literal
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection import read_table
 from opportune.db.models.indexes import TRIGRAMS_PREFIX
@@ -70,7 +70,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         """Return whether the SQL of two defaults differs. `true` and `(1)` are equal, and `NULL` and no default."""
         is_different = super().compare_server_default(inspector_column, metadata_column, new, old)
         value = getattr(metadata_column.server_default, "arg", None)
-        sql = literal(value) if isinstance(value, str) else new or "NULL"
+        sql = quote_literal(value) if isinstance(value, str) else new or "NULL"
         return is_different and normalize(sql) != normalize(old or "NULL")
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:

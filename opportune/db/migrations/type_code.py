@@ -7,12 +7,12 @@ from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator
 
-from opportune.db.models.columns import undecorated
+from opportune.db.models.columns import unwrap_type
 
 
 def column_code(column: Column[Any]) -> str:
     """Return the code of a column for `sa.table`, typed so that both databases accept its values."""
-    type_ = undecorated(column.type)
+    type_ = unwrap_type(column.type)
     is_generic = type(type_).__module__.startswith("sqlalchemy.sql.")
     return f"sa.column({column.name!r}, sa.{type_!r})" if is_generic else f"sa.column({column.name!r})"
 

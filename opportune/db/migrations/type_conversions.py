@@ -11,10 +11,10 @@ from sqlalchemy.types import Uuid
 
 from opportune.db.migrations.code_operations import CodeOp
 from opportune.db.migrations.comparisons import CAST
-from opportune.db.migrations.portable_sql import quoted
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.type_code import portable_type_code
 from opportune.db.migrations.value_conversion import Family, family_of, integer_limit, reflected_family
-from opportune.db.models.columns import undecorated
+from opportune.db.models.columns import unwrap_type
 from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
@@ -82,10 +82,10 @@ def _default_after(part: ops.AlterColumnOp) -> Any:
 
 def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     table = part.table_name
-    name = quoted(part.column_name)
+    name = quote_name(part.column_name)
     imports = {IMPORT}
     arguments = f"op, {table!r}, {part.column_name!r}, {_conversion_arguments(part, imports)}"
-    update = f"UPDATE {quoted(table)} SET {name} = … WHERE {name} = …"
+    update = f"UPDATE {quote_name(table)} SET {name} = … WHERE {name} = …"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({update!r})\n"
@@ -98,7 +98,7 @@ def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
 def _conversion_arguments(part: ops.AlterColumnOp, imports: set[str]) -> str:
     """Return the code of the new type and the options of `convert_column`. Imports of the type are added."""
     type_ = _generic_type(part.modify_type)
-    name = quoted(part.column_name)
+    name = quote_name(part.column_name)
     language = site_language()
     if not _changes_translation(part):
         return f"sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
@@ -122,11 +122,11 @@ def _generic_type(type_: Any) -> Any:
     """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
     if reflected_family(type_) is Family.UUID:
         return Uuid()
-    return undecorated(type_).as_generic()
+    return unwrap_type(type_).as_generic()
 
 
 def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
-    name = quoted(part.column_name)
+    name = quote_name(part.column_name)
     old = reflected_family(part.existing_type)
     new = family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own

@@ -42,10 +42,10 @@ def type_of(column: Column[Any]) -> TypeEngine[Any]:
     """Return the column's type without a TypeDecorator around it. A translated column has the type of its texts."""
     if isinstance(column.type, TranslatedColumn):
         return column.type.text_type
-    return undecorated(column.type)
+    return unwrap_type(column.type)
 
 
-def undecorated(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+def unwrap_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that a TypeDecorator wraps. Other types stay the same."""
     return type_.impl_instance if isinstance(type_, TypeDecorator) else type_
 

@@ -52,8 +52,8 @@ def build_report(error: BaseException, settings: Settings, request: Request | No
         message=mask.mask_text(str(error)),
         location=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
-        variables=dict(_masked_variables(frame, mask)) if frame else {},
-        request=masked_request(request, mask) if request else {},
+        variables=dict(_mask_variables(frame, mask)) if frame else {},
+        request=mask_request(request, mask) if request else {},
         trace=mask.mask_text("".join(traceback.format_exception(error))),
     )
 
@@ -63,16 +63,16 @@ def debug_context(error: BaseException, settings: Settings, request: Request | N
     return {"report": build_report(error, settings, request), "saved": code_version(), "saved_url": CODE_VERSION_PATH}
 
 
-def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
+def _mask_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
     # In the frame of a template, Jinja's internal variables begin with __.
     names = [name for name in frame.f_locals if not name.startswith("__")]
     for name in names[:MAX_VARIABLES]:
         yield name, mask.mask_value(name, frame.f_locals[name])
 
 
-def masked_request(request: Request, mask: SecretMask) -> dict[str, str]:
+def mask_request(request: Request, mask: SecretMask) -> dict[str, str]:
     """Return address, user and headers of a request, with secrets masked."""
-    values = {"request": mask.mask_text(f"{request.method} {request.url.replace(path=masked_path(request))}")}
+    values = {"request": mask.mask_text(f"{request.method} {request.url.replace(path=mask_path(request))}")}
     if user := getattr(request.state, "user", None):
         values["signed in"] = str(getattr(user, "email", "yes"))
     for name, value in request.path_params.items():
@@ -82,7 +82,7 @@ def masked_request(request: Request, mask: SecretMask) -> dict[str, str]:
     return values
 
 
-def masked_path(request: Request) -> str:
+def mask_path(request: Request) -> str:
     """Return the path without parameters that are secrets by their name."""
     path = request.url.path
     for name, value in request.path_params.items():

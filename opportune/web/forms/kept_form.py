@@ -10,12 +10,12 @@ from starlette.requests import HTTPConnection
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.cached_part import exclude_from_cache
 
-PARAMETER = "kept_form"
+QUERY_PARAMETER = "kept_form"
 """Query parameter with the key of a kept form. `SubmissionMiddleware` moves it to the state of the request."""
 KEY_IN_STATE = "kept_form_key"
-STATE_KEY = "kept_form"
+FORM_IN_STATE = "kept_form"
 """Key of the request's state with the `KeptForm`."""
-NOT_TEXTS = {"", "true", "false", "on", "off"}
+BUTTON_VALUES = {"", "true", "false", "on", "off"}
 """Values of buttons and checkboxes."""
 
 
@@ -41,17 +41,17 @@ class KeptForm:
     def texts(self) -> list[str]:
         """Texts to show on a page without the form."""
         values = [value for _, value in self.fields.multi_items() if isinstance(value, str)]
-        return [value for value in values if value not in NOT_TEXTS and not value.isdigit()]
+        return [value for value in values if value not in BUTTON_VALUES and not value.isdigit()]
 
 
-def kept_form(request: HTTPConnection) -> KeptForm | None:
+def find_kept_form(request: HTTPConnection) -> KeptForm | None:
     exclude_from_cache("a kept form")
-    return cast("KeptForm | None", request.scope.get("state", {}).get(STATE_KEY))
+    return cast("KeptForm | None", request.scope.get("state", {}).get(FORM_IN_STATE))
 
 
 def _waiting_form(request: HTTPConnection) -> KeptForm | None:
     """Return the kept form whose texts no form of the page shows yet."""
-    kept = kept_form(request)
+    kept = find_kept_form(request)
     return kept if kept and not (kept.is_gone or kept.is_shown) else None
 
 

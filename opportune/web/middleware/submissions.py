@@ -58,7 +58,7 @@ def _hidden_field(name: str) -> re.Pattern[bytes]:
 
 TOKEN = _hidden_field(TOKEN_FIELD)
 FORM_USER = _hidden_field(USER_FIELD)
-KEPT_FORM = kept_form.PARAMETER.encode()
+KEPT_FORM = kept_form.QUERY_PARAMETER.encode()
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
 """Cookies that the first response may change, so they do not identify the visitor."""
@@ -248,8 +248,8 @@ class SentResponse:
 def _move_key(scope: Scope) -> Scope:
     """Move the key of a kept form from the query to the state, because links and forms repeat the query."""
     parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    others = [(name, value) for name, value in parameters if name != kept_form.PARAMETER]
-    scope.setdefault("state", {})[kept_form.KEY_IN_STATE] = dict(parameters).get(kept_form.PARAMETER, "")
+    others = [(name, value) for name, value in parameters if name != kept_form.QUERY_PARAMETER]
+    scope.setdefault("state", {})[kept_form.KEY_IN_STATE] = dict(parameters).get(kept_form.QUERY_PARAMETER, "")
     return {**scope, "query_string": urlencode(others).encode()}
 
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from markupsafe import Markup
 
-from opportune.web.rendering.markdown import join_pieces, preformatted, render_piece
+from opportune.web.rendering.markdown import join_pieces, render_piece, render_preformatted
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 
 MAX_OPEN_BLOCK_LENGTH = 4_000
@@ -89,7 +89,7 @@ class MarkdownBlocks:
             spaces = rendered.source[len(rendered.source.rstrip()) :]
             self._open_html = self._open_html[: -len(PARAGRAPH_END)] + f"{spaces}{added}".rstrip() + PARAGRAPH_END
         else:
-            self._open_html = preformatted(piece.source) if is_long else render_piece(piece)
+            self._open_html = render_preformatted(piece.source) if is_long else render_piece(piece)
         self._rendered_piece = piece
 
     @property

@@ -94,13 +94,13 @@ def render_piece(piece: MarkdownPiece) -> Markup:
     """Render a piece of a text, without links between footnotes."""
     html = to_html(piece.source)
     if html is None:
-        return preformatted(piece.source)
+        return render_preformatted(piece.source)
     if piece.continued:
         html = html.replace(">", f"{_CONTINUED}>", 1)
     return Markup(highlight_code(html) if piece.is_complete else html)  # noqa: S704 - cleaned by to_html
 
 
-def preformatted(text: str) -> Markup:
+def render_preformatted(text: str) -> Markup:
     """Return the source text as HTML."""
     return Markup("<pre>{}</pre>\n").format(text)
 

@@ -15,7 +15,7 @@ from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.hidden_fields import form_token
-from opportune.web.forms.kept_form import kept_form, restore_kept_form
+from opportune.web.forms.kept_form import find_kept_form, restore_kept_form
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
@@ -51,7 +51,7 @@ class Templates:
             "menu_links": menu_links,
             "take_messages": take_messages,
             "form_token": form_token,
-            "kept_form": kept_form,
+            "kept_form": find_kept_form,
         }
         self.environment.filters |= {
             "clock": format_local_clock,

@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from markupsafe import escape
 
 from opportune.crud import CrudPages
-from opportune.crud.columns import escaped
+from opportune.crud.columns import escape_texts
 from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import HTMX, Volumes, volume
@@ -60,7 +60,7 @@ async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClien
     ],
 )
 def test_values_escaped_together_equal_values_escaped_singly(values: list[Any], texts: list[str]) -> None:
-    assert list(escaped(format_all(values, format_value))) == texts
+    assert list(escape_texts(format_all(values, format_value))) == texts
     assert [str(escape(format_value(value))) for value in values] == texts
 
 
