@@ -88,10 +88,9 @@ class Backfill:
 
     def _fill_rows(self) -> Iterator[ops.MigrateOperation]:
         name = quote_name(self.table.name)
-        for column, value in self.fill_values.items():
-            statement = (
-                f"UPDATE {name} SET {quote_name(column)} = {quote_literal(value)} WHERE {quote_name(column)} IS NULL"
-            )
+        for key, value in self.fill_values.items():
+            column = quote_name(key)
+            statement = f"UPDATE {name} SET {column} = {quote_literal(value)} WHERE {column} IS NULL"
             yield CodeOp("", execute_code(statement))
         if self.fill_code:
             yield backfill_code(self.table, self.fill_code)
