@@ -14,16 +14,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists import filters
+from opportune.admin.lists import filters, parameters
 from opportune.admin.lists.choice_filters import ChoiceFilter, TextChoiceFilter, choice_parameter
-from opportune.admin.lists.parameters import (
-    FACETS,
-    filtered_query,
-    list_narrowing_parameters,
-    order_parameters,
-    url_without,
-    visible_hierarchy,
-)
 from opportune.admin.lists.range_filters import DATE_RANGES, RangeFilter
 from opportune.admin.lists.view_filters import has_operator, parameters_of
 from opportune.crud.operators import FROM
@@ -68,13 +60,13 @@ class FilterControl:
 
 async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
     controls = [await _build_control(request, view, filter_) for filter_ in view.get_filters()]
-    has_facets = bool(request.query_params.get(FACETS))
+    has_facets = bool(request.query_params.get(parameters.FACETS))
     if has_facets:
         controls = [await _add_counts(request, view, control) for control in controls]
     search = request.query_params.get("search", "").strip()
-    active = [ActiveFilter(f"“{search}”", url_without(request, {"search"}))] if search else []
+    active = [ActiveFilter(f"“{search}”", parameters.url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
-    hierarchy = visible_hierarchy(view)
+    hierarchy = parameters.visible_hierarchy(view)
     return {
         "is_part": is_htmx(request),
         "plain_url": await view.site.extensions.plain_list_url(request, view),
@@ -82,12 +74,12 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
         "filters": controls,
         "has_facets": has_facets,
         "may_have_facets": any(isinstance(control.filter, filters.ValuesFilter) for control in controls),
-        "url_without_facets": url_without(request, {FACETS}),
+        "url_without_facets": parameters.url_without(request, {parameters.FACETS}),
         "date_parameters": hierarchy.parameters if hierarchy else (),
         "period_links": await hierarchy.links(request, view) if hierarchy else None,
         "active_filters": active,
-        "clear": url_without(request, request.query_params.keys() - order_parameters(view)),
-        "is_narrowed": any(request.query_params.get(name) for name in list_narrowing_parameters(view)),
+        "clear": parameters.url_without(request, request.query_params.keys() - parameters.order_parameters(view)),
+        "is_narrowed": any(request.query_params.get(name) for name in parameters.list_narrowing_parameters(view)),
     }
 
 
@@ -134,12 +126,12 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
     if isinstance(filter_, filters.ListFilter) and not filter_.is_valid(query):
         texts = (text for name in names for text in query.getlist(name) if text.strip())
         text = gettext("%(filter)s: “%(value)s” is not valid", filter=title, value=" ".join(dict.fromkeys(texts)))
-        yield ActiveFilter(text, url_without(request, names), is_valid=False)
+        yield ActiveFilter(text, parameters.url_without(request, names), is_valid=False)
     elif operation in {*DATE_RANGES, *filters.NULL_OPERATIONS} and operation in labels:
-        yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
+        yield ActiveFilter(f"{title} {labels[operation]}", parameters.url_without(request, names))
     elif isinstance(filter_, RangeFilter) or has_operator(filter_):
         if text := _comparison_text(control, query):
-            yield ActiveFilter(f"{title} {text}", url_without(request, names))
+            yield ActiveFilter(f"{title} {text}", parameters.url_without(request, names))
     else:
         relation = f"{title} {filters.VALUE_OPERATIONS[filters.NOT]}" if operation == filters.NOT else title
         yield from _active_values(request, control, relation)
@@ -165,7 +157,11 @@ def _active_values(request: Request, control: FilterControl, title: str) -> Iter
     values = list(dict.fromkeys(filter(None, control.selected)))
     for value in values:
         all_names = parameters_of(control.filter)
-        url = url_without(request, {name}, value) if len(values) > 1 else url_without(request, all_names)
+        url = (
+            parameters.url_without(request, {name}, value)
+            if len(values) > 1
+            else parameters.url_without(request, all_names)
+        )
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)
 
 
@@ -174,7 +170,7 @@ async def _count_choices(request: Request, view: BaseAdminView, filter_: filters
 
     The counts respect the search and all other filters of the list.
     """
-    values = _selected_values(filter_, await filtered_query(_request_without(request, filter_), view))
+    values = _selected_values(filter_, await parameters.filtered_query(_request_without(request, filter_), view))
     if values is None:
         return {}
     column = values.limit(MAX_READ_ROWS + 1).subquery().c.value
