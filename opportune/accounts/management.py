@@ -46,7 +46,7 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     with as_operator_error(email):
         credentials = UserCreate(email=user.email, password=password)
         user = await user_manager(session).change(user, password=credentials.password)
-    record_event(session, user, "updated_by_staff", fields="Password")
+    record_event(session, user, "updated_by_staff", fields=["Password"])
     return user
 
 
@@ -94,7 +94,7 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     new_email = valid_email(email)
     with as_operator_error(email):
         user = await user_manager(session).change(user, email=new_email)
-    record_event(session, user, "updated_by_staff", fields="E-mail")
+    record_event(session, user, "updated_by_staff", fields=["E-mail"])
     return user
 
 
@@ -178,8 +178,8 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     """
     for name, value in flags.items():
         setattr(user, name, value)
-    if labels := [label_of(name) for name in changes(user)]:
-        record_event(session, user, "updated_by_staff", fields=", ".join(labels))
+    if labels := [str.__str__(label_of(name)) for name in changes(user)]:
+        record_event(session, user, "updated_by_staff", fields=labels)
     if not (user.is_superuser and user.is_active):
         await _require_other_superuser(session, user)
 

@@ -69,7 +69,7 @@ class UserActionsMixin(AdminView):
         async def activate_user(_session: AsyncSession, user: User) -> None:
             user.is_active = True
 
-        return await self._apply(request, "activate", activate_user, gettext("may sign in again"), fields="Active")
+        return await self._apply(request, "activate", activate_user, gettext("may sign in again"), fields=["Active"])
 
     @action("deactivate", "Deactivate", "These users are signed out everywhere and cannot sign in.")
     async def deactivate(self, request: Request) -> Response:
@@ -90,7 +90,7 @@ class UserActionsMixin(AdminView):
                 force_deactivation(session)
             user.is_active = False
 
-        return await self._apply(request, slug, deactivate_user, gettext("can no longer sign in"), fields="Active")
+        return await self._apply(request, slug, deactivate_user, gettext("can no longer sign in"), fields=["Active"])
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class UserActionsMixin(AdminView):
         result: str,
         *,
         event: str = "updated_by_staff",
-        **details: str,
+        **details: Any,
     ) -> Response:
         """Change the selected users, and record an account event of each with these details."""
 

@@ -89,7 +89,7 @@ class UserFormExtension(FormExtension):
             return {}
         group_changes = await set_groups(session, request, row, values["groups"])
         if group_changes:
-            user_actions.record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
+            user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=["Groups"])
         return group_changes
 
 
@@ -155,7 +155,7 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, user_actions.UserActionsMixin
                 session, request, row, "email_updated", to=email.before, old=email.before, new=email.after
             )
         if written:
-            fields = ", ".join(self.labels.get(name, label_of(name)) for name in written)
+            fields = [str.__str__(self.labels.get(name, label_of(name))) for name in written]
             user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=fields)
 
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:

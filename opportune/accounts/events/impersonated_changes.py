@@ -4,7 +4,6 @@ The changes of a transaction become one event of the user's account, stored in t
 """
 
 import asyncio
-import re
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,13 +12,20 @@ from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
+from opportune.db.models.labels import label_of_class
 from opportune.db.sessions.hooked_session import listen_while
 from opportune.db.sessions.state import discard_within
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.translation import DerivedLabel
 
 INFO_KEY = "impersonation.changes"
-"""Key of `session.info` for the changes in the current transaction: their description and savepoint, if any."""
+"""Key of `session.info` for the changes in the current transaction: verb, model, title, and savepoint, if any."""
 MAX_LISTED_CHANGES = 10
 MAX_TITLE_LENGTH = 60
+VERBS = {"created": _l("created %(row)s"), "changed": _l("changed %(row)s"), "deleted": _l("deleted %(row)s")}
+SEVERAL_ROWS = _l("(several rows)")
+"""Title of a change by a statement."""
 TITLE_FIELDS = ("title", "name", "subject", "email")
 INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session", "admin_", "jobs_", "search_")
 """Prefixes of tables that the framework writes by itself. Their changes are not recorded."""
@@ -75,7 +81,7 @@ def _record_rows(session: Session, _context: UOWTransaction) -> None:
     for verb, rows in (("created", session.new), ("changed", session.dirty), ("deleted", session.deleted)):
         for row in rows:
             if _is_content(row.__table__) and (verb != "changed" or session.is_modified(row)):
-                _add_change(session, f"{verb} {_model_label(type(row))} {_row_title(row)}")
+                _add_change(session, verb, label_of_class(type(row)), _row_title(row))
 
 
 def _record_statement(state: ORMExecuteState) -> None:
@@ -83,8 +89,8 @@ def _record_statement(state: ORMExecuteState) -> None:
     verb = next((verb for name, verb in verbs.items() if getattr(state, name)), "")
     table = getattr(state.statement, "table", None)
     if verb and isinstance(table, Table) and _is_content(table) and _current_recording():
-        label = _model_label(state.bind_mapper.class_) if state.bind_mapper else table.name
-        _add_change(state.session, f"{verb} rows of {label}")
+        label = label_of_class(state.bind_mapper.class_) if state.bind_mapper else table.name
+        _add_change(state.session, verb, label, SEVERAL_ROWS)
 
 
 def _store_event(session: Session) -> None:
@@ -92,13 +98,14 @@ def _store_event(session: Session) -> None:
     if not recording or session.in_nested_transaction():  # the outermost commit stores the event
         return
     session.flush()  # calls _record_rows for pending changes
-    changes = list(dict.fromkeys(description for description, _savepoint in session.info.pop(INFO_KEY, ())))
+    changes = list(dict.fromkeys(change for change, _savepoint in session.info.pop(INFO_KEY, ())))
     if changes:
+        listed = [*changes[:MAX_LISTED_CHANGES], *(["…"] if len(changes) > MAX_LISTED_CHANGES else [])]
         session.add(
             AccountEvent(
                 user_id=recording.user_id,
                 kind="updated_by_superuser",
-                details={"changes": _join_changes(changes)},
+                details={"changes": listed},
                 actor_id=recording.superuser_id,
             )
         )
@@ -112,23 +119,31 @@ def _discard_changes(session: Session, ended: SessionTransaction) -> None:
         session.info.pop(INFO_KEY, None)
 
 
-def _add_change(session: Session, description: str) -> None:
-    session.info.setdefault(INFO_KEY, []).append((description, session.get_nested_transaction()))
+def _add_change(session: Session, *change: str) -> None:
+    """Add a change as verb, model and title. They are stored in English, and translated for the reader."""
+    change = tuple(str.__str__(part) for part in change)
+    session.info.setdefault(INFO_KEY, []).append((change, session.get_nested_transaction()))
 
 
-def _join_changes(changes: list[str]) -> str:
-    hidden_count = len(changes) - MAX_LISTED_CHANGES
-    listed = changes[:MAX_LISTED_CHANGES]
-    return "; ".join([*listed, f"and {hidden_count} more"] if hidden_count > 0 else listed)
+def describe_detail(detail: Any) -> Any:
+    """Return a detail of an event in the language of the reader. Lists contain labels, or changes."""
+    if not isinstance(detail, list):
+        return detail
+    return ", ".join(_translate(part) if isinstance(part, str) else _describe_change(*part) for part in detail)
+
+
+def _describe_change(verb: str, model: str, title: str) -> str:
+    title = gettext(SEVERAL_ROWS) if title == str.__str__(SEVERAL_ROWS) else title
+    return gettext(VERBS[verb], row=f"{_translate(model)} {title}")
+
+
+def _translate(label: str) -> str:
+    translated = gettext(label)
+    return str(DerivedLabel(label)) if translated == label else translated
 
 
 def _is_content(table: Table) -> bool:
     return not table.name.startswith(INTERNAL_TABLES)
-
-
-def _model_label(model: type[Any]) -> str:
-    """Return the name of a model in lower case with spaces: `book loan` for `BookLoan`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", model.__name__).lower()
 
 
 def _row_title(row: Any) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.emails import send_account_email
-from opportune.accounts.events.impersonated_changes import superuser_id_for
+from opportune.accounts.events.impersonated_changes import describe_detail, superuser_id_for
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext, user_manager
@@ -125,6 +125,7 @@ def describe_event(event: AccountEvent) -> str:
 
 def _fill_in(text: str, details: Mapping[str, Any]) -> str:
     """Translate a text with placeholders such as `{name}`. If those of the translation are wrong, return English."""
+    details = {name: describe_detail(value) for name, value in details.items()}
     values = {name: isolate(value) for name, value in details.items()} if is_right_to_left() else details
     try:
         return gettext(text).format(**values)

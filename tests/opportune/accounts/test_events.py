@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
 from opportune.db import Database, utc_now
 from opportune.feature import Accounts, Feature
+from opportune.i18n import use_language
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.conftest import new_client
@@ -208,6 +210,23 @@ async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: Async
     assert "Staff changed your account: Staff" in details.text
     async with signed_in_client(app, await make_user(database, is_staff=True)) as staff:
         assert (await staff.get("/admin/account-event/list")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "text"),
+    [
+        ("updated_by_staff", {"fields": ["Active", "Groups"]}, "Mitarbeiter haben Ihr Konto geändert: Aktiv, Gruppen"),
+        (
+            "updated_by_superuser",
+            {"changes": [["changed", "Team", "“X”"], "…"]},
+            "als Sie: Team “X” geändert, …",
+        ),
+        ("updated_by_superuser", {"changes": "changed team “X”"}, "als Sie: changed team “X”"),  # of 0.2
+    ],
+)
+def test_details_are_translated(kind: str, details: dict[str, Any], text: str) -> None:
+    with use_language("de"):
+        assert describe_event(AccountEvent(user_id=1, kind=kind, details=details)).endswith(text)
 
 
 @pytest.mark.parametrize(("days", "deleted_count"), [(0, 0), (90, 1)])

@@ -58,15 +58,15 @@ async def test_changes_are_listed_in_events(app: FastAPI, boss_client: AsyncClie
 
     assert await read_event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
-        "A superuser, signed in as you, changed team “Changed”",
+        "A superuser, signed in as you, changed Team “Changed”",
         "You created the team Second",
-        "A superuser, signed in as you, created team “Second”; created team member 2",
+        "A superuser, signed in as you, created Team “Second”, created Team member 2",
         "The superuser left your account",
     ]
     assert all(event.actor_id and not event.address for event in await read_events(app.state.database, ada))
     assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
     async with signed_in_client(app, ada) as user_browser:
-        assert "changed team “Changed”" in (await user_browser.get("/accounts/events")).text
+        assert "changed Team “Changed”" in (await user_browser.get("/accounts/events")).text
 
 
 async def rename_beside_a_failed_savepoint(user: CurrentUser, session: WriteSession) -> None:
@@ -87,9 +87,9 @@ async def rename_in_a_session_opened_before_the_user(session: WriteSession, user
 @pytest.mark.parametrize(
     ("rename", "change"),
     [
-        (rename_beside_a_failed_savepoint, "changed team “Changed”"),
-        (rename_by_statement, "changed rows of team"),
-        (rename_in_a_session_opened_before_the_user, "changed team “Changed”"),
+        (rename_beside_a_failed_savepoint, "changed Team “Changed”"),
+        (rename_by_statement, "changed Team (several rows)"),
+        (rename_in_a_session_opened_before_the_user, "changed Team “Changed”"),
     ],
 )
 async def test_other_changes_are_listed(
@@ -137,7 +137,7 @@ async def test_change_and_event_are_atomic(app: FastAPI, boss_client: AsyncClien
     assert await read_all(app, AccountEvent, kind="updated_by_superuser") == []
     assert await read_team_name(app.state.database) == "Crew"
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
-    assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
+    assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed Team “Changed”"
 
 
 async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
