@@ -178,10 +178,10 @@ class SheetWriter:
         from openpyxl.cell import WriteOnlyCell
 
         value = excel_value(value)
-        cell = WriteOnlyCell(self.sheet, value)
-        if isinstance(value, str):
-            cell.data_type = "s"  # openpyxl would write a text that begins with = as a formula
-        return cell
+        if isinstance(value, str) and value.startswith(("=", "#")):  # openpyxl would write a formula or an error
+            value = WriteOnlyCell(self.sheet, value)
+            value.data_type = "s"
+        return value
 
 
 def excel_value(value: Any) -> Any:
