@@ -2,10 +2,12 @@
 
 import asyncio
 import io
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
+from sqlalchemy import Column
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,11 +20,21 @@ from opportune.contrib.import_export.import_view import check_import, load_file
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.targets import Target, find_targets
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
-from opportune.db.models.columns import python_type_of
+from opportune.db.models.columns import is_json, python_type_of
 from opportune.db.models.labels import title_of
 from opportune.i18n import gettext
 
-EXAMPLE_TIME = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
+EVENING = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
+EXAMPLES: Mapping[type, Sequence[Any]] = {
+    bool: (True, False),
+    date: (EVENING.date(), EVENING.date() - timedelta(1)),
+    datetime: (EVENING, EVENING - timedelta(1)),
+    dict: ({"key": 1}, {"key": 2}),
+    time: (EVENING.time(), time(8)),
+    timedelta: (timedelta(hours=1), timedelta(minutes=90)),
+    UUID: (UUID(int=1), UUID(int=2)),
+}
+"""Values for the sample rows by the type of a column. Other columns have texts, numbers or choices."""
 FILE_TYPES = ("csv", "xlsx")
 SAMPLE_ROWS = 2
 EXAMPLE_AFFIXES = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
@@ -80,21 +92,19 @@ async def _examples(request: Request, view: AdminView, target: Target) -> Sequen
     return examples
 
 
-def _example_values(column: Any, target: Target) -> Sequence[Any]:
-    type_ = python_type_of(column)
+def _example_values(column: Column[Any], target: Target) -> Sequence[Any]:
+    if examples := EXAMPLES.get(dict if is_json(column) else python_type_of(column)):
+        return examples
     control = target.control
     choices = [choice for choice in control.choices if choice] if control else []
-    if type_ is bool:
-        return [True, False]
     if choices:
         return [choices[0], choices[-1]]
     if control and control.type == "number":
         return [12, 3] if control.decimals == 0 else [12.5, 3.75]
-    if issubclass(type_, date):
-        latest = EXAMPLE_TIME if issubclass(type_, datetime) else EXAMPLE_TIME.date()
-        return [latest, latest - timedelta(1)]
     before, after = EXAMPLE_AFFIXES.get(control.type if control else "", (f"{target.label} ", ""))
-    return [f"{before}{row}{after}"[: getattr(column.type, "length", None)] for row in range(1, SAMPLE_ROWS + 1)]
+    ends = [f"{row}{after}" for row in range(1, SAMPLE_ROWS + 1)]  # they differ, also if the column is short
+    max_length = getattr(column.type, "length", None) or len(before) + len(ends[0])
+    return [before[: max(max_length - len(end), 0)] + end for end in ends]
 
 
 async def file_response(type_: str, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Response:

@@ -1,6 +1,5 @@
 """Language models in `oppman.py quickstart`: model servers on this machine, at their usual ports, and notes."""
 
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import typer
 from opportune.cli.project.env_file import add_to_env
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.llm.providers.factory import make_provider, missing_library
-from opportune.contrib.llm.providers.loose_json import object_in, objects_in
+from opportune.contrib.llm.providers.loose_json import json_in, object_in, objects_in
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
 
@@ -31,23 +30,18 @@ class NearbyServer(NamedTuple):
 
 def configure(settings: Settings) -> Settings:
     """Offer the models of servers on this machine if the site has none. Return the settings with the selected model."""
-    servers = find_servers(settings)
+    servers = find_nearby(settings)
     if not servers:
         return settings
-    urls = {model: server.base_url for server in reversed(servers) for model in server.models}
+    url_by_model = {model: server.base_url for server in reversed(servers) for model in server.models}
     typer.echo(f"\n{' and '.join(map(_describe_server, servers))}.")
     while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
-        if model in urls:
-            add_to_env(PROJECT / ".env", LLM_BASE_URL=urls[model], LLM_MODEL=model)
+        if model in url_by_model:
+            add_to_env(PROJECT / ".env", LLM_BASE_URL=url_by_model[model], LLM_MODEL=model)
             clear_settings_cache()
             return get_settings()
-        typer.echo(f"There is no model {model}.{did_you_mean(model, urls)}")
+        typer.echo(f"There is no model {model}.{did_you_mean(model, url_by_model)}")
     return settings
-
-
-def find_servers(settings: Settings) -> list[NearbyServer]:
-    """Return the model servers of this machine, for a site that has no endpoint yet."""
-    return [] if settings.llm_base_url or settings.llm_models else find_nearby()
 
 
 def _describe_server(server: NearbyServer) -> str:
@@ -60,13 +54,18 @@ def notes(settings: Settings) -> Iterator[str]:
         yield "No language model is configured. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env to use one."
     elif line := missing_library(settings):
         yield line
-    for server in find_servers(settings):
+    for server in find_nearby(settings):
         values = f"LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]}"
         yield f"{_describe_server(server)}. To use it, set {values} in .env."
 
 
-def find_nearby() -> list[NearbyServer]:
-    """Return the servers that respond and have a model. Ollama is searched at OLLAMA_HOST if that is set."""
+def find_nearby(settings: Settings) -> list[NearbyServer]:
+    """Return the servers of this machine that have a model; none if the site has an endpoint.
+
+    Ollama is searched at OLLAMA_HOST if that is set.
+    """
+    if settings.llm_base_url or settings.llm_models:
+        return []
     urls = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
     if host := os.environ.get("OLLAMA_HOST", ""):
         urls["Ollama"] = _ollama_url(host)
@@ -94,8 +93,8 @@ def _fetch_model_names(url: str) -> list[str]:
     try:
         connection.request("GET", "/v1/models")
         response = connection.getresponse()
-        return [*_safe_names(json.loads(response.read(MAX_BYTES)))] if response.status == 200 else []
-    except (OSError, HTTPException, ValueError):
+        return [*_safe_names(json_in(response.read(MAX_BYTES)))] if response.status == 200 else []
+    except (OSError, HTTPException):
         return []
     finally:
         connection.close()

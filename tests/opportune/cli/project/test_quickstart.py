@@ -33,7 +33,7 @@ QUICKSTART = ("quickstart", "--no-input", "--no-model")
 @pytest.fixture(autouse=True)
 def no_nearby_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
-    monkeypatch.setattr(llm_quickstart, "find_nearby", list)
+    monkeypatch.setattr(llm_quickstart, "find_nearby", lambda _settings: [])
 
 
 def find_site_url(output: str) -> str:
