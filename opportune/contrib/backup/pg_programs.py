@@ -14,6 +14,8 @@ from opportune.config.settings import Settings
 from opportune.db.url.direct import direct_url
 
 INSTALL_HINT = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
+ERROR_START = re.compile(r"^.*?(?:error:\s*|\w+:  (?=(?!0[012])[0-9A-Z]{5}: ))", re.IGNORECASE)
+"""Before the message of an error. A server may have another language, in which only the code of the error is known."""
 
 
 class Program:
@@ -63,5 +65,5 @@ def build_connection_string(settings: Settings) -> str:
 def error_line(stderr: bytes) -> str:
     """Return the first error line. Later lines can contain the data of rows."""
     lines = stderr.decode(errors="replace").splitlines()
-    errors = [line for line in lines if "error:" in line.lower()] or lines or ["no error message"]
-    return re.sub(r"^.*?error:\s*", "", errors[0], flags=re.IGNORECASE)
+    errors = [*filter(ERROR_START.match, lines)] or lines or ["no error message"]
+    return ERROR_START.sub("", errors[0])

@@ -27,6 +27,9 @@ from opportune.errors import OperatorError
 UNSUPPORTED_SETTING = b"SET transaction_timeout"
 SETTING = re.compile(rb"^SET ")
 FIRST_OBJECT = (b"CREATE ", b"COPY ", b"ALTER ")
+"""Begins of the first statement after the settings. The rest of a dump is copied unread."""
+DEPENDENT_OBJECTS = "2BP01"
+"""Code of the error that other objects depend on a dropped table."""
 
 
 def find_unowned_tables(settings: Settings, graph: MigrationGraph, manifest: Manifest) -> list[str]:
@@ -52,7 +55,7 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
         raise OperatorError(f"The backup's schema is {manifest.namespace}, but the database uses {namespace}.")
     read_command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
     psql_command = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
-    psql_command += ["--dbname", build_connection_string(settings)]
+    psql_command += ["--set=VERBOSITY=verbose", "--dbname", build_connection_string(settings)]  # with codes of errors
     environ = {**os.environ, **direct_url(settings).environ}
     with (
         Program(read_command, stdout=subprocess.PIPE) as script,
@@ -65,7 +68,8 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
                 statements.write(_final_statements(manifest))
         error = client.error() or script.error()
     if error:
-        hint = ". First drop views and foreign keys that depend on this site's tables." if "depend on" in error else ""
+        is_used = error.startswith(DEPENDENT_OBJECTS)
+        hint = ". First drop views and foreign keys that depend on this site's tables." if is_used else ""
         raise OperatorError(f"The restore failed and nothing was changed: {error}{hint}")
 
 

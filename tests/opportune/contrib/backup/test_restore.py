@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.cli.development import check, feature_checks
-from opportune.contrib.backup import pg_restore, uploads
+from opportune.contrib.backup import pg_programs, pg_restore, uploads
 from opportune.contrib.backup.marker import describe_interrupted_restore, interrupted_restore_logged, marker_path
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
 from opportune.db.migrations.graph import MigrationGraph
@@ -194,12 +194,17 @@ def test_refused_postgresql_restore_changes_nothing(
         assert "is a PostgreSQL dump" in error_line(oppman, "restore", "--no-input", str(backup))
     assert not (tmp_path / "new.db").exists()
     site.execute("CREATE VIEW emails AS SELECT email FROM accounts_user")  # a view of another program on our tables
-    assert "nothing was changed" in error_line(oppman, "restore", "--no-input", str(backup))
+    assert "First drop views and foreign keys" in error_line(oppman, "restore", "--no-input", str(backup))
     site.execute("DROP VIEW emails")
     revision = MigrationGraph(installed_names()).ordered[0].revision
     rewrite(backup, lambda _members, manifest: manifest["revisions"].append(revision))
     assert "its migrations differ from its manifest" in error_line(oppman, "restore", "--no-input", str(backup))
     assert site.emails() == ["bob@example.com"]
+
+
+def test_german_error_is_found_by_its_code() -> None:
+    output = "psql:<stdin>:3: HINWEIS:  00000: alt\npsql:<stdin>:4: FEHLER:  2BP01: nicht möglich\nORT:  x.c:1\n"
+    assert pg_programs.error_line(output.encode()) == "2BP01: nicht möglich"
 
 
 def test_script_settings_are_local_to_the_transaction() -> None:
