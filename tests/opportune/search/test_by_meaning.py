@@ -15,6 +15,7 @@ from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.search import Searchable
+from opportune.services.clock import clock
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
@@ -93,6 +94,15 @@ async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None
     request_count = len(library.endpoint.bodies)
     assert await library.find_titles("a  fresh loaf") == ["Baguette"]
     assert len(library.endpoint.bodies) == request_count, "embeddings of queries are cached"
+
+
+async def test_row_of_a_long_transaction_is_not_missed(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with library.database.writer() as session:
+        session.add(Book(title="Kitten"))
+        await session.flush()
+        monkeypatch.setattr(clock, "now", lambda: 1.0)  # it is committed at another time
+    await library.add({"Harbour": None})
+    assert len(library.jobs.keys) == 1
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.llm.language_model import LanguageModel
+from opportune.db import before_commit
 from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
 from opportune.search import registry
@@ -14,7 +15,9 @@ from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Em
 from opportune.services.clock import clock
 
 DELAY_SECONDS = 5
-"""Seconds in which changes are collected before the job runs."""
+"""Seconds from the first change until the job runs."""
+WINDOW_SECONDS = 2
+"""Changes that are committed in this time share a job. It is shorter than the delay, so that the job sees them all."""
 
 
 @job("jobs.embed_rows", attempts=10, wait=5)
@@ -68,8 +71,12 @@ def _text_of(row: Any) -> str:
 
 def embed_later(session: AsyncSession, table: str) -> None:
     """Queue one job for the changes of a few seconds, in the transaction of the first change."""
-    key = f"embed {table} {int(clock.now()) // DELAY_SECONDS}"
-    defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
+
+    async def queue() -> None:  # at the end of the transaction, which may take longer than the delay of another job
+        key = f"embed {table} {int(clock.now()) // WINDOW_SECONDS}"
+        defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
+
+    before_commit(session, queue)
 
 
 def connect_embeddings(database: Database, embeddings: Embeddings | None) -> None:
