@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, auto
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from sqlalchemy import TextClause, text
@@ -23,24 +24,7 @@ HAS_ENOUGH_NAMES = "(SELECT count(*) FROM names) >= 100"
 """SQL condition: so many names match that the slower search in texts is skipped."""
 IMPORTANCE_WEIGHT = 0.0003
 """Weight of an entry's number among matches in texts."""
-SEARCH = """
-WITH named AS (
-    SELECT entry, CASE depth WHEN 0 THEN {exact_name} ELSE {name_suffix} END AS rank
-    FROM {schema}keys WHERE key = :symbol ORDER BY depth, entry LIMIT :max_hits
-), prefixed AS (
-    SELECT entry, CASE depth WHEN 0 THEN {name_prefix} ELSE {suffix_prefix} END AS rank
-    FROM {schema}keys WHERE key > :symbol AND key < :upper_bound ORDER BY entry LIMIT :max_hits
-), names AS MATERIALIZED (
-    SELECT entry, rank FROM named UNION ALL SELECT entry, rank FROM prefixed
-), matches AS (
-    SELECT entry, rank FROM names UNION ALL {documents}
-), best AS (
-    SELECT entry, min(rank) AS rank, count(*) OVER () AS total
-    FROM matches GROUP BY entry ORDER BY min(rank), entry LIMIT :limit OFFSET :offset
-)
-SELECT {result_columns}, rank, total
-FROM best JOIN {schema}entries ON id = entry ORDER BY rank, entry
-"""
+SEARCH = Path(__file__).with_name("search.sql").read_text(encoding="utf-8")
 DOCUMENT_BY_SLUG = """
 SELECT entries.*, {above}
 FROM {schema}entries AS entries LEFT JOIN {schema}entries AS above ON above.slug = entries.parent

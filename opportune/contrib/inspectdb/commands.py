@@ -42,33 +42,9 @@ HEADINGS = {
     False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',
     True: '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n',
 }
-FEATURE = """\
-from {package}.{name} import models
-from opportune.feature import Data, Feature
-
-{name} = Feature(
-    "{name}",
-    "Tables that existed before this site.",
-    models=[{models}],
-    data=Data(adopts_tables=True{database}),
-)
-"""
+FEATURE = Path(__file__).with_name("adopted_feature.txt").read_text(encoding="utf-8")
 ONLY_ON_POSTGRESQL = ', database="postgresql"'
-TESTS = '''\
-"""Tests of the adopted tables."""
-
-import pytest
-from sqlmodel import SQLModel, select
-
-from {package}.{name}.feature import {name}
-from opportune.db import Database
-
-
-@pytest.mark.parametrize("model", {name}.models, ids=lambda model: model.__name__)
-async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> None:
-    async with database.reader() as session:
-        assert (await session.scalars(select(model))).all() == []
-'''
+TESTS = Path(__file__).with_name("adopted_tests.txt").read_text(encoding="utf-8")
 MAX_LINE_CHARACTERS = 120
 MODULE_RULES = "I,F401"
 """Rules of ruff that generated code may break: sorted and used imports."""

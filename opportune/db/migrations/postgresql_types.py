@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from alembic.operations import ops
@@ -14,35 +15,9 @@ from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.migrations.portable_sql import execute_code, quote_name
 from opportune.db.models.native_type import NativeType
 
-TYPE_DEFINITION = """
-    SELECT CASE WHEN extname IS NOT NULL THEN 'CREATE EXTENSION IF NOT EXISTS ' || quote_ident(extname) ELSE
-    CASE typtype
-        WHEN 'c' THEN 'CREATE TYPE ' || name || ' AS (' || (
-            SELECT string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
-            FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped) || ')'
-        WHEN 'r' THEN 'CREATE TYPE ' || name || ' AS RANGE (subtype = ' || (
-            SELECT format_type(rngsubtype, NULL) FROM pg_range WHERE rngtypid = pg_type.oid) || ')'
-        WHEN 'd' THEN 'CREATE DOMAIN ' || name || ' AS ' || format_type(typbasetype, typtypmod)
-            || coalesce(' DEFAULT ' || typdefault, '') || CASE WHEN typnotnull THEN ' NOT NULL' ELSE '' END
-            || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid),
-                '' ORDER BY conname) FROM pg_constraint WHERE contypid = pg_type.oid AND contype = 'c'), '')
-    END END
-    FROM pg_type CROSS JOIN format_type(pg_type.oid, NULL) AS name
-    LEFT JOIN pg_depend ON classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype = 'e'
-    LEFT JOIN pg_extension ON pg_extension.oid = refobjid
-    WHERE pg_type.oid = to_regtype(:name) AND typnamespace <> 'pg_catalog'::regnamespace
-"""
-EXTENSIONS = """
-    SELECT DISTINCT extname FROM pg_depend AS needed
-    JOIN pg_depend AS member ON member.classid = needed.refclassid AND member.objid = needed.refobjid
-        AND member.deptype = 'e'
-    JOIN pg_extension ON pg_extension.oid = member.refobjid
-    WHERE needed.classid = 'pg_class'::regclass
-        AND needed.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass(:table))
-    OR needed.classid = 'pg_attrdef'::regclass
-        AND needed.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = to_regclass(:table))
-    ORDER BY 1
-"""
+TYPE_DEFINITION = Path(__file__).with_name("postgresql_type.sql").read_text(encoding="utf-8")
+"""Selects the statement that creates a type, or the extension that it belongs to."""
+EXTENSIONS = Path(__file__).with_name("postgresql_extensions.sql").read_text(encoding="utf-8")
 """Extensions with the operator classes and functions of the indexes and defaults of an existing table."""
 SEQUENCE = re.compile(r"nextval\('([^']+)'")
 

