@@ -18,43 +18,7 @@ from opportune.i18n.languages import best_language
 from opportune.i18n.translation import pgettext_lazy
 from opportune.web.rendering.environment import TemplateEnvironment
 
-GERMAN = r"""
-msgid ""
-msgstr ""
-"Content-Type: text/plain; charset=utf-8\n"
-"Plural-Forms: nplurals=2; plural=(n != 1);\n"
-
-msgid "Books"
-msgstr "Bücher"
-
-msgid "100% sure"
-msgstr "100% sicher"
-
-msgid "Hello %(name)s"
-msgstr "Hallo %(name)s"
-
-msgctxt "month"
-msgid "May"
-msgstr "Mai"
-
-msgid "%(num)s book"
-msgid_plural "%(num)s books"
-msgstr[0] "Ein Buch"
-msgstr[1] "%(num)s Bücher"
-
-msgid "Dear <b>%(name)s</b>"
-msgstr "Hallo <b>%(name)s</b>"
-
-#, fuzzy
-msgid "Old"
-msgstr "Falsch"
-
-msgid "From %(start)s"
-msgstr "Ab %(beginn)s"
-
-msgid "Missing"
-msgstr ""
-"""
+GERMAN = Path(__file__).with_name("german.po").read_text(encoding="utf-8")
 
 
 def write_catalogue(folder: Path, text: str, language: str = "de") -> Path:

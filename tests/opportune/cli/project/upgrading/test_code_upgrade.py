@@ -10,51 +10,7 @@ from opportune.cli.project.code_upgrade import upgrade_code
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
 
-SERVICE = """\
-import opportune.llm as models
-from opportune.crud import Access, Crud
-from opportune.db import DatabaseURL, before_change
-from opportune.llm import (
-    Answer,  # moved
-    LLMError,
-)
-from opportune.llm import LLMError as Failed, estimate_tokens
-from opportune.testing import grant
-
-
-class Books(Crud[Book]):
-    owner = "owner_id"
-    read_access = Access.ANYONE
-    team_roles = {"edit": "admin"}
-
-    async def add(self, values: Values) -> Book:
-        return await super().add(values) if self.may("edit") else self.owner
-
-
-class Loans(Crud[Loan]):
-    owner, search = "team_id", ("title",)
-    filters = (owner,)
-
-
-class Copies(Crud[Copy]):
-    owner = team = BASE
-    owner += "_id"
-
-
-class Shelf:
-    owner = "Ann"
-
-
-ReadBooks = Annotated[Books, reading(Books)]
-pages = CrudPages(Books, "/books", without=("detail",))
-
-
-@before_change(Book)
-async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
-    await grant(database, user, "book", 'details')
-    shelf.add(books.find(book), (await Loans.for_user(session, user)).rows())
-    raise LLMError(DatabaseURL, Failed, "opportune.text.Line", models.LLMError, models.Answer)
-"""
+SERVICE = Path(__file__).with_name("old_service.txt").read_text(encoding="utf-8")
 CHANGED_NAMES = (
     ("import opportune.llm as", "import opportune.contrib.llm as"),
     ("Access", "Permission"),
