@@ -71,7 +71,9 @@ def command(
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:
-        drafts = [_create_empty_migration(graph, feature, message)]
+        if feature is None:
+            raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
+        drafts = [new_migration.create_empty_migration(graph, feature, message)]
     else:
         drafts = draft_migrations(settings, graph, feature, message, choices)
     choices.refuse_unused()
@@ -122,14 +124,6 @@ def _merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: b
         heads = " and ".join(head.name for head in graph.heads(name))
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
     return split
-
-
-def _create_empty_migration(
-    graph: MigrationGraph, feature: str | None, message: str | None
-) -> new_migration.NewMigration:
-    if feature is None:
-        raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-    return new_migration.create_empty_migration(graph, feature, message)
 
 
 def draft_migrations(

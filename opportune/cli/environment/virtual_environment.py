@@ -178,8 +178,7 @@ def _runs(code: str) -> bool:
 
 
 def install(lock: str, *options: str) -> None:
-    uv = shutil.which("uv")
-    command = _uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
+    command = _pip("install", "--no-user")  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
     # Tests and linters import few modules of their packages, which Python then compiles.
     command += ["--no-compile" if lock in (DEV, FRAMEWORK) else "--compile", "--no-deps", "--require-hashes"]
@@ -192,20 +191,20 @@ def uninstall(package: str) -> None:
     """Remove a package from `.venv`, if that is the environment of this process."""
     if Path(sys.prefix).resolve() != VENV:
         return
-    uv = shutil.which("uv")
-    command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "-y"]
-    run_installer(VENV, "Uninstalling", package, [*command, package])
+    run_installer(VENV, "Uninstalling", package, [*_pip("uninstall", "-y"), package])
     if (VENV / BASE).is_file():
         shutil.copyfile(PROJECT / BASE, VENV / BASE)
 
 
-def _uv_install(uv: str) -> list[str]:
-    """Return the command that installs into `.venv` with uv.
+def _pip(verb: str, *options: str) -> list[str]:
+    """Return a command of uv for `.venv`, or one of pip with these options.
 
     uv refuses hashes together with the constraints in our pyproject.toml, which are for `lock`. With another
     `--project` it does not read that file, but still the user's settings, such as a package index.
     """
-    return [uv, "pip", "install", "--project", PROJECT.anchor, "--python", str(PYTHON)]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", verb, "--project", PROJECT.anchor, "--python", str(PYTHON)]
+    return [str(PYTHON), "-m", "pip", verb, *options]
 
 
 def install_if_possible(lock: str) -> None:

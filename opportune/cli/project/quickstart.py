@@ -5,8 +5,9 @@ You can run it again; it does not change what already exists.
 
 import secrets
 import sys
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import typer
 from sqlalchemy import select
@@ -40,6 +41,16 @@ class Superuser(NamedTuple):
     password: str = ""
     is_generated: bool = False
     """True if the password is random and has to be shown."""
+
+
+class QuickstartModule(Protocol):
+    """Module of `Feature(quickstart=…)`."""
+
+    def configure(self, settings: Settings) -> Settings:
+        """Ask the user on a terminal, before the demonstration data are loaded. Return the new settings."""
+
+    def notes(self, settings: Settings) -> Iterable[str]:
+        """Return lines that are printed before the site starts."""
 
 
 def command(
@@ -156,8 +167,9 @@ def _summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     return ["", f"{settings.site_name} is ready:", "", *lines, "", *notes]
 
 
-def _quickstart_modules() -> list[Any]:
-    return [import_module(feature.quickstart) for feature in installed_features() if feature.quickstart]
+def _quickstart_modules() -> list[QuickstartModule]:
+    modules: list[Any] = [import_module(feature.quickstart) for feature in installed_features() if feature.quickstart]
+    return modules
 
 
 def _password_note(superuser: Superuser) -> str:

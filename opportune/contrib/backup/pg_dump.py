@@ -28,16 +28,8 @@ PARTITIONED_TABLES = text("""
     SELECT relname FROM pg_class
     WHERE relkind = 'p' AND relnamespace = to_regnamespace(quote_ident(current_schema()))
 """)
-# Adopted tables can take numbers from sequences that no column owns, which would not be dumped or dropped with them.
-SEQUENCES = text("""
-    SELECT DISTINCT sequence.relname FROM pg_depend JOIN pg_attrdef ON pg_attrdef.oid = objid
-    JOIN pg_class AS sequence ON sequence.oid = refobjid JOIN pg_class AS owner ON owner.oid = adrelid
-    WHERE classid = 'pg_attrdef'::regclass AND refclassid = 'pg_class'::regclass AND sequence.relkind = 'S'
-    AND sequence.relnamespace = to_regnamespace(quote_ident(current_schema())) AND owner.relname = ANY(:tables)
-    AND owner.relnamespace = sequence.relnamespace AND NOT EXISTS (
-        SELECT 1 FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = sequence.oid AND deptype IN ('a', 'i'))
-    ORDER BY 1
-""")
+SEQUENCES = text(Path(__file__).with_name("adopted_sequences.sql").read_text(encoding="utf-8"))
+"""Selects the sequences that the tables use, and that no column owns."""
 COPY_STATEMENT = re.compile(
     rb'COPY (?:(?:"(?:[^"]|"")+"|[^" .]+)\.)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^" .(]+)) \('
 )

@@ -17,17 +17,13 @@ from opportune.search.everything import Entry
 from opportune.web.static import icons
 
 ROW_ICON = "file-text"
-ICONS = (
-    *("book-2", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool", "user-plus"),
-    ROW_ICON,
-)
+ICONS = "book-2", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool", "user-plus"
 
-
-icons.add(*ICONS)
+icons.add(ROW_ICON, *ICONS)
 
 
 def make_entry(label: str, url: str, icon: str) -> Entry:
-    """Return an entry with one of ICONS, or the icon of a feature."""
+    """Return an entry with ROW_ICON, one of ICONS, or the icon of a feature."""
     return Entry(label, url, f"ti ti-{icon}")
 
 

@@ -20,36 +20,13 @@ from tests.opportune.cli.project.upgrading.files import git as run_git
 
 __all__ = ["git", "git_environ"]  # fixtures
 
-OFFLINE_UV = f"""\
-#!{sys.executable}
-"Runs uv without a network. It installs the wheels of vendor/; other packages and bytecode are those of these tests."
-import pathlib, re, subprocess, sys
-
-UV = {str(Path(sys.executable).parent / "uv")!r}
-sys.path.insert(0, {str(PROJECT)!r})
-from tests.opportune.cli.command_server import reuse_bytecode
-
-command, *_options, last = arguments = [word for word in sys.argv[1:] if word != "--compile"]
-if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
-    sys.exit()
-if arguments[:2] == ["pip", "install"] and last.endswith(".lock"):
-    lock = pathlib.Path(last)
-    pins = re.findall(r"^opportune[\\w-]*==.*\\n.*\\n", lock.read_text(), re.MULTILINE)
-    if not pins:
-        sys.exit()
-    only = pathlib.Path(__file__).with_name("only.lock")
-    only.write_text(f"--find-links {{lock.parent}}/vendor\\n{{''.join(pins)}}")
-    arguments[-1] = str(only)
-code = subprocess.call([UV, "--offline", *arguments])
-if command == "venv":
-    (packages,) = pathlib.Path(last).glob("lib/python*/site-packages")
-    (packages / "packages.pth").write_text({sysconfig.get_path("purelib")!r})
-elif "--python" in arguments:
-    environment = pathlib.Path(arguments[arguments.index("--python") + 1]).parents[1]
-    for packages in environment.glob("lib/python*/site-packages"):
-        reuse_bytecode(packages)
-sys.exit(code)
-"""
+OFFLINE_UV = Path(__file__).with_name("offline_uv.txt").read_text(encoding="utf-8")
+OFFLINE_UV = OFFLINE_UV.format(
+    python=sys.executable,
+    uv=str(Path(sys.executable).parent / "uv"),
+    project=str(PROJECT),
+    packages=sysconfig.get_path("purelib"),
+)
 TIMEOUT_SECONDS = 240
 STYLE_SHEET_TEST = """
 from httpx2 import AsyncClient

@@ -36,34 +36,8 @@ CHANGED_NAMES = (
     ("models.LLMError", "models.LlmError"),
 )
 NEW_SERVICE = reduce(lambda text, names: text.replace(*names), CHANGED_NAMES, SERVICE)
-FEATURE = """\
-from app.books import tools
-from opportune.feature import Feature, Link
-
-books = Feature(
-    "books",
-    models=[Book],
-    admin="app.books.admin",
-    metrics=[Metric("Books", Book.created_at)],
-    navigation=[Link("Books", "/books", right=("book", "list"))],
-    groups={"Librarians": {"book": ["list", "edit"]}},
-    first_jobs=[count],
-    jobs=[count],
-)
-"""
-NEW_FEATURE = """\
-from app.books import tools
-from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Site
-
-books = Feature(
-    "books",
-    models=[Book],
-    admin=Admin("app.books.admin", metrics=[Metric("Books", Book.created_at)]),
-    site=Site(navigation=[Link("Books", "/books", permission=("book", "list"))]),
-    accounts=Accounts(groups={"Librarians": {"book": ["list", "update"]}}),
-    jobs=Jobs([count], first=[count]),
-)
-"""
+FEATURE = Path(__file__).with_name("old_feature.txt").read_text(encoding="utf-8")
+NEW_FEATURE = Path(__file__).with_name("new_feature.txt").read_text(encoding="utf-8")
 ADMIN = """\
 class Base(AdminView): ...
 
