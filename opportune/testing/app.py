@@ -26,8 +26,6 @@ from opportune.web.routing.router import CachedRoute, Router
 
 GC_THRESHOLDS = (20_000, 50, 50)
 """Higher than Python's. Beyond this, the objects to search no longer fit into the caches of a processor."""
-STATIC_FILES_SECONDS = 3600
-"""Seconds until static files are hashed again, which sites in development do each second."""
 
 
 def create_test_app(
@@ -52,7 +50,8 @@ def share_site_caches(run_folder: Path) -> Iterator[None]:
         patch.setattr(templates.environment, "bytecode_cache", FileSystemBytecodeCache(str(run_folder), "page_%s"))
         patch.setattr(application, "tune_gc", lambda: None)
         patch.setattr(application, "warm_up", skip_warm_up)
-        patch.setattr(web_feature, "CHECK_INTERVAL_SECONDS", STATIC_FILES_SECONDS)
+        # Seconds until static files are hashed again, which sites in development do each second.
+        patch.setattr(web_feature, "CHECK_INTERVAL_SECONDS", 3600)
         share_copied_routes(patch)
         # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)

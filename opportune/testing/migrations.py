@@ -89,7 +89,8 @@ def migrate_file(path: Path, run_folder: Path, cache: Path) -> None:
 
 
 def _hash_of(migrations: list[Migration]) -> str:
-    digest = sha256("\n".join(_versions()).encode())
+    versions = (sqlite3.sqlite_version, *map(version, ("alembic", "sqlalchemy")))  # of the programs that run them
+    digest = sha256("\n".join(versions).encode())
     for file in sorted((FRAMEWORK / "db").rglob("*.py")):
         digest.update(file.read_bytes())
     for migration in migrations:
@@ -103,12 +104,6 @@ def _store(path: Path, migrated: Path) -> None:
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(temporary)) as target:
         source.backup(target)
     temporary.replace(migrated)
-
-
-def _versions() -> Iterator[str]:
-    """Yield the versions of the programs that run migrations."""
-    yield sqlite3.sqlite_version
-    yield from map(version, ("alembic", "sqlalchemy"))
 
 
 def _remove_old_files(cache: Path) -> None:

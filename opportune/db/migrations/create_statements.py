@@ -5,6 +5,7 @@ The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, column
@@ -87,6 +88,7 @@ def has_collation(part: str) -> bool:
     return any(item.upper() == "COLLATE" for item in _items(part))
 
 
+@lru_cache  # each table is read for its columns, its key, and each type of constraint
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
     unique_rules: list[UniqueRule] = []

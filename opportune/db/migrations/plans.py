@@ -41,7 +41,8 @@ def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: s
     def plan(applied: Sequence[Migration]) -> list[Step]:
         if feature and target and newest[0] in applied:
             return _revert(graph, applied, feature, keep=needed)
-        return [Step(migration, "upgrade") for migration in needed if migration not in applied]
+        done = set(applied)
+        return [Step(migration, "upgrade") for migration in needed if migration not in done]
 
     return plan
 

@@ -39,7 +39,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         definitions = read_table(connection, table_name).columns
         for column in columns:
             if definition := definitions.get(column["name"].lower()):
-                column["dialect_options"] = definition.conflict_options
+                column["dialect_options"] = {**definition.conflict_options}
                 if "computed" in column:
                     column["computed"]["sqltext"] = definition.expression
             if create_statements.needs_parentheses(column["default"] or ""):
@@ -68,7 +68,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         for key in keys:
             definition = definitions.get(key["constrained_columns"][0].lower())
             if definition and not key["options"] and len(key["constrained_columns"]) == 1:
-                key["options"] = definition.reference_options
+                key["options"] = {**definition.reference_options}
         return keys
 
     def get_check_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
