@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,7 +76,10 @@ class SmtpTransport(Transport):
         except aiosmtplib.SMTPResponseException as error:
             raise self._refusal(error) from None
         except OSError as error:  # includes timeouts
-            reason = str(error.__cause__ or "") or str(error) or "it takes too long"
+            if isinstance(cause := error.__cause__ or error, ssl.SSLError):
+                reason = getattr(cause, "verify_message", "") or cause.reason
+                raise self._fault(DeliveryError, f"does not offer valid TLS: {reason}. Check MAIL_URL") from None
+            reason = str(cause) or str(error) or "it takes too long"
             raise self._fault(DeliveryError, f"does not respond: {self._redact(reason)}{self._port_advice()}") from None
         except aiosmtplib.SMTPException as error:
             is_of_email = isinstance(error, aiosmtplib.SMTPNotSupported)  # others are retried: the owner can fix them
