@@ -129,7 +129,8 @@ class SubmissionMiddleware:
         try:
             result = await self._first_result(key)
         except STORE_ERRORS as error:  # the route reports the database error
-            logger.warning("A form is processed without a check for double submission: %s", error)
+            reason = str(error).partition("\n")[0]  # without the statement
+            logger.warning("A form is processed without a check for double submission: %s", reason)
             await self.app(scope, receive, send)
             return
         if result is None:
@@ -179,7 +180,7 @@ class SubmissionMiddleware:
             else:
                 await self.store.complete(key, json.dumps(asdict(result)))
         except STORE_ERRORS as error:  # the claim expires
-            logger.warning("The result of a form is not stored: %s", error)
+            logger.warning("The result of a form is not stored: %s", str(error).partition("\n")[0])
 
 
 @dataclass

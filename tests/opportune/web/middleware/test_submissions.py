@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from opportune.accounts.models import Attempt
@@ -199,6 +199,14 @@ async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: Asyn
     await execute(app, update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
     assert await store.find("key") is None
     assert await store.claim("key")
+
+
+async def test_failed_check_is_logged_without_its_statement(
+    app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await execute(app, text("DROP TABLE accounts_attempt"))
+    assert (await client.post("/notes", data=NOTE)).status_code == 303
+    assert ("no such table" in caplog.text, "INSERT" in caplog.text) == (True, False)
 
 
 async def cancel(request: asyncio.Task[httpx2.Response]) -> None:
