@@ -23,9 +23,10 @@
     connectionNotice(stream).hidden = false;
     // A server responds immediately, but the browser may reuse another dead connection: try again soon.
     state(stream).reconnectAt = Date.now() + silence(stream) / 4;
-    state(stream).request?.abort();
-    // Replace the element, so that htmx forgets the old connection.
+    const { request } = state(stream);
+    // Replace the element, so that htmx forgets the old connection. Then end a request that got no response.
     htmx.swap({ sourceElement: stream, target: stream, swap: "innerHTML", text: stream.innerHTML });
+    request?.abort();
   };
   const on = (name, handler) => document.addEventListener(name, (event) => {
     const stream = streamOf(event);
