@@ -24,39 +24,40 @@ class CrudRules:
 
     def readable(self, request: Request) -> list[ColumnElement[bool]]:
         """Return the conditions for rows that the user may see."""
-        return [crud.readable()] if (crud := self._layer(request)) else []
+        return [crud.readable()] if (crud := self._crud_for(request)) else []
 
     def writable(self, request: Request) -> list[ColumnElement[bool]]:
         """Return the conditions for rows that the user may change or delete."""
-        return [crud.writable()] if (crud := self._layer(request)) else []
+        return [crud.writable()] if (crud := self._crud_for(request)) else []
 
     @property
     def hidden(self) -> frozenset[str]:
         """Columns and relationships that the current user may not see."""
-        crud = self._layer_with_field_rules()
+        crud = self._crud_with_field_rules()
         return crud.hidden_names if crud else NO_FIELDS
 
     @property
     def locked(self) -> frozenset[str]:
         """Columns and relationships that the current user may not write. Hidden fields are included."""
-        crud = self._layer_with_field_rules()
+        crud = self._crud_with_field_rules()
         return crud.locked_names if crud else NO_FIELDS
 
-    def _layer(self, request: Request) -> Crud[Any] | None:
+    def _crud_for(self, request: Request) -> Crud[Any] | None:
+        """Return the data layer of the user, or None for superusers and for views without one."""
         user: User = request.state.user
         if self.crud_class is None or user.is_superuser:
             return None
         # The rules of a data layer need no session.
         return self.crud_class(cast("AsyncSession", None), user, request.state.permissions)
 
-    def _layer_with_field_rules(self) -> Crud[Any] | None:
+    def _crud_with_field_rules(self) -> Crud[Any] | None:
         request = current_request.get()
         if request is None or self.crud_class is None or not self.crud_class.definition.field_rules.locks:
             return None
-        layers: dict[str, Crud[Any] | None] = values_of_request(request, "field_rules")
-        if self.identity not in layers:
-            layers[self.identity] = self._layer(request)
-        return layers[self.identity]
+        cruds: dict[str, Crud[Any] | None] = values_of_request(request, "field_rules")
+        if self.identity not in cruds:
+            cruds[self.identity] = self._crud_for(request)
+        return cruds[self.identity]
 
 
 class FieldNames:

@@ -52,7 +52,7 @@ def retry_after_seconds(header: str | None) -> float | None:
         return None
     duration = DURATION.fullmatch(header)
     try:
-        seconds = _to_seconds(duration) if duration else _seconds_until(_read_date(header))
+        seconds = _to_seconds(duration) if duration else _seconds_until(header)
     except ValueError:
         return None
     if seconds >= 1000 * MIN_UNIX_TIME:
@@ -62,15 +62,12 @@ def retry_after_seconds(header: str | None) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
-def _read_date(header: str) -> datetime:
-    return datetime.fromisoformat(header.upper()) if header[:1].isdecimal() else parsedate_to_datetime(header)
-
-
 def _to_seconds(duration: re.Match[str]) -> float:
     return sum(float(number or 0) * unit for number, unit in zip(duration.groups(), SECONDS_OF_UNITS, strict=True))
 
 
-def _seconds_until(moment: datetime) -> float:
+def _seconds_until(date: str) -> float:
+    moment = datetime.fromisoformat(date.upper()) if date[:1].isdecimal() else parsedate_to_datetime(date)
     # A date that ends in -0000 comes without a time zone; HTTP dates are UTC.
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 

@@ -74,33 +74,34 @@ class PermissionTable:
     """Permissions for models and actions that are not installed."""
     groups: Sequence[str] = ()
     """Names of the groups, in the order of their positions in the cells."""
-    columns = COLUMNS
 
     @property
     def editable(self) -> list[str]:
         return [cell.permission for row in self.rows for cell in row.all_cells if cell.is_editable]
 
-    def render(self, *, name: str = "", checked: Collection[str] = (), by_group: bool = False) -> Markup:
+    def render(self, *, name: str = "", checked: Collection[str] = (), has_group_columns: bool = False) -> Markup:
         """Render HTML. With the `name` of a form field, it has checkboxes, and those in `checked` are selected."""
         page = templates.environment.get_template("admin/permission_table.html")
-        return Markup(page.render(table=self, name=name, checked=checked, by_group=by_group))  # noqa: S704 - escaped
+        options = {"name": name, "checked": checked, "has_group_columns": has_group_columns}
+        return Markup(page.render(table=self, columns=COLUMNS, **options))  # noqa: S704 - escaped
 
 
 def editable_table(site: BaseAdminSite, request: Request, permissions: Collection[str] = ()) -> PermissionTable:
     """Return a table of all models. Only permissions of the current user have checkboxes."""
     views = {view.identity: view for view in site.views}
 
-    def may_give(identity: str, action: str) -> bool:
-        if WILDCARD in (identity, action):
-            return has_staff_permission(request, identity, action)
-        return bool(views[identity].has_permission(request, SQLADMIN_ACTIONS.get(action, action)))
-
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
         permission = f"{identity}:{action}"
         origins = [1] if permission in permissions else []
-        return PermissionCell(permission, label, may_give(identity, action), origins)
+        return PermissionCell(permission, label, _may_give(views, request, identity, action), origins)
 
     return _build_table(site, make_cell, permissions)
+
+
+def _may_give(views: Mapping[str, Any], request: Request, identity: str, action: str) -> bool:
+    if WILDCARD in (identity, action):
+        return has_staff_permission(request, identity, action)
+    return bool(views[identity].has_permission(request, SQLADMIN_ACTIONS.get(action, action)))
 
 
 def readable_table(site: BaseAdminSite, groups: Groups) -> PermissionTable:

@@ -179,7 +179,7 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, user_actions.UserActionsMixin
             return ""
         async with self.site.database.reader(fresh=True) as session:
             permissions = await read_permissions_by_group(session, row)
-        return readable_table(self.site, permissions).render(by_group=True) if permissions else ""
+        return readable_table(self.site, permissions).render(has_group_columns=True) if permissions else ""
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
         impersonation = self.impersonation_link(request, row)

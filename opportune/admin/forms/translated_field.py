@@ -23,7 +23,7 @@ class TranslatedField(ModelField):
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
         if formdata and (texts := submitted_texts(formdata, self.name)) is not None:
-            formdata = FormData([(self.name, _to_json(texts))])
+            formdata = FormData([(self.name, _dump_texts(texts))])
         super().process(formdata, *args, **options)
 
     def _parse_control(self, text: str) -> Any:
@@ -36,7 +36,7 @@ class TranslatedField(ModelField):
 
     def _format(self, value: Any) -> str:
         texts = texts_of(value or "")
-        return _to_json(texts) if form_languages() else texts.get(site_language(), "")
+        return _dump_texts(texts) if form_languages() else texts.get(site_language(), "")
 
     def __call__(self, **attributes: Any) -> Markup:
         if not form_languages():
@@ -55,7 +55,7 @@ def _language_of(error: Mapping[str, Any]) -> str:
     return next((part for part in error.get("loc", ()) if part in content_languages()), "")
 
 
-def _to_json(texts: Mapping[str, str]) -> str:
+def _dump_texts(texts: Mapping[str, str]) -> str:
     present = {code: texts[code] for code in content_languages() if texts.get(code)}
     return json.dumps(present, ensure_ascii=False) if present else ""
 

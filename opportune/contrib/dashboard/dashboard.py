@@ -19,19 +19,12 @@ from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
 from opportune.admin.overview import is_listed, read_panels
+from opportune.contrib.dashboard import widgets
 from opportune.contrib.dashboard.checklist import read_checklist
 from opportune.contrib.dashboard.latest import Counts, creation_time, read_counts, read_latest
 from opportune.contrib.dashboard.layouts import Pages, may_arrange, read_pages
 from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, clear_counts, describe_conditions
-from opportune.contrib.dashboard.widgets import (
-    DeclaredWidget,
-    Section,
-    Widgets,
-    find_widget_errors,
-    is_of_project,
-    visible_sections,
-)
 from opportune.contrib.operations.health import Health
 from opportune.errors import OperatorError
 from opportune.web import is_htmx
@@ -48,10 +41,10 @@ class Dashboard(AdminExtension):
     def __init__(self, site: Any) -> None:
         super().__init__(site)
         app: FastAPI = site.site_app
-        if fault := next(find_widget_errors(app.state.features, site.views), ""):
+        if fault := next(widgets.find_widget_errors(app.state.features, site.views), ""):
             raise OperatorError(fault)
         self._health = Health(app)
-        self.widgets = Widgets(app, site)
+        self.widgets = widgets.Widgets(app, site)
         self._counts: SharedCounts[list[Counts]] = SharedCounts(app, list[Counts])
 
     async def overview(self, request: Request) -> Response:
@@ -68,19 +61,19 @@ class Dashboard(AdminExtension):
     async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
         await clear_counts(request.app.state.cache, identities)
 
-    def parts(self, request: Request) -> list[DeclaredWidget | Section]:
+    def parts(self, request: Request) -> list[widgets.DeclaredWidget | widgets.Section]:
         """Return the widgets and sections that the user may see, in their default order."""
-        return [*self.widgets.visible(request), *visible_sections(request, self.site)]
+        return [*self.widgets.visible(request), *widgets.visible_sections(request, self.site)]
 
     async def _read_frame(self, request: Request, pages: Pages) -> dict[str, Any]:
         """Return the values of the page itself. The browser requests its parts afterwards, because they take longer."""
-        views = [section.view for section in visible_sections(request, self.site) if section.view]
+        views = [section.view for section in widgets.visible_sections(request, self.site) if section.view]
         setup = await _read_setup(request, pages) if is_superuser(request) else {}
         return {
             "pages": pages,
             "may_arrange": may_arrange(request),
             "has_models": bool(views),
-            "has_project": any(map(is_of_project, views)),
+            "has_project": any(map(widgets.is_of_project, views)),
             "range": requested_range(request),
             "ranges": RANGES,
             **setup,
@@ -89,20 +82,20 @@ class Dashboard(AdminExtension):
     async def _read_parts(self, request: Request, pages: Pages) -> dict[str, Any]:
         """Return the visible parts in their stored arrangement, with their data."""
         range_ = requested_range(request)
-        sections = pages.arrangement.visible(visible_sections(request, self.site))
+        sections = pages.arrangement.visible(widgets.visible_sections(request, self.site))
         types = {section.type for section in sections}
         async with self.site.database.reader(fresh=True) as session:
             cards = await self._read_cards(session, request, sections, range_)
             recent = await self._read_recent(session, request) if "recent" in types else []
         # After the session above is closed, because checks and widgets open their own sessions.
-        widgets = pages.arrangement.visible(self.widgets.visible(request))
+        visible_widgets = pages.arrangement.visible(self.widgets.visible(request))
         log = self.site.view_for_model(AuditEntry)
         return {
             **cards,
             "sections": sections,
             "recent": recent,
             "range": range_,
-            "widgets": await self.widgets.read(request, widgets, range_),
+            "widgets": await self.widgets.read(request, visible_widgets, range_),
             "lights": await self._health.lights() if "health" in types else [],
             "version": f"Opportune {__version__}, Python {platform.python_version()}",
             "log": log if log and is_listed(log, request) else None,
@@ -118,7 +111,7 @@ class Dashboard(AdminExtension):
         return recent
 
     async def _read_cards(
-        self, session: AsyncSession, request: Request, sections: Sequence[Section], range_: Range
+        self, session: AsyncSession, request: Request, sections: Sequence[widgets.Section], range_: Range
     ) -> dict[str, Any]:
         """Read the newest rows of the first models, or of all if the URL says so."""
         views = [section.view for section in sections if section.view]

@@ -12,19 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.contrib.request_panel import pages
-from opportune.contrib.request_panel.records import (
-    MAX_ENTRIES,
-    PANEL_PATH,
-    LogLine,
-    PanelMask,
-    Records,
-    RequestRecord,
-    current_record,
-    public_names,
-    reset_current,
-    set_current,
-)
+from opportune.contrib.request_panel import pages, records
 from opportune.contrib.request_panel.statements import recorded_statements
 from opportune.mail import EmailMessage
 from opportune.mail.outage import SEND_EMAIL
@@ -35,7 +23,7 @@ from opportune.web.rendering.environment import TemplateContext
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import CachedRoute, router_of
 
-IGNORED_FOLDERS = (f"{PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
+IGNORED_FOLDERS = (f"{records.PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
 MAX_DETAIL_LENGTH = 500
 TEMPLATE_EXTENSION = "http.response.debug"
 """ASGI extension with which Starlette and SQLAdmin report rendered templates."""
@@ -46,7 +34,7 @@ TAB = "request_panel/tab.html"
 
 
 class RequestPanelMiddleware:
-    def __init__(self, app: ASGIApp, records: Records) -> None:
+    def __init__(self, app: ASGIApp, records: records.Records) -> None:
         self.app = app
         self.records = records
 
@@ -56,10 +44,10 @@ class RequestPanelMiddleware:
             await self.app(scope, receive, send)
             return
         scope.setdefault("extensions", {}).setdefault(TEMPLATE_EXTENSION, {})
-        record = RequestRecord(scope["method"], path, is_htmx=b"hx-request" in dict(scope["headers"]))
+        record = records.RequestRecord(scope["method"], path, is_htmx=b"hx-request" in dict(scope["headers"]))
         scope.setdefault("state", {})["request_record"] = record
         self.records.add(record)
-        token = set_current(record)
+        token = records.set_current(record)
 
         async def send_recorded(message: Message) -> None:
             if message["type"] == TEMPLATE_EXTENSION:
@@ -74,7 +62,7 @@ class RequestPanelMiddleware:
         try:
             await self.app(scope, receive, send_recorded)
         finally:
-            reset_current(token)
+            records.reset_current(token)
             record.ended = perf_counter()
             _describe(record, scope, self.records.mask)
 
@@ -86,16 +74,16 @@ class RoutingTimeMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if record := current_record():
+        if record := records.current_record():
             record.routed = perf_counter()
         await self.app(scope, receive, send)
 
 
-def _add_template(record: RequestRecord, info: Any) -> None:
-    record.templates[info["template"].name, public_names(info["context"])] += 1
+def _add_template(record: records.RequestRecord, info: Any) -> None:
+    record.templates[info["template"].name, records.public_names(info["context"])] += 1
 
 
-def _start_response(record: RequestRecord, message: Message) -> None:
+def _start_response(record: records.RequestRecord, message: Message) -> None:
     record.answered = perf_counter()
     record.status = message["status"]
     headers = {name.lower(): value.decode("latin-1") for name, value in message.get("headers", ())}
@@ -109,7 +97,7 @@ def _start_response(record: RequestRecord, message: Message) -> None:
     message["headers"] = [*message.get("headers", ()), *added]
 
 
-def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
+def _describe(record: records.RequestRecord, scope: Scope, mask: records.PanelMask) -> None:
     """Add the route, the user and the session, which are known at the end of a request."""
     request = Request(scope)
     route = scope.get("route")
@@ -124,11 +112,11 @@ def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
         user = getattr(request.state, "user", None)
         record.user = user.email if user else ""
         session = getattr(request.state, "session", None)
-        record.session = public_names(getattr(session, "__dict__", ()))
+        record.session = records.public_names(getattr(session, "__dict__", ()))
 
 
 def panel_middleware(app: FastAPI) -> Iterator[Middleware]:
-    app.state.request_records = Records(app.state.settings)
+    app.state.request_records = records.Records(app.state.settings)
     yield Middleware(RequestPanelMiddleware, records=app.state.request_records)
 
 
@@ -150,22 +138,22 @@ def recorded_requests(app: FastAPI) -> Iterator[None]:
 
 
 class PanelHandler(logging.Handler):
-    def __init__(self, mask: PanelMask) -> None:
+    def __init__(self, mask: records.PanelMask) -> None:
         super().__init__()
         self.mask = mask
 
     def emit(self, record: logging.LogRecord) -> None:
-        request = current_record()
+        request = records.current_record()
         if request is None:
             return
         with suppress(Exception):  # wrong arguments of a message, which the other handlers report
             error = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
             message = self.mask.text(record.getMessage() + error, MAX_MESSAGE_LENGTH)
-            request.log.add(LogLine(perf_counter() - request.started, record.levelname, record.name, message))
+            request.log.add(records.LogLine(perf_counter() - request.started, record.levelname, record.name, message))
 
 
 @contextmanager
-def recorded_logs(mask: PanelMask) -> Iterator[None]:
+def recorded_logs(mask: records.PanelMask) -> Iterator[None]:
     """Record the log lines of requests until the block ends."""
     handler = PanelHandler(mask)
     root = logging.getLogger()
@@ -177,12 +165,12 @@ def recorded_logs(mask: PanelMask) -> Iterator[None]:
 
 
 class QueuedJobs(Observer):
-    def __init__(self, mask: PanelMask) -> None:
+    def __init__(self, mask: records.PanelMask) -> None:
         self.mask = mask
 
     def job_queued(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Record the name of a job, or recipient and subject of an e-mail. Arguments may contain secrets."""
-        if record := current_record():
+        if record := records.current_record():
             if name == SEND_EMAIL:
                 email = EmailMessage.from_json(arguments[0])
                 record.emails.add(f"{email.recipients}: {self.mask.text(email.subject, MAX_SUBJECT_LENGTH)}")
@@ -195,9 +183,9 @@ class RecordedContext(TemplateContext):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        record = current_record()
-        if record and self.name and self.name != TAB and len(record.templates) < MAX_ENTRIES:
-            record.templates[self.name, public_names(set(self.parent) - self.globals_keys)] += 1
+        record = records.current_record()
+        if record and self.name and self.name != TAB and len(record.templates) < records.MAX_ENTRIES:
+            record.templates[self.name, records.public_names(set(self.parent) - self.globals_keys)] += 1
 
 
 @contextmanager
@@ -207,7 +195,7 @@ def recorded_templates(environment: Environment) -> Iterator[None]:
 
     def concat(parts: Iterable[str]) -> str:
         """Join the parts, which renders them. Macros and blocks inside call it again."""
-        record = current_record()
+        record = records.current_record()
         if record is None:
             return join(parts)
         started = perf_counter()

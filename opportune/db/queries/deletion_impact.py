@@ -39,13 +39,17 @@ class RowLink(NamedTuple):
     """Empty if the user may not open the row."""
 
 
+TextOf = Callable[[Any], str]
+"""Returns a text of a row, such as its title or its URL."""
+
+
 class RelatedModel(NamedTuple):
     """How a preview shows the rows of a model."""
 
     label: str
     visible: Select[Any] | None = None
     """Query of the rows that the user may see."""
-    url_of: Callable[[Any], str] = lambda _row: ""
+    url_of: TextOf = lambda _row: ""
     list_url: str = ""
 
 
@@ -66,11 +70,7 @@ DescribeModel = Callable[[type[Any], int, str], Awaitable[RelatedModel]]
 
 
 async def find_deletion_impact(
-    session: AsyncSession,
-    mapper: Mapper[Any],
-    selected: Condition,
-    describe_model: DescribeModel,
-    title_of: Callable[[Any], str],
+    session: AsyncSession, mapper: Mapper[Any], selected: Condition, describe_model: DescribeModel, title_of: TextOf
 ) -> DeletionImpact:
     """Return what deleting the selected rows would do to related rows, also of the same table."""
     rules = _rules_of_relationships(mapper)
@@ -166,7 +166,7 @@ class _RowCounter:
     session: AsyncSession
     mapper: Mapper[Any]
     describe_model: DescribeModel
-    title_of: Callable[[Any], str]
+    title_of: TextOf
 
     async def count(self, table: Table, condition: Condition, column: str = "") -> list[AffectedRows]:
         mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
