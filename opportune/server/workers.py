@@ -71,3 +71,8 @@ class Shares:
 def create_worker_group(workers: int) -> None:
     """Give the child processes a common group name, with which they find each other."""
     os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"
+
+
+def workers_of_group() -> int:
+    """Return the number of workers in the group of this process."""
+    return int(os.environ[WORKERS_VARIABLE].partition(":")[2])

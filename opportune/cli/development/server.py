@@ -5,31 +5,34 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pkgutil import resolve_name
 
 from uvicorn.config import STARTUP_FAILURE
 
 from opportune.cli.development.server_config import certificate_path, server_config
 from opportune.cli.development.sockets import MAX_WAITING_CONNECTIONS, describe_listener, listen
 from opportune.cli.process import exec_process
-from opportune.config.settings import Settings, clear_settings_cache
-from opportune.errors import OperatorError
+from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.project.layout import display_path
-from opportune.server.config import ServerConfig
 from opportune.server.handover import Server, hand_over_at_hangup
 from opportune.server.supervisor import Supervisor
-from opportune.server.workers import create_worker_group
+from opportune.server.workers import create_worker_group, workers_of_group
 
 APPLICATION = "opportune.project.modules:application"
 RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
-RELOADER = """
-import socket, sys
-app, descriptor = sys.argv[1:3]
-sys.path[:] = sys.argv[3:]
-from opportune.cli.development.reloader import run_reloader
-run_reloader(app, socket.socket(fileno=int(descriptor)))
+RELOADER = "opportune.cli.development.reloader:run_reloader"
+SUPERVISOR = """
+import signal, socket, sys
+from pkgutil import resolve_name
+for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda *_: sys.exit(0))
+run, app, descriptor = sys.argv[1:4]
+sys.path[:] = sys.argv[4:]
+resolve_name(run)(app, socket.socket(fileno=int(descriptor)))
 """
-"""Code of the reloader's process. Its arguments are the application, the file descriptor of the socket and sys.path."""
+"""Code of a process that only waits for others. Its arguments are a function, the application, the file descriptor of
+the socket and sys.path.
+"""
 RESERVED_OPEN_FILES = 1000
 """Open files for everything except connections, such as databases and uploads."""
 
@@ -40,7 +43,7 @@ def serve(
     """Print the URL, and serve until a signal.
 
     Raises:
-        OperatorError: The port is in use, or the workers cannot start.
+        OperatorError: The port is in use.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # PID 1 in a container ignores signals by default
     listen(listener)
@@ -52,26 +55,23 @@ def serve(
         print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
     with suppress(KeyboardInterrupt):  # Ctrl-C, or the stop signal of Fly
         if reload:
-            _exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
-        config = server_config(app, settings, listener, workers)
+            _exec_supervisor(RELOADER, RELOADED_APPLICATION if app == APPLICATION else app, listener)
         if workers > 1:
-            _run_workers(config, listener)
-            return
+            create_worker_group(workers)
+            _exec_supervisor(f"{__name__}:run_workers", app, listener)
         if settings.is_production:
             hand_over_at_hangup(listener)
-        Server(config).run(sockets=[listener])
+        Server(server_config(app, settings, listener)).run(sockets=[listener])
 
 
-def _exec_reloader(app: str, listener: socket.socket) -> None:
-    """Continue as the small process of the reloader, without what the checks of the start have imported."""
+def _exec_supervisor(run: str, app: str, listener: socket.socket) -> None:
+    """Continue as a small process that runs this function, without what the checks of the start have imported."""
     if sys.platform == "win32":  # a process that starts another one would keep its memory
-        from opportune.cli.development.reloader import run_reloader
-
-        run_reloader(app, listener)
+        resolve_name(run)(app, listener)
         sys.exit()
     listener.set_inheritable(True)
     isolated = ["-I"] if sys.flags.isolated else []
-    exec_process([sys.executable, *isolated, "-c", RELOADER, app, str(listener.fileno()), *sys.path])
+    exec_process([sys.executable, *isolated, "-c", SUPERVISOR, run, app, str(listener.fileno()), *sys.path])
 
 
 def set_port(listener: socket.socket, settings: Settings) -> None:
@@ -82,12 +82,12 @@ def set_port(listener: socket.socket, settings: Settings) -> None:
         clear_settings_cache()
 
 
-def _run_workers(config: ServerConfig, listener: socket.socket) -> None:
-    create_worker_group(config.workers)
-    supervisor = Supervisor(config, sockets=[listener])
+def run_workers(app: str, listener: socket.socket) -> None:
+    """Supervise the workers of this process's group until a signal."""
+    supervisor = Supervisor(server_config(app, get_settings(), listener, workers_of_group()), sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-        raise OperatorError("The workers cannot start. See the errors above.")
+        sys.exit("The workers cannot start. See the errors above.")
 
 
 def allow_open_files(connections: int) -> None:

@@ -216,7 +216,7 @@ def _write(session: InsertingSession, new_row: NewRow, added: Sequence[AddedRow]
     plan, row, state, values = new_row
     connection = session.connection()
     attributes = state.dict
-    stored = connection.execute(plan.statement, values).one()
+    stored = connection.execute(plan.statement, values).first() or ()
     for name, _ in plan.columns:
         attributes.setdefault(name, None)
     for name, value in zip(plan.returned, stored, strict=True):

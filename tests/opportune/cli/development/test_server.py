@@ -89,6 +89,7 @@ def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object
 def test_each_worker_gets_connections(tmp_path: Path) -> None:
     with running_server(tmp_path, options={"workers": 2}) as site:
         wait_for_workers(site)
+        assert "run_workers" in Path(f"/proc/{site.process.pid}/cmdline").read_text()  # not the command, with the site
         for stay_open in (False, True):
             processes = count_connections(site, stay_open=stay_open)
             assert len(processes) == 2
