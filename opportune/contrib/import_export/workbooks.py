@@ -185,7 +185,10 @@ class SheetWriter:
 
 
 def excel_value(value: Any) -> Any:
-    """Return a value that Excel stores: of times up to milliseconds, of texts all but control characters."""
+    """Return a value that Excel stores: of times up to milliseconds, of texts all but control characters.
+
+    An empty text is None, because a formula cannot add a cell with an empty text.
+    """
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     match value:
@@ -201,4 +204,4 @@ def excel_value(value: Any) -> Any:
             return value if value.year >= MIN_YEAR else value.isoformat()
         case time():
             return value.isoformat() if value.microsecond else value
-    return shorten(ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value)), MAX_CELL_LENGTH)
+    return shorten(ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value)), MAX_CELL_LENGTH) or None

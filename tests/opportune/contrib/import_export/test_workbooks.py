@@ -48,7 +48,7 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
     sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active
     header, values = sheet.iter_rows()
     cells = {name.value: cell for name, cell in zip(header, values, strict=True)}
-    assert (cells["data"].value, cells["data"].data_type) == ("=1+1", "s")
+    assert (cells["data"].value, cells["data"].data_type, cells["notes"].data_type) == ("=1+1", "s", "n")
     assert [cells[name].value for name in ("size", "weight", "state")] == [3, 1.5, "new"]
     assert cells["made_on"].value == DAY
     assert cells["seen_at"].is_date
