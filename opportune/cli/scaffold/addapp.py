@@ -7,12 +7,12 @@ fails, all files are restored.
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from opportune.cli.environment.locks import BASE, pins
-from opportune.cli.environment.virtual_environment import VENV, prepare
+from opportune.cli.environment.locks import BASE, pins, required_locks
+from opportune.cli.environment.virtual_environment import VENV, install_missing
 from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.release import hash_of
@@ -27,6 +27,8 @@ from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT
 from opportune.project.pyproject import PYPROJECT, read_pyproject
+
+START_TIMEOUT_SECONDS = 120
 
 
 def command(
@@ -52,7 +54,7 @@ def _add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.Featur
     """Copy a wheel to `vendor/`, install and list it, and return the installed package."""
     require_free_name(package)
     _require_own_environment()
-    with write_files(_texts_with_wheel(package, wheel), PROJECT / VENDOR, _old_wheels(wheel)):
+    with write_files(_changed_files_with_wheel(package, wheel), PROJECT / VENDOR, _old_wheels(wheel)):
         if not packages.satisfies(_read_text(BASE), package.requirements):
             update_locks(upgrade=False, check=False)
         return install(package.name)
@@ -61,7 +63,7 @@ def _add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.Featur
 def _add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
     """List a package that is already installed."""
     require_free_name(package)
-    with write_files(_project_texts(), PROJECT / VENDOR):
+    with write_files(_read_restorable_files(), PROJECT / VENDOR):
         _list_feature(package)
     return package
 
@@ -70,7 +72,7 @@ def _add_from_index(name: str) -> packages.FeaturePackage:
     """Install and list a package of the index, and return it."""
     _require_own_environment()
     pyproject = packages.with_dependency(_read_text(PYPROJECT), name)
-    with write_files({**_project_texts(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
+    with write_files({**_read_restorable_files(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
         update_locks(upgrade=False, check=False)
         return install(name)
 
@@ -102,18 +104,18 @@ def _require_own_environment() -> None:
         )
 
 
-def _project_texts() -> dict[Path, str | bytes]:
+def _read_restorable_files() -> dict[Path, str | bytes]:
     """Return the contents of the files that may change, which are restored if a step fails."""
     locks = (path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))
     return {PROJECT / name: _read_text(name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
 
 
-def _texts_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
+def _changed_files_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
     """Return the contents of the files with the wheel in `vendor/`, as a dependency and in the lock."""
     requirement = f"{package.name}=={package.version}"
     lock = packages.without_pin(_read_text(BASE), package.name)
     return {
-        **_project_texts(),
+        **_read_restorable_files(),
         PROJECT / PYPROJECT: packages.with_dependency(_read_text(PYPROJECT), requirement),
         PROJECT / BASE: with_wheel(lock, package.name, package.version, hash_of(wheel)),
         PROJECT / VENDOR / wheel.name: wheel.read_bytes(),
@@ -136,7 +138,7 @@ def install(name: str) -> packages.FeaturePackage:
     Raises:
         OperatorError: A package cannot be installed, or has no feature that can be added.
     """
-    prepare(["addapp"])
+    install_missing(required_locks(["addapp"]))
     installed = packages.read_installed(name)
     if not installed:
         raise OperatorError(f"{name} was not installed into {VENV}. See the log: {VENV / 'install.log'}")
@@ -164,11 +166,15 @@ def _require_start(package: packages.FeaturePackage) -> None:
         OperatorError: It does not.
     """
     command = [sys.executable, str(PROJECT / "oppman.py"), "routes"]
-    result = subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if result.returncode:
+    options: dict[str, Any] = {"cwd": PROJECT, "stdin": subprocess.DEVNULL, "timeout": START_TIMEOUT_SECONDS}
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
         output = result.stderr.strip() or result.stdout.strip() or "no error message"
-        message = output.splitlines()[-1]
-        raise OperatorError(f"The site does not start with {package.feature}, so it was not added. {message}")
+        problem = output.splitlines()[-1] if result.returncode else ""
+    except subprocess.TimeoutExpired:
+        problem = f"It was not ready after {START_TIMEOUT_SECONDS} seconds."
+    if problem:
+        raise OperatorError(f"The site does not start with {package.feature}, so it was not added. {problem}")
 
 
 def _print_next_steps(package: packages.FeaturePackage) -> None:

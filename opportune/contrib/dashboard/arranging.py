@@ -50,7 +50,7 @@ class ArrangeAdmin(BaseView):
             return await self._change(request, pages, await read_form_texts(request))
         if not layouts.may_arrange(request):
             raise HTTPException(403)
-        zones: dict[str, list[Any]] = {WIDGETS: [], SECTIONS: []}
+        zones: dict[str, list[layouts.Part]] = {WIDGETS: [], SECTIONS: []}
         for part in pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request)):
             zones[_zone(part.key)].append(part)
         context: dict[str, Any] = {"title": self.name, "pages": pages, "zones": zones}

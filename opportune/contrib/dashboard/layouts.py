@@ -5,7 +5,7 @@ Superusers have the overview, and each group has a page.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,6 +42,16 @@ class Page:
         return OVERVIEW if self.group_id is None else str(self.group_id)
 
 
+class Part(Protocol):
+    """A widget or a section of a dashboard."""
+
+    @property
+    def key(self) -> str: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
 @dataclass(frozen=True)
 class Arrangement:
     """Keys of parts, which are widgets and sections. New ones are visible, after the others."""
@@ -49,11 +59,11 @@ class Arrangement:
     order: Sequence[str] = ()
     hidden: frozenset[str] = frozenset()
 
-    def sort(self, parts: Iterable[Any]) -> list[Any]:
+    def sort(self, parts: Iterable[P]) -> list[P]:
         positions = {key: position for position, key in enumerate(self.order)}
         return sorted(parts, key=lambda part: positions.get(part.key, len(positions)))
 
-    def visible(self, parts: Iterable[Any]) -> list[Any]:
+    def visible(self, parts: Iterable[P]) -> list[P]:
         return [part for part in self.sort(parts) if part.key not in self.hidden]
 
     def merge(self, keys: Sequence[str], order: Sequence[str], shown: Iterable[str]) -> "Arrangement":

@@ -36,15 +36,7 @@ SERVER_VARIABLE = "OPPORTUNE_TEST_POSTGRES"
 """Environment variable with the server of the run, for processes that tests start."""
 
 # The shell runs the server and stops it when its standard input is closed, also by a crash of this process.
-GUARD_SCRIPT = """
-folder=$1 port=$2 bin=$3; shift 3
-if {
-    "$bin/$@" --pgdata "$folder/data" &&
-    "$bin/pg_ctl" --pgdata "$folder/data" --log "$folder/log" --options "-p $port -h 127.0.0.1 -k ''" --wait start
-} >"$folder/start" 2>&1; then echo ready; cat >/dev/null; else cat "$folder/start"; fi
-"$bin/pg_ctl" --pgdata "$folder/data" --mode immediate stop >/dev/null 2>&1
-rm -rf "$folder" 2>/dev/null
-"""
+GUARD_SCRIPT = Path(__file__).with_name("postgres_guard.sh").read_text(encoding="utf-8")
 
 
 class ServerNotStarted(RuntimeError):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from inspect import iscoroutinefunction
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any, cast
 
@@ -59,22 +60,7 @@ TRY_AGAIN: str = _l("Try again in a moment.")
 SEND_FORM = _l("Send a form with the header Content-Type: application/x-www-form-urlencoded.")
 DATABASE_UNAVAILABLE = _l("The database is not available. Try again in a moment.")
 
-PLAIN_PAGE = """<!doctype html>
-<html lang="{language}" dir="{direction}">
-<head>
-  <meta charset="utf-8">
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <meta name="color-scheme" content="light dark">
-  <title>{status}</title>
-</head>
-<body>
-  <h1>{status}</h1>
-  <p>{message}</p>
-  <p>{quote} <code>{number}</code></p>
-  <p><a href="/">{back}</a></p>
-</body>
-</html>
-"""
+PLAIN_PAGE = Path(__file__).with_name("plain_page.html").read_text(encoding="utf-8")
 
 
 async def on_http_exception(request: Request, error: HTTPException) -> Response:

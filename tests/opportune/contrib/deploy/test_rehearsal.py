@@ -26,7 +26,7 @@ from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import Limits
-from opportune.contrib.deploy.rehearsal.network import Router
+from opportune.contrib.deploy.rehearsal.network import SiteRelay
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, StepFailed
@@ -84,7 +84,7 @@ async def test_closed_stream_must_continue_where_it_ended(resumes: bool) -> None
         async def wake() -> int:
             return port
 
-        router = Router(wake, lambda _: None, total_seconds=0.35)
+        router = SiteRelay(wake, lambda _: None, total_seconds=0.35)
         async with router.listening(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
             answer = StreamedAnswer()
             await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
