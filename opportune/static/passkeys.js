@@ -41,23 +41,19 @@ const send = (button, assertion) => {
   else form.requestSubmit(buttons[0]);
 };
 
-const showMessage = (button, text) => {
+const showError = (button, error) => {
   const message = button.parentElement.querySelector(":scope > [role=alert]")
     ?? Object.assign(document.createElement("div"), { className: "text-danger", role: "alert" });
   button.after(message);
-  message.textContent = text;
+  message.textContent = {
+    InvalidStateError: gettext("This device already has one of your passkeys."),
+    NotAllowedError: gettext("No passkey was used. Please try again."), // cancelled, not available, or timed out
+    NotSupportedError: gettext("Passkeys do not work here. Use another browser, or open this site at its usual address with https."),
+  }[error.name] ?? gettext("That did not work. Please try again.");
 };
-
-const showError = (button, error) => showMessage(button, {
-  InvalidStateError: gettext("This device already has one of your passkeys."),
-  NotAllowedError: gettext("No passkey was used. Please try again."), // cancelled, not available, or timed out
-}[error.name] ?? gettext("That did not work. Please try again."));
 
 // Without a hint, the page to add a passkey would lack its button. Other pages offer other ways to sign in.
-const explainMissing = (button) => {
-  if (button.dataset.passkey !== "add") return;
-  showMessage(button, gettext("Passkeys do not work here. Use another browser, or open this site at its usual address with https."));
-};
+const explainMissing = (button) => button.dataset.passkey === "add" && showError(button, { name: "NotSupportedError" });
 
 const enableButton = async (button) => {
   if (!await fetchQuestion(button)) return explainMissing(button);

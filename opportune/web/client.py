@@ -21,7 +21,7 @@ BROWSERS = (
     ("FxiOS", "Firefox"),
     ("Firefox", "Firefox"),
     ("CriOS", "Chrome"),
-    ("HeadlessChrome", "Chrome without a window"),
+    ("HeadlessChrome", "Headless Chrome"),
     ("Chrome", "Chrome"),
     ("Safari", "Safari"),
 )

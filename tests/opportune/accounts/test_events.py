@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -212,21 +211,11 @@ async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: Async
         assert (await staff.get("/admin/account-event/list")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("kind", "details", "text"),
-    [
-        ("updated_by_staff", {"fields": ["Active", "Groups"]}, "Mitarbeiter haben Ihr Konto geändert: Aktiv, Gruppen"),
-        (
-            "updated_by_superuser",
-            {"changes": [["changed", "Team", "“X”"], "…"]},
-            "als Sie: Team “X” geändert, …",
-        ),
-        ("updated_by_superuser", {"changes": "changed team “X”"}, "als Sie: changed team “X”"),  # of 0.2
-    ],
-)
-def test_details_are_translated(kind: str, details: dict[str, Any], text: str) -> None:
+def test_details_are_translated() -> None:
+    details = {"changes": [["changed", "Team", "“X”"], "Groups", "…"]}
     with use_language("de"):
-        assert describe_event(AccountEvent(user_id=1, kind=kind, details=details)).endswith(text)
+        text = describe_event(AccountEvent(user_id=1, kind="updated_by_superuser", details=details))
+    assert text == "Ein Superuser, angemeldet als Sie: Team “X” geändert, Gruppen, …"
 
 
 @pytest.mark.parametrize(("days", "deleted_count"), [(0, 0), (90, 1)])
