@@ -47,7 +47,8 @@ def serve(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # PID 1 in a container ignores signals by default
     listen(listener)
-    print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
+    address = describe_listener(listener, https=settings.local_https, hosts=settings.hosts)
+    print(f"Listening on {address} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
     allow_open_files(settings.max_http_connections)
     if settings.local_https:

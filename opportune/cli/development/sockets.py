@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 from opportune.config.settings import Settings
@@ -81,19 +82,26 @@ def next_free_port(host: str, used_port: int) -> int | None:
     return None
 
 
-def listener_url(listener: socket.socket, *, https: bool = False) -> str:
-    """Return the URL of the site for a browser on this machine."""
+def listener_url(listener: socket.socket, *, https: bool = False, hosts: Sequence[str] = ()) -> str:
+    """Return the URL of the site for a browser on this machine.
+
+    Args:
+        https: Whether browsers connect over HTTPS.
+        hosts: Host names that the site accepts. Empty means any.
+    """
     host, port = listener.getsockname()[:2]
-    return _url(LOOPBACK_ADDRESSES.get(host, host), port, https=https)
+    host = LOOPBACK_ADDRESSES.get(host, host)
+    accepts_name_only = "localhost" in hosts and host not in hosts
+    return _url("localhost" if accepts_name_only else host, port, https=https)
 
 
-def describe_listener(listener: socket.socket, *, https: bool = False) -> str:
+def describe_listener(listener: socket.socket, *, https: bool = False, hosts: Sequence[str] = ()) -> str:
     """Describe the URL of the socket. If it listens on all interfaces, add a URL for this machine."""
     host, port = listener.getsockname()[:2]
-    url = _url(host, port, https=https)
+    url = listener_url(listener, https=https, hosts=hosts)
     if host not in LOOPBACK_ADDRESSES:
         return url
-    return f"{url} (all addresses of this machine; here: {listener_url(listener, https=https)})"
+    return f"{_url(host, port, https=https)} (all addresses of this machine; here: {url})"
 
 
 def _url(host: str, port: int, *, https: bool) -> str:

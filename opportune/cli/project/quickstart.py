@@ -88,7 +88,8 @@ def command(
             settings = _set_up_new_site(superuser, settings, interactive=interactive)
         elif password or (email and candidate.email.lower() != superuser.email.lower()):
             print("A superuser already exists, so --email and --password were ignored.")
-        print("\n".join(_summary(settings, sockets.listener_url(listener, https=settings.local_https), superuser)))
+        url = sockets.listener_url(listener, https=settings.local_https, hosts=settings.hosts)
+        print("\n".join(_summary(settings, url, superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 

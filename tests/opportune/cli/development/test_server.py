@@ -196,6 +196,12 @@ def test_port_is_reserved() -> None:
         sockets.reserve("192.0.2.1", 0)
 
 
+@pytest.mark.parametrize(("hosts", "name"), [([], "127.0.0.1"), (["localhost"], "localhost")])
+def test_printed_url_has_an_accepted_host(hosts: list[str], name: str) -> None:
+    with sockets.reserve("127.0.0.1", 0) as listener:
+        assert sockets.describe_listener(listener, hosts=hosts) == f"http://{name}:{listener.getsockname()[1]}"
+
+
 def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that monkeypatch restores it
