@@ -17,27 +17,7 @@ from tests.opportune.cli.project.upgrading.files import edit
 
 __all__ = ["git"]  # a fixture
 
-NOTES = """\
-# Changelog
-
-## Unreleased
-
-### Breaking
-
-- Not yet.
-
-## [99.0] - 2026-12-01
-
-### Breaking
-
-- `letter` is `email`: change the
-  import.
-
-### Added
-
-- More.
-- Even more.
-"""
+NOTES = Path(__file__).with_name("notes.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="package", autouse=True)
