@@ -85,8 +85,8 @@ HOSTILE_QUERIES = {
         "created_at=2001-01-01&created_at_op=nonsense&search=%00%ff",
     ),
     302: ("page=-5", f"page={'9' * 30}"),
-    400: ("page=abc", "sortBy=hashed_password"),
-    422: ("hashed_password=x",),
+    400: ("sortBy=hashed_password",),
+    422: ("page=abc", "hashed_password=x"),
 }
 
 
