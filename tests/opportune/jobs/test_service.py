@@ -82,18 +82,15 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "time"),
-    [
+def test_next_run_time_is_in_utc_and_later() -> None:
+    wellington = SATURDAY.astimezone(timezone(timedelta(hours=13)))
+    for schedule, time in (
         ("*/20 9-17 * * MON-FRI", "2026-03-02 09:00:00"),
         (" @Daily ", "2026-03-01 00:00:00"),
         ("@yearly", "2027-01-01 00:00:00"),
         ("CRON_TZ=Europe/Vienna 30 2 29 3 *", "2026-03-29 01:00:00"),  # clocks skip half past two
-    ],
-)
-def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
-    wellington = SATURDAY.astimezone(timezone(timedelta(hours=13)))
-    assert next_run_time(schedule, wellington) == datetime.fromisoformat(time).replace(tzinfo=UTC)
+    ):
+        assert next_run_time(schedule, wellington) == datetime.fromisoformat(time).replace(tzinfo=UTC), schedule
 
 
 def test_next_run_time_is_later_when_clocks_go_back() -> None:

@@ -141,16 +141,13 @@ def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
         type("Untyped", (Model,), {"__annotations__": {"title": type_}}, table=True)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
+def test_model_that_sqlalchemy_would_not_explain_is_refused() -> None:
+    for values, message in (
         ({"__tablename__": 5}, r"\.Odd\.__tablename__ is 5\. Write a text, such as"),
         ({"size": Field(default=max)}, r"\.Odd\.size: the default is a function\. Write Field\(default_factory"),
-    ],
-)
-def test_model_that_sqlalchemy_would_not_explain_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(OperatorError, match=message):
-        type("Odd", (Model,), {"__module__": __name__, "__annotations__": {"size": int}, "size": 1, **values})
+    ):
+        with pytest.raises(OperatorError, match=message):
+            type("Odd", (Model,), {"__module__": __name__, "__annotations__": {"size": int}, "size": 1, **values})
 
 
 class Unchecked(SQLModel):

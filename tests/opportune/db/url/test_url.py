@@ -135,21 +135,18 @@ def test_foreign_options_are_ignored_with_notice() -> None:
         assert message in notice, query
 
 
-@pytest.mark.parametrize(
-    ("address", "provider", "pooled"),
-    [
+def test_provider_and_pooler_are_detected() -> None:
+    """The table of docs/databases.md has more providers."""
+    for address, provider, pooled in (
         ("u:p@db.abc.supabase.co:6543/d", "Supabase", True),
         ("u:p@db.prisma.io:5432/", "Prisma Postgres", False),
         ("u:p@localhost:6432/d", "", True),
         ("u:p@pgbouncer/d", "", True),
         ("u:p@h/d?pgbouncer=true", "", True),
         ("u:p@notneon.technology/d", "", False),
-    ],
-)
-def test_provider_and_pooler_are_detected(address: str, provider: str, pooled: bool) -> None:
-    """The table of docs/databases.md has more providers."""
-    url = DatabaseUrl.parse(f"postgresql://{address}")
-    assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False)
+    ):
+        url = DatabaseUrl.parse(f"postgresql://{address}")
+        assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False), address
 
 
 @pytest.mark.parametrize(
@@ -166,9 +163,8 @@ def test_pooled_setting_overrides_detection(host: str, setting: Pooled, pooled: 
     assert (url.pooled, url.prepares, "prepare_threshold" in url.arguments) == (pooled, prepares, not prepares)
 
 
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
+def test_likely_problem_has_a_notice() -> None:
+    for address, message in (
         ("u:p@ep-x-pooler.aws.neon.tech/d?sslmode=require&channel_binding=require", "channel_binding=require"),
         ("u:p@db.abc.supabase.co/d?sslmode=require", "supports only IPv6"),
         ("u:p@h:6432/d?options=-c%20statement_timeout%3D9", "ALTER ROLE"),
@@ -178,11 +174,9 @@ def test_pooled_setting_overrides_detection(host: str, setting: Pooled, pooled: 
         ("u@h1,h2/d", "target_session_attrs=read-write"),
         ("u@h.example/d?sslmode=verify-full", "sslrootcert"),
         ("u@db.example.org/d?sslmode=disable", "unencrypted"),
-    ],
-)
-def test_likely_problem_has_a_notice(address: str, message: str) -> None:
-    (notice,) = DatabaseUrl.parse(f"postgresql://{address}").notices
-    assert message in notice
+    ):
+        (notice,) = DatabaseUrl.parse(f"postgresql://{address}").notices
+        assert message in notice, address
 
 
 def test_redacted_forms_hide_the_password() -> None:
