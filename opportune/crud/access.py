@@ -64,18 +64,18 @@ class RowAccess(CrudOptions):
     def readable(self) -> ColumnElement[bool]:
         """Return the condition for rows that the user may read. Other rows are not found."""
         may_read = any(map(self.may, (*READ_ACTIONS, "update", "delete")))  # a route may name no action
-        return self.row_permissions.owned(self.definition.read_permission, "list") if may_read else false()
+        return self.row_permissions.owner_condition(self.definition.read_permission, "list") if may_read else false()
 
     def writable(self) -> ColumnElement[bool]:
         """Return the condition for readable rows that the user may change or delete."""
-        return self.row_permissions.owned(self.definition.write_permission, "update", "delete")
+        return self.row_permissions.owner_condition(self.definition.write_permission, "update", "delete")
 
     def writable_by(self, action: str) -> ColumnElement[bool]:
         """Return the condition for rows that the user may change by `update`, or delete by `delete`."""
         refuse_renamed_action(action)
         if self.definition.write_permission is not Permission.OWNER_OR_PERMITTED:
             return self.writable()
-        return and_(self.writable(), self.row_permissions.owned(Permission.OWNER_OR_PERMITTED, action))
+        return and_(self.writable(), self.row_permissions.owner_condition(Permission.OWNER_OR_PERMITTED, action))
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
         """Return the condition for readable rows of another model. Models without a `Crud` class have no limit."""
@@ -130,9 +130,9 @@ class RowAccess(CrudOptions):
         name, _, related_name = path.removeprefix("-").partition(".")
         if name in self.hidden_names or not related_name:
             return name in self.hidden_names
-        return related_name in self.hidden_in(self.definition.shape.to_one[name].mapper.class_)
+        return related_name in self.hidden_names_of(self.definition.shape.to_one[name].mapper.class_)
 
-    def hidden_in(self, model: type[Any]) -> frozenset[str]:
+    def hidden_names_of(self, model: type[Any]) -> frozenset[str]:
         """Return the hidden fields of another model's data layer."""
         other = self._crud_of(model)
         return other.hidden_names if other and other.definition.field_rules.hides else NO_FIELDS

@@ -113,7 +113,7 @@ def _choosable_rows(crud: Crud[Any], model: type[Any]) -> Select[Any]:
 
 
 def _title_columns(crud: Crud[Any], model: type[Any]) -> list[str]:
-    hidden = crud.hidden_in(model)
+    hidden = crud.hidden_names_of(model)
     return [name for name in title_candidates(shape_of(model)) if name not in hidden]
 
 

@@ -40,7 +40,7 @@ def _build_statement(
     condition = crud.readable()
     if crud.definition.shares_statement:
         owner = bindparam(OWNER_PARAMETER, type_=BigInteger)
-        condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
+        condition = crud.row_permissions.owner_condition(crud.definition.read_permission, owner_id=owner)
     selection = Selection(crud, names)
     rows = select_listed(crud, query, condition)
     count = count_listed(crud, query, rows)

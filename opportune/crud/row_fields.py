@@ -1,6 +1,6 @@
 """Labels and values on the page of one row, and the preview of its deletion."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from opportune.crud.declaration import Shape
 from opportune.crud.formats import Format, format_file, format_for, name_of
 from opportune.crud.registry import default_crud
 from opportune.db.models.labels import label_of_class, label_of_field
-from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
+from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, TextOf, find_deletion_impact
 from opportune.fields import File
 from opportune.i18n import lower_name
 from opportune.schemas.annotations import options_of
@@ -23,9 +23,6 @@ from opportune.web import markdown, url
 
 LINK = Markup('<a href="{}">{}</a>')
 BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
-
-UrlOf = Callable[[Any], str]
-"""Function that returns the URL of a row's page, or an empty text."""
 
 
 def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
@@ -42,7 +39,8 @@ class RowFields:
     row: Any
     formats: Mapping[str, Format]
     """Functions of the project that format a value, by field."""
-    url_of: UrlOf
+    url_of: TextOf
+    """Returns the URL of a row's page, or an empty text."""
     storage: Storage
 
     async def read_labelled(self, names: Sequence[str]) -> list[tuple[str, str]]:
@@ -100,7 +98,7 @@ def _is_markdown(shape: Shape, name: str) -> bool:
     return info is not None and options_of(info).type == "markdown"
 
 
-async def deletion_impact(crud: Crud[Any], row: Any, url_of: Callable[[Any], str]) -> DeletionImpact:
+async def deletion_impact(crud: Crud[Any], row: Any, url_of: TextOf) -> DeletionImpact:
     """Return what deleting a row does to related rows. Rows of models without a `Crud` class are only counted.
 
     `url_of` returns the URL of a related row, or an empty text. Moving a row to the trash does nothing to related

@@ -73,7 +73,7 @@ class RowPermissions:
             matches_permission(self.permissions, identity, action) for action in actions
         )
 
-    def owned(self, permission: Permission, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
+    def owner_condition(self, permission: Permission, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
         """Return the condition for rows of the user. Groups with one of the actions may read all rows.
 
         `owner_id` is an expression to use instead of the id of the owner.

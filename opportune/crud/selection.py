@@ -96,7 +96,7 @@ class Selection:
 
 
 def _nested_keys(crud: RowStatements, target: type[Any]) -> list[str]:
-    hidden = crud.hidden_in(target)
+    hidden = crud.hidden_names_of(target)
     return [name for name in nested_field_names(shape_of(target)) if name not in hidden]
 
 

@@ -51,7 +51,7 @@ async def login(request: Request, context: AccountCtx) -> Response:
 @router.get("/login/code")
 async def show_code_form(request: Request, session: ReadSession) -> Response:
     if pending := await responses.read_pending_sign_in(request, session):
-        return await _show_code(request, session, pending.user, Form(SignInCode))
+        return await _render_code_form(request, session, pending.user, Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
 
@@ -67,10 +67,10 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
             if await sign_in.check_code(context, user, form.data.code):
                 return await responses.finish_second_step(request, context, user, options)
             form.refuse(sign_in.WRONG_CODE, "code")
-    return await _show_code(request, context.session, user, form)
+    return await _render_code_form(request, context.session, user, form)
 
 
-async def _show_code(request: Request, session: AsyncSession, user: User, form: Form[SignInCode]) -> Response:
+async def _render_code_form(request: Request, session: AsyncSession, user: User, form: Form[SignInCode]) -> Response:
     factors: dict[str, Any] = {"has_app": user.has_two_factor, "has_passkey": await has_passkey(session, user)}
     return responses.show_form(request, "sign_in_code", form, **factors)
 
