@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from opportune.config.settings import get_settings
 from opportune.server.workers import OpenConnections
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
 
 logger = logging.getLogger("opportune.server")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 
 MAX_STARTED_PER_TURN = 4
 """Maximum requests started per iteration of the event loop, about 5 ms of work until their responses."""

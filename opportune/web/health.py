@@ -13,17 +13,10 @@ from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
 from opportune.db.migrations.history import find_pending_migrations_in
 from opportune.services.tasks import run_with_timeout
+from opportune.web.machine_paths import LEAPCELL_PATHS
 from opportune.web.routing.api_router import APIRouter
 
 logger = logging.getLogger(__name__)
-
-# Leapcell polls these paths. The second spelling is in its older examples.
-LEAPCELL_PATHS = ("/kaithhealth", "/kaithheathcheck")
-HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL_PATHS}
-METRICS_PATH = "/metrics"
-STATUS_PATH = "/metrics/status"
-MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, STATUS_PATH}
-"""Paths for machines: any host name is accepted, and requests are logged only for debugging."""
 
 METHODS = ["GET", "HEAD", "OPTIONS"]
 

@@ -18,7 +18,7 @@ from opportune.mail import EmailMessage
 from opportune.mail.outage import SEND_EMAIL
 from opportune.services.observers import Observer, observed_by
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, mask_path, mask_request
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.rendering.environment import TemplateContext
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import CachedRoute, router_of

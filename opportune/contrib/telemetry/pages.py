@@ -15,7 +15,7 @@ from opportune.contrib.telemetry.prometheus import CONTENT_TYPE, add_labels, ren
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.i18n import use_language
-from opportune.web.health import METRICS_PATH, STATUS_PATH
+from opportune.web.machine_paths import METRICS_PATH, STATUS_PATH
 from opportune.web.routing.api_router import APIRouter
 
 EMAIL_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")

@@ -32,7 +32,7 @@ from opportune.contrib.telemetry.process import flush_seconds, resident_memory_b
 from opportune.db.database import Database
 from opportune.services import observers
 from opportune.services.trace_context import traceparent
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
 
 MAX_FLUSH_SECONDS = 3.0

@@ -20,7 +20,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.error_hints import csrf_hint
 from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.problem import problem
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 
 API_PREFIX = "/api/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

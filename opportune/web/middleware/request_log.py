@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from starlette.types import Scope
 
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.machine_paths import MACHINE_PATHS
 
 logger = logging.getLogger("opportune.request")
 

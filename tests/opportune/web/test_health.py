@@ -9,7 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.machine_paths import HEALTH_PATHS
 from opportune.web.static.files import assets
 
 

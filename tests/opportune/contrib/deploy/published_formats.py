@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.machine_paths import HEALTH_PATHS
 
 SIGNALS = {"SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP"}
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")

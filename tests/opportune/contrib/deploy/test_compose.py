@@ -10,7 +10,7 @@ import pytest
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.machine_paths import HEALTH_PATHS
 from tests.opportune.contrib.deploy.good_values import SITE
 from tests.opportune.contrib.deploy.published_formats import run_program, yaml
 

@@ -11,7 +11,7 @@ from opportune.contrib.deploy.host_files import render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.optional_features import OPTIONAL_FEATURES
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.machine_paths import HEALTH_PATHS
 from tests.opportune.guides import read_guide
 
 GUIDE = read_guide("deploy.md")
