@@ -25,28 +25,7 @@ WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.1
 """Pause between requests of a client, so that the new version gets processor time."""
 
-SITE = """
-import os, signal, socket, sys
-if os.path.exists(sys.argv[1]):
-    sys.exit("This version is broken.")
-if os.path.exists(sys.argv[1] + ".slow"):
-    print("This version starts slowly.", file=sys.stderr, flush=True)
-    signal.pause()
-import uvicorn
-from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
-
-async def app(scope, receive, send):
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
-
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
-listener = inherited_listener()
-hand_over_at_hangup(listener)
-http = "opportune.server.connection_limits:Protocol"
-Server(uvicorn.Config(app, http=http, lifespan="off", log_level="error")).run([listener])
-"""
+SITE = Path(__file__).with_name("handover_site.txt").read_text(encoding="utf-8")
 
 STAYING_TASK = """
 import asyncio

@@ -10,31 +10,7 @@ from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, merge_modules, with_imports, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 
-FEATURE = '''\
-"""A blog."""
-
-from app.blog import pages  # project pages
-from opportune.feature import (
-    Accounts,
-    Admin,
-    Feature,  # declaration
-    Link,
-    Site,
-)
-
-blog = Feature(
-    "blog",
-    models=[Tag],  # only one
-    pages=pages.router,
-    site=Site(
-        navigation=(Link("Tags", "/tags", "tag"),),
-    ),
-    admin=Admin([
-        TagAdmin,  # first
-    ]),
-    accounts=Accounts(groups={"Editors": {"tag": "*"}}),
-)
-'''
+FEATURE = Path(__file__).with_name("blog_feature.txt").read_text(encoding="utf-8")
 ADMIN_MODULE = ['admin=Admin("app.blog.admin")']
 
 
