@@ -58,10 +58,8 @@ def running_server(
     try:
         yield Server(process, address)
     finally:
-        if options.get("workers"):  # they would outlive a killed supervisor
-            process.terminate()
-        else:
-            process.kill()
+        end = process.terminate if options.get("workers") else process.kill  # workers would outlive a killed supervisor
+        end()
         process.join()
 
 
