@@ -39,7 +39,8 @@ def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], optio
     takes_any = len(parameters) < len(accepted.parameters)
     if unknown := next((option for option in options if not takes_any and option not in names), ""):
         new = renamed_to(unknown, KEYWORDS.get(label, {}))
-        advice = new or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
+        advice = new and f"{new} `oppman.py upgrade` renames it."
+        advice = advice or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
         raise OperatorError(f"{label} has no option {unknown!r}.{advice}")
     try:
         values = accepted.bind(*args, **options).arguments

@@ -12,7 +12,7 @@ from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.feature import Admin, Feature, Jobs, Llm, Panel, Site, Table
+from opportune.feature import Admin, Feature, Jobs, Link, Llm, Panel, Site, Table
 from opportune.jobs import JobContext, job
 from tests.opportune.crud.library import Note, Notes
 
@@ -122,6 +122,7 @@ def test_arguments_of_jobs_can_have_names() -> None:
     ("declaration", "message"),
     [
         (lambda: CrudApi(Notes, "/x", without=("read",)), "It is called get now."),
+        (lambda: cast(Any, Link)("A", "/", right=1), "It is called permission now. `oppman.py upgrade` renames it."),
         (lambda: writing(Notes, "edit"), "There is no action 'edit'. It is called update now."),
         (
             lambda: Notes(cast("AsyncSession", None)).may("details"),
