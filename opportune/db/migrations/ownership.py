@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from alembic.operations import ops
 from sqlalchemy import Connection, Constraint, MetaData, Table, inspect, text
@@ -31,16 +32,7 @@ TABLE_STATEMENT = re.compile(
     re.IGNORECASE,
 )
 # Partitions and inheriting tables hold rows of their parents.
-CHILD_TABLES = text("""
-    WITH RECURSIVE children AS (
-        SELECT inhrelid AS oid, parent.relname AS root FROM pg_inherits
-        JOIN pg_class AS parent ON parent.oid = inhparent
-        WHERE parent.relnamespace = to_regnamespace(quote_ident(current_schema()))
-        UNION SELECT inhrelid, root FROM pg_inherits JOIN children ON children.oid = inhparent
-    )
-    SELECT relname, root FROM children JOIN pg_class USING (oid)
-    WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
-""")
+CHILD_TABLES = text(Path(__file__).with_name("child_tables.sql").read_text(encoding="utf-8"))
 
 
 @dataclass
