@@ -21,8 +21,9 @@ from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
-PLURAL_SAMPLES = 200
-"""Numbers from 0 with which the rule for plural forms is tried."""
+PLURAL_SAMPLES = range(200)
+"""Numbers with which the rule for plural forms is tried."""
+SAMPLE_TEXT = "number"
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, ArithmeticError, struct.error)
 """Errors of a damaged catalogue."""
 MAX_CACHED_TEXTS = 10_000
@@ -170,6 +171,6 @@ def _compile(path: Path) -> NullTranslations | None:
 def _load(compiled: bytes) -> NullTranslations:
     """Read a compiled catalogue. Raises an error if its rule for plural forms fails for one of the usual numbers."""
     translations = GNUTranslations(BytesIO(compiled))
-    for number in range(PLURAL_SAMPLES):
-        translations.ngettext("row", "rows", number)
+    for number in PLURAL_SAMPLES:
+        translations.ngettext(SAMPLE_TEXT, SAMPLE_TEXT, number)
     return translations
