@@ -9,7 +9,9 @@ IDENTIFIER = rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*"
 """Words that belong to an expression, such as `filter-{{ name }}`."""
 BUILT_ATTRIBUTE = r'[\w-]+="[^"]*"'
 """Attribute of HTML that a block builds."""
-NOT_READABLE = re.compile(rf"{IDENTIFIER}|^Subject: |{BUILT_ATTRIBUTE}")
+PLACEHOLDER = r"\{\w+\}"
+"""Value that `str.format` fills in."""
+NOT_READABLE = re.compile(rf"{IDENTIFIER}|^Subject: |{BUILT_ATTRIBUTE}|{PLACEHOLDER}")
 WORD = re.compile(r"[^\W\d_]{2}")
 
 
