@@ -7,14 +7,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
-from opportune.accounts.flows.profile import (
-    apply_email_change,
-    change_password,
-    check_email_change,
-    read_email_change,
-    request_email_change,
-    update_profile,
-)
+from opportune.accounts.flows import profile
 from opportune.accounts.flows.registration import request_verification
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import reauthenticated
@@ -53,7 +46,7 @@ router = APIRouter(prefix="/accounts")
 
 
 @router.get("/profile")
-async def profile(request: Request, user: CurrentUser) -> Response:
+async def own_profile(request: Request, user: CurrentUser) -> Response:
     return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate))
 
 
@@ -65,7 +58,7 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
         changes = {name: getattr(form.data, name) for name in project_fields(form) if name not in form.files.kept}
         try:
             async with stored_uploads(request.app.state.storage, User, changes) as values:
-                await update_profile(context, user, values)
+                await profile.update_profile(context, user, values)
         except StorageError as error:
             form.refuse(str(error), status=error.status)
         except FieldErrors as refusal:
@@ -106,8 +99,8 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
         form.refuse("This is already your address.", "email")
     if data := await reauthenticated(context, user, form):
         try:
-            await check_email_change(context, user, data.email)
-            is_pending = await request_email_change(context, user, data.email)
+            await profile.check_email_change(context, user, data.email)
+            is_pending = await profile.request_email_change(context, user, data.email)
             return redirect_with_message(request, PROFILE_PATH, EMAIL_REQUESTED if is_pending else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
@@ -118,7 +111,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
 async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     async with database.reader(fresh=True) as session:
-        link = await read_email_change(session, request.app.state.settings, user, token)
+        link = await profile.read_email_change(session, request.app.state.settings, user, token)
     if link is None:
         return show_invalid_link(request, PROFILE_PATH)
     return show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
@@ -128,12 +121,12 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
 async def change_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailToken)
     token = form.data.token if form.data else ""
-    link = await read_email_change(context.session, context.settings, user, token)
+    link = await profile.read_email_change(context.session, context.settings, user, token)
     if link is None:
         return show_invalid_link(request, PROFILE_PATH)
     owner, email = link
     try:
-        await apply_email_change(context, owner, email, is_verified=True)
+        await profile.apply_email_change(context, owner, email, is_verified=True)
     except (EmailTakenError, InvalidPasswordError):  # another request was faster
         return show_invalid_link(request, PROFILE_PATH)
     return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
@@ -150,7 +143,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     form = await _read_password(request, user, context)
     if form.data and not form.errors:
         try:
-            user = await change_password(context, user, form.data.new_password)
+            user = await profile.change_password(context, user, form.data.new_password)
         except InvalidPasswordError as error:
             form.refuse(str(error), "new_password")
         else:
