@@ -107,7 +107,7 @@ def help_line(module: str) -> str:
     return source_of(module).decode(errors="replace").partition("\n")[0].strip('"')
 
 
-def show_description(name: str) -> int:
+def show_help(name: str) -> int:
     """Print the help of a command without its options, which need packages; the overview for other names."""
     module = ""
     with suppress(Exception):  # a computed list of features, which needs packages

@@ -140,6 +140,7 @@ IMPORTS = {
     "opportune.search.documents.contents": "opportune.contrib.documents.build",
     "opportune.search.documents:definition": "opportune.contrib.documents:index",
     "opportune.search.documents:sqlite_engine": "opportune.contrib.documents:sqlite",
+    "opportune.search.query:queries_for": "opportune.search.questions:queries_for",
     "opportune.search:IndexURL": "opportune.contrib.documents:IndexUrl",
     "opportune.testing:grant": "opportune.testing:add_permission",
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",

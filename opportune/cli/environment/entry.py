@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Never
 
-from opportune.cli import registry
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo
 from opportune.cli.environment.locks import BASE
 from opportune.cli.environment.virtual_environment import PYTHON, SCRIPT, VENV, are_installed, prepare
 from opportune.cli.process import exec_process
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, is_overview_request, show_help, wrong_usage
 from opportune.errors.suggestions import did_you_mean
 
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
@@ -37,11 +37,11 @@ def _find_environment(arguments: list[str]) -> None:
     is_in_venv = Path(sys.prefix).resolve() == VENV
     if os.environ.pop(PREPARED, "") or _uses_own_packages(is_in_venv=is_in_venv):
         return
-    if registry.COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
+    if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
     if not are_installed([BASE]):
         _refuse_misspelt_command(arguments)
-    if registry.is_overview_request(arguments) or _is_help_request(arguments):
+    if is_overview_request(arguments) or _is_help_request(arguments):
         _show_help(arguments, is_in_venv=is_in_venv)
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
@@ -64,16 +64,16 @@ def _uses_own_packages(*, is_in_venv: bool) -> bool:
 def _refuse_misspelt_command(arguments: list[str]) -> None:
     """Exit for a misspelt command before packages are installed. Other unknown names may be commands of features."""
     name = _command_name(arguments)
-    hint = "" if name in registry.MODULES or name.startswith("-") else did_you_mean(name, registry.MODULES)
+    hint = "" if name in MODULES or name.startswith("-") else did_you_mean(name, MODULES)
     if hint:
-        print(registry.wrong_usage(registry.PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
+        print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
         sys.exit(2)
 
 
 def _show_help(arguments: list[str], *, is_in_venv: bool) -> None:
     """Install nothing for the help, and return or restart if the command line can show it."""
     if not are_installed([BASE]):
-        sys.exit(registry.show_description(_command_name(arguments)))
+        sys.exit(show_help(_command_name(arguments)))
     if not is_in_venv:
         _restart(arguments)
 

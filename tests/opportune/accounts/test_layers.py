@@ -10,7 +10,7 @@ ACCOUNTS = PROJECT / "opportune/accounts"
 HTTP_MODULES = {
     *("admin", "pages", "api", "dependencies", "responses", "passkey_requests", "reauthentication", "setup"),
     *("backends", "cookies", "kept_forms", "manager", "openapi", "permissions", "scopes", "request_credentials"),
-    *("request_rules", "sign_in_redirects", "two_factor_dependency"),
+    *("request_rules", "sign_in_redirects", "two_factor_dependency", "visitors"),
 }
 """Modules and packages that handle requests or routes, and those with FastAPI Users' signatures."""
 
