@@ -56,15 +56,16 @@ def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, b
     sort = request.query_params.get("sortBy", "")
     if sort and sort not in sortable_names(request, view):
         raise HTTPException(400, gettext("This list cannot be sorted by “%(column)s”.", column=sort))
-    return [(sort, request.query_params.get("sort") == "desc")] if sort else []
+    direction = request.query_params.get("sort", "")
+    if direction not in ("", "asc", "desc"):
+        raise HTTPException(400, gettext("A list is sorted “asc” or “desc”, not “%(order)s”.", order=direction))
+    return [(sort, direction == "desc")] if sort else []
 
 
 def default_order(view: BaseAdminView) -> list[tuple[str, bool]]:
     """Return the `order` of the view with whether it is descending, else the newest rows first."""
-    if not view.column_default_sort:
-        return _newest_first(view)
-    order = order_of(view.column_default_sort)
-    return [(view.names.of(name.removeprefix("-")), name.startswith("-")) for name in order]
+    names = order_of(view.column_default_sort or [])
+    return [(view.names.of(name.removeprefix("-")), name.startswith("-")) for name in names] or _newest_first(view)
 
 
 def _newest_first(view: BaseAdminView) -> list[tuple[str, bool]]:

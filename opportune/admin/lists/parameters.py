@@ -64,10 +64,7 @@ async def narrow_by_index(session: AsyncSession, view: BaseAdminView, term: str)
 def search_conditions(view: BaseAdminView, term: str) -> list[ColumnElement[bool]]:
     """Return the conditions for rows that contain the words, also in the search index if it was read for them."""
     words, narrowed = _narrowed_search.get()
-    conditions = [*matching_words(_searched_paths(view), term)]
-    if words == term:
-        conditions += narrowed
-    return conditions
+    return [*matching_words(_searched_paths(view), term), *(narrowed if words == term else ())]
 
 
 def _searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:

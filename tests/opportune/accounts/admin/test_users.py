@@ -43,13 +43,12 @@ async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) 
 
 
 INVALID_FIELDS = [
-    ({"email": "nonsense"}, "This is not an e-mail address."),
-    ({"email": ""}, "This field is required."),
+    ({"email": ""}, "Please fill this in."),
     ({"email": "a\0@example.com"}, "NUL"),
     ({"email": "a" * 400 + "@example.com"}, "Please enter at most 320 characters."),
     ({"email": "<script>@x"}, "This is not an e-mail address."),
     ({"email": "ROOT@example.com"}, "This value is already in use."),
-    ({"password": ""}, "This field is required."),
+    ({"password": ""}, "Please fill this in."),
     ({"password": "short"}, "at least 8 characters"),
     ({"password": "password123"}, "too easy to guess"),
     ({"password": "NUL \0 inside it"}, "NUL"),

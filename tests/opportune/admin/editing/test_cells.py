@@ -48,7 +48,7 @@ async def test_cell_saves_each_type(app: FastAPI, admin: AsyncClient) -> None:
 
 REFUSED_TEXTS = (
     ("price", "cheap", "Please enter a number"),
-    ("name", "", "This field is required."),
+    ("name", "", "Please fill this in."),
     ("name", "n" * 21, "at most 20 characters"),
     ("due_on", "soon", "Please enter a date"),
     ("state", "broken", "Choose one of"),

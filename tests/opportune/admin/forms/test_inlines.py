@@ -68,7 +68,7 @@ async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypat
 
 
 INVALID_ROWS = [
-    ({"label-1-text": ""}, "label-1-text", "This field is required."),
+    ({"label-1-text": ""}, "label-1-text", "Please fill this in."),
     ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "Please enter 1 or more."),
     ({"label-new0-text": "green"}, "label-new0-text", "This value is already in use."),
 ]

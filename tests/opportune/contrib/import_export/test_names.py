@@ -125,8 +125,8 @@ async def test_invalid_updates_are_reported_by_line(app: FastAPI, admin: AsyncCl
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
     for file, message in (
         ("isbn,title\n1,A\n1,B\n", "Line 3: ISBN: “1” is already in row 2."),
-        ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
-        ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
+        ("isbn,title\n1,\n", "Line 2: Title: Please fill this in."),
+        ("isbn,title\n9,New\n", "Line 2: Slug: Please fill this in."),
         ("title\nKristin\n", "Rows to change are identified by the field ISBN. Choose a column for it."),
     ):
         assert message in extract_text(await upload(admin, file, updates="1"))
