@@ -115,8 +115,8 @@ class Job(Model, table=True):
 
 
 def _show_argument(argument: object) -> str:
-    text = shorten(repr(argument), MAX_ARGUMENT_LENGTH)
-    return text if isinstance(argument, int | float) else mask_tokens(mask_pairs(text))
+    text = repr(argument)[: 2 * MAX_ARGUMENT_LENGTH]  # masked before it is cut at a secret
+    return shorten(text if isinstance(argument, int | float) else mask_tokens(mask_pairs(text)), MAX_ARGUMENT_LENGTH)
 
 
 @dataclass(slots=True, eq=False)

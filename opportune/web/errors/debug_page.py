@@ -1,7 +1,7 @@
 """Debug page: the failing line of project code with local variables, the request, and the full traceback."""
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -52,7 +52,7 @@ def build_report(error: BaseException, settings: Settings, request: Request | No
         message=mask.mask_text(str(error)),
         location=source_line_of(error),
         function=frame.f_code.co_name if frame else "",
-        variables=dict(_mask_variables(frame, mask)) if frame else {},
+        variables=_mask_variables(frame, mask) if frame else {},
         request=mask_request(request, mask) if request else {},
         trace=mask.mask_text("".join(traceback.format_exception(error))),
     )
@@ -63,11 +63,10 @@ def debug_context(error: BaseException, settings: Settings, request: Request | N
     return {"report": build_report(error, settings, request), "saved": code_version(), "saved_url": CODE_VERSION_PATH}
 
 
-def _mask_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str, str]]:
+def _mask_variables(frame: FrameType, mask: SecretMask) -> dict[str, str]:
     # In the frame of a template, Jinja's internal variables begin with __.
     names = [name for name in frame.f_locals if not name.startswith("__")]
-    for name in names[:MAX_VARIABLES]:
-        yield name, mask.mask_value(name, frame.f_locals[name])
+    return {name: mask.mask_value(name, frame.f_locals[name]) for name in names[:MAX_VARIABLES]}
 
 
 def mask_request(request: Request, mask: SecretMask) -> dict[str, str]:

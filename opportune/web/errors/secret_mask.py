@@ -2,7 +2,8 @@
 
 import re
 import reprlib
-from typing import Self
+import sys
+from typing import Any, Self
 from urllib.parse import unquote
 
 from pydantic import SecretStr
@@ -11,17 +12,20 @@ from opportune.config.settings import Settings
 from opportune.schemas.masks import MASK, SECRET_NAME, mask_pairs
 
 PASSWORD_IN_URL = re.compile(r"://[^:/@]*:([^@/]+)@")
+MAX_TEXT_LENGTH = 300
+MAX_MASKED_LENGTH = 8_000
+"""Characters of a long text that are masked before it is cut. Masking takes about a microsecond for each."""
 
 
-class SecretMask:
+class SecretMask(reprlib.Repr):
     """Replaces secrets in values and texts, and shortens long values."""
 
     def __init__(self, secrets: list[str]) -> None:
+        super().__init__()
+        self.maxother = sys.maxsize  # `repr_instance` cuts after it has masked
+        self.maxdict = self.maxlist = self.maxtuple = 20
         # Whole words, also after \n in a repr.
         self._secrets = re.compile(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{'|'.join(map(re.escape, secrets)) or '(?!)'})(?!\w)")
-        self._repr = reprlib.Repr()
-        self._repr.maxstring = self._repr.maxother = 300
-        self._repr.maxdict = self._repr.maxlist = self._repr.maxtuple = 20
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -38,10 +42,21 @@ class SecretMask:
         if SECRET_NAME.search(name):
             return MASK
         try:
-            return self.mask_text(self._repr.repr(value))
+            return self.mask_text(self.repr(value))
         except Exception as error:  # noqa: BLE001 - any repr, such as of an expired row
             return f"<{type(value).__name__}: its repr raises {type(error).__name__}>"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Mask a value before it is cut, so that no part of a secret remains."""
+        return _cut(self.mask_text(_cut(super().repr_instance(x, level), MAX_MASKED_LENGTH)), MAX_TEXT_LENGTH)
+
+    repr_str = repr_instance
 
     def mask_text(self, text: str) -> str:
         """Mask the secrets of the settings, pairs such as `token=…`, and passwords in URLs."""
         return mask_pairs(self._secrets.sub(MASK, text))
+
+
+def _cut(text: str, length: int) -> str:
+    """Leave out the middle of a long text. The quotes at its ends remain, by which pairs are recognized."""
+    return text if len(text) <= length else f"{text[: length // 2]}...{text[-length // 2 :]}"

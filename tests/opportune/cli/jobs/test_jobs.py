@@ -64,6 +64,10 @@ def test_ids_and_names_in_arguments_are_shown(argument: object) -> None:
     assert Job(name="tidy", arguments=[argument]).shown_arguments == repr(argument)
 
 
+def test_secret_at_the_cut_of_an_argument_is_masked() -> None:
+    assert "hunter" not in Job(name="tidy", arguments=[f"{'.' * 480} http://ada:hunter2@host"]).shown_arguments
+
+
 def test_job_is_cancelled_and_retried(oppman: Oppman, url: str) -> None:
     assert oppman("jobs", "cancel", "2", DATABASE_URL=url).out == "Job 2 is cancelled.\n"
     assert oppman("jobs", "retry", "2").out == "Job 2 is waiting.\n"

@@ -86,6 +86,9 @@ def test_passwords_in_variables_and_message_are_masked() -> None:
 def test_secrets_of_settings_are_masked() -> None:
     settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
     assert "sk-abcdef" not in str(build_report(raise_and_catch(text="sent sk-abcdef"), settings))
+    for length in range(130, 160):  # at a cut
+        text = f"{'.' * length}sk-abcdef{'.' * 9999}sk-abcdef{'.' * length}"
+        assert not re.search("sk-a|cdef", build_report(raise_and_catch(row=[text]), settings).variables["row"])
 
 
 def test_failing_repr_is_replaced() -> None:
