@@ -81,6 +81,6 @@ class JobContext(Protocol):
 
         Args:
             done: Number of completed items.
-            total: Number of all items.
+            total: Number of all items; 0 if it is unknown.
             note: A short text.
         """

@@ -41,7 +41,7 @@ async def embed_rows(run: JobContext, table: str) -> None:
             await vectors.add(session, fields, edition, row_vectors)
         last_id = rows[-1].id
         done_count += len(rows)
-        await run.progress(done_count, done_count, f"rows of {table}")
+        await run.progress(done_count, 0, f"{done_count} rows of {table}")
     async with run.database.writer() as session:
         await vectors.finish_edition(session, fields, edition)
 
