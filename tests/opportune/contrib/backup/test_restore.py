@@ -57,6 +57,11 @@ def test_restore_replaces_database_and_uploads(oppman: Oppman, site: Site, backu
     assert oppman("migrate", "--check").code == 0
 
 
+def test_unused_identity_is_reported(oppman: Oppman, backup: Path) -> None:
+    result = oppman("restore", "--rehearse", "--identity", __file__, str(backup))
+    assert result.err == f"{backup} is not encrypted, so --identity is not used.\n"
+
+
 def test_second_restore_keeps_both_previous_databases(oppman: Oppman, site: Site, backup: Path) -> None:
     assert oppman("restore", "--no-input", str(backup)).code == 0
     site.execute("UPDATE accounts_user SET email = 'cat@example.com'")
