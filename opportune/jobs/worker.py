@@ -76,6 +76,8 @@ class Worker:
         self._locked_retry_seconds = LOCKED_RETRY_SECONDS
         self._pruned_at = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
+        self._problem = ""
+        """Why the last check of the queue failed, which is logged once; empty after a success."""
 
     def wake(self) -> None:
         self._woken.set()
@@ -163,12 +165,20 @@ class Worker:
             if not started:  # otherwise the end of a job wakes the worker, which then checks for the next one
                 pauses.append(await self._seconds_to_next())
         except DATABASE_ERRORS as error:
-            logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
+            if self._is_new_problem(problem := explain(error, self.store.database.url)):
+                logger.warning("Jobs wait: %s", problem)
             return DATABASE_RETRY_SECONDS
-        except Exception:
-            logger.exception("Jobs wait")  # the edge of the worker: one failure must not end all jobs
+        except Exception as error:
+            if self._is_new_problem(repr(error)):
+                logger.exception("Jobs wait")  # the edge of the worker: one failure must not end all jobs
             return DATABASE_RETRY_SECONDS
+        self._problem = ""
         return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _is_new_problem(self, problem: str) -> bool:
+        is_new = problem != self._problem
+        self._problem = problem
+        return is_new
 
     async def _exchange(self, limit: int) -> int:
         """Store completed jobs and claim up to `limit` due ones, in one transaction. Start those that find a slot.

@@ -184,10 +184,10 @@ async def test_missing_tables_are_checked_later(empty_database_url: str, caplog:
     database = open_database(settings)
     site = tasks.job_queue(settings, database, tasks.TASKS)
     try:
-        assert await site.worker.start_due_jobs() == worker.DATABASE_RETRY_SECONDS
+        assert [await site.worker.start_due_jobs() for _ in range(2)] == [worker.DATABASE_RETRY_SECONDS] * 2
     finally:
         await database.dispose()
-    assert "Jobs wait:" in caplog.text
+    assert caplog.text.count("Jobs wait:") == 1
     assert "Run: python3 oppman.py migrate" in caplog.text
 
 
