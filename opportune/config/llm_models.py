@@ -158,8 +158,12 @@ class LlmModel(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _check_effort(self) -> "LlmModel":
-        if self.dialect != "openai" and self.reasoning_effort not in ("", *VENDOR_EFFORTS):
+    def _check_dialect(self) -> "LlmModel":
+        if self.dialect == "openai":
+            return self
+        if self.continues:
+            raise ValueError(f"the dialect {self.dialect} cannot continue an unfinished text: remove continues")
+        if self.reasoning_effort not in ("", *VENDOR_EFFORTS):
             raise ValueError(f"reasoning_effort must be one of {', '.join(VENDOR_EFFORTS)}")
         return self
 
