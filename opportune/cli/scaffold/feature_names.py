@@ -51,6 +51,8 @@ def check_name(name: str) -> None:
 def _spelling_problem(name: str) -> str:
     if re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) and 2 <= len(name) <= MAX_NAME_LENGTH:
         return ""
+    if re.fullmatch(r"\w+\.\w+", name):
+        return f"{name!r} is not a feature name. Separate feature and model by a space: {name.replace('.', ' ')}."
     return (
         f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
         "such as book_reviews."

@@ -132,6 +132,7 @@ INVALID_ARGUMENTS = (
     ("blog Post deleted_at:datetime --soft-delete", "'deleted_at' belongs to SoftDelete. Rename the field"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
     ("../blog Post name:str", "'../blog' is not a feature name."),
+    ("blog.Post name:str", "Separate feature and model by a space: blog Post."),
     ("blog Post", "A model needs at least one field, such as title:str."),
 )
 
