@@ -1,6 +1,7 @@
 """Production checks of the job settings."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -68,13 +69,10 @@ def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> I
 
 def _shortest_interval_minutes(job: JobDefinition[Any], settings: Settings) -> float | None:
     """Return the shortest interval between the next runs of a job; None if it has no valid schedule."""
-    try:
-        schedule = job.schedule_in(settings)
-        if not schedule:
-            return None
-        times = [next_run_time(schedule, utc_now())]
-        while len(times) <= SAMPLED_RUNS:
-            times.append(next_run_time(schedule, times[-1]))
-    except OperatorError:  # reported by `find_invalid_schedules`
-        return None
-    return min(later - earlier for earlier, later in pairwise(times)).total_seconds() / 60
+    with suppress(OperatorError):  # reported by `find_invalid_schedules`
+        if schedule := job.schedule_in(settings):
+            times = [next_run_time(schedule, utc_now())]
+            while len(times) <= SAMPLED_RUNS:
+                times.append(next_run_time(schedule, times[-1]))
+            return min(later - earlier for earlier, later in pairwise(times)).total_seconds() / 60
+    return None

@@ -84,12 +84,9 @@ def url_notices(settings: Settings) -> Iterator[str]:
 
 
 def check_superusers(_settings: Settings) -> Iterator[Finding]:
-    try:
-        emails = in_transaction(_sample_superusers)
-    except OperatorError:  # reported by check_database
-        return
-    for email in emails:
-        yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
+    with suppress(OperatorError):  # reported by check_database
+        for email in in_transaction(_sample_superusers):
+            yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
 
 
 async def _sample_superusers(session: AsyncSession) -> list[str]:
@@ -99,14 +96,10 @@ async def _sample_superusers(session: AsyncSession) -> list[str]:
 
 def check_vectors(settings: Settings) -> Iterator[Finding]:
     """Check that the database can store vectors. Jobs report the problem only in the log."""
-    try:
-        if not settings.embedding_model or direct_url(settings).kind != "postgresql":
-            return
-        problem = in_transaction(vectors_problem)
-    except OperatorError:  # reported by check_database
-        return
-    if problem:
-        yield Finding.warning(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}")
+    with suppress(OperatorError):  # reported by check_database
+        needs_vectors = settings.embedding_model and direct_url(settings).kind == "postgresql"
+        if needs_vectors and (problem := in_transaction(vectors_problem)):
+            yield Finding.warning(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}")
 
 
 async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str | None:

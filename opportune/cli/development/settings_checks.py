@@ -58,11 +58,9 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Report a storage that cannot be used. `check_urls` reports an invalid URL."""
-    problem = ""
     with suppress(OperatorError), open_event_loop() as loop:
-        problem = loop.run(_storage_problem(settings))
-    if problem:
-        yield Finding(problem)
+        if problem := loop.run(_storage_problem(settings)):
+            yield Finding(problem)
 
 
 async def _storage_problem(settings: Settings) -> str:
@@ -72,12 +70,8 @@ async def _storage_problem(settings: Settings) -> str:
 
 def check_mail_server(settings: Settings) -> Iterator[Finding]:
     """Connect to the mail server of MAIL_URL without sending an e-mail. `check_urls` reports an invalid URL."""
-    problem = ""
     with suppress(OperatorError), open_event_loop() as loop:
-        transport = transport_for(settings)
         try:
-            loop.run(transport.check())
+            loop.run(transport_for(settings).check())
         except DeliveryError as error:
-            problem = str(error)
-    if problem:
-        yield Finding(problem)
+            yield Finding(str(error))
