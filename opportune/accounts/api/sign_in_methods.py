@@ -88,8 +88,9 @@ async def list_linked_accounts(user: CurrentUser, database: DatabaseDependency) 
 
 
 @router.delete("/linked-accounts/{account_id}", status_code=204)
-async def unlink(account_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
+async def unlink(account_id: RowId, proof: schemas.Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Unlink an account. 409 for the last sign-in method."""
+    await reauthentication.require_identity(context, user, proof)
     await social_sign_in.unlink(context, user, account_id)
 
 

@@ -219,8 +219,7 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     account = require_found(next((row for row in accounts if row.id == row_id), None))
     methods = await available.count_sign_in_methods(context.session, context.settings, user)
     is_usable = available.find_account_provider(context.settings, account) is not None
-    remaining = methods.total - 1 if is_usable else methods.total
-    if remaining <= 0:
+    if methods.total <= int(is_usable):
         raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=available.get_account_label(context.settings, account))

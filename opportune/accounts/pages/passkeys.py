@@ -103,7 +103,8 @@ async def create(request: Request, user: ConfirmedUser, context: AccountCtx) -> 
             if not codes:
                 return responses.redirect_with_message(request, PATH, ADDED)
             flash(request, ADDED)
-            return responses.show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
+            values = {"codes": codes, "is_new": True, "done_path": PATH}
+            return responses.show(request, "two_factor_codes", headers=SECRET_HEADERS, **values)
     return responses.show(request, "passkey_create", form=form)
 
 

@@ -9,7 +9,7 @@ from opportune.accounts.flows import social_sign_in
 from opportune.accounts.flows.social_sign_in import AuthRequest
 from opportune.accounts.models import User
 from opportune.accounts.pages.profile import PROFILE_PATH, show_profile
-from opportune.accounts.reauthentication import reauthenticated
+from opportune.accounts.reauthentication import ConfirmedUser, reauthenticated
 from opportune.accounts.responses import finish_first_step, next_page, redirect_with_error, redirect_with_message, show
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
 from opportune.accounts.sessions.cookies import PageCookie
@@ -85,7 +85,7 @@ async def start_linking(request: Request, user: CurrentUser, context: AccountCtx
 
 
 @router.post("/profile/linked-accounts/{account_id}/unlink")
-async def unlink(request: Request, account_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+async def unlink(request: Request, account_id: RowId, user: ConfirmedUser, context: AccountCtx) -> Response:
     try:
         await social_sign_in.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:

@@ -47,11 +47,7 @@ async def confirms_by_email(session: AsyncSession, settings: Settings, user: Use
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
     accounts = await find_linked_accounts(session, user)
     usable_accounts = [account for account in accounts if find_account_provider(settings, account)]
-    without_passkeys = len(usable_accounts)
-    if user.has_password:
-        without_passkeys += 1
-    if signs_in_by_email(settings, user):
-        without_passkeys += 1
+    without_passkeys = len(usable_accounts) + int(user.has_password) + int(signs_in_by_email(settings, user))
     query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
     return SignInMethods(without_passkeys, await session.scalar(query) or 0)
 

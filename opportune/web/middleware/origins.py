@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
@@ -34,21 +35,35 @@ FOREIGN_FORM = _l("This form was sent from another site. Open the page here and 
 class AllowedHostsMiddleware:
     """Responds 400 to unknown host names, which would otherwise appear in links.
 
-    Health checks and /metrics accept any name.
+    In development, the response lists the accepted names. Health checks and /metrics accept any name.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.trusted_host = TrustedHostMiddleware(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+        self.trusted_host = TrustedHostMiddleware(_accept, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+        self.refusal = "Invalid host header"
+        if settings.environment == "development":
+            accepted = ",".join(settings.hosts)
+            self.refusal += f". Accepted: {accepted}. To accept more, set ALLOWED_HOSTS={accepted},NAME in .env."
         # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
         names = [host for host in self.trusted_host.allowed_hosts if "*" not in host and ":" not in host]
         self.usual_headers = {(b"host", name.encode()) for name in names}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
-        if is_machine or self.has_usual_host(scope):
+        if is_machine or self.trusted_host.allow_any or self.has_usual_host(scope):
             return self.app(scope, receive, send)
-        return self.trusted_host(scope, receive, send)
+        return self._check_host(scope, receive, send)
+
+    async def _check_host(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = list[Message]()
+
+        async def collect(message: Message) -> None:
+            refusal.append(message)
+
+        await self.trusted_host(scope, receive, collect)
+        response = PlainTextResponse(self.refusal, 400) if refusal else self.app
+        await response(scope, receive, send)
 
     def has_usual_host(self, scope: Scope) -> bool:
         """Return whether the first host header is one of the names."""
@@ -56,6 +71,10 @@ class AllowedHostsMiddleware:
             if header[0] == b"host":
                 return header in self.usual_headers
         return False
+
+
+async def _accept(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Send nothing, so that an empty response means an accepted host."""
 
 
 class ApiCorsMiddleware(CORSMiddleware):

@@ -82,6 +82,7 @@ async def test_first_passkey_ends_other_sessions(
         page = await submit_passkey(ada_client, Authenticator())
         codes = re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", page)
         assert len(codes) == 10
+        assert re.search(rf'href="{keys.PASSKEYS}">\s*I have saved them', page)
         assert not await is_signed_in(other_browser)
     assert await token_status(client, token) == 401
     assert (await ada_client.get("/accounts/profile")).status_code == 200

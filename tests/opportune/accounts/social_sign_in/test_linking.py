@@ -43,6 +43,11 @@ async def unlink_account(client: AsyncClient, row_id: int) -> Response:
     return await client.post(f"/accounts/profile/linked-accounts/{row_id}/unlink")
 
 
+async def unlink_by_api(client: AsyncClient, row_id: int, password: str = "") -> Response:
+    url = f"/api/v1/users/me/linked-accounts/{row_id}"
+    return await client.request("DELETE", url, json={"current_password": password})
+
+
 async def link_to_message(client: AsyncClient, provider: FakeProvider) -> str:
     return await follow_to_message(client, await link_account(client, provider))
 
@@ -62,6 +67,16 @@ async def test_linked_account_is_added_and_removed(
     assert await read_links(database) == []
     subjects = ("Keycloak signs you in now", "Keycloak no longer signs you in")
     assert list_sent_subjects(recorded_jobs) == [("bob@example.com", subject) for subject in subjects]
+
+
+async def test_unlinking_needs_a_confirmation(app: FastAPI, user: User, provider: FakeProvider) -> None:
+    async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
+        await link_account(browser, provider)
+        (number,) = await list_linked_ids(browser)
+        assert "/accounts/confirm" in (await unlink_account(other_browser, number)).headers["location"]
+        assert (await unlink_by_api(other_browser, number)).status_code == 422
+        assert await list_linked_ids(browser) == [number]
+        assert (await unlink_by_api(browser, number)).status_code == 204
 
 
 async def test_linking_needs_the_password(
@@ -105,12 +120,11 @@ async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakePr
     await conftest.return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
     assert "This is your only sign-in method." in await follow_to_message(client, await unlink_account(client, number))
-    assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
+    assert (await unlink_by_api(client, number)).status_code == 409
     assert len(await read_links(database)) == 1
     changed = await client.post("/accounts/password", data={"new_password": NEW_PASSWORD})
     assert changed.status_code == 303
-    await unlink_account(client, number)
-    assert await read_links(database) == []
+    assert (await unlink_by_api(client, number, NEW_PASSWORD)).status_code == 204
     await client.post("/accounts/logout")
     signed_in = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW_PASSWORD})
     assert signed_in.status_code == 303

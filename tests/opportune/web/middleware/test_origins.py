@@ -19,6 +19,12 @@ async def test_unknown_host_names_are_refused(settings: Settings, host: str, sta
         assert (await client.get("/health/live")).status_code == 200, "health checks accept any host name"
 
 
+async def test_refusal_names_accepted_hosts_in_development(settings: Settings) -> None:
+    app = create_test_app(settings.model_copy(update={"base_url": "http://localhost", "environment": "development"}))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert "Accepted: localhost." in (await client.get("/accounts/login")).text
+
+
 SITE_ORIGIN = "http://testserver"
 
 
