@@ -64,13 +64,15 @@ async def read_permissions(session: AsyncSession, user: User | None) -> Permissi
 
     Args:
         session: A session of the site's database.
-        user: The user. None has no permissions.
+        user: The user. None and deactivated users have no permissions.
 
     Returns:
         Pairs of a model and an action.
     """
-    if user is None or user.is_superuser:
-        return ALL_PERMISSIONS if user else frozenset()
+    if user is None or not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return ALL_PERMISSIONS
     statement = (
         select(col(GroupPermission.identity), col(GroupPermission.action))
         .join(Membership, col(Membership.group_id) == col(GroupPermission.group_id))

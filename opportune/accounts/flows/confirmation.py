@@ -89,8 +89,7 @@ async def send_confirmation_email(context: AccountContext, user: User, browser_s
     await context.count_email(user.email)
     code = make_code(context.settings, user, _emailed_code_purpose(browser_session))
     device = describe_user_agent(context.client.user_agent)
-    address = context.client.address
-    details = {"device": device, "address": address, "minutes": EMAILED_CODE_SECONDS // 60}
+    details = {"device": device, "address": context.client.address, "minutes": EMAILED_CODE_SECONDS // 60}
     send_account_email(context.session, context.settings, user, "confirm", code=code, **details)
 
 

@@ -40,9 +40,7 @@ def find_impersonation_problem(superuser: User, user: User) -> str | None:
         return NOT_YOURSELF
     if user.is_superuser:
         return NOT_SUPERUSERS
-    if not user.is_active:
-        return NOT_INACTIVE
-    return None
+    return None if user.is_active else NOT_INACTIVE
 
 
 async def start_impersonation(

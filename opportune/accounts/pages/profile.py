@@ -1,5 +1,6 @@
 """Pages of the user's profile, e-mail address and password."""
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,7 +17,6 @@ from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, Pas
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
-from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
 from opportune.config.settings import Settings
@@ -121,15 +121,11 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
 async def change_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailToken)
     token = form.data.token if form.data else ""
-    link = await profile.read_email_change(context.session, context.settings, user, token)
-    if link is None:
-        return show_invalid_link(request, PROFILE_PATH)
-    owner, email = link
-    try:
-        await profile.apply_email_change(context, owner, email, is_verified=True)
-    except (EmailTakenError, InvalidPasswordError):  # another request was faster
-        return show_invalid_link(request, PROFILE_PATH)
-    return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
+    with suppress(EmailTakenError, InvalidPasswordError):  # another request was faster
+        if link := await profile.read_email_change(context.session, context.settings, user, token):
+            await profile.apply_email_change(context, *link, is_verified=True)
+            return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
+    return show_invalid_link(request, PROFILE_PATH)
 
 
 @router.get("/password")
@@ -140,7 +136,9 @@ async def password(request: Request, user: CurrentUser) -> Response:
 @router.post("/password")
 async def set_password(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Change the password. All sessions and tokens end; this browser gets a new session."""
-    form = await _read_password(request, user, context)
+    form = await read_form(request, PasswordUpdate)
+    if not await reauthenticated(context, user, form):
+        await show_password_error(request, context, form, "new_password", user)
     if form.data and not form.errors:
         try:
             user = await profile.change_password(context, user, form.data.new_password)
@@ -155,14 +153,6 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     return show(request, "password", form=form)
 
 
-async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
-    """Read the form, and add the errors of the proof of identity and of the new password."""
-    form = await read_form(request, PasswordUpdate)
-    if not await reauthenticated(context, user, form):
-        await show_password_error(request, context, form, "new_password", user)
-    return form
-
-
 async def show_profile(
     request: Request,
     user: User,
@@ -174,13 +164,12 @@ async def show_profile(
     forms = (profile_form, email_form, link_form)
     status = next((form.status for form in forms if form and form.errors), 200)
     render_functions = (feature.accounts.profile_panel for feature in request.app.state.features)
-    panels = await render_panels(request, render_functions, user)
     providers = list_configured_providers(request.app.state.settings)
     context: dict[str, Any] = {
         "profile_form": profile_form,
         "project_fields": project_fields(profile_form),
         "email": email_form,
-        "panels": panels,
+        "panels": await render_panels(request, render_functions, user),
         "providers": providers,
     }
     context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)

@@ -74,7 +74,9 @@ async def store_failure(database: Database, file_id: int, message: str) -> None:
 
 
 async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
-    if not (await view.check_can_import(request) and await may_write(request, view)):
+    # The account may have been deactivated or demoted while the job waited.
+    is_staff = request.state.user.is_active and request.state.user.may_enter_admin
+    if not (is_staff and await view.check_can_import(request) and await may_write(request, view)):
         raise ValidationRefused(_l("You may not import these rows."))
     table = await asyncio.to_thread(Table.load, file.content)
     skipped = faulty_rows(file) if file.state == "importing" else {}

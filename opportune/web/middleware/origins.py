@@ -67,10 +67,8 @@ class AllowedHostsMiddleware:
 
     def has_usual_host(self, scope: Scope) -> bool:
         """Return whether the first host header is one of the names."""
-        for header in scope.get("headers", ()):
-            if header[0] == b"host":
-                return header in self.usual_headers
-        return False
+        host = next((header for header in scope.get("headers", ()) if header[0] == b"host"), None)
+        return host in self.usual_headers
 
 
 async def _accept(_scope: Scope, _receive: Receive, _send: Send) -> None:

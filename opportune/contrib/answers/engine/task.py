@@ -244,21 +244,21 @@ class AnswerTask:
         if self.model.sees_images:
             self.prompt = [await self._load_pictures(message) for message in self.prompt]
         answer = self.live.answer
+        owner = await self._load_owner()
         if self.toolbox:
             return converse(
                 self.model,
                 self.prompt,
                 self.toolbox.for_answer(self.limits.max_steps),
-                await self._load_owner(),
+                owner,
                 approve=self._find_approval,
                 sources=self._sources,
                 temperature=answer.temperature,
             )
         if self.retrieval and not self._runs and not self.unsaved.text:
-            await self._retrieve_passages(self.retrieval, await self._load_owner())
+            await self._retrieve_passages(self.retrieval, owner)
         passages = tool_runs.retrieved_passages(self._runs)
-        budget = self.model.context_budget
-        self.prompt = with_passages(self.prompt, passages, budget, prompt_length=len(answer.prompt))
+        self.prompt = with_passages(self.prompt, passages, self.model.context_budget, prompt_length=len(answer.prompt))
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
     async def _load_owner(self) -> User | None:

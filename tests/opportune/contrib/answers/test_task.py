@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import InternalError, OperationalError
 
+from opportune.accounts.models import User
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import flusher, results, store, task
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
+from tests.opportune.stored_rows import set_all
 
 
 async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
@@ -21,6 +23,12 @@ async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager,
             await asyncio.sleep(0)
     gate.set()
     await questions.wait_until_ended(manager, answer)
+
+
+async def test_deactivated_user_gets_no_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    await set_all(manager.database, User, is_active=False)
+    assert (await questions.ask_and_wait(manager, owner_id)).error_code == "inactive"
+    assert model.received == []
 
 
 async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:

@@ -129,6 +129,15 @@ async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient,
     assert await read_names(app) == []
 
 
+async def test_deactivated_user_imports_nothing(app: FastAPI, admin: AsyncClient, jobs: RecordedJobs) -> None:
+    preview = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
+    await jobs.work()
+    await import_steps.confirm_preview(admin, preview)
+    await execute(app, update(User).values(is_active=False))
+    await jobs.work()
+    assert await read_names(app) == []
+
+
 async def test_file_is_imported_once_by_overlapping_attempts(
     app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
