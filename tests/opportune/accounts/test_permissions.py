@@ -1,8 +1,6 @@
 """Permissions of groups and their names."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from itertools import product
 from typing import Annotated, Any
 
@@ -18,7 +16,6 @@ from sqlmodel import col
 from opportune.accounts import FORBIDDEN, may, read_permissions
 from opportune.accounts.models import GroupPermission, User
 from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of, matches_permission
-from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
 from opportune.config import Settings, installed_features
 from opportune.db.database import Database
@@ -29,7 +26,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
-from tests.opportune.accounts.conftest import bearer, new_client
+from tests.opportune.accounts.conftest import new_client
 from tests.opportune.admin.bookshelf_feature import Book, BookTag
 
 PAGE, API = "/books", "/api/v1/books"
@@ -63,14 +60,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 async def get_statuses(app: FastAPI, user: User) -> tuple[int, int]:
     async with signed_in_client(app, user) as client:
         return (await client.get(PAGE)).status_code, (await client.get(API)).status_code
-
-
-@asynccontextmanager
-async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    async with app.state.database.writer() as session:
-        _, token = await create_token(session, user, "a program", timedelta(hours=1))
-    async with new_client(app, **bearer(token)) as client:
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -171,6 +160,8 @@ async def test_read_permissions_works_without_a_request(database: Database) -> N
         assert await read_permissions(session, librarian) == {("book", "update")}
         assert await read_permissions(session, superuser) == {("*", "*")}
         assert await read_permissions(session, None) == set()
+        superuser.is_active = False
+        assert await read_permissions(session, superuser) == set()
 
 
 def test_actions_match_sqladmin() -> None:

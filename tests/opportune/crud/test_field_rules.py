@@ -111,9 +111,6 @@ async def test_writing_hidden_or_locked_fields_is_refused(app: FastAPI, seller: 
         assert (await read_ware(app, "Lamp")).price == 9, name
 
 
-UNKNOWN_FIELD_MESSAGE = "There is no field or parameter of this name."
-
-
 async def test_change_keeps_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     assert (await seller.patch(f"{API}/1", json={"price": "8"})).status_code == 200
     ware = await read_ware(app, "Lamp")
