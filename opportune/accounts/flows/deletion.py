@@ -102,10 +102,9 @@ async def read_personal_data(
     session: AsyncSession, features: Sequence[Feature], user: User
 ) -> dict[str, dict[str, Any]]:
     """Return all rows of this user, including the trash, by feature and table."""
-    person = to_person(user)
     with deleted_rows_included(session):
         return {
-            feature.name: await read_rows(session, feature.accounts.personal_data, person)
+            feature.name: await read_rows(session, feature.accounts.personal_data, to_person(user))
             for feature in features
             if feature.accounts.personal_data
         }

@@ -59,8 +59,7 @@ async def show_code_form(request: Request, user: CurrentUser) -> Response:
 @router.post("/email", dependencies=BY_EMAIL)
 async def send_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Send a code. This form contains only the field `next`."""
-    next_path = next_page(request, await read_form(request, EmailConfirmationCode))
-    path = with_next(EMAIL_PATH, next_path)
+    path = with_next(EMAIL_PATH, next_page(request, await read_form(request, EmailConfirmationCode)))
     try:
         await send_confirmation_email(context, user, request.state.session)
     except TooManyRequests as refusal:
