@@ -6,15 +6,17 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy import case
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list, page_of_row
-from opportune.admin.lists.parameters import narrow_by_index
+from opportune.admin.lists.parameters import narrow_by_index, searched_paths
 from opportune.admin.lists.row_keys import row_url
 from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
+from opportune.db.queries.matching import is_exact_match
 from opportune.i18n import gettext, lower_name
 from opportune.project.layout import is_framework_class
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries
@@ -84,13 +86,14 @@ def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> 
 
 
 async def _search_view(request: Request, view: AdminView, session: AsyncSession, query: str) -> EntryGroup | None:
-    """Return the newest matching rows of a model."""
+    """Return the rows of a model with exactly this text, then the newest matching rows."""
     if not await may_list(request, view):
         return None
     await narrow_by_index(session, view, query)
     statement = view.search_query(view.list_query(request), query)
-    newest = statement.order_by(*(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
-    rows = (await session.scalars(newest.options(*view.queries.loading(())))).unique().all()
+    exact_first = case((is_exact_match(searched_paths(view), query), 0), else_=1)
+    hits = statement.order_by(exact_first, *(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
+    rows = (await session.scalars(hits.options(*view.queries.loading(())))).unique().all()
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
     entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]
     return EntryGroup(view.name_plural, entries, list_url if len(rows) > HITS_PER_GROUP else "")

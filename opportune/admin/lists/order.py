@@ -13,6 +13,9 @@ from opportune.db.queries.listing import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
 from opportune.i18n import gettext
 
+DIRECTIONS = ("", "asc", "desc")
+"""Values of the parameter `sort`. Empty means ascending."""
+
 
 def sortable_names(request: Request, view: BaseAdminView) -> list[str]:
     """Return the paths by which the user may sort."""
@@ -26,10 +29,7 @@ def sortable_paths(view: BaseAdminView, names: Sequence[str]) -> Iterator[str]:
     columns = view.mapper.columns
     for name in names:
         if name in columns and not is_json(columns[name]):  # JSON values have no order
-            path = sort_path(view, name)
-            yield path
-            if path != name:
-                yield name
+            yield from dict.fromkeys((sort_path(view, name), name))
 
 
 def sort_path(view: BaseAdminView, name: str) -> str:
@@ -46,10 +46,9 @@ def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
     """Return the order of the request or of the view, then by primary key, so that pages do not overlap."""
     defaults = [(name, descends) for name, descends in default_order(view) if not view.names.hides(name)]
     orders = _requested_order(request, view) or defaults or _newest_first(view)
-    terms = [OrderTerm(parse_path(view.mapper, name).to_title().value(), descends) for name, descends in orders]
     _, last_descends = orders[-1]
-    keys = [key for key in key_names_of(view.mapper) if key not in dict(orders)]
-    return terms + [OrderTerm(getattr(view.model, key), last_descends) for key in keys]
+    orders += [(key, last_descends) for key in key_names_of(view.mapper) if key not in dict(orders)]
+    return [OrderTerm(parse_path(view.mapper, name).to_title().value(), descends) for name, descends in orders]
 
 
 def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:
@@ -57,7 +56,7 @@ def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, b
     if sort and sort not in sortable_names(request, view):
         raise HTTPException(400, gettext("This list cannot be sorted by “%(column)s”.", column=sort))
     direction = request.query_params.get("sort", "")
-    if direction not in ("", "asc", "desc"):
+    if direction not in DIRECTIONS:
         raise HTTPException(400, gettext("A list is sorted “asc” or “desc”, not “%(order)s”.", order=direction))
     return [(sort, direction == "desc")] if sort else []
 

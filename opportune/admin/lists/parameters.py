@@ -58,16 +58,16 @@ async def filtered_query(request: Request, view: BaseAdminView) -> Select[Any]:
 
 async def narrow_by_index(session: AsyncSession, view: BaseAdminView, term: str) -> None:
     """Find the words in the search index of the model, if there is one. It limits the next `search_query`."""
-    _narrowed_search.set((term, await narrow_search(session, _searched_paths(view), term)))
+    _narrowed_search.set((term, await narrow_search(session, searched_paths(view), term)))
 
 
 def search_conditions(view: BaseAdminView, term: str) -> list[ColumnElement[bool]]:
     """Return the conditions for rows that contain the words, also in the search index if it was read for them."""
     words, narrowed = _narrowed_search.get()
-    return [*matching_words(_searched_paths(view), term), *(narrowed if words == term else ())]
+    return [*matching_words(searched_paths(view), term), *(narrowed if words == term else ())]
 
 
-def _searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:
+def searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:
     return [parse_path(view.mapper, path) for path in view.names.searched]
 
 

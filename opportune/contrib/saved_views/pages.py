@@ -110,9 +110,8 @@ async def _save(request: Request, view: AdminView, row: SavedView, details: View
             row.sqlmodel_update(details.model_dump())
             session.add(row)
             await session.flush()
-    report_saved = _l("The report “%(name)s” was saved.")
-    view_saved = _l("The view “%(name)s” was saved.")
-    flash(request, gettext(report_saved if row.is_report else view_saved, name=row.name))
+    message = _l("The report “%(name)s” was saved.") if row.is_report else _l("The view “%(name)s” was saved.")
+    flash(request, gettext(message, name=row.name))
     return open_list(request, view, row)
 
 

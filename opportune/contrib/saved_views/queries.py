@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.lists.columns import column_choices, parse_columns
-from opportune.admin.lists.order import sortable_names
+from opportune.admin.lists.order import DIRECTIONS, sortable_names
 from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
@@ -134,7 +134,8 @@ def _restore_value(request: Request, view: AdminView, name: str, text: str) -> t
         return ",".join(column for column in names if column in choices), lost
     if name == "sortBy" and text not in sortable_names(request, view):
         return "", [f"the order by {_label(view, text)}"]
-    if name == "pageSize" and not (text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS):
+    is_number = text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS
+    if (name == "pageSize" and not is_number) or (name == "sort" and text not in DIRECTIONS):
         return "", []
     if name in allowed_parameters(view):
         return text, []

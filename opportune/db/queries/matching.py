@@ -93,7 +93,16 @@ def matching_words(
     Databases compare the words in this order, up to one that is missing. So words that are probably rare come first.
     """
     for pattern in sorted(patterns_of(text), key=_probable_rarity, reverse=True):
-        yield or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))
+        yield _any_matches(searched, pattern, visible)
+
+
+def is_exact_match(searched: Sequence[AttributePath], text: str) -> ColumnElement[bool]:
+    """Return the condition that one of the columns is the text. It ignores the case of all letters."""
+    return _any_matches(searched, text.translate(LIKE_ESCAPES), all_rows)
+
+
+def _any_matches(searched: Sequence[AttributePath], pattern: str, visible: Visible) -> ColumnElement[bool]:
+    return or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))
 
 
 def _probable_rarity(pattern: str) -> tuple[bool, int]:
@@ -111,8 +120,7 @@ def contains(column: Any, text: str) -> ColumnElement[bool]:
 
 def starts_with(column: Any, text: str) -> ColumnElement[bool]:
     """Return the condition that a column begins with a text. It ignores the case of all letters, also on SQLite."""
-    escaped = text.replace("\0", " ").translate(LIKE_ESCAPES)
-    return matches(column, f"{escaped}%")
+    return matches(column, text.replace("\0", " ").translate(LIKE_ESCAPES) + "%")
 
 
 def matches(column: Any, pattern: str) -> ColumnElement[bool]:

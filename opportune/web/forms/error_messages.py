@@ -175,8 +175,7 @@ def _parse_limit(limit: object) -> object:
     """Return the date or the time of a limit, which Pydantic reports as text."""
     if not isinstance(limit, str):
         return limit
-    with suppress(ValueError):
-        return date.fromisoformat(limit)
-    with suppress(ValueError):
-        return datetime.fromisoformat(limit)
+    for type_ in (date, datetime):
+        with suppress(ValueError):
+            return type_.fromisoformat(limit)
     return limit
