@@ -44,6 +44,8 @@ class Supervisor(Multiprocess):
         for process in self.processes:
             if process.pid not in self._started_workers:
                 process.wait_until_ready(FIRST_HEALTHCHECK_SECONDS, self.should_exit)
+        if not self.has_reported and all(process.exitcode for process in self.processes):
+            self.should_exit.set()  # new workers would fail for the same reason, again and again
         super().keep_subprocess_alive()
         self._started_workers = workers
         if not self.has_reported and all(process.is_ready() for process in self.processes):

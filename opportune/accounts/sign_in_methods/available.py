@@ -39,9 +39,7 @@ def signs_in_by_email(settings: Settings, user: User) -> bool:
 
 async def confirms_by_email(session: AsyncSession, settings: Settings, user: User) -> bool:
     """Return whether the user can confirm their identity only by e-mail: without a password or passkey."""
-    if user.has_password or not signs_in_by_email(settings, user):
-        return False
-    return not await has_passkey(session, user)
+    return not user.has_password and signs_in_by_email(settings, user) and not await has_passkey(session, user)
 
 
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:

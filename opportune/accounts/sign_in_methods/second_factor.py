@@ -107,9 +107,7 @@ async def verify_code(session: AsyncSession, settings: Settings, user: User, cod
         return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
     key = unseal(settings, f"two-factor:{user.id}", user.totp_secret) if user.has_two_factor else None
     period = _find_period(key, code) if key else None
-    if key is None or period is None:
-        return False
-    return await _use_period(session, settings, user, key, period)
+    return key is not None and period is not None and await _use_period(session, settings, user, key, period)
 
 
 def start_setup(settings: Settings, user: User) -> PendingSetup:

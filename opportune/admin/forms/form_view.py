@@ -125,9 +125,7 @@ async def _submit(
 ) -> Response:
     is_new = row is None or await _is_saved_as_new(request, view, form_data)
     page = await _open_form(request, view, None if is_new else row, form_data)
-    if edits_lines(form_data):
-        return await _render(request, page, row)
-    if await _find_conflicts(request, page):
+    if edits_lines(form_data) or await _find_conflicts(request, page):
         return await _render(request, page, row)
     try:
         saved_row = await _save(request, page)

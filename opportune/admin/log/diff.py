@@ -68,9 +68,7 @@ def _to_json(value: Any) -> Any:
     """Return the value itself if it is a number in JSON, else its text."""
     if isinstance(value, Enum):
         return _to_json(value.value)
-    if isinstance(value, bool | int):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return shorten(_to_text(value), MAX_VALUE_LENGTH)
 

@@ -87,7 +87,8 @@ def run_workers(app: str, listener: socket.socket) -> None:
     """Supervise the workers of this process's group until a signal."""
     supervisor = Supervisor(server_config(app, get_settings(), listener, workers_of_group()), sockets=[listener])
     supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    failures = (STARTUP_FAILURE,) if supervisor.has_reported else (1, STARTUP_FAILURE)  # 1 after a traceback
+    if any(process.exitcode in failures for process in supervisor.processes):
         sys.exit("The workers cannot start. See the errors above.")
 
 

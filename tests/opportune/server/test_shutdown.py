@@ -117,6 +117,13 @@ def test_stop_signal_ends_the_wait_for_a_new_worker(supervisor: Supervisor, monk
     assert supervisor.processes == [worker]
 
 
+def test_supervisor_ends_if_no_worker_starts(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Process, "exitcode", 1)
+    supervisor.processes.append(Process(supervisor.config, []))
+    supervisor.keep_subprocess_alive()
+    assert supervisor.should_exit.is_set()
+
+
 def test_stop_signal_ends_the_import_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     exit_codes: list[int] = []
     monkeypatch.setattr(os, "_exit", exit_codes.append)
