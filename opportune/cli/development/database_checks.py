@@ -1,7 +1,9 @@
 """Checks of the database: its URL, tables, pending migrations, superusers and vectors."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
+from shutil import disk_usage
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +24,7 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
 
+MIN_FREE_BYTES = 10_000_000
 SAMPLE_DOMAIN = "@example.com"
 MAY_CREATE = text(
     "SELECT installed_version IS NOT NULL OR"
@@ -43,6 +46,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
         yield Finding(str(error), is_error=not is_fresh)
         return
+    yield from _check_writes(direct_url(settings))
     schema = startup.inspect_schema(settings)
     faults = [*schema.faults]
     yield from map(Finding, faults)
@@ -52,6 +56,15 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     if not faults and (warning := unmigrated_changes_warning(settings, MigrationGraph(installed_names()))):
         yield Finding.warning(warning)
     yield from _check_pending(settings)
+
+
+def _check_writes(url: DatabaseUrl) -> Iterator[Finding]:
+    """Find reasons why migrations and users cannot write to a SQLite file. The file is not changed."""
+    if url.kind == "sqlite":
+        if not all(os.access(path, os.W_OK) for path in (url.path, url.path.parent)):
+            yield Finding(f"{url.path} cannot be written. Make the file, its folder and its disk writable.")
+        if disk_usage(url.path.parent).free < MIN_FREE_BYTES:
+            yield Finding(f"The disk of {url.path} is full. Free some space for migrations and uploads.")
 
 
 def _check_pending(settings: Settings) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import User
 from opportune.checks import Check, Finding
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.development import check, feature_checks, settings_checks
+from opportune.cli.development import check, database_checks, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
 from opportune.config.settings import Settings
@@ -100,6 +100,16 @@ async def test_missing_pgvector_is_reported(database: Database) -> None:
     async with database.reader() as session:
         assert "has no pgvector" in str(await vectors_problem(session, "nothing_of_this_name"))
         assert await vectors_problem(session, "plpgsql") is None
+
+
+def test_full_and_read_only_disks_are_errors(
+    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_checks, "MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    out = oppman("check", DATABASE_URL=database_url).out
+    assert " is full. Free some space for migrations and uploads." in out
+    assert " cannot be written. Make the file, its folder" in out
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
