@@ -91,9 +91,8 @@ class PageOptions(Generic[M]):
 
     def has(self, name: str) -> bool:
         """Return whether this route exists."""
-        if name == "restore" and not self.crud_class.definition.has_trash:
-            return False
-        return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
+        is_possible = name != "restore" or self.crud_class.definition.has_trash
+        return is_possible and name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""

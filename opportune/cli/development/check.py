@@ -66,7 +66,8 @@ def command(
     if deploy:
         checks += deploy_checks()
     if with_connections:
-        checks += _connection_checks()
+        checks.append(settings_checks.check_mail_server)
+        checks += (check for feature in installed_features() for check in feature.monitoring.connection_checks)
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*dict.fromkeys(_run_checks(checks, settings, bar))]
     if as_json:
@@ -88,11 +89,6 @@ def deploy_checks() -> tuple[Check, ...]:
     host_checks: list[Check] = [*map(resolve_name, names)]
     registered = (check for feature in features for check in feature.monitoring.production_checks)
     return (check_production, *host_checks, *registered, check_superusers)
-
-
-def _connection_checks() -> Iterator[Check]:
-    yield settings_checks.check_mail_server
-    yield from (check for feature in installed_features() for check in feature.monitoring.connection_checks)
 
 
 def _run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:

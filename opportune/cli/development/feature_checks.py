@@ -70,8 +70,7 @@ def check_sources(settings: Settings) -> Iterator[Finding]:
 def check_admin(_settings: Settings) -> Iterator[Finding]:
     """Find unknown names in admin views and extensions, which would prevent the start of the admin."""
     features = installed_features()
-    views = [view for view, _ in view_classes(features)]
-    yield from map(Finding, find_view_errors(views))
+    yield from map(Finding, find_view_errors([view for view, _ in view_classes(features)]))
     for feature in features:
         yield from (Finding.warning(line) for line in views_without_model(feature))
     list(extension_classes(features))  # raises for a mistake
@@ -82,8 +81,7 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     if any(feature.name == "row_versions" for feature in features):
         return
-    models = [model for feature in features for model in feature.models]
-    for model in models:
+    for model in chain.from_iterable(feature.models for feature in features):
         if issubclass(model, Versioned):
             problem = f"{model.__name__} is Versioned, but no versions are kept."
             yield Finding.warning(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.")

@@ -36,8 +36,5 @@ def table_files() -> list[Path]:
 
 
 def read_tables() -> Table:
-    table: Table = {}
-    for file in table_files():
-        for line in map(parse_line, file.read_text(encoding="utf-8").splitlines()[1:]):
-            table[line.method, line.path] = line
-    return table
+    rows = (row for file in table_files() for row in file.read_text(encoding="utf-8").splitlines()[1:])
+    return {(line.method, line.path): line for line in map(parse_line, rows)}
