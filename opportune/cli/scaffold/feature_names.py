@@ -45,7 +45,7 @@ def check_name(name: str) -> None:
     if not problem and (importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name)):
         problem = f"There is a Python module named {name!r}."
     if problem:
-        raise OperatorError(f"{problem} Choose another name.")
+        raise OperatorError(problem if "." in name else f"{problem} Choose another name.")
 
 
 def _spelling_problem(name: str) -> str:
