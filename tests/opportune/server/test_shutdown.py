@@ -7,7 +7,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator
-from types import FrameType
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI
@@ -41,18 +41,14 @@ class Cycle:
 
 
 async def test_signal_reaches_the_application_and_the_server(app: FastAPI) -> None:
-    handled: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        handled.append(number)
-
+    handle = Mock()
     previous_handler = signal.signal(signal.SIGTERM, handle)
     try:
         async with watch_signals(app):
             assert not shutting_down(app).is_set()
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(shutting_down(app).wait(), TIMEOUT_SECONDS)
-        assert handled == [signal.SIGTERM]
+        assert [call.args[0] for call in handle.mock_calls] == [signal.SIGTERM]
         assert signal.getsignal(signal.SIGTERM) is handle
     finally:
         signal.signal(signal.SIGTERM, previous_handler)

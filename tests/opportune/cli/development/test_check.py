@@ -102,14 +102,11 @@ async def test_missing_pgvector_is_reported(database: Database) -> None:
         assert await vectors_problem(session, "plpgsql") is None
 
 
-def test_full_and_read_only_disks_are_errors(
-    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_disk_is_an_error(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_checks, "MIN_FREE_BYTES", 1 << 62)
     monkeypatch.setattr("os.access", lambda *_: False)
     out = oppman("check", DATABASE_URL=database_url).out
-    assert " is full. Free some space for migrations and uploads." in out
-    assert " cannot be written. Make the file, its folder" in out
+    assert re.search("cannot be written.*disk of .* is full", out, re.DOTALL)
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
@@ -156,8 +153,7 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
 
 def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
     (folder / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
-    outcome = oppman("check", "--no-database")
-    assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
+    assert "error: pyproject.toml " in oppman("check", "--no-database").out
 
 
 def test_syntax_error_in_script_is_reported(folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,10 +331,8 @@ def test_failing_check_is_an_error_and_others_run(oppman: Oppman, monkeypatch: p
 
     monkeypatch.setattr(check, "CHECKS", (fail, fail, lambda _settings: [Finding("The shelf is empty.")]))
     code, out, _ = oppman("check", "--no-database")
-    first, *others = out.splitlines()
     assert code == 1
-    assert first.startswith("error: tests/opportune/cli/development/test_check.py:")
-    assert others == ["error: The shelf is empty."]
+    assert re.fullmatch(r"error: tests/opportune/cli/development/test_check\.py:.*\nerror: The shelf is empty\.\n", out)
 
 
 def test_invalid_address_is_an_error(oppman: Oppman) -> None:
