@@ -19,6 +19,7 @@ from tests.opportune.accounts.conftest import is_signed_in, new_client
 from tests.opportune.accounts.social_sign_in import conftest
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 from tests.opportune.stored_rows import add_rows
+from tests.opportune.waiting import wait_until
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
 GITHUB_EMAILS = [
@@ -153,9 +154,7 @@ async def test_concurrent_sign_ins_create_a_user(app: FastAPI, client: AsyncClie
     async with new_client(app) as other_client:
         addresses = {item: provider.approve(await conftest.start_sign_in(item)) for item in (client, other_client)}
         requests = [asyncio.create_task(item.get(address)) for item, address in addresses.items()]
-        async with asyncio.timeout(30):
-            while provider.requests.count("token") < 2:
-                await asyncio.sleep(0.01)
+        await wait_until(lambda: provider.requests.count("token") == 2)
         provider.delay.set()
         assert [response.headers["location"] for response in await asyncio.gather(*requests)] == ["/", "/"]
         assert await is_signed_in(client)

@@ -153,7 +153,8 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
 
 def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
     (folder / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
-    assert "error: pyproject.toml " in oppman("check", "--no-database").out
+    outcome = oppman("check", "--no-database")
+    assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
 
 
 def test_syntax_error_in_script_is_reported(folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
