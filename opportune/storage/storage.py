@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.db.errors import may_be_committed
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors import NotFound
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -181,7 +182,7 @@ def is_name(name: str) -> bool:
 
 
 async def get_storage(request: Request) -> Storage:
-    return cast("Storage", request.app.state.storage)
+    return cast("Storage", on_site(request).app.state.storage)
 
 
 StorageDependency = Annotated[Storage, Depends(get_storage)]

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from starlette.requests import HTTPConnection
 
+from opportune.db.sessions.dependencies import on_site
 from opportune.i18n import gettext
 
 # The first match wins, because most browsers also send the names of others that follow here.
@@ -70,7 +71,7 @@ def _normalize(host: str) -> str:
 
 def _forwarded_address(request: HTTPConnection) -> str:
     """Return the address that the host's proxy adds as the last value. Visitors can forge the values before it."""
-    header = request.app.state.settings.client_address_header
+    header = on_site(request).app.state.settings.client_address_header
     values = request.headers.getlist(header) if header else []
     return values[-1].rpartition(",")[2].strip() if values else ""
 

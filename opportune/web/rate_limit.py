@@ -17,6 +17,7 @@ from fastapi import Depends, HTTPException, Request
 from pydantic import PositiveInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors.arguments import strict
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
@@ -55,7 +56,7 @@ class RateLimit:
         Raises:
             TooManyRequests: The limit is exceeded.
         """
-        await request.app.state.rate_limiter.hit(self.by(client_address(request)))
+        await (await get_rate_limiter(request)).hit(self.by(client_address(request)))
 
 
 def _format_seconds(seconds: int) -> str:
@@ -140,7 +141,7 @@ class RateLimiter:
 
 
 async def get_rate_limiter(request: Request) -> RateLimiter:
-    return cast("RateLimiter", request.app.state.rate_limiter)
+    return cast("RateLimiter", on_site(request).app.state.rate_limiter)
 
 
 Limiter = Annotated[RateLimiter, Depends(get_rate_limiter)]

@@ -66,6 +66,10 @@ def test_routes_stay_as_they_are(visits: dict[str, Any]) -> None:
     assert visits["foreign form"] == visits["large body"] == 200
 
 
+def test_routes_of_the_application_have_rate_limits(visits: dict[str, Any]) -> None:
+    assert visits["limited"] == [200, 429]
+
+
 def test_browsers_and_anonymous_visitors_sign_in(visits: dict[str, Any]) -> None:
     assert visits["start page"] == [303, "/accounts/profile"]
     assert visits["anonymous program"] == 401

@@ -10,6 +10,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db.factory import open_database
+from opportune.db.sessions.dependencies import on_site
 from opportune.project.installed import installed_features
 from opportune.project.optional_features import require_feature
 
@@ -36,6 +37,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
 
 
 async def get_llm(request: Request) -> LanguageModel:
+    request = on_site(request)
     require_feature("llm", request.app.state.features)
     llm: LanguageModel = request.app.state.llm
     await llm.refresh()

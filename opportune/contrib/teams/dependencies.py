@@ -14,6 +14,7 @@ from opportune.accounts.sign_in_redirects import find_return_path, make_redirect
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.registry import TeamOwners, team_owners
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors import require_found
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -37,11 +38,12 @@ TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the heade
 async def get_user_teams(request: Request) -> UserTeams:
     """Return the user's teams. They are read once per request and stored in `request.state.teams`."""
     if not hasattr(request.state, "teams"):
-        require_feature("teams", request.app.state.features)
+        site = on_site(request).app
+        require_feature("teams", site.state.features)
         user = await get_optional_user(request)
         request.state.teams = UserTeams()
         if user:
-            async with request.app.state.database.reader(fresh=True) as session:
+            async with site.state.database.reader(fresh=True) as session:
                 request.state.teams = await read_teams(session, user)
             setattr(request.state, TEAM_KEY, _key_of(request.state.teams.current))
     return cast("UserTeams", request.state.teams)

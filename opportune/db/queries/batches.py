@@ -155,4 +155,4 @@ def _find_referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKey
 
 
 def _table_of(model: type[Model]) -> Table:
-    return Model.metadata.tables[str(model.__tablename__)]
+    return cast("Table", model.__table__)  # type: ignore[attr-defined]  # SQLModel's tables have it

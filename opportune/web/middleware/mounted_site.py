@@ -17,7 +17,7 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import SITE
 from opportune.errors import OperatorError
 from opportune.web.language import url_prefixes
-from opportune.web.routing.router import check_start
+from opportune.web.routing.router import check_start, path_below_root
 from opportune.web.static.files import STATIC_URL
 
 logger = logging.getLogger("opportune")
@@ -66,7 +66,7 @@ class MountedSite:
 
     def serves(self, scope: Scope) -> bool:
         root_path: str = scope.get("root_path", "")
-        path: str = scope["path"].removeprefix(root_path)
+        path = path_below_root(scope)
         if prefix := next((prefix for prefix in self.prefixes if path.startswith(prefix)), ""):
             path = path[len(prefix) - 1 :]
             scope = {**scope, "path": root_path + path}
@@ -78,7 +78,7 @@ class MountedSite:
         """Return whether a browser requests `/`, to which the site redirects, and the application has no such route."""
         return (
             scope["type"] == "http"
-            and scope["path"].removeprefix(scope.get("root_path", "")) == "/"
+            and path_below_root(scope) == "/"
             and "text/html" in Headers(scope=scope).get("accept", "")
             and all(route.matches(scope)[0] is Match.NONE for route in self.app.routes)
         )

@@ -77,7 +77,7 @@ class Router(APIRouter):
         if scope["type"] == "http" and scope["method"] == "HEAD":
             return self._respond_to_head(scope, receive, send)
         if scope["type"] == "http":
-            for route in self._candidates(_path_below_root(scope)):
+            for route in self._candidates(path_below_root(scope)):
                 methods = getattr(route, "methods", None) or {scope["method"]}
                 match, changes = route.matches(scope) if scope["method"] in methods else (Match.NONE, {})
                 if match is Match.FULL:
@@ -202,7 +202,7 @@ def check_start(send: Send, has_started: Callable[[], bool]) -> Send:
     return send_checked
 
 
-def _path_below_root(scope: Scope) -> str:
+def path_below_root(scope: Scope) -> str:
     path: str = scope["path"]
     root = scope.get("root_path", "")
     return path.removeprefix(root) if path.startswith(f"{root}/") else path

@@ -6,11 +6,13 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from fastapi import Depends
 from fastapi.testclient import TestClient
 from sqlalchemy import inspect
 
 from opportune.cli.environment.existing_app import main as run_command
 from opportune.db.errors import TABLE_MISSING
+from opportune.web import RateLimit
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery 9"
 RESULTS: dict[str, Any] = {}
@@ -34,6 +36,9 @@ def main() -> None:
         command("makemigrations"),
     ]
     RESULTS["tables"] = inspect(heroes.engine).get_table_names()
+    heroes.app.get("/limited", include_in_schema=False, dependencies=[Depends(RateLimit("heroes.limited", 1))])(
+        lambda: "once"
+    )
     client = TestClient(heroes.app, follow_redirects=False)
     RESULTS["without lifespan"] = [client.get("/divide").status_code, client.get("/accounts/login").text]
     with client:
@@ -56,6 +61,7 @@ def visit_own_routes(client: TestClient) -> None:
     RESULTS["own headers"] = sorted(client.get("/health").headers)
     foreign = client.post("/heroes/", json={"name": "Rusty", "secret_name": "R"}, headers={"origin": "https://x.test"})
     RESULTS["foreign form"] = foreign.status_code
+    RESULTS["limited"] = [client.get("/limited").status_code for _ in range(2)]
     RESULTS["large body"] = client.post("/heroes/", json={"name": "", "secret_name": "x" * 5_000_000}).status_code
 
 

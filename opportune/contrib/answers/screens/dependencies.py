@@ -16,6 +16,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
 from opportune.db.models.row_ids import RowId
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors import require_found
 from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
@@ -31,6 +32,7 @@ async def get_answers(request: Request, user: OptionalUser) -> AnswerManager:
 
     A superuser who impersonates a user gets tools that only read, because tools act as that user.
     """
+    request = on_site(request)
     require_feature("answers", request.app.state.features)
     manager: AnswerManager = request.app.state.answers
     await manager.llm.refresh()
@@ -73,7 +75,7 @@ FoundAnswer = Annotated[Answer | None, Depends(find_own_answer)]
 def _require_scope(request: Request, answer: Answer) -> None:
     """Require the scope of the answer's feature from a token, in addition to the scope of answers."""
     feature = answer.topic.partition(":")[0]
-    if any(installed.name == feature for installed in request.app.state.features):
+    if any(installed.name == feature for installed in on_site(request).app.state.features):
         require_scope(request, f"{feature}:{READ if request.method in SAFE_METHODS else WRITE}")
 
 
