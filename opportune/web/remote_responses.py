@@ -53,7 +53,7 @@ def retry_after_seconds(header: str | None) -> float | None:
     duration = DURATION.fullmatch(header)
     try:
         seconds = _to_seconds(duration) if duration else _seconds_until(header)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a time zone far away
         return None
     if seconds >= 1000 * MIN_UNIX_TIME:
         seconds /= 1000

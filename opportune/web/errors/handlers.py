@@ -64,14 +64,14 @@ PLAIN_PAGE = Path(__file__).with_name("plain_page.html").read_text(encoding="utf
 
 
 async def on_http_exception(request: Request, error: HTTPException) -> Response:
-    if isinstance(error.__cause__, (ClientDisconnect, OSError)):  # FastAPI turns them into an unreadable body
-        raise error.__cause__
     if 300 <= error.status_code < 400:
         let_repeat(request)  # a redirect such as to the sign-in page: the form was not processed
         return Response(status_code=error.status_code, headers=error.headers)
     if error.status_code == 204:
         return Response(status_code=204, headers=error.headers)
     is_of_library = _is_of_library(error)
+    if is_of_library and isinstance(error.__cause__, (ClientDisconnect, OSError)):
+        raise error.__cause__  # FastAPI turned it into an unreadable body
     if is_of_library and isinstance(error.__context__, MultiPartException):
         return problem(request, 413 if "maximum" in error.detail.lower() else 400)
     detail: Any = "" if is_of_library else error.detail  # FastAPI allows any JSON value
@@ -281,8 +281,8 @@ async def _close(socket: WebSocket, error: Exception) -> None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    is_client_error = isinstance(error, HTTPException) and error.status_code < 500
-    return is_client_error or isinstance(error, (NotFound, Forbidden, FieldErrors))
+    status_code: int = getattr(error, "status_code", getattr(error, "status", 500))
+    return status_code < 500 or isinstance(error, (NotFound, Forbidden, FieldErrors))
 
 
 def _reason(error: Exception) -> str:
@@ -291,7 +291,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, HTTPException):
         detail: Any = error.detail  # FastAPI allows any JSON value
         reason = detail if isinstance(detail, str) else STATUS_MESSAGES.get(error.status_code, TRY_AGAIN)
-    elif isinstance(error, FieldErrors):
+    elif isinstance(error, (FieldErrors, Refused, StorageError)):
         reason = str(error)
     return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 

@@ -126,7 +126,7 @@ async def test_detail_of_a_route_is_any_json_value(app: FastAPI, client: AsyncCl
 async def test_status_of_a_route_may_have_no_name(app: FastAPI, client: AsyncClient, status: int) -> None:
     @app.get("/refused")
     async def refused() -> None:
-        raise HTTPException(status, "Gone fishing.")
+        raise HTTPException(status, "Gone fishing.") from FileNotFoundError()
 
     problem = (await client.get("/refused", headers=JSON)).json()
     assert (problem["status"], problem["title"], problem["detail"]) == (status, f"Error {status}", "Gone fishing.")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.config import Settings, installed_features
 from opportune.db import ReadSession
-from opportune.errors import NotFound
+from opportune.errors import NotFound, Refused
 from opportune.feature import Feature
 from opportune.testing import add_permission, make_token, make_user, sign_in
 from opportune.testing.app import create_test_app
@@ -60,6 +60,7 @@ ERRORS: dict[str, Exception] = {
     "missing": NotFound(),
     "conflict": HTTPException(409, "The room is full."),
     "object": HTTPException(409, {"code": "full"}),
+    "refused": Refused("No seats."),
     "outage": OperationalError("select 1", {}, Exception("unable to open database file")),
 }
 
@@ -165,6 +166,7 @@ async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI) -> Non
         ("missing", 1008, "Not found."),
         ("conflict", 1008, "The room is full."),
         ("object", 1008, "This conflicts with existing data. Load the page again to see it."),
+        ("refused", 1008, "No seats."),
         ("outage", 1013, "Try again in a moment."),
     ):
         sent = await connect(app, f"/live/raises/{name}")

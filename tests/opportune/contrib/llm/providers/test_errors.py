@@ -98,6 +98,7 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("X-RateLimit-Reset-Day: 900\r\nX-RateLimit-Remaining-Day: 0\r\nX-RateLimit-Reset-Minute: 9", b"", 900),
         ("X-Other: 7", b'{"error": {"metadata": {"headers": {"X-RateLimit-Reset": "30"}}}}', 30),
         ("Retry-After: -3", b"", None),
+        ("Retry-After: Mon, 01 Jan 2029 00:00:00 +99999999999999", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),
     ],
 )
