@@ -136,8 +136,7 @@ async def paginate(session: AsyncSession, query: Select[T], paging: Paging) -> P
         query: A query with `order_by`.
         paging: The requested page and its size.
     """
-    count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
-    total = await session.scalar(count) or 0
+    total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))
     return Page[Any](items=rows.all(), total=total, page=paging.page, pages=page_count(total, paging.size))
 

@@ -98,7 +98,7 @@ class RowAccess(CrudOptions):
         writes = self.definition.write_permission.depends_on_groups and self.row_permissions.has_permission(
             "create", "update"
         )
-        chooses_any_user = writes or (self.user is not None and self.user.is_superuser)
+        chooses_any_user = writes or (self.user is not None and self.user.is_superuser and self.user.is_active)
         if model is not User or default_crud(User) or chooses_any_user:
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, inspect, select
 from opportune.crud.declaration import Declaration, Shape, secret_name_message
 from opportune.crud.operators import CONTAINS, EQUAL, IN, IS_EMPTY, ORDER, Operator
 from opportune.crud.query_schema import MAX_FILTER_VALUES, RESERVED, TRASH_PARAMETER
-from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
+from opportune.crud.types import COMPARABLE_TYPES, StorableText, comparable_type, is_ordered
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.db.models.soft_delete import SoftDelete
@@ -186,8 +186,9 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
         raise declaration.error(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
     type_ = parameter.annotation
-    if type_ in (int, int | None):
-        type_ = LargeInteger if type_ is int else LargeInteger | None
+    for general, storable in COMPARABLE_TYPES.items():
+        if type_ in (general, general | None):
+            type_ = storable if type_ is general else storable | None
     if parameter.default is Parameter.empty:
         return type_ | None, Field(None)
     return type_, Field(parameter.default)

@@ -65,8 +65,8 @@ class RowPermissions:
         return self.options.owner_column is not None if self.team is None else self.team.has_role(role)
 
     def has_permission(self, *actions: str) -> bool:
-        """Return whether the user is a superuser or in a group that may do one of the actions."""
-        if self.user is None:
+        """Return whether the user is a superuser or in a group that may do one of the actions, and active."""
+        if self.user is None or not self.user.is_active:
             return False
         identity = identity_of(self.options.model)
         return self.user.is_superuser or any(

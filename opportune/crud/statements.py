@@ -52,7 +52,7 @@ class RowStatements(RowAccess):
         if name == TRASH_PARAMETER and definition.has_trash:
             if value:
                 yield self.model.deleted_at.is_not(None)
-                yield self.writable()
+                yield self.writable_by("delete")
         elif name == CURSOR or (name == LANGUAGES and name not in definition.filter_fields):
             return  # they select no rows
         elif name == "q":

@@ -10,10 +10,11 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.accounts.flows.deletion import delete_personal_data, read_personal_data
+from opportune.crud import Permission
 from opportune.db import with_deleted
 from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.crud.trash_feature import TOOLS, OpenTools, Tool, app
+from tests.opportune.crud.trash_feature import TOOLS, OpenTools, Tool, Tools, app
 from tests.opportune.stored_rows import add_rows, read_all
 
 __all__ = ["app"]  # a fixture: a site with tools
@@ -81,6 +82,18 @@ async def test_trash_is_closed_to_others(app: FastAPI, client: AsyncClient) -> N
         assert (await client.request(method, f"{TOOLS}{path}")).status_code == 401
 
 
+class SharedTools(Tools):
+    default = False
+    read_permission, write_permission = Permission.SIGNED_IN, Permission.OWNER_OR_PERMITTED
+
+
+@pytest.mark.parametrize(("action", "names"), [("update", []), ("delete", ["Hammer"])])
+async def test_trash_has_the_rows_to_restore(app: FastAPI, client: AsyncClient, action: str, names: list[str]) -> None:
+    async with app.state.database.reader() as session:
+        tools = SharedTools(session, await make_user(app.state.database), {("tool", action)})
+        assert [tool.name for tool in (await tools.list(tools.Filter(deleted=True))).items] == names
+
+
 async def test_restored_row_is_listed(client: AsyncClient) -> None:
     response = await client.post(f"{TOOLS}/1/restore")
     assert (response.status_code, response.json()["deleted_at"]) == (200, None)
@@ -98,7 +111,8 @@ async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
 async def test_users_without_permission_read_no_rows(app: FastAPI, client: AsyncClient, owner: User) -> None:
     admin = await make_user(app.state.database, is_superuser=True)
     async with app.state.database.reader() as session:
-        for user, names in ((owner, []), (None, []), (admin, ["Saw"])):
+        former = await make_user(app.state.database, is_superuser=True, is_active=False)
+        for user, names in ((owner, []), (None, []), (former, []), (admin, ["Saw"])):
             tools = OpenTools(session, user)
             assert [*await session.scalars(select(col(Tool.name)).where(tools.readable()))] == names
 
