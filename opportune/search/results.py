@@ -47,9 +47,10 @@ class Highlighter:
 
     def snippet(self, text: str) -> str:
         """Return an excerpt around the first match."""
-        start = max(0, min((start for start, _ in self._matches(text)), default=0) - SNIPPET_CONTEXT_CHARS)
+        match = min((start for start, _ in self._matches(text)), default=0)
+        start = max(0, match - SNIPPET_CONTEXT_CHARS)
         if start:
-            start = text.find(" ", start) + 1
+            start = text.find(" ", start, match) + 1 or start  # texts without spaces, such as Chinese, start anywhere
         end = start + MAX_SNIPPET_CHARS
         if end < len(text) and " " in text[start:end]:
             end = text.rfind(" ", start, end)

@@ -56,13 +56,12 @@ def test_highlighter_marks_starts_of_words() -> None:
     assert Highlighter([]).mark("<b>") == "&lt;b&gt;"
 
 
-@pytest.mark.parametrize("before", ["", "sewing"])
-def test_snippet_surrounds_the_match(before: str) -> None:
-    text = "word " * 200 + f"{before}Needle " + "word " * 200
-    snippet = Highlighter(["needle"]).snippet(text)
+@pytest.mark.parametrize(("before", "after"), [("", " word"), ("sewing", " word"), ("字" * 90, "字" * 90)])
+def test_snippet_surrounds_the_match(before: str, after: str) -> None:
+    snippet = Highlighter(["needle"]).snippet("word " * 200 + f"{before}Needle{after}" + "word " * 200)
     assert "<mark>Needle</mark>" in snippet
-    assert snippet.startswith("…word")
-    assert snippet.endswith("word …")
+    assert snippet.startswith("…")
+    assert snippet.endswith(" …")
     assert len(snippet) < MAX_SNIPPET_CHARS + 30
 
 
