@@ -84,9 +84,10 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def project_templates() -> Iterator[tuple[Path, str]]:
+    """Yield path and name of each template of the project, without backups of editors and files of the system."""
     project, *_ = TEMPLATE_FOLDERS
     for path in sorted(project.rglob("*")):
-        if path.is_file():
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith("~"):
             yield path, path.relative_to(project).as_posix()
 
 
