@@ -4,49 +4,13 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from opportune.project.layout import PROJECT
 
-START_IN_STEPS = """
-import json, sys
-from importlib import import_module
-modules = {}
-
-def done(step):
-    modules[step] = [*sys.modules]
-
-import opportune
-done("framework")
-from opportune.application import create_app  # as servers do, before the project
-from opportune.config.settings import Settings
-import_module("app.main")
-done("list")
-site = create_app(
-    Settings(_env_file=None, environment="production", secret_key="k3y for tests " * 4, llm_model="none")
-)
-print([route.path for route in site.routes if getattr(route, "is_analysed", False)])
-done("production")
-from opportune.search.indexes import Fields
-from opportune.search.sqlite import SQLite
-SQLite().definitions(Fields("book", {"title": "A"}))
-done("search")
-create_app(Settings(_env_file=None, environment="test"))
-done("development")
-print(site.url_path_for("admin:list", identity="team"))
-done("admin")
-from opportune.contrib.llm import make_provider
-from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-make_provider(Settings(_env_file=None))
-make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
-done("providers")
-import_module("opportune.accounts.sign_in_methods.provider_clients")
-import_module("opportune.contrib.llm.providers.http_client")
-import_module("opportune.contrib.telemetry.tracing")
-done("clients")
-print(json.dumps(modules))
-"""
+START_IN_STEPS = Path(__file__).with_name("start_in_steps.txt").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
