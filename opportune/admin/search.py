@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import case
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +15,7 @@ from opportune.admin.lists.parameters import narrow_by_index, searched_paths
 from opportune.admin.lists.row_keys import row_url
 from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
-from opportune.db.queries.matching import is_exact_match
+from opportune.db.queries.matching import exact_first
 from opportune.i18n import gettext, lower_name
 from opportune.project.layout import is_framework_class
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries
@@ -91,8 +90,8 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
         return None
     await narrow_by_index(session, view, query)
     statement = view.search_query(view.list_query(request), query)
-    exact_first = case((is_exact_match(searched_paths(view), query), 0), else_=1)
-    hits = statement.order_by(exact_first, *(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
+    order = exact_first(searched_paths(view), query), *(key.desc() for key in view.pk_columns)
+    hits = statement.order_by(*order).limit(HITS_PER_GROUP + 1)
     rows = (await session.scalars(hits.options(*view.queries.loading(())))).unique().all()
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
     entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]

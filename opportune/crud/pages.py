@@ -80,6 +80,8 @@ class CrudPages(PageOptions[M]):
         query = self.list_query(request, crud)
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)
+        if not page.items and page.pages < page.page:  # the rows of the last page were deleted
+            return RedirectResponse(f"?{request.url.include_query_params(page=page.pages).query}", 303)
         context = await self._list_context(request, crud, query, page, columns)
         if is_htmx(request):
             return templates.render_block(request, self.template("list"), "found", context)
@@ -154,11 +156,8 @@ class CrudPages(PageOptions[M]):
             await crud.delete(row)
         except FieldErrors as error:
             return await self._confirm(request, crud, await crud.get(key), str(error))
-        flash(
-            request,
-            gettext("“%(title)s” is deleted.", title=title),
-            undo=f"{self.url_of(row)}/restore" if self.has("restore") else "",
-        )
+        undo_url = f"{self.url_of(row)}/restore" if self.has("restore") else ""
+        flash(request, gettext("“%(title)s” is deleted.", title=title), undo=undo_url)
         return redirect(request, self.path)
 
     async def restore(self, request: Request, crud: Any, key: Key) -> Response:

@@ -15,11 +15,9 @@ from opportune.db.queries import listing
 from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, require_found
-from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
 from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
 
-WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 AnyPage = Page[Any]
 
 
@@ -116,11 +114,9 @@ class ListReader:
         terms = [*map(listing.OrderTerm.parse, crud.ordering(self.query.sort))]
         if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
             terms.append(listing.OrderTerm(crud.model.id, is_descending=True))
-        if position := listing.Position.parse(text):
-            row = select(crud.model).where(crud.readable(), has_id(crud.model, position.key))
-            if cursor := await listing.find_cursor(crud.session, position, terms, self._within_trash(row)):
-                return cursor
-        raise FieldErrors({CURSOR: WRONG_CURSOR})
+        position = listing.Position.parse(CURSOR, text)
+        row = select(crud.model).where(crud.readable(), has_id(crud.model, position.key))
+        return await listing.find_cursor(crud.session, position, terms, self._within_trash(row))
 
     async def _read_page(
         self, execute: listing.Execute, statement: listing.ListStatement, cursor: listing.Cursor | None

@@ -127,15 +127,9 @@
     form.requestSubmit();
   });
 
-  // Incomplete input, such as half a date: the browser would send an empty value instead.
-  document.addEventListener("submit", (event) => {
-    if (!event.target.matches(".cell-form")) return;
-    const unreadable = [...event.target.elements].find(({ validity }) => validity?.badInput);
-    if (!unreadable) return;
-    event.preventDefault();
-    event.stopPropagation();
-    early = undefined;
-    unreadable.reportValidity();
+  // The browser does not send an invalid value, so no other cell opens.
+  document.addEventListener("invalid", ({ target }) => {
+    if (target.closest(".cell-form")) next = early = undefined;
   }, true);
 
   document.addEventListener("picker:select", ({ target }) => target.closest(".cell-form")?.requestSubmit());

@@ -111,9 +111,18 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def visible_rows(self, request: Request, ids: list[Any]) -> list[Any]:
         """Return the rows with these ids that the user may see."""
-        if not await may_see_titles(request, self.view):
-            return []
-        return await self._fetch(self.list_query(request).where(self.key.in_(ids)))
+        return await self._fetch((await self._visible_query(request)).where(self.key.in_(ids)))
+
+    async def _visible_query(self, request: Request) -> Select[Any]:
+        """Select the rows whose titles the user may see. Without the permission, users only see their own account."""
+        if await may_see_titles(request, self.view):
+            return self.list_query(request)
+        return select(self.model).where(self.key == self.own_id(request))
+
+    def own_id(self, request: Request) -> int | None:
+        """Return the id of the current user if the column refers to users."""
+        user_id: int = request.state.user.id
+        return user_id if isinstance(request.state.user, self.model) else None
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""
@@ -122,11 +131,10 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def preload(self, session: AsyncSession, request: Request, ids: Collection[Any]) -> None:
         """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""
-        if not await may_see_titles(request, self.view):
-            return
+        visible = await self._visible_query(request)
         preloaded: dict[Any, Any] = session.info.setdefault(self, {})
         for batch in batches_of(list(ids), MAX_IDS_PER_QUERY):
-            rows = await session.scalars(self.list_query(request).where(self.key.in_(batch)))
+            rows = await session.scalars(visible.where(self.key.in_(batch)))
             preloaded.update((self.key_of(row), row) for row in rows)
 
     def forget(self, session: AsyncSession) -> None:
@@ -141,11 +149,10 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         preloaded: Mapping[Any, Any] = session.info.get(self, {})
         if all(row_id in preloaded for row_id in ids):
             return [preloaded[row_id] for row_id in ids]
-        if not await may_see_titles(request, self.view):
-            raise ValidationRefused(LISTING_REQUIRED, self.name)
-        rows = (await session.scalars(self.list_query(request).where(self.key.in_(ids)))).all()
+        rows = (await session.scalars((await self._visible_query(request)).where(self.key.in_(ids)))).all()
         if len(rows) < len(ids):
-            raise ValidationRefused(ENTRY_MISSING, self.name)
+            may_list_others = await may_see_titles(request, self.view)
+            raise ValidationRefused(ENTRY_MISSING if may_list_others else LISTING_REQUIRED, self.name)
         return list(rows)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
@@ -233,9 +240,11 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             raise FieldError(EMPTY_MESSAGES[PICKER])
 
     async def widget(self, _field: Field, *, request: Request, url: str, **attributes: Any) -> Markup:
-        """Render the field. Users who may not list the rows can only keep the current choice."""
+        """Render the field. Users who may not list the rows can only keep the choice, or own a new row themselves."""
         view = self.loader.view
         lookup_url = url if await may_list(request, view) else ""
+        if self.data is None and not (lookup_url or self.allow_blank):
+            self.data = self.loader.own_id(request)
         add_url = add_label = ""
         if view and view.is_accessible(request) and await may_create(request, view):
             add_url = str(request.url_for("admin:create", identity=view.identity))

@@ -155,13 +155,10 @@ def _active_values(request: Request, control: FilterControl, title: str) -> Iter
     name = control.filter.parameter_name
     labels = dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
+    is_only = len(values) == 1
+    names = parameters_of(control.filter) if is_only else {name}
     for value in values:
-        all_names = parameters_of(control.filter)
-        url = (
-            parameters.url_without(request, {name}, value)
-            if len(values) > 1
-            else parameters.url_without(request, all_names)
-        )
+        url = parameters.url_without(request, names, "" if is_only else value)
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -12,6 +11,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
 from opportune.db.models.columns import is_long
 from opportune.db.models.sensitive_names import is_secret
+from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 
 MAX_POSITION = 10_000
@@ -21,19 +21,18 @@ def listed_columns(request: Request, view: BaseAdminView) -> Sequence[str]:
     """Return the columns in the address, else those of the view.
 
     Raises:
-        HTTPException: The list does not have one of the columns.
+        FieldErrors: The list does not have one of the columns.
     """
     names = parse_columns(request.query_params.get("columns", ""))
     choices = column_choices(request, view) if names else ()
     if unknown := [name for name in names if name not in choices]:
-        raise HTTPException(
-            400, gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60])
-        )
+        message = gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60])
+        raise FieldErrors({"columns": message})
     return names or view.names.in_list
 
 
 def parse_columns(text: str) -> list[str]:
-    return list(dict.fromkeys(filter(None, text.split(","))))
+    return list(dict.fromkeys(text.split(","))) if text else []
 
 
 def column_choices(request: Request, view: BaseAdminView) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
@@ -11,6 +10,7 @@ from opportune.admin.sqladmin_adapter import order_of
 from opportune.db.models.columns import is_json, key_names_of, natural_key_of
 from opportune.db.queries.listing import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
+from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 
 DIRECTIONS = ("", "asc", "desc")
@@ -54,10 +54,10 @@ def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
 def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:
     sort = request.query_params.get("sortBy", "")
     if sort and sort not in sortable_names(request, view):
-        raise HTTPException(400, gettext("This list cannot be sorted by “%(column)s”.", column=sort))
+        raise FieldErrors({"sortBy": gettext("This list cannot be sorted by “%(column)s”.", column=sort)})
     direction = request.query_params.get("sort", "")
     if direction not in DIRECTIONS:
-        raise HTTPException(400, gettext("A list is sorted “asc” or “desc”, not “%(order)s”.", order=direction))
+        raise FieldErrors({"sort": gettext("A list is sorted “asc” or “desc”, not “%(order)s”.", order=direction)})
     return [(sort, direction == "desc")] if sort else []
 
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from opportune.admin.base import BaseAdminView
 from opportune.db.models.columns import python_type_of
 from opportune.db.models.row_ids import MAX_ID
-from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import adapter_of
+from opportune.web.forms.error_messages import INVALID_ROW
 
 INTEGER = re.compile(r"-?\d{1,19}")
 KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
@@ -25,7 +25,6 @@ KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
 UNSAFE = re.compile(r"[^\w.@:;-]|^$|^\.(?=\.?$)|^_(?=_None$)")
 """Characters with a meaning in URLs, forms or lists of keys, and texts that browsers or forms would change."""
 QUOTED = re.compile(r"~(?:[0-9A-F]{2}(?:~[0-9A-F]{2})*)?")
-INVALID_ID = _l("Choose one from the list, or enter its number.")
 
 
 def key_of(row: Any) -> str:
@@ -107,7 +106,7 @@ def parse_id(text: str) -> int:
     with suppress(ValueError):
         if INTEGER.fullmatch(text.strip()) and -MAX_ID <= (number := int(text)) <= MAX_ID:
             return number
-    raise ValueError(INVALID_ID)
+    raise ValueError(INVALID_ROW)
 
 
 def parse_key(column: Column[Any], text: str) -> Any:
@@ -122,7 +121,7 @@ def parse_key(column: Column[Any], text: str) -> Any:
     try:
         return adapter_of(type_).validate_strings(text)
     except ValidationError:
-        raise ValueError(INVALID_ID) from None
+        raise ValueError(INVALID_ROW) from None
 
 
 def listed_keys(view: BaseAdminView, request: Request) -> Select[Any] | None:

@@ -9,7 +9,6 @@ from sqladmin.pagination import Pagination
 from sqlalchemy import Result, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import URL
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import load_references
@@ -97,7 +96,7 @@ class PageReader:
 
     async def read(self, number: int) -> ListPage:
         """Read the page with this number, which is at most the last one, or the page of the parameter `position`."""
-        if position := listing.Position.parse(self.request.query_params.get(POSITION, "")):
+        if position := self.request.query_params.get(POSITION):
             listed = await self._read_rows(1, await self._find_cursor(position))
             if listed.count.is_large:  # pages of small lists have numbers
                 return self._large_page(listed, None)
@@ -128,14 +127,12 @@ class PageReader:
         query = sorted(item for item in self.request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
         return type(self.view), self.request.state.user.id, current_language.get(), *query
 
-    async def _find_cursor(self, position: listing.Position) -> listing.Cursor:
+    async def _find_cursor(self, text: str) -> listing.Cursor:
         view = self.view
+        position = listing.Position.parse(POSITION, text)
         listed = view.list_query(self.request)
         row = listed.where(match_primary_keys(view, [position.key])) if position.key else listed
-        cursor = await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
-        if cursor is None:
-            raise HTTPException(404, "The row at which this page begins was deleted.")
-        return cursor
+        return await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
 
     def _large_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
         """Return a page of a large list, with the URLs of its neighbours. A page at a position has no number."""

@@ -189,9 +189,8 @@ async def _confirm(request: Request, view: AdminView, selection: actions.Selecti
         raise HTTPException(404)
     impact = await _deletion_impact(request, view, selection.pks)
     title = _("Delete permanently")
-    trash_url = _trash_url(request, view)
     return await actions.show_confirmation_page(
-        request, view, selection, rows, title=title, consequences=impact, list=trash_url
+        request, view, selection, rows, title=title, consequences=impact, list=_trash_url(request, view)
     )
 
 

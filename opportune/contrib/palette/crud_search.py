@@ -58,6 +58,7 @@ class CrudSearch:
         crud = await self._open(pages)
         if crud is None or not crud.may("list"):
             return None
+        crud.put_exact_matches_first(query)
         page = await crud.list(crud.Filter(q=query, size=HITS_PER_GROUP))
         titles = await names_of(self.session, page.items)
         urls = map(pages.url_of, page.items)

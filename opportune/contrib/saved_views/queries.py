@@ -162,8 +162,7 @@ async def read_state(request: Request, view: AdminView) -> ListState:
     active = saved.find(view.identity, request.query_params.get("view", ""))
     try:
         state = read_list_state(request, view)
-        is_changed = active is not None and sorted(parse_qsl(active.query)) != sorted(parse_qsl(state))
     except FieldErrors:  # too long to be saved
         state = ""
-        is_changed = active is not None
+    is_changed = active is not None and sorted(parse_qsl(active.query)) != sorted(parse_qsl(state))
     return ListState(saved.of_model(view.identity), active, saved.default(view.identity), is_changed, bool(state))

@@ -15,8 +15,11 @@ from sqlalchemy.sql.operators import asc_op, desc_op, nulls_first_op, nulls_last
 
 from opportune.db.queries import row_count
 from opportune.db.queries.row_count import RowCount, estimate_row_count, recent_counts
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
 LAST = "last"
+WRONG_POSITION = _l("There is no such row. Begin with the first page.")
 MODIFIERS = (asc_op, desc_op, nulls_first_op, nulls_last_op)
 
 
@@ -59,14 +62,20 @@ class Position(NamedTuple):
     """Identifier of the row beside the page. Empty for the last page."""
     is_before: bool
     """Whether the page ends at the row."""
+    parameter: str
+    """Name of the parameter."""
 
     @classmethod
-    def parse(cls, text: str) -> "Position | None":
-        """Return the position of a parameter (`last`, `after:KEY` or `before:KEY`), or None if it is not valid."""
+    def parse(cls, parameter: str, text: str) -> "Position":
+        """Return the position of a parameter: `last`, `after:KEY` or `before:KEY`.
+
+        Raises:
+            FieldErrors: The text is not a position.
+        """
         direction, _, key = text.partition(":")
-        if text == LAST:
-            return cls("", is_before=True)
-        return cls(key, direction == "before") if direction in ("after", "before") and key else None
+        if text != LAST and not (direction in ("after", "before") and key):
+            raise FieldErrors({parameter: WRONG_POSITION})
+        return cls(key, direction != "after", parameter)
 
 
 Execute = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
@@ -117,13 +126,17 @@ class ListedRows:
 
 async def find_cursor(
     session: AsyncSession, position: Position, terms: Sequence[OrderTerm], row: Select[Any]
-) -> Cursor | None:
-    """Return the cursor of a position. None if `row`, which selects the row of the position, has no result."""
+) -> Cursor:
+    """Return the cursor of a position.
+
+    Raises:
+        FieldErrors: `row`, which selects the row of the position, has no result.
+    """
     if not position.key:
         return Cursor(terms, true(), is_before=True, is_last=True)
     values = (await session.execute(row.with_only_columns(*(term.expression for term in terms)))).first()
     if values is None:
-        return None
+        raise FieldErrors({position.parameter: WRONG_POSITION})
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     following = reverse(terms) if position.is_before else terms
     return Cursor(terms, comes_after(following, values, is_postgresql=is_postgresql), position.is_before)

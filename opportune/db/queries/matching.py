@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Enum, String, cast, false, func, literal, literal_column, or_
+from sqlalchemy import Boolean, ColumnElement, Enum, String, case, cast, false, func, literal, literal_column, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -96,9 +96,9 @@ def matching_words(
         yield _any_matches(searched, pattern, visible)
 
 
-def is_exact_match(searched: Sequence[AttributePath], text: str) -> ColumnElement[bool]:
-    """Return the condition that one of the columns is the text. It ignores the case of all letters."""
-    return _any_matches(searched, text.translate(LIKE_ESCAPES), all_rows)
+def exact_first(searched: Sequence[AttributePath], text: str, visible: Visible = all_rows) -> ColumnElement[int]:
+    """Return the expression that sorts rows with exactly this text, in any case, before the others."""
+    return case((_any_matches(searched, text.translate(LIKE_ESCAPES), visible), 0), else_=1)
 
 
 def _any_matches(searched: Sequence[AttributePath], pattern: str, visible: Visible) -> ColumnElement[bool]:

@@ -24,6 +24,7 @@ INVALID_UUID = _l("Please enter a UUID, such as 123e4567-e89b-12d3-a456-42661417
 MISSING_VALUE = _l("Please fill this in.")
 INVALID_EMAIL = _l("Please enter an e-mail address, such as ada@example.com.")
 INVALID_CHOICE = _l("Please choose one of the options.")
+INVALID_ROW = _l("Choose one from the list, or enter its number.")
 INVALID_JSON = _l('Please write this as JSON, such as {"colour": "red"}.')
 INVALID_BOOLEAN = _l("Please choose yes or no.")
 INVALID_LIST = _l("Please enter a list.")

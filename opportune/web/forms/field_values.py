@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from opportune.i18n import gettext
 from opportune.web.forms import input_texts
 from opportune.web.forms.controls import Control, controls_of, to_machine_format
-from opportune.web.forms.error_messages import INVALID_CHOICE
+from opportune.web.forms.error_messages import INVALID_CHOICE, INVALID_ROW
 from opportune.web.time_zone import in_utc, to_utc
 
 
@@ -53,6 +53,8 @@ def parse_texts(control: Control, texts: Sequence[str], zone: str) -> list[Any]:
     """
     if control.is_closed and not control.choices.keys() >= set(texts):
         raise ValueError(gettext(INVALID_CHOICE))
+    if control.is_reference and not all(text.isdecimal() for text in texts if text):
+        raise ValueError(gettext(INVALID_ROW))
     if control.type == input_texts.JSON_TEXT:
         return [input_texts.parse_json(text) for text in texts]
     texts = [to_machine_format(control, text) for text in texts]

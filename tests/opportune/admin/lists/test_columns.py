@@ -32,10 +32,9 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
 
 
 async def test_other_columns_are_refused(admin: AsyncClient) -> None:
-    for name in ("story", "api_key", "nothing", "maker.api_key", "maker"):
+    for name in ("story", "api_key", "nothing", "maker.api_key", "maker", ""):
         response = await admin.get(f"{LIST}?columns=name,{name}")
-        assert response.status_code == 400, name
-        assert f"The list has no column “{name}”." in response.text, name
+        assert (response.status_code, f"has no column “{name}”." in response.text) == (422, True), name
 
 
 async def test_secret_columns_are_not_offered(admin: AsyncClient) -> None:
@@ -74,7 +73,7 @@ async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: py
     monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
     user = await make_staff(app, "gadget.list")
     async with signed_in_client(app, user) as client:
-        assert (await client.get(f"{LIST}?columns=size")).status_code == 400
-        assert (await client.get(f"{LIST}?sortBy=size")).status_code == 400
+        assert (await client.get(f"{LIST}?columns=size")).status_code == 422
+        assert (await client.get(f"{LIST}?sortBy=size")).status_code == 422
         await add_permission(app.state.database, user, "gadget", "get")
         assert (await client.get(f"{LIST}?columns=size&sortBy=size")).status_code == 200

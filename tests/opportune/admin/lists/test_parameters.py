@@ -27,9 +27,10 @@ async def test_unknown_parameter_is_named_and_removed(admin: AsyncClient) -> Non
     assert (await admin.get(f"{LIST}?stat=&search=", follow_redirects=True)).status_code == 422
 
 
-async def test_page_that_is_not_a_number_is_named(admin: AsyncClient) -> None:
-    page = await admin.get(f"{LIST}?page=abc", headers=ACCEPT_HTML)
-    assert (page.status_code, "Please enter a whole number." in page.text) == (422, True)
+async def test_pages_that_do_not_exist_are_named(admin: AsyncClient) -> None:
+    for query in ("page=abc", "position=abc", "position=after:999"):
+        page = await admin.get(f"{LIST}?{query}", headers=ACCEPT_HTML)
+        assert (page.status_code, f"<dt>{query.partition('=')[0]}</dt>" in page.text) == (422, True), query
 
 
 async def test_action_on_all_rows_refuses_an_unknown_parameter(app: FastAPI, admin: AsyncClient) -> None:

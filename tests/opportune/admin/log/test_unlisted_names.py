@@ -114,6 +114,13 @@ async def test_pages_only_name_listed_rows(staff: AsyncClient) -> None:
     assert [path for path, response in responses.items() if SECRET in response.text] == []
 
 
+async def test_staff_add_rows_of_their_own(staff: AsyncClient, clerk: User, superuser: User) -> None:
+    assert f'<option value="{clerk.id}" selected>' in (await staff.get("/admin/paper/create")).text
+    for owner, status in ((clerk, 303), (superuser, 400)):
+        response = await staff.post("/admin/paper/create", data={"title": "Plan", "owner_id": str(owner.id)})
+        assert response.status_code == status, owner
+
+
 async def test_trash_of_another_user_is_closed(app: FastAPI, staff: AsyncClient) -> None:
     for action in ("restore", "purge"):
         response = await staff.post(f"/admin/paper/trash/{action}", data={"pk": "2", "confirmed": "yes"})

@@ -98,7 +98,9 @@ async def test_former_members_lose_a_shared_view(
     await add_permission(app.state.database, staff, "gadget", "list")
     await save(admin, group_id=group.id)
     await execute(app, delete(Membership).where(col(Membership.group_id) == group.id))
-    assert (await staff_client.get(f"/admin/gadget/views/{(await only_view(app)).id}")).status_code == 404
+    view_id = (await only_view(app)).id
+    assert (await staff_client.get(f"/admin/gadget/views/{view_id}")).status_code == 404
+    assert "or is no longer shared with you." in (await staff_client.get(f"{LIST}?view={view_id}")).text
     await execute(app, delete(Group).where(col(Group.id) == group.id))
     assert (await only_view(app)).group_id is None
 

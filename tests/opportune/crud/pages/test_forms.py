@@ -90,6 +90,7 @@ async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, a
         ({"price": "-1"}, "Please enter 0 or more.", (new, edit)),
         ({"writer_id": ""}, "Please choose one.", (new,)),
         ({"writer_id": "2"}, "The selected entry no longer exists", (new,)),
+        ({"writer_id": "x"}, "Choose one from the list", (new,)),
         ({"slug": "emma"}, "This value is already in use.", (new,)),
         ({"pages": "0"}, "does not allow this value", (new, edit)),
     ):

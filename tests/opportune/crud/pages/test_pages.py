@@ -28,6 +28,10 @@ async def test_list_shows_readable_rows(client: AsyncClient) -> None:
     assert "/volumes/new" not in response.text
 
 
+async def test_page_past_the_end_leads_to_the_last(client: AsyncClient) -> None:
+    assert (await client.get("/volumes?q=emma&page=9")).headers["location"] == "?q=emma&page=1"
+
+
 async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
     response = await client.get("/volumes?q=emma", headers=HTMX)
     assert response.text.strip().startswith('<section id="found"')
