@@ -1,13 +1,14 @@
 """Set up the host, the site and its services, and run the steps of a rehearsal."""
 
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import make_url
 
@@ -19,16 +20,18 @@ from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
-from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
+from opportune.contrib.deploy.rehearsal.steps import STEPS, run_steps
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
+from opportune.project.layout import PROJECT
 from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres, postgres
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
-EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
-"""Beginnings of URLs that lead out of the copied project."""
+# URLs of any scheme, also behind text that was copied along, absolute folders, and references to a host's services.
+LEADS_OUT = re.compile(r"://|^(?:file:/|\$)")
 MISSING = f"A rehearsal needs the PostgreSQL of the tests. Install it with: {OPPMAN} test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 
@@ -74,9 +77,6 @@ class Rehearsal:
     endpoint: QuestionEndpoint | None = None
     """Endpoint of the site for questions to a language model."""
     keeps_files: bool = False
-    steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings that override `.env.production`."""
     command: tuple[str, ...] = ()
     """Command instead of `oppman.py runserver`, for tests."""
 
@@ -84,7 +84,7 @@ class Rehearsal:
         """Run all steps and clean up. `notify` is called with a description of the set-up."""
         async with AsyncExitStack() as stack:
             stage = await self._set_up(stack, notify)
-            async for result in run_steps(stage, self.steps):
+            async for result in run_steps(stage, STEPS):
                 yield result
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
@@ -152,7 +152,7 @@ class Rehearsal:
             environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
         if not self.rules.is_full:
             environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
-        if not settings.get("DATABASE_URL", "").startswith("sqlite"):
+        if "DATABASE_URL" not in settings:
             environ["DATABASE_URL"] = _with_local_port(database_url, gate_port)
         return environ
 
@@ -161,10 +161,20 @@ class Rehearsal:
         recipe = RECIPES[self.rules.host.name]
         file = self.project / ENV_PRODUCTION
         written = read_env(file) if file.exists() else {}
-        values = {**recipe.defaults, **recipe.sets, **written, **self.settings}
-        if values.get("DATABASE_URL", "").startswith("sqlite:////"):
-            values["DATABASE_URL"] = "sqlite:///data/app.db"  # a site on this machine may use the file
-        return {name: value for name, value in values.items() if value and not value.startswith(EXTERNAL_PREFIXES)}
+        values = {**recipe.defaults, **recipe.sets, **written}
+        settings = {name: value for name, value in values.items() if value and not LEADS_OUT.search(unquote(value))}
+        if file_url := _copied_file(values.get("DATABASE_URL", "")):
+            settings["DATABASE_URL"] = file_url
+        return settings
+
+
+def _copied_file(url: str) -> str:
+    """Return the URL of a SQLite file in the copied project; empty for PostgreSQL."""
+    if not url or url.startswith("$") or (database := DatabaseUrl.parse(url)).kind == "postgresql":
+        return ""
+    is_inside = database.path.is_relative_to(PROJECT)  # a site on this machine may use another file
+    file = database.path.relative_to(PROJECT) if is_inside else "data/app.db"
+    return f"{'sqlite+memory' if database.kind == 'memory' else 'sqlite'}:///{file}"
 
 
 def _with_local_port(url: str, port: int) -> str:
