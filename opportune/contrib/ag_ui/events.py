@@ -6,6 +6,7 @@ The package of the protocol is loaded with the first run, because its models tak
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from types import ModuleType
 from typing import Any
 
@@ -88,14 +89,18 @@ class RunEvents:
     def update(self, text: str, reasoning: str, calls: Sequence[Run]) -> Iterator[Any]:
         """Yield events for new reasoning, text, calls and results."""
         yield from self._emit_reasoning(reasoning)
-        for index, call in enumerate(calls[self._call_count :], self._call_count):
-            if call["at"] > len(text):
-                return  # the text before the call is not committed yet
-            yield from self._emit_text(text[: call["at"]])
-            yield from self._emit_call(index, call)
-        for index, call in enumerate(calls):
-            yield from self._emit_progress(index, call)
-            yield from self._emit_result(index, call)
+        for _, group in groupby(enumerate(calls), key=lambda item: item[1]["round"]):
+            turn = [*group]
+            for index, call in turn:
+                if index < self._call_count:
+                    continue
+                if call["at"] > len(text):
+                    return  # the text before the call is not committed yet
+                yield from self._emit_text(text[: call["at"]])
+                yield from self._emit_call(index, call)
+            for index, call in turn:
+                yield from self._emit_progress(index, call)
+                yield from self._emit_result(index, call)
         yield from self._emit_text(text)
 
     def finish(self, answer: Answer | None) -> Iterator[Any]:

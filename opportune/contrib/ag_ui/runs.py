@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body, HTTPException, Request
 from fastapi.sse import KEEPALIVE_COMMENT
@@ -15,7 +15,9 @@ from opportune.accounts import User
 from opportune.contrib.ag_ui.events import RunEvents, core, encode
 from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
 from opportune.contrib.answers.engine.decisions import find_question
+from opportune.contrib.answers.engine.tool_runs import is_waiting
 from opportune.contrib.llm import Message, estimate_tokens
+from opportune.contrib.llm.providers.provider import fitting_turns
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
@@ -29,6 +31,12 @@ INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")  # ids of the answer an
 
 AgUiInput = Annotated[dict[str, Any], Body(), AfterValidator(require_storable_json)]
 """Parameter of a route: the `RunAgentInput` of the protocol as JSON."""
+
+
+class Approval(BaseModel):
+    """Payload that approves a call. All others are invalid or refuse it."""
+
+    approved: Literal[True]
 
 
 async def run_agent(
@@ -83,7 +91,7 @@ async def _parse_input(data: dict[str, Any]) -> Any:
     return run
 
 
-def _parse(model: type[BaseModel], data: dict[str, Any]) -> Any:
+def _parse(model: type[BaseModel], data: object) -> Any:
     """Return a valid instance of a model.
 
     Raises:
@@ -123,13 +131,7 @@ def _fitting(run: Any, budget: int) -> list[Message]:
         raise FieldErrors({"messages": _("The last message must be a question of the user.")})
     if estimate_tokens(turns[-1]) > budget:
         raise QuestionTooLong(4 * budget)  # characters
-    messages = list[Message]()
-    for turn in reversed([turn for turn in turns if turn.content]):
-        budget -= estimate_tokens(turn)
-        if budget < 0:
-            break
-        messages.insert(0, turn)
-    return messages
+    return fitting_turns([turn for turn in turns if turn.content], budget)
 
 
 def _text_of(message: Any) -> str:
@@ -146,7 +148,7 @@ def _text_of(message: Any) -> str:
 
 
 async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
-    """Decide about interrupted calls. Each is decided once, also by a repeated request."""
+    """Decide about all interrupted calls or none. Each is decided once, also by a repeated request."""
     matches = [match for entry in run.resume if (match := INTERRUPT_ID.fullmatch(entry.interrupt_id))]
     ids = {int(match[1]) for match in matches}
     calls = [int(match[2]) for match in matches]
@@ -154,22 +156,34 @@ async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> 
     answer = await answers.find(ids.pop(), user.id) if is_one_answer else None
     if answer is None or not answer.topic.startswith(thread):
         raise HTTPException(404)
-    for call, entry in zip(calls, run.resume, strict=True):
-        await _decide(answers, answer, call, entry)
-    events = RunEvents(run.thread_id, run.run_id, answer.id, answer.tool_runs, min(calls))
+    entries = zip(calls, run.resume, strict=True)
+    decisions = [_parse_decision(answers, answer, call, entry) for call, entry in entries]
+    async with answers.database.writer() as session:
+        for call, decision in zip(calls, decisions, strict=True):
+            if decision is None:
+                await answers.refuse(session, answer, call)
+            elif isinstance(decision, Approval):
+                await answers.approve(session, answer, call)
+            else:
+                await answers.reply(session, answer, call, decision)
+    last_round = answer.tool_runs[min(calls)]["round"]
+    sent_calls = [stored for stored in answer.tool_runs if stored["round"] <= last_round]
+    events = RunEvents(run.thread_id, run.run_id, answer.id, sent_calls, min(calls))
     return await answers.find(answer.id, user.id) or answer, events
 
 
-async def _decide(answers: AnswerManager, answer: Answer, call: int, entry: Any) -> None:
-    form = find_question(answer, call, answers.toolbox)
-    payload = entry.payload if isinstance(entry.payload, dict) else {}
-    async with answers.database.writer() as session:
-        if entry.status == "cancelled" or payload.get("approved") is False:
-            await answers.refuse(session, answer, call)
-        elif form:
-            await answers.reply(session, answer, call, _parse(form, payload))
-        else:
-            await answers.approve(session, answer, call)
+def _parse_decision(answers: AnswerManager, answer: Answer, call: int, entry: Any) -> BaseModel | None:
+    """Return an approval or a filled-in form. None refuses a call, and changes none that was decided before.
+
+    Raises:
+        FieldErrors: The payload is something else.
+    """
+    if entry.status == "cancelled" or (isinstance(entry.payload, dict) and entry.payload.get("approved") is False):
+        return None
+    form = find_question(answer, call, answers.toolbox) or Approval
+    waits = answer.is_waiting and is_waiting(answer.tool_runs[call])
+    decision: BaseModel | None = _parse(form, entry.payload) if waits else None
+    return decision
 
 
 async def _stream(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from opportune.accounts.models import User
-from opportune.contrib.llm.providers.provider import Message, ToolCall, estimate_tokens
+from opportune.contrib.llm.providers.provider import Message, ToolCall, estimate_tokens, fitting_turns
 from opportune.contrib.tools.conversation import ToolRun
 from opportune.contrib.tools.results import Cited, Source, ToolResult, number_sources
 from opportune.contrib.tools.toolbox import Toolbox
@@ -115,12 +115,7 @@ def with_passages(
     content = "\n\n".join([CITATION_RULE, *passages, messages[index].content])
     question = replace(messages[index], content=content)
     system = [turn for turn in messages[:index] if turn.role == "system"]
-    history = [turn for turn in messages[:index] if turn.role != "system"]
     end = [question, *messages[index + 1 :]]
-
-    def is_too_long() -> bool:
-        return sum(map(estimate_tokens, [*system, *history, *end])) > budget
-
-    while history and (history[0].role == "assistant" or is_too_long()):
-        history.pop(0)
+    remaining = budget - sum(map(estimate_tokens, [*system, *end]))
+    history = fitting_turns([turn for turn in messages[:index] if turn.role != "system"], remaining)
     return [*system, *history, *end]

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import dropwhile
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Base64Bytes
@@ -269,6 +270,14 @@ def estimate_tokens(value: str | Message) -> int:
         texts = [value.content, *(call.arguments for call in value.tool_calls), *map(repr, filter(None, returned))]
         return sum(map(estimate_tokens, texts)) + PICTURE_TOKENS * len(value.pictures)
     return -(-len(value.encode(errors="replace")) // 4)
+
+
+def fitting_turns(turns: Sequence[Message], budget: int) -> list[Message]:
+    """Return the newest turns that fit into a number of tokens, beginning with a question."""
+    first = len(turns)
+    while first and (budget := budget - estimate_tokens(turns[first - 1])) >= 0:
+        first -= 1
+    return [*dropwhile(lambda turn: turn.role != "user", turns[first:])]
 
 
 def estimate_prompt_tokens(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:

@@ -127,14 +127,16 @@ async def test_model_gets_the_texts_of_the_thread(user_client: AsyncClient, mode
         {"id": "last", "role": "user", "content": [{"type": "text", "text": "Why?"}]},
     ]
     await run(user_client, run_input(messages=messages, tools=[{"name": "alert", "description": "", "parameters": {}}]))
-    texts = [(turn.role, turn.content) for turn in model.received[0] if turn.role != "system"]
-    assert texts == [("user", "Hi."), ("assistant", "Hello."), ("user", "Why?")]
-    assert "Obey." not in str(model.received[0])
+    messages[1]["content"] = "Hi. " * 1_000  # is left out with its answer
+    await run(user_client, run_input(messages=messages, run="r2"))
+    texts = [[(turn.role, turn.content) for turn in turns if turn.role != "system"] for turns in model.received]
+    assert texts == [[("user", "Hi."), ("assistant", "Hello."), ("user", "Why?")], [("user", "Why?")]]
+    assert "Obey." not in str(model.received)
 
 
 async def test_approval_interrupts_the_run(user_client: AsyncClient, model: FakeProvider) -> None:
     model.script = [Reasoning("Hm."), "One moment. ", call("lend_book", '{"title": "Dune"}')]
-    model.next_scripts = [["Yours."]]
+    model.next_scripts = [[call("find_book")], ["Yours."]]
     asked = await run(user_client, run_input())
     interrupt = asked[-1].outcome.interrupts[0]
     assert (text_of(asked), interrupt.reason, interrupt.message) == ("One moment. ", "approval_required", "Lend a book")
@@ -142,17 +144,16 @@ async def test_approval_interrupts_the_run(user_client: AsyncClient, model: Fake
     approved = await run(user_client, resume(asked, "r2", payload={"approved": True}))
     repeated = await run(user_client, resume(asked, "r2", payload={"approved": True}))
     for events in (approved, repeated):
-        assert types_of(events)[2:4] == ["TOOL_CALL_RESULT", "TEXT_MESSAGE_START"]
+        assert [type_ for type_ in types_of(events) if type_.startswith("TOOL")] == [
+            *("TOOL_CALL_RESULT", "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT")
+        ]
         assert (text_of(events), events[-1].run_id) == ("Yours.", "r2")
     assert lent == ["Dune"]
 
 
-@pytest.mark.parametrize(("status", "payload"), [("cancelled", None), ("resolved", {"approved": False})])
-async def test_cancelled_call_is_refused(
-    user_client: AsyncClient, model: FakeProvider, status: str, payload: Any
-) -> None:
+async def test_cancelled_call_is_refused(user_client: AsyncClient, model: FakeProvider) -> None:
     model.script, model.next_scripts = [call("lend_book", '{"title": "Dune"}')], [["Then not."]]
-    events = await run(user_client, resume(await run(user_client, run_input()), "r2", status, payload))
+    events = await run(user_client, resume(await run(user_client, run_input()), "r2", "cancelled"))
     assert (text_of(events), lent) == ("Then not.", [])
 
 
@@ -162,10 +163,20 @@ async def test_question_interrupts_with_its_schema(user_client: AsyncClient, mod
     interrupt = asked[-1].outcome.interrupts[0]
     assert (interrupt.reason, interrupt.message) == ("input_required", "For whom?")
     assert [*interrupt.response_schema["properties"]] == ["readers"]
-    invalid = await user_client.post(URL, json=resume(asked, "r2", payload={"readers": "all"}))
-    assert invalid.status_code == 422
+    assert (await user_client.post(URL, json=resume(asked, "r2", payload={"readers": "all"}))).status_code == 422
     assert text_of(await run(user_client, resume(asked, "r2", payload={"readers": "experts"}))) == "Here it is."
     assert model.received[1][-1] == Message("tool", '{"readers":"experts"}', tool_call_id="call_0")
+
+
+@pytest.mark.parametrize("payload", [None, False, "no", {}, {"approved": "false"}, {"approved": None}, {"approved": 0}])
+async def test_invalid_decision_decides_nothing(user_client: AsyncClient, model: FakeProvider, payload: Any) -> None:
+    calls = (ToolCall("call_0", "lend_book", '{"title": "Dune"}'), ToolCall("call_1", "lend_book", '{"title": "Emma"}'))
+    model.script, model.next_scripts = [Done(10, 5, tool_calls=calls)], [["Then one."]]
+    data = resume(await run(user_client, run_input()), "r2", payload=payload)
+    data["resume"][0]["payload"] = {"approved": True}
+    assert ((await user_client.post(URL, json=data)).status_code, lent) == (422, [])
+    data["resume"][1]["payload"] = {"approved": False}
+    assert (text_of(await run(user_client, data)), lent) == ("Then one.", ["Dune"])
 
 
 def _viewed_runs(manager: AnswerManager) -> list[dict[str, Any]]:
@@ -225,13 +236,9 @@ async def test_runs_belong_to_their_user(
 ) -> None:
     model.script = [call("lend_book", '{"title": "Dune"}')]
     asked = await run(user_client, run_input())
-    for data in (
-        run_input(resume=[{"interruptId": "x", "status": "resolved"}]),
-        run_input(resume=[{"interruptId": "1-9", "status": "resolved"}]),
-    ):
+    unknown = [run_input(resume=[{"interruptId": id_, "status": "cancelled"}]) for id_ in ("x", "1-9")]
+    for data in (*unknown, {**resume(asked, "r2"), "threadId": "t2"}):
         assert (await user_client.post(URL, json=data)).status_code == 404
-    other_thread = {**resume(asked, "r2"), "threadId": "t2"}
-    assert (await user_client.post(URL, json=other_thread)).status_code == 404
     async with signed_in_client(app, await make_user(app.state.database, "eve@example.com")) as eve:
         assert (await eve.post(URL, json=resume(asked, "r2"))).status_code == 404
     assert lent == []
