@@ -1,8 +1,8 @@
 """Lights of jobs and e-mails, for the status page."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from sqlalchemy import select
@@ -43,7 +43,7 @@ async def job_lights(app: FastAPI) -> list[HealthLight]:
     names = scheduled_names(app.state.jobs.jobs.values(), settings)
     async with app.state.database.reader(fresh=True) as session:
         schedules = await read_schedules(session, names)
-        mail = await _mail_lights(session, settings)
+        mail = [light async for light in _mail_lights(session, settings)]
     return [*(_schedule_light(schedule, now, settings.jobs) for schedule in schedules), *mail]
 
 
@@ -75,29 +75,21 @@ def _schedule_light(schedule: Schedule, now: datetime, mode: str) -> HealthLight
     return HealthLight(name, f"{text} {next_run}")
 
 
-async def _mail_lights(session: AsyncSession, settings: Settings) -> list[HealthLight]:
-    """Return lights for the last e-mail that was sent or failed."""
+async def _mail_lights(session: AsyncSession, settings: Settings) -> AsyncIterator[HealthLight]:
+    """Yield lights for the last e-mail that was sent or failed."""
     is_mail = col(Job.name) == send_email_job.name
 
-    async def find_last_ended(state: JobState) -> tuple[datetime | None, str]:
+    async def find_last_ended(state: JobState) -> Any:
         newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
-        row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
-        return (row[0], row[1]) if row else (None, "")
+        return (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
 
-    sent, _error = await find_last_ended(JobState.DONE)
-    failed, error = await find_last_ended(JobState.FAILED)
-    return [*_email_lights(sent, failed, error, sends_mail=_sends_mail(settings))]
-
-
-def _email_lights(
-    sent: datetime | None, failed: datetime | None, error: str, *, sends_mail: bool
-) -> Iterator[HealthLight]:
-    if sends_mail:
-        yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
+    sent, failed = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
+    if _sends_mail(settings):
+        yield HealthLight("Last e-mail sent", format_datetime(sent.ended_at) if sent else _("none in the last days"))
     if failed:
-        text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
+        text = _("%(time)s: %(error)s", time=format_datetime(failed.ended_at), error=failed.error)
         url = JOB_LIST_PATH.format(JobState.FAILED)
-        if sent is None or failed > sent:
+        if sent is None or failed.ended_at > sent.ended_at:
             yield HealthLight("Last e-mail failed", text, "fault", url=url, hint=MAIL_HINT)
         else:
             yield HealthLight("Last e-mail failed", text, url=url)

@@ -103,11 +103,6 @@ class Upgrade:
             task.result()
         return task.done()
 
-    async def wait(self) -> None:
-        """Wait for the end of a running upgrade."""
-        if self._task:
-            await self._task
-
     async def _run(self, report: Callable[[str], Awaitable[None]]) -> None:
         try:
             self.message, self.succeeded = CRASHED, False  # in case of an error that is not expected

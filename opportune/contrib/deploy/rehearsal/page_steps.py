@@ -163,7 +163,7 @@ async def check_admin(stage: Stage) -> str:
 async def upload_picture(stage: Stage) -> str:
     """Upload a picture with the first form that has a file field."""
     async for visitor, page, form in _upload_forms(stage):
-        result = await visitor.submit_file(page, form)
+        result = await visitor.submit(page, form, with_picture=True)
         if result.status >= 500:
             raise StepFailed(f"an upload to {page.path} returns {result.status}", UPLOAD_FIX)
         if result.status < 400:

@@ -1,10 +1,8 @@
 """Minimal browser, which loads pages and sends forms with its own cookies."""
 
 import ssl
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -39,15 +37,9 @@ class Visitor:
     async def get(self, path: str) -> Page:
         return Page.from_response(await self.client.get(path))
 
-    async def submit(self, page: Page, form: HtmlForm, **values: str) -> Page:
-        """Submit a form with its current values, replaced by `values`."""
-        return await self._send(page, form, values, None)
-
-    async def submit_file(self, page: Page, form: HtmlForm) -> Page:
-        """Submit a form with a picture in its file field."""
-        return await self._send(page, form, {}, {form.file_field: ("rehearsal.png", create_picture(), "image/png")})
-
-    async def _send(self, page: Page, form: HtmlForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
+    async def submit(self, page: Page, form: HtmlForm, *, with_picture: bool = False, **values: str) -> Page:
+        """Submit a form with its current values, replaced by `values`, and perhaps with a picture in its file field."""
+        files = {form.file_field: ("rehearsal.png", create_picture(), "image/png")} if with_picture else None
         data: dict[str, list[str]] = {}
         for control in form.controls:
             if control.type_ != "file":

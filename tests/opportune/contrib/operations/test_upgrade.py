@@ -15,6 +15,7 @@ from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
 from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_entries
 from tests.opportune.stored_rows import execute, read_one
+from tests.opportune.waiting import wait_until
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -72,7 +73,7 @@ async def test_long_upgrade_runs_in_the_background(
     await operator.post(f"{PAGE}/upgrade")
     assert "already running" in await flash_messages(operator)
     may_continue.set()
-    await app.state.upgrade.wait()
+    await wait_until(lambda: not app.state.upgrade.is_running)
     assert await read_entries(app) == [("apply-migrations", "Applied books.0099_slow.")]
 
 
