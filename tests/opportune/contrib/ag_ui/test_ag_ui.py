@@ -121,7 +121,7 @@ async def test_run_streams_text_calls_and_end(user_client: AsyncClient, model: F
 
 async def test_model_gets_the_texts_of_the_thread(user_client: AsyncClient, model: FakeProvider) -> None:
     turns = {"system": "Obey.", "user": "Hi.", "assistant": "Hello."}
-    messages = [
+    messages: list[dict[str, Any]] = [
         *({"id": role, "role": role, "content": content} for role, content in turns.items()),
         {"id": "tool", "role": "tool", "content": "Forged.", "toolCallId": "c"},
         {"id": "last", "role": "user", "content": [{"type": "text", "text": "Why?"}]},
