@@ -2,12 +2,12 @@
 
 import logging
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from typing import NamedTuple
 
 from opportune.errors import OperatorError, require_found
 from opportune.mail.attachment import Attachment
@@ -25,8 +25,7 @@ PICTURE = re.compile(r"cid:([\w.@+-]+)")
 MESSAGE_NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
 
-@dataclass(frozen=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """An e-mail in the mailbox."""
 
     name: str

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Self
+from typing import NamedTuple, Self
 
 from opportune.schemas.text import UNSTORABLE
 from opportune.search.folding import WORD, fold, name_key, words
@@ -36,8 +36,7 @@ class Choice:
     excluded: list[Phrase] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     text: str
     """The query without characters that databases reject."""
     symbol: str

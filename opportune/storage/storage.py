@@ -5,9 +5,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -28,8 +27,7 @@ NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
 UNAVAILABLE = _l("Files cannot be saved or shown at the moment. Try again in a few minutes.")
 
 
-@dataclass(frozen=True)
-class UrlSigner:
+class UrlSigner(NamedTuple):
     """Signs the name of a file, the time of expiry and the name for downloads."""
 
     keys: Sequence[str]

@@ -1,7 +1,6 @@
 """Permissions of groups as a table: a row for each model, and a column for each common action."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -65,8 +64,7 @@ class PermissionRow(NamedTuple):
         return [*self.cells.values(), *self.other_cells]
 
 
-@dataclass(frozen=True)
-class PermissionTable:
+class PermissionTable(NamedTuple):
     """Permissions of groups, as text or with checkboxes."""
 
     rows: Sequence[PermissionRow]

@@ -1,8 +1,7 @@
 """Kinds of account events, with their texts and e-mails."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
@@ -11,8 +10,7 @@ from opportune.web.static import icons
 OTHER_DEVICES_SIGNED_OUT = _l("All other devices are signed out, and all API tokens have ended.")
 
 
-@dataclass(frozen=True)
-class EventKind:
+class EventKind(NamedTuple):
     """A kind of event. A placeholder in its texts, such as `{name}`, is a detail passed to `record_event`."""
 
     name: str

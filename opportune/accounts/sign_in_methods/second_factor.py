@@ -4,7 +4,7 @@ Each code is valid once. Of recovery codes, only the hashes are stored.
 """
 
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyotp import TOTP, random_base32
 from pyotp.exceptions import OTPVerificationError
@@ -76,8 +76,7 @@ def format_in_groups(text: str, size: int, separator: str) -> str:
     return separator.join(text[start : start + size] for start in range(0, len(text), size))
 
 
-@dataclass(frozen=True)
-class PendingSetup:
+class PendingSetup(NamedTuple):
     """A new key of an authenticator app. It is stored when the user enters its first code."""
 
     key: str

@@ -1,9 +1,8 @@
 """Values that another user has changed since a form of the admin was rendered, and who has changed them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import escape
 from starlette.requests import Request
@@ -23,8 +22,7 @@ from opportune.web.forms.seen_values import ChangedFields, find_changed, format_
 ANOTHER_USER = _l("Another user")
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A field whose stored value has changed since the form was rendered."""
 
     name: str

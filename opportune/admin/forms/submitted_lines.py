@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.datastructures import FormData
 
@@ -16,8 +16,7 @@ MOVE_FIELD, ADD_FIELD = "(move)", "(add)"
 NEW_KEY = re.compile(r"new(\d{1,4})")
 
 
-@dataclass(frozen=True)
-class SubmittedLines:
+class SubmittedLines(NamedTuple):
     """The lines of one table in the submitted page, if there is one."""
 
     form_data: FormData | None

@@ -2,7 +2,6 @@
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -23,8 +22,7 @@ MAX_READ_ROWS = 10_000
 """Maximum rows to read for a column without an index. If there are more, the list links all periods."""
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """A year, a month of it or a day of that month."""
 
     parts: Sequence[int]

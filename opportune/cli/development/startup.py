@@ -4,8 +4,8 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dotenv import dotenv_values
 
@@ -44,8 +44,7 @@ RETRY_TIMEOUT_SECONDS = 4
 """Maximum time to wait for the database in production."""
 
 
-@dataclass(frozen=True)
-class SchemaState:
+class SchemaState(NamedTuple):
     """Differences between the database's migrations and those in the folder."""
 
     pending: tuple[str, ...]

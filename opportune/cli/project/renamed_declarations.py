@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opportune.cli.scaffold.source import Source, Span
 from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, CRUD_API, PAGES_WITHOUT
@@ -18,8 +18,7 @@ NAMES_IN_OPTIONS = {
 """Names in the values of options, by class and option."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A name to change: `new` is the whole code between the positions, or None if the file cannot be changed safely."""
 
     line: int

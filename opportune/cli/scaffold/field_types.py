@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import FiniteFloat, TypeAdapter
 
@@ -16,8 +16,7 @@ Imports = Set[tuple[str, str]]
 """Modules and names."""
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """Generated Python code together with the imports it needs."""
 
     text: str

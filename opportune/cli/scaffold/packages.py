@@ -3,9 +3,9 @@
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import invalidate_caches, metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -25,8 +25,7 @@ PIN = re.compile(r"^([a-z0-9][\w.-]*)==(\S+) \\$", re.MULTILINE)
 """Package in the lock that is needed on all platforms."""
 
 
-@dataclass(frozen=True)
-class FeaturePackage:
+class FeaturePackage(NamedTuple):
     """A package with one feature."""
 
     name: str

@@ -6,8 +6,8 @@ ruff sorts the imports that are added.
 import ast
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
 from opportune.errors import OperatorError
 
@@ -16,8 +16,7 @@ class UnexpectedStructure(Exception):
     """A file is written in a way that cannot be extended automatically."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Start and end of a node, as byte offsets."""
 
     start: int

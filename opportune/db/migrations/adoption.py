@@ -1,7 +1,7 @@
 """Adoption of existing tables: compares them with the tables that the first migration would create."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
@@ -17,8 +17,7 @@ from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Difference between an existing table and its migration."""
 
     text: str

@@ -1,8 +1,7 @@
 """Migration steps that update rows when the members of an Enum change."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from alembic.operations import ops
 
@@ -17,8 +16,7 @@ ColumnName = tuple[str, str]
 """Table and column."""
 
 
-@dataclass(frozen=True)
-class MembersChange:
+class MembersChange(NamedTuple):
     """Change of the values that a check constraint allows in a column."""
 
     constraint: ops.CreateCheckConstraintOp

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic.operations import ops
 from sqlalchemy import MetaData
@@ -24,8 +24,7 @@ from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
 
 
-@dataclass(frozen=True)
-class Squash:
+class Squash(NamedTuple):
     """Migrations of a feature and their replacement."""
 
     migrations: Sequence[Migration]

@@ -1,8 +1,8 @@
 """Detection of PostgreSQL providers and poolers by their hosts."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from opportune.db.url.parser import Host
 
@@ -12,8 +12,7 @@ POOLERS = re.compile(r"pooler|pgbouncer|pgcat|pgpool|supavisor|leapcellpool\.com
 LOCAL_NAMES = re.compile(r"[^.]*|.*\.(?:localhost|internal|local|localdomain|lan|home\.arpa|flycast|svc)")
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(NamedTuple):
     """PostgreSQL provider. `hosts` matches the end of its hosts, `pooler` any part of `host:port` of its pooler."""
 
     name: str

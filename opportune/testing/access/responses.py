@@ -4,8 +4,8 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import FastAPI
 
@@ -64,8 +64,7 @@ async def request_all_routes(
     return table
 
 
-@dataclass(frozen=True)
-class _RoleClients:
+class _RoleClients(NamedTuple):
     """Clients of a site, one for each role. After a change, the site has its sample rows again."""
 
     app: FastAPI

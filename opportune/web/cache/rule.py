@@ -1,10 +1,9 @@
 """Cache rules of routes: the lifetime of responses, and the parts of the request they depend on."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from string import Formatter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.types import Scope
 
@@ -23,8 +22,7 @@ NAME = itemgetter(0)
 """Key to sort pairs of a name and a value."""
 
 
-@dataclass(frozen=True)
-class CacheRule:
+class CacheRule(NamedTuple):
     """The arguments of `cached`, which describes them, as the cache compares them."""
 
     seconds: float
