@@ -45,8 +45,7 @@ def find_unlisted_imports(code: str) -> list[str]:
 
 @pytest.mark.parametrize("module", LISTED_NAMES)
 def test_listed_names_can_be_imported(module: str) -> None:
-    missing = [name for name in LISTED_NAMES[module] if not hasattr(import_module(module), name)]
-    assert missing == []
+    assert [name for name in LISTED_NAMES[module] if not hasattr(import_module(module), name)] == []
 
 
 @pytest.mark.parametrize(

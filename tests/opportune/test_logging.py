@@ -151,8 +151,7 @@ async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
 
 @pytest.mark.parametrize(("level", "is_logged"), [("WARNING", True), ("error", False)])
 def test_log_level_is_a_setting(level: str, is_logged: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load_settings(log_level=level)
-    assert bool(write_log(capsys, "text", "hello", settings=settings)) is is_logged
+    assert bool(write_log(capsys, "text", "hello", settings=load_settings(log_level=level))) is is_logged
 
 
 async def test_statements_are_logged_without_parameters(

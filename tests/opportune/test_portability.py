@@ -38,5 +38,4 @@ def is_binary(call: ast.Call) -> bool:
 
 def test_files_are_opened_with_an_encoding() -> None:
     codes = {path.relative_to(PROJECT): path.read_text(encoding="utf-8") for path in python_files()}
-    locations = [f"{path}:{line}" for path, code in codes.items() for line in calls_without_encoding(code)]
-    assert locations == []
+    assert [f"{path}:{line}" for path, code in codes.items() for line in calls_without_encoding(code)] == []

@@ -80,8 +80,7 @@ async def test_guide_records_events(app: FastAPI, user_client: AsyncClient, monk
         app.include_router(names["router"])
         add_event_kinds([Feature("cards", accounts=Accounts(events=names.get("EVENTS", ())))])
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
-    event = await read_one(app, AccountEvent)
-    assert describe_event(event) == "Your card was changed: …4242"
+    assert describe_event(await read_one(app, AccountEvent)) == "Your card was changed: …4242"
 
 
 def new_browser(app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0") -> AsyncClient:

@@ -21,8 +21,7 @@ def test_small_site_imports_nothing_of_contrib_and_passes_check(tmp_path: Path) 
     command = [sys.executable, "-c", SMALL_SITE]
     done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    packages = {f"opportune.{OPTIONAL_FEATURES[name]}" for name in CONTRIB}
-    assert packages & {*done.stdout.split()} == set()
+    assert {f"opportune.{OPTIONAL_FEATURES[name]}" for name in CONTRIB} & {*done.stdout.split()} == set()
 
 
 def test_check_names_settings_of_features_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

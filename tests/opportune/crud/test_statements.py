@@ -87,6 +87,5 @@ async def test_insert_reports_constraint_errors_by_field(librarian: AsyncClient,
     for _ in range(2):
         refused = await librarian.post(f"{API}/writers", json={"name": "Jane Austen"})
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, ["name"])
-    added = await librarian.post(f"{API}/writers", json={"name": "Emily Brontë"})
-    assert added.status_code == 201
+    assert (await librarian.post(f"{API}/writers", json={"name": "Emily Brontë"})).status_code == 201
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # defined by QueuePool

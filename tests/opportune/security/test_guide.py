@@ -16,8 +16,7 @@ def test_every_threat_names_tests_that_exist() -> None:
     tests = {(threat, test) for threat, column in rows for test in column.replace("`", "").split(", ")}
     folder = PROJECT / "tests/opportune"
     files = {(threat, test): (folder / test, PROJECT / test) for threat, test in tests}
-    missing = {key for key, paths in files.items() if not any(path.is_file() for path in paths)}
-    assert missing == set()
+    assert {key for key, paths in files.items() if not any(path.is_file() for path in paths)} == set()
 
 
 def test_named_files_and_settings_exist() -> None:

@@ -94,8 +94,7 @@ async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
 
 async def test_cached_pages_vary_by_language(client: AsyncClient) -> None:
     responses = [await client.get("/cached-language", headers={"Accept-Language": code}) for code in ("de", "en", "de")]
-    texts = [response.text for response in responses]
-    assert texts == ["de", "en", "de"]
+    assert [response.text for response in responses] == ["de", "en", "de"]
 
 
 async def test_pseudo_language_is_not_offered_in_production(settings: Settings) -> None:

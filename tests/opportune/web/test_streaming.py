@@ -123,8 +123,7 @@ async def test_missing_model_is_503_without_setting_names(client: AsyncClient, a
 
 
 async def test_stream_is_rate_limited(client: AsyncClient, script: FakeProvider) -> None:
-    statuses = [(await ask(client, **HTMX))[0] for _ in range(21)]
-    assert statuses == [200] * 20 + [429]
+    assert [(await ask(client, **HTMX))[0] for _ in range(21)] == [200] * 20 + [429]
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])

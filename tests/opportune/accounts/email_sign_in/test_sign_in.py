@@ -41,8 +41,7 @@ async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, da
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    redirect = await emails.submit_link(client, token)
-    assert redirect.headers["location"] == "/accounts/tokens"
+    assert (await emails.submit_link(client, token)).headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
 
@@ -107,8 +106,7 @@ async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncCli
     assert (refused.status_code, refused.json()["detail"][:12]) == (401, "Also send a ")
     data["second_factor"] = authenticator.code
     granted = await client.post(f"{emails.SIGN_IN_API}/code", json=data)
-    headers = bearer(granted.json()["access_token"])
-    assert (await client.get(ME, headers=headers)).json()["email"] == EMAIL
+    assert (await client.get(ME, headers=bearer(granted.json()["access_token"]))).json()["email"] == EMAIL
     assert (await client.post(f"{emails.SIGN_IN_API}/code", json=data)).status_code != 200
 
 

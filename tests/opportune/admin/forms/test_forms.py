@@ -126,8 +126,7 @@ async def test_refused_change_stores_no_file(app: FastAPI, admin: AsyncClient, t
     await save_shelf(admin, uploads=make_uploads(photo=picture()))
     before = await run_jobs_and_list_files(app, tmp_path)
     uploads = make_uploads(photo=picture(colour="red"), plan=b"plan")
-    response = await save_shelf(admin, uploads=uploads)  # the title is taken
-    assert "This value is already in use." in response.text
+    assert "This value is already in use." in (await save_shelf(admin, uploads=uploads)).text
     assert await run_jobs_and_list_files(app, tmp_path) == before
 
 

@@ -78,6 +78,5 @@ async def test_failed_demo_rolls_back_others(run: Run, database: Database, monke
 
 async def test_production_gets_no_demo_data(run: Run, database: Database) -> None:
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
-    outcome = await run("load", **production)
-    assert "cannot be loaded in production" in outcome.line()
+    assert "cannot be loaded in production" in (await run("load", **production)).line()
     assert await emails(database) == []

@@ -138,8 +138,7 @@ async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: 
     vars(manager.llm)["provider"] = FakeProvider.in_turn([request_calls(LEND_DUNE)], ["Then not."])
     answer = await ask_until_waiting(manager, user)
     await questions.set_values(manager, answer, lease_until=long_ago)
-    rendered = await manager.shown(await questions.find(manager, answer.id))  # as for another viewer
-    assert rendered.answer.status == "streaming"
+    assert (await manager.shown(await questions.find(manager, answer.id))).answer.status == "streaming"
     stored = await questions.wait_until_ended(manager, answer)
     assert (stored.text, stored.tool_runs[0]["approval"], lent_titles) == ("Then not.", "refused", [])
 
@@ -156,8 +155,7 @@ async def test_approval_may_allow_the_rest(manager: AnswerManager, user: User, l
     await decide(manager, answer, 2, rest=True)
     stored = await questions.wait_until_ended(manager, answer)
     assert (stored.text, lent_titles) == ("All yours.", ["Emma", "Ada"])
-    results = {run["arguments"]: run["result"] for run in stored.tool_runs}
-    assert results[LEND_DUNE.arguments] == NOT_ALLOWED
+    assert {run["arguments"]: run["result"] for run in stored.tool_runs}[LEND_DUNE.arguments] == NOT_ALLOWED
     received = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
     assert received == ["Third shelf.", NOT_ALLOWED, "Lent."]
 

@@ -67,8 +67,7 @@ async def test_first_reply_of_the_api_counts(user_client: AsyncClient, manager: 
     assert (invalid.status_code, invalid.json()["errors"][0]["field"]) == (422, ["readers"])
     for readers in ("beginners", "experts"):
         assert (await user_client.post(path, json={"call": 0, "values": {"readers": readers}})).status_code == 200
-    result = (await end(manager, answer)).tool_runs[0]["result"]
-    assert json.loads(result)["readers"] == "beginners"
+    assert json.loads((await end(manager, answer)).tool_runs[0]["result"])["readers"] == "beginners"
 
 
 async def test_reply_with_invalid_unicode_is_refused(user_client: AsyncClient, answer: Answer) -> None:

@@ -211,7 +211,6 @@ def test_cached_tokens_cost_less() -> None:
     usage = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}
     choice = {"delta": {"content": "So."}, "finish_reason": "stop"}
     reader.read(Event("", {"choices": [choice], "usage": usage}))
-    done = reader.finish()
-    assert done.cached_tokens == 900
+    assert reader.finish().cached_tokens == 900
     assert PRICED.cost_micro(1000, 10, 900) == 100 + 90 + 40
     assert PRICED.model_copy(update={"price_per_million_cached_tokens": None}).cost_micro(1000, 10, 900) == 1040

@@ -39,8 +39,7 @@ def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_health_path_exists(text: str) -> None:
-    names = {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)}
-    assert names <= HEALTH_PATHS
+    assert {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)} <= HEALTH_PATHS
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

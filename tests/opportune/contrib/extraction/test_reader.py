@@ -217,5 +217,4 @@ def test_program_does_not_import_the_site() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); from opportune.contrib.extraction import program"
     code += "; print(*(name for name in sys.modules if name.startswith(('opportune', 'app'))))"
     done = subprocess.run([sys.executable, "-I", "-c", code, str(ROOT)], capture_output=True, check=True, text=True)
-    parts = {name.split(".")[2] for name in done.stdout.split() if name.count(".") > 1}
-    assert parts == {"extraction"}
+    assert {name.split(".")[2] for name in done.stdout.split() if name.count(".") > 1} == {"extraction"}

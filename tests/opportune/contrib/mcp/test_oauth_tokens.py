@@ -120,8 +120,7 @@ async def test_token_of_another_resource_is_refused(program: Program, site: Fast
 async def test_client_secret_is_sealed(http: AsyncClient, browser: AsyncClient, database: Database) -> None:
     registered = await register(http, token_endpoint_auth_method="client_secret_post")
     program, secret = Program(http, browser, registered["client_id"]), registered["client_secret"]
-    client = await read_one(database, McpClient)
-    assert secret not in client.sealed_secret
+    assert secret not in (await read_one(database, McpClient)).sealed_secret
     code = await program.request_code()
     for wrong in (None, "wrong"):
         response = await program.exchange(code, client_secret=wrong)

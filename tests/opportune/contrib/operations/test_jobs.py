@@ -46,8 +46,7 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_r
     for path in ("create", f"edit/{DONE}", f"delete?pks={DONE}"):
         assert (await admin.get(f"/admin/job/{path}")).status_code == 403, path
     pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
-    offered = [re.findall(r"/action/(\w+)", page) for page in pages]
-    assert offered == [["retry"], ["cancel"], ["cancel"], []]
+    assert [re.findall(r"/action/(\w+)", page) for page in pages] == [["retry"], ["cancel"], ["cancel"], []]
 
 
 async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, job_rows: None) -> None:

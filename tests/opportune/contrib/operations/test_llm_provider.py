@@ -67,8 +67,7 @@ async def test_working_model_is_stored_encrypted_and_removable(
         assert API_KEY.encode() in endpoint.headers[-1], "uses the stored key"
         assert app.state.llm.name == "large"
     row = await read_one(app, select(ChosenModel))
-    exposed = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
-    assert API_KEY not in exposed
+    assert API_KEY not in " ".join([page.text, caplog.text, row.sealed_key, str(row)])
     assert PAGE not in (await operator.get("/admin/")).text
     assert (await operator.post(PAGE, data={"remove": "true"})).status_code == 303
     assert app.state.llm.model is None
@@ -108,8 +107,7 @@ async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient
 async def test_settings_override_the_chosen_model(operator: AsyncClient, app: FastAPI) -> None:
     changes = {"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
     app.state.settings = app.state.settings.model_copy(update=changes)
-    page = (await operator.get(PAGE)).text
-    assert "The settings of the site define the models (theirs)" in page
+    assert "The settings of the site define the models (theirs)" in (await operator.get(PAGE)).text
     site = create_test_app(app.state.settings)
     assert not site.state.llm.follows_choice
     await site.state.database.dispose()

@@ -91,8 +91,7 @@ async def test_workbook_is_attached_for_readers_who_may_export(
     _, email = await send_due(app, recorded_jobs, date(2020, 1, 1))
     (workbook,) = email.attachments
     assert workbook.filename == "gadget-report.xlsx"
-    rows = load_workbook(BytesIO(workbook.content)).active.values
-    assert ("Red", 5) in [*rows]
+    assert ("Red", 5) in [*load_workbook(BytesIO(workbook.content)).active.values]
     entry = await read_one(app, select(AuditEntry).where(col(AuditEntry.action) == "export"))
     assert entry.actor == staff.email
     assert entry.title.startswith("report xlsx by e-mail _group=colour")

@@ -129,8 +129,7 @@ async def test_view_is_renamed_updated_and_deleted(app: FastAPI, admin: AsyncCli
     await admin.post(f"{url}/update?size=1")
     view = await only_view(app)
     assert (view.name, view.query, view.is_pinned) == ("Renamed", "size=1", True)
-    page = await follow(admin, await admin.post(f"{url}/delete"))
-    assert "The view “Renamed” was deleted." in page
+    assert "The view “Renamed” was deleted." in await follow(admin, await admin.post(f"{url}/delete"))
     assert (await admin.get(url)).status_code == 404
 
 

@@ -82,8 +82,7 @@ def make_invitation(team: Team, by: User, email: str, role: TeamRole) -> TeamInv
 @pytest.mark.database("postgresql")
 async def test_last_two_owners_cannot_both_leave(database: Database, team: Team, ann: User, bob: User) -> None:
     leave = (lambda session, user=user: memberships.leave_team(session, team.id, user) for user in (ann, bob))
-    results = await run_concurrently(database, *leave)
-    assert errors_in(results) == [FieldErrors]
+    assert errors_in(await run_concurrently(database, *leave)) == [FieldErrors]
     assert list((await roles_in(database, team)).values()) == ["owner"]
 
 

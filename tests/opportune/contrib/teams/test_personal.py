@@ -122,8 +122,7 @@ async def test_button_of_another_team_changes_nothing(browser: AsyncClient, make
     await browser.post(PERSONAL)
     headers = {"Referer": f"{browser.base_url}/notes"}
     refused = await browser.post(f"/notes/{mine.id}/delete", data={"form_user": mark}, headers=headers)
-    page = unescape((await browser.get(refused.headers["location"])).text)
-    assert "You are in “Personal” now." in page
+    assert "You are in “Personal” now." in unescape((await browser.get(refused.headers["location"])).text)
     assert await names(browser) == ["Mine"]
 
 
@@ -142,5 +141,4 @@ async def test_text_is_kept_until_a_team_is_selected(browser: AsyncClient) -> No
     await browser.post(PERSONAL)
     refused = await send(browser, "/projects/new", "/projects/new", mark)
     teams = await browser.get((await browser.get(refused.headers["location"])).headers["location"])
-    next_page = unescape(teams.text.split('name="next" value="/projects')[1].split('"')[0])
-    assert "kept_form=" in next_page
+    assert "kept_form=" in unescape(teams.text.split('name="next" value="/projects')[1].split('"')[0])

@@ -65,8 +65,7 @@ async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFi
     assert (await client.get("/accounts/profile")).status_code == 200
     caplog.set_level(logging.INFO)
     yield client
-    tracebacks = [record.getMessage() for record in caplog.records if record.exc_info]
-    assert tracebacks == []
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     database = app.state.database
     assert [engine.pool.checkedout() for engine in (database.engine, database.reading_engine)] == [0, 0]
 

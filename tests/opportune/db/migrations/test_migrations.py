@@ -227,5 +227,4 @@ JOBS = (
 
 
 def test_jobs_queued_by_0_2_exist() -> None:
-    names = {job.name for feature in installed_features() for job in feature.jobs.definitions}
-    assert names >= {*JOBS}
+    assert {job.name for feature in installed_features() for job in feature.jobs.definitions} >= {*JOBS}

@@ -41,8 +41,7 @@ def test_direct_url_is_preferred(settings: Settings) -> None:
 def test_host_variable_is_used(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, DIRECT)
     assert direct_url(settings).url.host == "ep-x.aws.neon.tech"
-    direct = with_direct_url(settings, "postgresql://u:pw@127.0.0.1/site")
-    assert direct_url(direct).url.host == "127.0.0.1"
+    assert direct_url(with_direct_url(settings, "postgresql://u:pw@127.0.0.1/site")).url.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,7 @@ def test_all_url_parts_survive_parsing(
     assert {name: value for name, value in url.url.query.items() if name in query} == query
     assert SECRET not in f"{url!r} {url} {url.redacted} {url.server} {url.notices} {url.arguments}"
 
-    reparsed_url = DatabaseUrl.parse(url.url.render_as_string(hide_password=False))
-    assert reparsed_url == url
+    assert DatabaseUrl.parse(url.url.render_as_string(hide_password=False)) == url
 
 
 @few_examples

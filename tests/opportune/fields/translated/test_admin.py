@@ -38,8 +38,7 @@ async def test_history_and_versions_show_languages(app: FastAPI, admin: AsyncCli
     await admin.post("/admin/poem/edit/1", data={"title.en": "Hawk", "title.de": "Adler", "save": "Save"})
     page = (await admin.get("/admin/poem/history/1")).text
     assert all(text in page for text in (">de: Adler<", "</span>en: Zebra<", "</span>en: Hawk<"))
-    restored = await admin.post("/admin/poem/version/1?number=1")
-    assert restored.status_code == 303
+    assert (await admin.post("/admin/poem/version/1?number=1")).status_code == 303
     assert (await read_texts(app))["title"] == {"en": "Zebra", "de": "Adler"}
 
 
@@ -52,15 +51,13 @@ async def test_import_reads_export(app: FastAPI, admin: AsyncClient, poem: Poem)
 
 
 async def test_inline_rows_store_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
-    page = (await admin.get("/admin/poem/edit/1")).text
-    assert " required" not in find_input(page, "verse-new0-text.en")
+    assert " required" not in find_input((await admin.get("/admin/poem/edit/1")).text, "verse-new0-text.en")
     form = {"title.en": "Hawk", "about.en": "", "verse-(rows)": "new0", "save": "Save"}
     texts = {"verse-new0-text.en": "*One*", "verse-new0-text.de": "*Eins*"}
     assert (await admin.post("/admin/poem/edit/1", data=form | texts)).status_code == 303
     blank = {"verse-new0-text.en": "", "verse-new0-text.de": ""}
     assert (await admin.post("/admin/poem/edit/1", data=form | blank)).status_code == 303
-    verse = await read_one(app, Verse)
-    assert texts_of(verse.text) == {"en": "*One*", "de": "*Eins*"}
+    assert texts_of((await read_one(app, Verse)).text) == {"en": "*One*", "de": "*Eins*"}
 
 
 async def test_personal_data_has_all_languages(app: FastAPI, poem: Poem) -> None:

@@ -34,8 +34,7 @@ async def test_form_has_an_input_per_language(client: AsyncClient) -> None:
 
 
 async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
-    page = (await client.get("/poems/1/edit")).text
-    assert ' value="Adler"' in find_input(page, "title.de")
+    assert ' value="Adler"' in find_input((await client.get("/poems/1/edit")).text, "title.de")
     await client.post("/poems/1/edit", data={"title.en": "Eagle", "title.de": "", "about.en": "", "note.de": "Hm"})
     assert await read_texts(app) == {"title": {"en": "Eagle"}, "about": {}, "note": {"de": "Hm"}}
 

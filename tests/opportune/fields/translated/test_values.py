@@ -108,8 +108,7 @@ async def test_queries_use_text_in_current_language(app: FastAPI, poem: Poem) ->
 @pytest.mark.database("sqlite", "postgresql")
 async def test_queries_compare_two_fields(app: FastAPI, poem: Poem) -> None:
     title: Any = Poem.title
-    column = Poem.metadata.tables["test_poem"].columns.title
-    assert {column: 1}[title.expression] == 1  # as in SQLAlchemy
+    assert {Poem.metadata.tables["test_poem"].columns.title: 1}[title.expression] == 1  # as in SQLAlchemy
     async with app.state.database.writer() as session:
         (await session.get_one(Poem, 2)).about = "Mouse"
         await session.flush()

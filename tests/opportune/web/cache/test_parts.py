@@ -91,8 +91,7 @@ async def test_each_viewer_has_a_part(cache: Cache, source: str, count: int) -> 
 
 async def test_values_after_the_name_are_in_the_key(cache: Cache) -> None:
     page = Page(cache, '{% cache "a", value, "x", seconds=60 %}{{ number }}{% endcache %}')
-    parts = [page.render(value=value) for value in (1, True, "1", None, 1)]
-    assert parts == ["1", "2", "3", "4", "1"]
+    assert [page.render(value=value) for value in (1, True, "1", None, 1)] == ["1", "2", "3", "4", "1"]
     with pytest.raises(TypeError, match=r"The cache does not store builtins.object"):
         page.render(value=object())
 
