@@ -23,7 +23,7 @@ from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.declared_permissions import DeclaredPermissions
-from opportune.admin.middleware import add_admin, add_icons
+from opportune.admin.middleware import LazyAdmin, add_admin, add_icons
 from opportune.config.settings import (
     Settings,
     clear_settings_cache,
@@ -55,6 +55,7 @@ from opportune.web.middleware.origins import AllowedHostsMiddleware, ApiCorsMidd
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
+from opportune.web.rendering.compiled_templates import CompiledTemplates
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.routing.api_router import router_list
@@ -188,6 +189,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         tune_gc()
         if app.state.settings.environment == "development":
             stack.enter_context(collect_missing_awaits())
+        if app.state.settings.is_production and not LazyAdmin.bytecode_cache:  # tests share another one
+            templates.environment.bytecode_cache = CompiledTemplates("page_%s")
+            LazyAdmin.bytecode_cache = CompiledTemplates("admin_%s")  # compiles the same templates with other options
         if app.state.settings.environment != "test":
             await warm_up(app)
         stack.callback(setattr, app.state, "has_started", False)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import mimetypes
 import threading
+import time
 from collections.abc import Iterable
 
 from fastapi import FastAPI
@@ -12,6 +13,9 @@ from opportune.config.languages import ENGLISH, find_language
 from opportune.i18n.languages import content_languages
 from opportune.web.static import typeface
 from opportune.web.static.files import ICONS_FILE, LOGO_FILE, TABLER_SHEETS, assets
+
+DELAY_SECONDS = 1
+"""Seconds until the slower work begins, which would otherwise delay the first page."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ def cut_files(directions: Iterable[str] = TABLER_SHEETS, *, sources_change: bool
 
 
 def _work_in_background(app: FastAPI) -> None:
+    time.sleep(DELAY_SECONDS)
     settings = app.state.settings
     directions = {(find_language(code) or ENGLISH).direction for code in content_languages(settings)}
     cut_files(directions, sources_change=not settings.is_production)

@@ -67,33 +67,33 @@ def _used_rules(path: str, modified: int, sources: Sources) -> str:
     return rules
 
 
-def _stored_file(path: str) -> Path:
-    return Path(sys.prefix, "share", "opportune", Path(path).name)
+def stored_file(name: str) -> Path:
+    return Path(sys.prefix, "share", "opportune", name)
 
 
-def _state(path: str, modified: int, sources: Sources) -> str:
-    """Return a digest of the names and times of all sources. Images keep only the seconds of times."""
-    times = [(name, time // NANOSECONDS_PER_SECOND) for name, time in (*_framework_files(), *sources, (path, modified))]
+def state_of(sources: Sources) -> str:
+    """Return a digest of the names and times of these files and the framework's. Images keep only seconds of times."""
+    times = [(name, time // NANOSECONDS_PER_SECOND) for name, time in (*_framework_files(), *sources)]
     return hashlib.blake2b(repr(sorted(times)).encode(), digest_size=16).hexdigest()
 
 
 def _read_stored(path: str, modified: int, sources: Sources) -> str | None:
-    file = _stored_file(path)
+    file = stored_file(Path(path).name)
     try:
         state, _, rules = _read(str(file)).partition("\n")
         stored_at = file.stat().st_mtime_ns
     except OSError:
         return None
     is_newer = stored_at >= max(time for _, time in (*_framework_files(), *sources, (path, modified)))
-    return rules if is_newer and state == _state(path, modified, sources) else None
+    return rules if is_newer and state == state_of((*sources, (path, modified))) else None
 
 
 def _store(path: str, modified: int, sources: Sources, rules: str) -> None:
-    file = _stored_file(path)
+    file = stored_file(Path(path).name)
     temporary = file.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # the environment is read-only
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(f"{_state(path, modified, sources)}\n{rules}", encoding="utf-8")
+        temporary.write_text(f"{state_of((*sources, (path, modified)))}\n{rules}", encoding="utf-8")
         temporary.replace(file)
 
 
