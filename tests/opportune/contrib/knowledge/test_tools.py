@@ -84,7 +84,8 @@ async def test_any_text_is_a_query(app: FastAPI, user: User, collections: Mappin
 def test_planner_does_not_know_the_searched_words() -> None:
     """For frequent words it would parse the text of each row instead of using the full-text index."""
     statement = PostgreSQL().ranked(select(KnowledgePassage), passage_search.fields, "vault")
-    assert "@@ (SELECT to_tsquery(" in str(statement.compile(dialect=postgresql.dialect()))
+    sql = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    assert "@@ (SELECT to_tsquery(" in sql
 
 
 @pytest.mark.database("sqlite", "postgresql")
