@@ -37,15 +37,7 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
-
-    async def read(request: Request) -> C:
-        return await read_as(request, await get_optional_user(request))
-
-    async def read_as(request: Request, user: _SignedInUser) -> C:
-        return await open_crud(crud_class, request, await read_session(request), user, action)
-
-    is_open = crud_class.definition.read_permission is Permission.ANYONE
-    return _depends_on(read if is_open else read_as, crud_class, action)
+    return _depends_on(crud_class, action, read_session)
 
 
 @cache
@@ -59,20 +51,22 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
-
-    async def write(request: Request) -> C:
-        return await write_as(request, await get_optional_user(request))
-
-    async def write_as(request: Request, user: _SignedInUser) -> C:
-        return await open_crud(crud_class, request, await write_session(request), user, action, writes=True)
-
-    is_open = crud_class.definition.write_permission is Permission.ANYONE
-    return _depends_on(write if is_open else write_as, crud_class, action, session=write_session)
+    return _depends_on(crud_class, action, write_session)
 
 
-def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str, session: Any = read_session) -> Any:
+def _depends_on(crud_class: type[Crud[Any]], action: str, open_session: Any) -> Any:
     refuse_renamed_action(action)
-    call.session = session  # read by tools: those that write need an approval
+    writes, definition = open_session is write_session, crud_class.definition
+
+    async def open_for_all(request: Request) -> Crud[Any]:
+        return await open_for_users(request, await get_optional_user(request))
+
+    async def open_for_users(request: Request, user: _SignedInUser) -> Crud[Any]:
+        return await open_crud(crud_class, request, await open_session(request), user, action, writes=writes)
+
+    permission = definition.write_permission if writes else definition.read_permission
+    call: Any = open_for_all if permission is Permission.ANYONE else open_for_users
+    call.session = open_session  # read by tools: those that write need an approval
     if action and action not in {*ACTIONS, *crud_class.team_roles}:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`
     return Depends(call)

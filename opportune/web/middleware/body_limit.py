@@ -12,6 +12,7 @@ from opportune.web.forms.uploads import EXTRA_BODY_BYTES_KEY, is_multipart, max_
 MAX_BODY_BYTES = 2_500_000
 """Same default as Django's DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
+BODY_HEADERS = (b"content-length", b"transfer-encoding")
 HTTP_1_VERSIONS = ("1.0", "1.1")
 """HTTP versions whose headers always announce a body."""
 
@@ -30,19 +31,13 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return self.app(scope, receive, send)
         max_upload_bytes.set(self.max_file_bytes)  # until the end of the request, whose task has its own context
-        content_length = b"0"
-        has_body = False
-        max_bytes = MAX_BODY_BYTES
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                content_length = value
-                has_body = True
-            elif name == b"transfer-encoding":
-                has_body = True
-            elif name == b"content-type" and is_multipart(value):
-                max_bytes = MAX_BODY_BYTES + self.max_file_bytes
+        headers = dict(scope["headers"])
+        content_length = headers.get(b"content-length", b"0")
+        may_have_files = is_multipart(headers.get(b"content-type", b""))
+        max_bytes = MAX_BODY_BYTES + (self.max_file_bytes if may_have_files else 0)
         if not content_length.isdigit() or len(content_length) > 18 or int(content_length) > max_bytes:
             return problem(Request(scope), 413)(scope, receive, send)
+        has_body = not headers.keys().isdisjoint(BODY_HEADERS)
         if has_body or scope["http_version"] not in HTTP_1_VERSIONS:
             receive = _count_received(scope, receive)
         return self.app(scope, receive, send)
