@@ -214,6 +214,9 @@ class Llm:
     """Functions that suggest values for an argument of its resources and prompts, by its name."""
     tool_headers: Sequence[str] = ()
     """Headers that its dependencies read. The MCP server passes them on to tools."""
+    providers: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
+    """Functions that make the providers of models with another protocol than OpenAI's, from the settings and the
+    `LlmModel`, by its dialect."""
     guard: Callable[[Any, Any], Any] | None = None
     """Return the guard that counts and limits calls of language models, from settings and database. A site has one."""
 

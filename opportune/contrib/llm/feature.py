@@ -17,14 +17,13 @@ from opportune.services import Service, Services
 
 
 def require_providers(settings: Settings) -> None:
-    """Import the provider classes in LLM_MODELS, and check the models for pictures and audio.
+    """Make the providers of LLM_MODELS, which open no connections, and check the models for pictures and audio.
 
     Raises:
-        OperatorError: A class cannot be imported, or a model has no endpoint.
+        OperatorError: A class or a dialect is missing, or a model has no endpoint.
     """
     for model in factory.models_of(settings):
-        if model.provider:
-            factory.make_provider(settings, model)
+        factory.make_provider(settings, model)
     factory.media_models_of(settings)
 
 

@@ -12,7 +12,7 @@ FOR_OPERATORS = (
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
     *("opportune/contrib/llm/providers/errors.py", "opportune/contrib/llm/whole_responses.py"),
-    "opportune/contrib/llm/vendors/vendor_model.py",
+    "opportune/contrib/llm_vendors/vendor_model.py",
     *("opportune/contrib/mail_providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
         f"opportune/contrib/{name}"

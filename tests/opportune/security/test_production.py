@@ -77,8 +77,8 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
-        "opportune/contrib/llm/vendors/event_streams.py",
-        "opportune/contrib/llm/vendors/http_client.py",
+        "opportune/contrib/llm_vendors/event_streams.py",
+        "opportune/contrib/llm_vendors/http_client.py",
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/client_spans.py",  # observes requests

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -18,10 +19,11 @@ from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
 from opportune.contrib.llm.settings import MediaSettings
-from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
+from opportune.project.installed import installed_features
+from opportune.project.optional_features import how_to_list
 
 CONNECT_TIMEOUT_SECONDS = 3
 OTHER = "other"
@@ -93,7 +95,7 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         The provider, or None if no model is configured or installed.
 
     Raises:
-        OperatorError: The provider class in LLM_MODELS cannot be imported.
+        OperatorError: The provider class in LLM_MODELS cannot be imported, or no feature speaks the model's dialect.
     """
     model = model or next(iter(models_of(settings)), None)
     if model:
@@ -102,11 +104,21 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
             return custom
         if model.dialect == "openai":
             return OpenAICompatible(model, Timeouts.of(settings))
-        return VendorModel(model, Timeouts.of(settings))
+        if make := declared_maker(model.dialect):
+            provider: Provider = make(settings, model)
+            return provider
+        advice = how_to_list("llm_vendors")
+        raise OperatorError(f"{model.name} has the dialect {model.dialect}, which is not installed. {advice}")
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()
     return local.LocalModel(weights, Timeouts.of(settings)) if weights else None
+
+
+def declared_maker(name: str) -> Callable[[Settings, LlmModel], Any] | None:
+    """Return the function or class with this name in `Llm(providers=…)` of an installed feature."""
+    makers = (feature.llm.providers.get(name) for feature in installed_features())
+    return next(filter(None, makers), None)
 
 
 def make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:

@@ -7,7 +7,7 @@ from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.marks import BAR, M3
 from opportune.contrib.llm.providers.tool_calls import CUT_ARGUMENTS
 from tests.opportune.contrib.llm.providers.event_stream import DONE, STOP, event, text
-from tests.opportune.contrib.llm.vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
+from tests.opportune.contrib.llm_vendors.recordings import ANTHROPIC, ARGUMENTS, GOOGLE, OPENAI
 
 Call = tuple[str, str]
 Typed = tuple[str, dict[str, Any]]

@@ -40,7 +40,7 @@ from opportune.contrib.llm.providers.provider import (
     not_a_model,
 )
 from opportune.contrib.llm.providers.returned_fields import Returned, fields_for
-from opportune.contrib.llm.vendors.dialects import make_model
+from opportune.contrib.llm_vendors.dialects import make_model
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable_json
 

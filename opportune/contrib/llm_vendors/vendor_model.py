@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
@@ -14,7 +15,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.project.current import OPPMAN
 
 if TYPE_CHECKING:
-    from opportune.contrib.llm.vendors.endpoint import Endpoint
+    from opportune.contrib.llm_vendors.endpoint import Endpoint
 
 NOT_INSTALLED = _l("The packages of this language model are not installed.")
 NO_KEY = _l("This language model has no key.")
@@ -25,9 +26,9 @@ INSTALL = f"{OPPMAN} install llm-vendors"
 class VendorModel(RemoteProvider):
     """Provider for one model of a vendor."""
 
-    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+    def __init__(self, settings: Settings, model: LlmModel) -> None:
         super().__init__(model)
-        self._timeouts = timeouts
+        self._timeouts = Timeouts.of(settings)
         self._endpoint = LazyClient(self._make_endpoint)
         self._missing = f"{model.name} needs more packages. Install them: {INSTALL}"
         if not find_spec("pydantic_ai"):
@@ -59,16 +60,14 @@ class VendorModel(RemoteProvider):
                 yield chunk
 
     async def _open(self) -> "Endpoint":
-        if self.fault:
-            raise LlmError("not_configured", NOT_INSTALLED, advice=self.fault)
         if not self._model.api_key.get_secret_value():  # the libraries would look for one in the environment
             raise LlmError("not_configured", NO_KEY, advice=NO_KEY_ADVICE)
         try:
             return await self._endpoint.open()
-        except ImportError:  # the library of the vendor, which Pydantic AI imports
+        except ImportError:  # Pydantic AI, or the library of the vendor
             raise LlmError("not_configured", NOT_INSTALLED, advice=self._missing) from None
 
     def _make_endpoint(self) -> "Endpoint":
-        from opportune.contrib.llm.vendors.endpoint import Endpoint  # slow and large
+        from opportune.contrib.llm_vendors.endpoint import Endpoint  # slow and large
 
         return Endpoint(self._model, self._timeouts)

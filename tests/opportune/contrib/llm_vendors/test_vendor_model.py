@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -12,13 +13,14 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.config import Settings
-from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, Provider, Timeouts, ToolSchema
-from opportune.contrib.llm.vendors import vendor_model
-from opportune.contrib.llm.vendors.vendor_model import VendorModel
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, Provider, ToolSchema
+from opportune.contrib.llm_vendors import vendor_model
+from opportune.contrib.llm_vendors.vendor_model import VendorModel
+from opportune.testing.plugin import settings_for
 from opportune.testing.services.certificates import make_certificate
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error
-from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events
+from tests.opportune.contrib.llm_vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events
 
 Serve = Callable[..., AbstractAsyncContextManager[tuple[FakeEndpoint, VendorModel]]]
 
@@ -26,7 +28,7 @@ DIALECTS = [*ANSWERS]
 HTTP_DIALECTS = [dialect for dialect in DIALECTS if dialect != "bedrock"]
 QUESTION = [Message("system", "Be brief."), Message("user", "What is the weather?")]
 TOOLS = [ToolSchema("weather", "Weather of a city", {"type": "object", "properties": {"city": {"type": "string"}}})]
-TIMEOUTS = Timeouts(10, 60, 60, 60)
+SETTINGS = settings_for("sqlite://")
 KEY = "the-key-of-the-model"
 VARIABLES = {
     **dict.fromkeys(("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENAI_ORG_ID"), "a-secret"),
@@ -57,7 +59,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
             context.load_cert_chain(certificate)
         async with serve(FakeEndpoint(*steps or [played(dialect)]), ssl=context) as endpoint:
             url = f"http{'s' if context else ''}://127.0.0.1:{endpoint.port}"
-            provider = VendorModel(model_of(dialect, url), TIMEOUTS)
+            provider = VendorModel(SETTINGS, model_of(dialect, url))
             try:
                 yield endpoint, provider
             finally:
@@ -190,7 +192,8 @@ async def test_answer_that_ends_while_thinking_is_out_of_tokens(dialect: str, se
 
 async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor_model, "find_spec", lambda _name: None)
-    provider = VendorModel(model_of("anthropic", "https://api.anthropic.com"), TIMEOUTS)
+    monkeypatch.setitem(sys.modules, "opportune.contrib.llm_vendors.endpoint", None)
+    provider = VendorModel(SETTINGS, model_of("anthropic", "https://api.anthropic.com"))
     assert "python3 oppman.py install llm-vendors" in provider.fault
     assert "are not installed" in str(await read_error(provider))
 
@@ -215,7 +218,7 @@ async def test_refused_schema_is_left_out(dialect: str, served: Serve) -> None:
 
 async def test_no_other_key_replaces_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "anthropic-secret")
-    provider = VendorModel(model_of("anthropic", "http://127.0.0.1:9", key=""), TIMEOUTS)
+    provider = VendorModel(SETTINGS, model_of("anthropic", "http://127.0.0.1:9", key=""))
     assert "has no key" in str(await read_error(provider))
 
 

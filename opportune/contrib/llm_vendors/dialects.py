@@ -7,7 +7,7 @@ from pydantic_ai.models import Model
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+from opportune.contrib.llm_vendors.http_client import VendorHttpClient
 
 
 def _anthropic(model: LlmModel, client: VendorHttpClient) -> Model:

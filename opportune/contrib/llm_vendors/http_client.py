@@ -7,7 +7,7 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.bounded_responses import is_compressed, limit_body
 from opportune.contrib.llm.providers.provider import Timeouts, not_a_model
-from opportune.contrib.llm.vendors.event_streams import STREAMS
+from opportune.contrib.llm_vendors.event_streams import STREAMS
 
 MAX_RESPONSE_BYTES = 50_000_000
 """Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
