@@ -89,7 +89,6 @@ llm = Feature(
     site=Site(init_app=_init_app),
     admin=Admin(setup_page=_setup_page),
     commands={"llm": "opportune.contrib.llm.commands"},
-    quickstart="opportune.contrib.llm.quickstart",
     monitoring=Monitoring(
         checks=(check_llm,), production_checks=(check_model,), status={"Language models": factory.endpoint_lights}
     ),

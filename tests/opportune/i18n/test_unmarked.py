@@ -19,7 +19,7 @@ FOR_OPERATORS = (
         for name in (
             *("agents", "backup", "copydb", "deploy", "doctor", "documentation/commands.py", "dumps"),
             *("evaluation/commands.py", "evaluation/run.py", "inspectdb", "llm/commands.py"),
-            *("llm/quickstart.py", "telemetry", "translations"),
+            *("llm_local/quickstart.py", "telemetry", "translations"),
         )
     ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
@@ -47,8 +47,8 @@ FOR_MODELS = tuple(
         *("assistants/memory.py",),
         *("answers/engine/tool_jobs.py", "answers/engine/tool_runs.py", "answers/testing.py"),
         *("llm/completion/request.py", "llm/completion/structured.py", "llm/language_model.py"),
-        *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "local", "provider")),
-        *("evaluation/run.py", "tools/"),
+        *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "provider")),
+        *("evaluation/run.py", "llm_local/local.py", "tools/"),
     )
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS, "opportune/admin/forms/field_texts.py")

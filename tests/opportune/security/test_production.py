@@ -73,7 +73,7 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/accounts/sign_in_methods/provider_clients.py",
         "opportune/contrib/knowledge/web_page.py",  # users choose URLs, by the next client
         "opportune/contrib/public_client.py",  # refuses private addresses
-        "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
+        "opportune/contrib/llm_local/quickstart.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",

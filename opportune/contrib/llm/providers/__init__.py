@@ -13,6 +13,6 @@ An answer is read in steps, each in its module. None depends on the vendor, and 
 
 Values of any type are read by `loose_json`. An error, with status 200 or another one, is recognised by
 `error_reader` and explained by `errors`. `refused_parameters` leaves out what the endpoint refuses, or asks in another
-of the `request_forms`. A `provider` answers conversations: `openai_compatible` at an endpoint, `local` on this machine,
-and `fake` in tests; `factory` makes them.
+of the `request_forms`. A `provider` answers conversations: `openai_compatible` at an endpoint, and `fake` in
+tests; `factory` makes them, and those that features declare.
 """

@@ -14,7 +14,6 @@ from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, LlmM
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
-from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
@@ -98,24 +97,23 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         OperatorError: The provider class in LLM_MODELS cannot be imported, or no feature speaks the model's dialect.
     """
     model = model or next(iter(models_of(settings)), None)
+    if model and model.provider:
+        custom: Provider = make_custom(settings, model)
+        return custom
+    if model and model.dialect == "openai":
+        return OpenAICompatible(model, Timeouts.of(settings))
+    if model is None and settings.environment == "test":
+        return FakeProvider("A scripted answer.")
+    if make := declared_maker(model.dialect if model else "local"):
+        provider: Provider | None = make(settings, model)
+        return provider
     if model:
-        if model.provider:
-            custom: Provider = make_custom(settings, model)
-            return custom
-        if model.dialect == "openai":
-            return OpenAICompatible(model, Timeouts.of(settings))
-        if make := declared_maker(model.dialect):
-            provider: Provider = make(settings, model)
-            return provider
         advice = how_to_list("llm_vendors")
         raise OperatorError(f"{model.name} has the dialect {model.dialect}, which is not installed. {advice}")
-    if settings.environment == "test":
-        return FakeProvider("A scripted answer.")
-    weights = local.find_weights()
-    return local.LocalModel(weights, Timeouts.of(settings)) if weights else None
+    return None
 
 
-def declared_maker(name: str) -> Callable[[Settings, LlmModel], Any] | None:
+def declared_maker(name: str) -> Callable[[Settings, LlmModel | None], Any] | None:
     """Return the function or class with this name in `Llm(providers=…)` of an installed feature."""
     makers = (feature.llm.providers.get(name) for feature in installed_features())
     return next(filter(None, makers), None)
@@ -154,8 +152,9 @@ def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> Me
 
 
 def missing_library(settings: Settings) -> str:
-    """Return a line for operators if the local model is used and lacks a system library; else an empty string."""
-    return local.missing_library() if isinstance(make_provider(settings), local.LocalModel) else ""
+    """Return a line for operators if the first model needs a system library that is missing; else an empty string."""
+    provider = make_provider(settings)
+    return provider.missing_library() if provider else ""
 
 
 async def endpoint_lights(app: FastAPI) -> list[HealthLight]:

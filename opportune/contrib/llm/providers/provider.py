@@ -224,6 +224,10 @@ class Provider(ABC):
     follows_schema: bool = False
     is_toy: bool = False
 
+    def missing_library(self) -> str:
+        """Return which library of the system is missing and how to install it; else an empty string."""
+        return ""
+
     async def setup(self) -> None:
         """Prepare for the first question, which would otherwise wait for it. Safe to call repeatedly."""
 

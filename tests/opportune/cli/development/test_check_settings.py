@@ -13,7 +13,7 @@ from opportune.cli.development import database_checks
 from opportune.cli.development.feature_checks import check_features
 from opportune.config.settings import Settings
 from opportune.contrib.llm.feature import check_llm, check_model
-from opportune.contrib.llm.providers import local
+from opportune.contrib.llm_local import local
 from opportune.mail.checks import check_mail
 from opportune.testing.plugin import settings_for
 

@@ -18,7 +18,7 @@ from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
 from opportune.cli.project.quickstart import add_initial_data, new_superuser, prompt_superuser
 from opportune.config.settings import Settings
-from opportune.contrib.llm import quickstart as llm_quickstart
+from opportune.contrib.llm_local import quickstart as llm_quickstart
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job

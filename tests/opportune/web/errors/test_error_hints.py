@@ -23,7 +23,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.cli.development import site as development
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers import local
+from opportune.contrib.llm_local import local
 from opportune.db import Database, ReadSession, WriteSession
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.llm import FakeProvider, LlmModel, make_provider, models_of
-from opportune.contrib.llm.providers import local
+from opportune.contrib.llm_local import local
 from opportune.errors import OperatorError, SettingsError
 
 URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")

@@ -8,8 +8,8 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.contrib import llm
-from opportune.contrib.llm.providers import local
-from opportune.contrib.llm.providers.local import OPENMP
+from opportune.contrib.llm_local import local
+from opportune.contrib.llm_local.local import OPENMP
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):

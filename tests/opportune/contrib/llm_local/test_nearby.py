@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from opportune.contrib.llm import quickstart
-from opportune.contrib.llm.quickstart import NearbyServer, find_nearby
+from opportune.contrib.llm_local import quickstart
+from opportune.contrib.llm_local.quickstart import NearbyServer, find_nearby
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 

