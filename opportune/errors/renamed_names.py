@@ -153,6 +153,7 @@ IMPORTS = {
 """Names as `module:name`, and modules with all that they contain. Of several matches, the longest applies."""
 BUILT_IN_FEATURES = (
     "llm",
+    "llm_embeddings",
     "llm_local",
     "telemetry",
     "request_panel",

@@ -18,6 +18,7 @@ from opportune.contrib.import_export.feature import import_export as import_expo
 from opportune.contrib.inspectdb.feature import inspectdb as inspectdb
 from opportune.contrib.knowledge.feature import knowledge as knowledge
 from opportune.contrib.llm.feature import llm as llm
+from opportune.contrib.llm_embeddings.feature import llm_embeddings as llm_embeddings
 from opportune.contrib.llm_local.feature import llm_local as llm_local
 from opportune.contrib.llm_vendors.feature import llm_vendors as llm_vendors
 from opportune.contrib.mcp.feature import mcp as mcp

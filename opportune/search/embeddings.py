@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Embeddings(Protocol):
-    """Turns texts into vectors of length 1. The feature `llm` implements it with EMBEDDING_MODEL."""
+    """Turns texts into vectors of length 1. The feature `llm_embeddings` implements it with EMBEDDING_MODEL."""
 
     model: EmbeddingModel
 

@@ -12,8 +12,6 @@ from opportune.contrib.llm.attachments import require_sight as require_sight
 from opportune.contrib.llm.call_guard import SpendingRefused as SpendingRefused
 from opportune.contrib.llm.dependencies import Llm as Llm
 from opportune.contrib.llm.dependencies import open_llm as open_llm
-from opportune.contrib.llm.embeddings.embedders import Embedded as Embedded
-from opportune.contrib.llm.embeddings.embedders import Embedder as Embedder
 from opportune.contrib.llm.language_model import LanguageModel as LanguageModel
 from opportune.contrib.llm.media.fake import FakeMedia as FakeMedia
 from opportune.contrib.llm.media.models import MediaModel as MediaModel
@@ -28,6 +26,8 @@ from opportune.contrib.llm.providers.factory import models_of as models_of
 from opportune.contrib.llm.providers.fake import FakeProvider as FakeProvider
 from opportune.contrib.llm.providers.provider import Chunk as Chunk
 from opportune.contrib.llm.providers.provider import Done as Done
+from opportune.contrib.llm.providers.provider import Embedded as Embedded
+from opportune.contrib.llm.providers.provider import Embedder as Embedder
 from opportune.contrib.llm.providers.provider import ErrorCode as ErrorCode
 from opportune.contrib.llm.providers.provider import LlmError as LlmError
 from opportune.contrib.llm.providers.provider import Message as Message

@@ -5,14 +5,15 @@ from fastapi import FastAPI
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
-from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers import factory
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, Site
+from opportune.feature import Admin, Feature, Finding, Monitoring, Process, Site
+from opportune.project.installed import installed_names
+from opportune.project.optional_features import how_to_list
 from opportune.services import Service, Services
 
 
@@ -32,6 +33,8 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
         require_providers(settings)
     except OperatorError as error:
         yield Finding(str(error))
+    if settings.embedding_model and "llm_embeddings" not in installed_names():
+        yield Finding.warning(f"EMBEDDING_MODEL has no effect. {how_to_list('llm_embeddings')}")
     if settings.llm_models:
         if settings.llm_model:
             yield Finding.warning("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.")
@@ -57,7 +60,6 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 def _open_model(services: Services) -> LanguageModel:
     guard = guard_of(services.features, services.settings, services.database)
     model = LanguageModel.of(services.settings, guard)
-    connect_embeddings(services.database, model.embeddings)
     services.database.bus.subscribe(MODEL_TOPIC, lambda _: model.expire_choice())
     return model
 
@@ -77,15 +79,13 @@ async def _setup_page(app: FastAPI) -> str:
 
 llm = Feature(
     "llm",
-    "Language models and embeddings.",
+    "Language models.",
     settings=MediaSettings,
     process=Process(
         services=(
             Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),
         ),
-        lifespan=embed_when_started,
     ),
-    jobs=Jobs((embed_rows, embed_all)),
     site=Site(init_app=_init_app),
     admin=Admin(setup_page=_setup_page),
     commands={"llm": "opportune.contrib.llm.commands"},

@@ -27,7 +27,6 @@ from opportune.contrib.llm.completion.request import (
 )
 from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
-from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.contrib.llm.media.calls import Media, MediaCalls
 from opportune.contrib.llm.media.endpoints import MediaEndpoints
 from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
@@ -66,7 +65,6 @@ class LanguageModel(MediaCalls):
         model: Settings of the model; None for the local one.
         models: All models of the site.
         media: Models for pictures, speech, transcription and reranking.
-        embeddings: The embedding model, if EMBEDDING_MODEL is set.
         answers_in_visitor_language: Ask for answers in the language of the request.
         follows_choice: True if the settings name no model, so that the one selected in the admin is used.
     """
@@ -84,7 +82,6 @@ class LanguageModel(MediaCalls):
         self._models_by_name: dict[str, LanguageModel] = {}
         self.model: LlmModel | None = None
         self.models: Sequence[LlmModel] = ()
-        self.embeddings: Embeddings | None = None
         self.media = Media()
         self.follows_choice = False
         self.answers_in_visitor_language = True
@@ -107,7 +104,6 @@ class LanguageModel(MediaCalls):
         site._settings = settings
         site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
-        site.embeddings = Embeddings.of(settings, guard)
         if media_models := media_models_of(settings):
             site.media.provider = MediaEndpoints(media_models, Timeouts.of(settings))
         site.models = models
@@ -369,8 +365,6 @@ class LanguageModel(MediaCalls):
         providers = [vars(model).get("provider") for model in models]  # None if it was not used
         for provider in filter(None, [*providers, *self._replaced_providers]):
             await provider.close()
-        if self.embeddings:
-            await self.embeddings.close()
         if self.media.provider:
             await self.media.provider.close()
         if self.guard:

@@ -1,7 +1,7 @@
 """Search of rows by meaning, on both databases."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -9,8 +9,9 @@ from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError
-from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
+from opportune.contrib.llm import EmbeddingModel, LlmError
+from opportune.contrib.llm_embeddings.embeddings import Embeddings
+from opportune.contrib.llm_embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due_statements
@@ -18,8 +19,8 @@ from opportune.search import Searchable
 from opportune.services.clock import clock
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.contrib.llm.providers.endpoint import response
+from tests.opportune.contrib.llm_embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.search.books import Book, create_indexes, make_tables
 from tests.opportune.stored_rows import add_rows, execute, read_one
 
@@ -38,17 +39,15 @@ class Library:
     endpoint: EmbeddingEndpoint
     jobs: RecordedJobs
     settings: Settings
+    embeddings: Embeddings = field(init=False)
 
     def restart(self, **changes: Any) -> None:
         """Simulate a restart of the site with a changed EMBEDDING_MODEL."""
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
-        llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
-        self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm=llm)
-        connect_embeddings(self.database, llm.embeddings)
-
-    @property
-    def llm(self) -> LanguageModel:
-        return self.jobs.context.service(LanguageModel)
+        embeddings = Embeddings.of(self.settings.model_copy(update={"embedding_model": model}))
+        assert embeddings
+        self.embeddings = embeddings
+        connect_embeddings(self.database, embeddings)
 
     async def add(self, summaries: dict[str, str | None]) -> None:
         await add_rows(self.database, *(Book(title=title, summary=summary) for title, summary in summaries.items()))
@@ -74,10 +73,11 @@ async def library(
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
         await create_indexes(database)
         async with serve_embeddings(monkeypatch) as endpoint:
-            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # set by `restart`
+            jobs = RecordedJobs(settings, database, open_storage(settings))
+            library = Library(books, database, endpoint, jobs, settings)
             library.restart()
             yield library
-            await library.llm.close()
+            await library.embeddings.close()
 
 
 async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None:
@@ -154,15 +154,13 @@ async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -
 
 async def test_outdated_vector_is_not_stored(library: Library) -> None:
     await library.add({"Bread": "flour"})
-    embeddings = library.llm.embeddings
-    assert embeddings is not None
-    embed_texts = embeddings.embed_texts
+    embed_texts = library.embeddings.embed_texts
 
     async def change_row_and_embed(texts: list[str]) -> Any:
         await execute(library.database, update(Book).values(title="Cat", summary=""))
         return await embed_texts(texts)
 
-    embeddings.embed_texts = change_row_and_embed  # type: ignore[assignment, method-assign]
+    library.embeddings.embed_texts = change_row_and_embed  # type: ignore[assignment, method-assign]
     await library.jobs.work()
     assert library.endpoint.texts == ["Bread\nflour"]
     assert await library.count_vectors() == 0
@@ -193,17 +191,17 @@ async def test_failed_embedding_falls_back_to_words(library: Library, caplog: py
 
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await library.add_embedded(BREADS)
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.OUTAGE_SECONDS", 0)
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.QUERY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.OUTAGE_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.QUERY_TIMEOUT_SECONDS", 0.01)
     library.endpoint.may_respond.clear()
     assert await library.find_titles("bread") == ["Bread"]
     library.endpoint.may_respond.set()
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.QUERY_TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.QUERY_TIMEOUT_SECONDS", 10)
     assert await library.find_titles("bread") == ["Bread", "Loaf"]
 
 
 async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.jobs.BATCH_TEXTS", 2)
+    monkeypatch.setattr("opportune.contrib.llm_embeddings.jobs.BATCH_TEXTS", 2)
     await library.add(SUMMARIES)
     (call, *_) = library.jobs.calls
     items = b'{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}'

@@ -259,6 +259,33 @@ class Provider(ABC):
         return self.stream(messages) if temperature is None else self.stream(messages, temperature=temperature)
 
 
+class Embedded(NamedTuple):
+    """Embeddings of a batch of texts.
+
+    Attributes:
+        vectors: One vector per text, in the same order.
+        prompt_tokens: Tokens used, if known.
+    """
+
+    vectors: Sequence[Sequence[float]]
+    prompt_tokens: int | None = None
+
+
+class Embedder(ABC):
+    """Base class of embedders. A project's class is created with the settings and the `EmbeddingModel`."""
+
+    @abstractmethod
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Return the embeddings of a batch of at most 64 short texts.
+
+        Raises:
+            LlmError: The embeddings could not be computed.
+        """
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
 def without_pictures(message: Message) -> Message:
     """Replace pictures by a placeholder text, for models without vision."""
     if not message.pictures:

@@ -13,14 +13,15 @@ from opportune.contrib.documents.build import Contents
 from opportune.contrib.documents.databases import store_of
 from opportune.contrib.documents.document import by_meaning
 from opportune.contrib.documents.jobs import embed_documents
-from opportune.contrib.llm import EmbeddingModel, LanguageModel
-from opportune.contrib.llm.embeddings.jobs import connect_embeddings
+from opportune.contrib.llm import EmbeddingModel
+from opportune.contrib.llm_embeddings.embeddings import Embeddings
+from opportune.contrib.llm_embeddings.jobs import connect_embeddings
 from opportune.db import Database, DatabaseUrl
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.search.registry import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.contrib.llm_embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.stored_rows import read_one
 
 TEXTS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
@@ -39,9 +40,11 @@ class SearchableHandbook:
         self.index = Handbook("handbook", "the handbook", by_meaning=True)
         self.settings, self.database, self.endpoint = settings, database, endpoint
         model = EmbeddingModel(name="small", base_url=endpoint.address)
-        self.llm = LanguageModel.of(settings.model_copy(update={"embedding_model": model}))
-        self.jobs = RecordedJobs(settings, database, open_storage(settings), llm=self.llm)
-        connect_embeddings(database, self.llm.embeddings)
+        embeddings = Embeddings.of(settings.model_copy(update={"embedding_model": model}))
+        assert embeddings
+        self.embeddings = embeddings
+        self.jobs = RecordedJobs(settings, database, open_storage(settings))
+        connect_embeddings(database, embeddings)
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 
     def write_index(self, texts: dict[str, str]) -> None:
@@ -64,7 +67,7 @@ async def handbook(
         handbook = SearchableHandbook(settings, database, endpoint)
         yield handbook
         await handbook.search.close()
-        await handbook.llm.close()
+        await handbook.embeddings.close()
 
 
 @pytest.mark.database("sqlite", "postgresql")

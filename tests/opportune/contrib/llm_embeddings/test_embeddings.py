@@ -11,14 +11,14 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Embedded, Embedder, EmbeddingModel, LanguageModel, LlmError, SpendingRefused
-from opportune.contrib.llm.embeddings.embeddings import Embeddings
+from opportune.contrib.llm import Embedded, Embedder, EmbeddingModel, LlmError, SpendingRefused
+from opportune.contrib.llm_embeddings.embeddings import Embeddings
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.contrib.llm.metering_guard import MeteringGuard
 from tests.opportune.contrib.llm.providers.endpoint import response
+from tests.opportune.contrib.llm_embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ async def open_embeddings(
 
 async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint) -> None:
     settings = settings_with("small", llm_base_url=endpoint.address, llm_api_key=SecretStr("the-key"), llm_model="big")
-    llm = LanguageModel.of(settings)
-    assert llm.embeddings is not None
-    first, second = await llm.embeddings.embed_texts(["bread", "cat"])
+    embeddings = Embeddings.of(settings)
+    assert embeddings is not None
+    first, second = await embeddings.embed_texts(["bread", "cat"])
     assert hypot(*first) == pytest.approx(1)
     assert first[0] > 0.9 > first[1]
     assert second[1] > 0.9
     assert endpoint.bodies == [{"model": "small", "input": ["bread", "cat"]}]
     assert b"/v1/embeddings" in endpoint.headers[0]
     assert b"the-key" in endpoint.headers[0]
-    await llm.close()
+    await embeddings.close()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ async def test_unavailable_endpoint_is_paused(
         assert await embeddings.embed_query("bread") is None
         assert await embeddings.embed_query("cat") is None
         assert len(endpoint.bodies) == 1
-        monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.monotonic", lambda: 1e9)
+        monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.monotonic", lambda: 1e9)
         assert await embeddings.embed_query("bread") is None
-        monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.monotonic", lambda: 2e9)
+        monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.monotonic", lambda: 2e9)
         assert await embeddings.embed_query("bread")
         assert await embeddings.embed_query("ab") is None
     assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1

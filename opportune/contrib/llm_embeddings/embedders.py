@@ -1,16 +1,15 @@
-"""Embedders, which turn texts into vectors: that of an endpoint with OpenAI's API, and those of projects."""
+"""The embedder for endpoints with OpenAI's API, and the choice between it and that of the project."""
 
-from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import make_custom
 from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
-from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.providers.provider import Embedded, Embedder, Timeouts
 from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 
@@ -18,33 +17,6 @@ MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 VECTOR_FIELDS = ("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "vectors")
 """Fields with vectors, of various endpoints. Some are within others."""
-
-
-class Embedded(NamedTuple):
-    """Embeddings of a batch of texts.
-
-    Attributes:
-        vectors: One vector per text, in the same order.
-        prompt_tokens: Tokens used, if known.
-    """
-
-    vectors: Sequence[Sequence[float]]
-    prompt_tokens: int | None = None
-
-
-class Embedder(ABC):
-    """Base class of embedders. A project's class is created with the settings and the `EmbeddingModel`."""
-
-    @abstractmethod
-    async def embed(self, texts: Sequence[str]) -> Embedded:
-        """Return the embeddings of a batch of at most 64 short texts.
-
-        Raises:
-            LlmError: The embeddings could not be computed.
-        """
-
-    async def close(self) -> None:
-        """Close connections."""
 
 
 class OpenAIEmbedder(Embedder):

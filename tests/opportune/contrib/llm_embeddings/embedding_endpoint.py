@@ -60,7 +60,7 @@ def _vectors(body: dict[str, Any]) -> bytes:
 @asynccontextmanager
 async def serve_embeddings(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
     """Serve embeddings. Searches wait for them, because a late request would be recorded among later ones."""
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.queries.QUERY_TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr("opportune.contrib.llm_embeddings.queries.QUERY_TIMEOUT_SECONDS", 60)
     async with serve(EmbeddingEndpoint()) as endpoint:
         yield endpoint
         endpoint.may_respond.set()

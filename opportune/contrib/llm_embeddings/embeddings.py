@@ -11,11 +11,11 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import SITE, CallGuard
 from opportune.contrib.llm.completion.calls import one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
-from opportune.contrib.llm.embeddings.embedders import Embedded, Embedder, make_embedder
-from opportune.contrib.llm.embeddings.queries import QueryEmbeddings
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import add_url_and_key
-from opportune.contrib.llm.providers.provider import Done, LlmError, Message
+from opportune.contrib.llm.providers.provider import Done, Embedded, Embedder, LlmError, Message
+from opportune.contrib.llm_embeddings.embedders import make_embedder
+from opportune.contrib.llm_embeddings.queries import QueryEmbeddings
 from opportune.search.embeddings import Vector
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db import before_commit
 from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
@@ -23,7 +22,7 @@ WINDOW_SECONDS = 2
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
     """Compute the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
-    embeddings = run.service(LanguageModel).embeddings
+    embeddings = run.database.info.get(EMBEDDINGS)
     fields = registry.registered.get(table)
     vectors = registry.VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
@@ -49,8 +48,6 @@ async def embed_rows(run: JobContext, table: str) -> None:
 @job("jobs.embed_all", schedule="17 4 * * *")
 async def embed_all(run: JobContext) -> None:
     """Compute all missing embeddings, including those of rows changed outside the site."""
-    if run.service(LanguageModel).embeddings is None:
-        return
     for table in [fields.table for fields in registry.registered.values() if fields.by_meaning]:
         await embed_rows.function(run, table)
 
@@ -79,10 +76,8 @@ def embed_later(session: AsyncSession, table: str) -> None:
     before_commit(session, queue)
 
 
-def connect_embeddings(database: Database, embeddings: Embeddings | None) -> None:
-    """Connect the database's sessions to the site's embeddings, if there are any."""
-    if embeddings is None:
-        return
+def connect_embeddings(database: Database, embeddings: Embeddings) -> None:
+    """Connect the database's sessions to the site's embeddings."""
     database.info |= {EMBEDDINGS: embeddings, EMBED_LATER: embed_later}
     database.reading_info[EMBEDDINGS] = embeddings
 
@@ -90,6 +85,6 @@ def connect_embeddings(database: Database, embeddings: Embeddings | None) -> Non
 @asynccontextmanager
 async def embed_when_started(app: Any) -> AsyncIterator[None]:
     """Queue the missing embeddings when a site starts, at most once a minute for all its processes."""
-    if app.state.llm.embeddings is not None:
+    if EMBEDDINGS in app.state.database.info:
         await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(clock.now()) // 60}")
     yield
