@@ -152,23 +152,8 @@ IMPORTS = {
 }
 """Names as `module:name`, and modules with all that they contain. Of several matches, the longest applies."""
 BUILT_IN_FEATURES = (
-    "llm",
-    "llm_embeddings",
-    "llm_local",
-    "telemetry",
-    "request_panel",
-    "backup",
-    "doctor",
-    "deploy",
-    "copydb",
-    "dumps",
-    "inspectdb",
-    "translations",
-    "documentation",
-    "documents",
-    "palette",
-    "welcome",
-    "agents",
+    *("llm", "llm_embeddings", "llm_local", "telemetry", "request_panel", "backup", "doctor", "deploy", "copydb"),
+    *("dumps", "inspectdb", "translations", "documentation", "documents", "palette", "welcome", "agents"),
 )
 """Features that every site had. `app/installed.py` lists them now."""
 BUILT_IN_ADMIN_FEATURES = ("operations", "dashboard", "saved_views", "row_versions", "import_export")

@@ -215,8 +215,8 @@ class Llm:
     tool_headers: Sequence[str] = ()
     """Headers that its dependencies read. The MCP server passes them on to tools."""
     providers: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
-    """Functions that make providers from the settings and an `LlmModel`, by the dialect of the model. `local` is made
-    without one, for sites whose settings name no model."""
+    """Functions that make providers from the settings and an `LlmModel`, by the dialect of the model. Two are made
+    without one: `local`, if the settings name no model, and `media`, for pictures and audio."""
     guard: Callable[[Any, Any], Any] | None = None
     """Return the guard that counts and limits calls of language models, from settings and database. A site has one."""
 

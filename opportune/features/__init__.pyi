@@ -20,6 +20,7 @@ from opportune.contrib.knowledge.feature import knowledge as knowledge
 from opportune.contrib.llm.feature import llm as llm
 from opportune.contrib.llm_embeddings.feature import llm_embeddings as llm_embeddings
 from opportune.contrib.llm_local.feature import llm_local as llm_local
+from opportune.contrib.llm_media.feature import llm_media as llm_media
 from opportune.contrib.llm_vendors.feature import llm_vendors as llm_vendors
 from opportune.contrib.mcp.feature import mcp as mcp
 from opportune.contrib.operations.feature import operations as operations

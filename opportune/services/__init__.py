@@ -27,7 +27,8 @@ class Service(Generic[T]):
     """Name in `app.state` and in the context of jobs."""
     type_: type[T]
     make: Callable[["Services"], T]
-    """Make the object from the settings and other services, without opening connections."""
+    """Make the object from the settings and other services, without opening connections. One that a site does not need
+    can be None."""
     close: Callable[[T], Awaitable[None]] | None = None
     before_job: Callable[[T], Awaitable[None]] | None = None
     """Called before each job, for example to read what another process has changed."""
@@ -102,5 +103,5 @@ class Services:
         """Close the declared services in reverse order, all of them even if one fails."""
         async with AsyncExitStack() as stack:
             for name, object_ in self._objects.items():
-                if (service := self._declared.get(name)) and service.close:
+                if object_ is not None and (service := self._declared.get(name)) and service.close:
                     stack.push_async_callback(service.close, object_)

@@ -25,6 +25,7 @@ from opportune.contrib.llm.providers.factory import missing_library as missing_l
 from opportune.contrib.llm.providers.factory import models_of as models_of
 from opportune.contrib.llm.providers.fake import FakeProvider as FakeProvider
 from opportune.contrib.llm.providers.provider import Chunk as Chunk
+from opportune.contrib.llm.providers.provider import Chunks as Chunks
 from opportune.contrib.llm.providers.provider import Done as Done
 from opportune.contrib.llm.providers.provider import Embedded as Embedded
 from opportune.contrib.llm.providers.provider import Embedder as Embedder

@@ -7,7 +7,6 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers import factory
-from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
@@ -25,7 +24,7 @@ def require_providers(settings: Settings) -> None:
     """
     for model in factory.models_of(settings):
         factory.make_provider(settings, model)
-    factory.media_models_of(settings)
+    factory.make_declared("media", settings)
 
 
 def check_llm(settings: Settings) -> Iterator[Finding]:
@@ -58,8 +57,7 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 
 
 def _open_model(services: Services) -> LanguageModel:
-    guard = guard_of(services.features, services.settings, services.database)
-    model = LanguageModel.of(services.settings, guard)
+    model = LanguageModel.of(services.settings, guard_of(services.features, services.settings, services.database))
     services.database.bus.subscribe(MODEL_TOPIC, lambda _: model.expire_choice())
     return model
 
@@ -80,7 +78,6 @@ async def _setup_page(app: FastAPI) -> str:
 llm = Feature(
     "llm",
     "Language models.",
-    settings=MediaSettings,
     process=Process(
         services=(
             Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),

@@ -28,9 +28,8 @@ from opportune.contrib.llm.completion.request import (
 from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.media.calls import Media, MediaCalls
-from opportune.contrib.llm.media.endpoints import MediaEndpoints
-from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
-from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.factory import make_declared, make_provider, models_of
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider
 from opportune.errors import OperatorError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -104,8 +103,7 @@ class LanguageModel(MediaCalls):
         site._settings = settings
         site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
-        if media_models := media_models_of(settings):
-            site.media.provider = MediaEndpoints(media_models, Timeouts.of(settings))
+        site.media.provider = make_declared("media", settings)
         site.models = models
         for model in models:
             language_model = site if model is models[0] else copy(site)  # shares the queue and the names

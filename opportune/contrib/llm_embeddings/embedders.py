@@ -4,15 +4,14 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers.errors import NO_EMBEDDING
+from opportune.contrib.llm import Embedded, Embedder, EmbeddingModel, Timeouts
 from opportune.contrib.llm.providers.factory import make_custom
 from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
-from opportune.contrib.llm.providers.provider import Embedded, Embedder, Timeouts
 from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 
+NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 VECTOR_FIELDS = ("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "vectors")

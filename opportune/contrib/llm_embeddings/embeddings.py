@@ -1,20 +1,17 @@
 """Embedding model of the site, which turns texts into vectors for search by meaning."""
 
 from array import array
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from math import hypot, isfinite
 from typing import Self
 
-from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
+from opportune.contrib.llm import Done, Embedded, Embedder, EmbeddingModel, LlmError, Message
 from opportune.contrib.llm.call_guard import SITE, CallGuard
 from opportune.contrib.llm.completion.calls import one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
-from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import add_url_and_key
-from opportune.contrib.llm.providers.provider import Done, Embedded, Embedder, LlmError, Message
-from opportune.contrib.llm_embeddings.embedders import make_embedder
+from opportune.contrib.llm_embeddings.embedders import NO_EMBEDDING, make_embedder
 from opportune.contrib.llm_embeddings.queries import QueryEmbeddings
 from opportune.search.embeddings import Vector
 
@@ -22,24 +19,17 @@ from opportune.search.embeddings import Vector
 class Embeddings:
     """Client of the embedding model, shared by all searches of a process. Its calls are counted and limited."""
 
-    def __init__(
-        self,
-        model: EmbeddingModel,
-        create_embedder: Callable[[EmbeddingModel], Embedder],
-        guard: CallGuard | None = None,
-    ) -> None:
-        self.model = model
+    def __init__(self, settings: Settings, model: EmbeddingModel, guard: CallGuard | None = None) -> None:
+        self.model = add_url_and_key(model, settings)
         self.guard = guard
-        self._create_embedder = create_embedder
+        self._settings = settings
         self._embedders: dict[str, Embedder] = {}
         self._queries = QueryEmbeddings(self._embed_query)
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self | None:
         """Create the client of EMBEDDING_MODEL; None if it is empty."""
-        if not settings.embedding_model:
-            return None
-        return cls(add_url_and_key(settings.embedding_model, settings), partial(make_embedder, settings), guard)
+        return cls(settings, settings.embedding_model, guard) if settings.embedding_model else None
 
     async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the vectors of a batch of documents or rows.
@@ -77,7 +67,7 @@ class Embeddings:
 
     def _embedder(self, model: EmbeddingModel) -> Embedder:
         if model.made_of not in self._embedders:
-            self._embedders[model.made_of] = self._create_embedder(model)
+            self._embedders[model.made_of] = make_embedder(self._settings, model)
         return self._embedders[model.made_of]
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.llm import LanguageModel
 from opportune.contrib.llm_embeddings.embeddings import Embeddings
 from opportune.contrib.llm_embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.feature import Feature, Jobs, Process
@@ -14,17 +14,12 @@ def _open_embeddings(services: Services) -> Embeddings | None:
     return embeddings
 
 
-async def _close_embeddings(embeddings: Embeddings | None) -> None:
-    if embeddings:
-        await embeddings.close()
-
-
 llm_embeddings = Feature(
     "llm_embeddings",
     "Search by meaning, with an embedding model.",
     requires=("llm",),
     process=Process(
-        services=(Service[Any]("llm_embeddings", Embeddings, _open_embeddings, close=_close_embeddings),),
+        services=(Service[Any]("llm_embeddings", Embeddings, _open_embeddings, close=Embeddings.close),),
         lifespan=embed_when_started,
     ),
     jobs=Jobs((embed_rows, embed_all)),

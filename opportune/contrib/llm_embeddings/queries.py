@@ -6,8 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from opportune.config.llm_models import EmbeddingModel
-from opportune.contrib.llm.providers.provider import LlmError
+from opportune.contrib.llm import EmbeddingModel, LlmError
 from opportune.search.embeddings import Vector
 from opportune.services.tasks import cancel_and_wait
 

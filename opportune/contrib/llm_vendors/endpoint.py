@@ -20,25 +20,13 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
 from pydantic_ai.tools import ToolDefinition
 
-from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm import Chunks, Done, LlmError, LlmModel, Message, Reasoning, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.error_reader import error_for_status, error_in
 from opportune.contrib.llm.providers.errors import FILTERED, failure_of
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from opportune.contrib.llm.providers.pieces import UNFINISHED
-from opportune.contrib.llm.providers.provider import (
-    CHECK_URL,
-    INTERRUPTED,
-    Chunks,
-    Done,
-    LlmError,
-    Message,
-    Reasoning,
-    Timeouts,
-    ToolCall,
-    ToolSchema,
-    not_a_model,
-)
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, not_a_model
 from opportune.contrib.llm.providers.returned_fields import Returned, fields_for
 from opportune.contrib.llm_vendors.dialects import make_model
 from opportune.i18n import gettext_lazy as _l

@@ -6,10 +6,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
+from opportune.contrib.llm import Chunks, LlmError, LlmModel, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.completion.request import first_answer
-from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolSchema
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.current import OPPMAN
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 NOT_INSTALLED = _l("The packages of this language model are not installed.")
 NO_KEY = _l("This language model has no key.")
 NO_KEY_ADVICE = "Set LLM_API_KEY, or api_key_setting of this model in LLM_MODELS."
-INSTALL = f"{OPPMAN} install llm-vendors"
 
 
 class VendorModel(RemoteProvider):
@@ -30,9 +28,8 @@ class VendorModel(RemoteProvider):
         super().__init__(model)
         self._timeouts = Timeouts.of(settings)
         self._endpoint = LazyClient(self._make_endpoint)
-        self._missing = f"{model.name} needs more packages. Install them: {INSTALL}"
-        if not find_spec("pydantic_ai"):
-            self.fault = self._missing
+        self._missing = f"{model.name} needs more packages. Install them: {OPPMAN} install llm-vendors"
+        self.fault = "" if find_spec("pydantic_ai") else self._missing
 
     async def close(self) -> None:
         await self._endpoint.close()

@@ -118,9 +118,8 @@ class MediaCalls(ModelCalls):
         if not text.strip():
             raise LlmError("rejected", NO_TEXT)
         if model and len(text) > model.max_chars:
-            number = f"{model.max_chars:,}"
-            message = gettext("This text is too long. Send at most %(number)s characters.", number=number)
-            raise LlmError("rejected", message)
+            note = gettext("This text is too long. Send at most %(number)s characters.", number=f"{model.max_chars:,}")
+            raise LlmError("rejected", note)
 
     async def _make(
         self, task: MediaTask, text: str, units: float, make: Callable[[MediaProvider], Awaitable[Made[T]]]

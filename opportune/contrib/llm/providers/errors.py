@@ -15,7 +15,6 @@ from opportune.contrib.llm.providers.provider import (
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 
-NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
 NO_TOOLS = _l("This model cannot call tools.")
 OUT_OF_TOKENS = _l(

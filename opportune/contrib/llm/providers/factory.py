@@ -2,27 +2,23 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from pydantic import SecretStr
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, LlmModel
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
-from opportune.contrib.llm.settings import MediaSettings
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.project.installed import installed_features
-from opportune.project.optional_features import how_to_list
+from opportune.project.optional_features import require_feature
 
 CONNECT_TIMEOUT_SECONDS = 3
 OTHER = "other"
@@ -94,7 +90,7 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         The provider, or None if no model is configured or installed.
 
     Raises:
-        OperatorError: The provider class in LLM_MODELS cannot be imported, or no feature speaks the model's dialect.
+        OperatorError: The provider class in LLM_MODELS cannot be imported, or the feature for its dialect is missing.
     """
     model = model or next(iter(models_of(settings)), None)
     if model and model.provider:
@@ -104,19 +100,16 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         return OpenAICompatible(model, Timeouts.of(settings))
     if model is None and settings.environment == "test":
         return FakeProvider("A scripted answer.")
-    if make := declared_maker(model.dialect if model else "local"):
-        provider: Provider | None = make(settings, model)
-        return provider
-    if model:
-        advice = how_to_list("llm_vendors")
-        raise OperatorError(f"{model.name} has the dialect {model.dialect}, which is not installed. {advice}")
-    return None
+    provider: Provider | None = make_declared(model.dialect if model else "local", settings, model)
+    if model and provider is None:
+        require_feature("llm_vendors", installed_features())
+    return provider
 
 
-def declared_maker(name: str) -> Callable[[Settings, LlmModel | None], Any] | None:
-    """Return the function or class with this name in `Llm(providers=…)` of an installed feature."""
+def make_declared(name: str, settings: Settings, model: LlmModel | None = None) -> Any:
+    """Make what an installed feature declares under a name in `Llm(providers=…)`; None if no feature does."""
     makers = (feature.llm.providers.get(name) for feature in installed_features())
-    return next(filter(None, makers), None)
+    return next((make(settings, model) for make in makers if make), None)
 
 
 def make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
@@ -127,28 +120,6 @@ def make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS"
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"{setting}: cannot import {model.provider} for {model.name} ({error}).") from error
     return make(settings, model)
-
-
-def media_models_of(settings: Settings) -> dict[MediaTask, MediaModel]:
-    """Return the models for pictures, speech, transcription and reranking that are set.
-
-    Raises:
-        OperatorError: A model lacks its URL or its key.
-    """
-    named = ((task, getattr(settings.of(MediaSettings), f"{task}_model")) for task in get_args(MediaTask))
-    return {task: _with_endpoint(settings, task, model) for task, model in named if model}
-
-
-def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> MediaModel:
-    setting = f"{task.upper()}_MODEL"
-    key = model.api_key_setting
-    if key and not isinstance(getattr(settings, key, None), SecretStr):
-        raise OperatorError(f"{setting}: there is no setting {key} with the key of {model.name}.")
-    is_compatible = settings.llm_dialect == "openai" or bool(model.base_url)
-    model = add_url_and_key(model, settings)
-    if not (is_compatible and model.base_url and model.dialect == "openai" and not model.provider):
-        raise OperatorError(f"{setting}: {model.name} needs the base_url of an endpoint with OpenAI's API.")
-    return model
 
 
 def missing_library(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
-from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
 from opportune.contrib.llm.providers.request_forms import Body
@@ -81,8 +81,9 @@ class OpenAICompatible(RemoteProvider):
         content: object = message.content
         if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
             text = [{"type": "text", "text": message.content}] if message.content else []
-            images = ({"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in message.pictures)
-            content = [*text, *images]
+            pictures = ((picture.content_type, b64encode(picture.content).decode()) for picture in message.pictures)
+            urls = (f"data:{content_type};base64,{content}" for content_type, content in pictures)
+            content = [*text, *({"type": "image_url", "image_url": {"url": url}} for url in urls)]
         body: dict[str, object] = {"role": message.role, "content": content}
         if message.tool_calls:
             body["tool_calls"] = [self._call_to_json(call) for call in message.tool_calls]
@@ -102,7 +103,3 @@ class OpenAICompatible(RemoteProvider):
             "function": function,
             **fields_for(self.origin, call.returned, "call"),
         }
-
-
-def data_url(picture: Picture) -> str:
-    return f"data:{picture.content_type};base64,{b64encode(picture.content).decode()}"

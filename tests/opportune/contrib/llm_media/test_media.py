@@ -17,7 +17,7 @@ from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.feature import check_llm
 from opportune.contrib.llm.media.fake import PIXEL
-from opportune.contrib.llm.settings import MediaSettings
+from opportune.contrib.llm_media.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
@@ -182,7 +182,7 @@ async def test_redirect_is_not_followed() -> None:
 
 
 async def test_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.llm.media.endpoints.MAX_SPEECH_BYTES", 1_000)
+    monkeypatch.setattr("opportune.contrib.llm_media.endpoints.MAX_SPEECH_BYTES", 1_000)
     async with serve_media(audio_response(b"x" * 1_001), speech_model="reader") as (llm, _):
         with pytest.raises(LlmError, match="SPEECH_MODEL: the response of the endpoint is too long"):
             await llm.speech("Good morning")

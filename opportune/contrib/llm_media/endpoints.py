@@ -1,17 +1,22 @@
 """Pictures and audio by OpenAI's API, and rankings by endpoints as those of Jina, Cohere, vLLM and TEI."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
-from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
+from pydantic import SecretStr
+
+from opportune.config.settings import Settings
+from opportune.contrib.llm import Done, LlmError, Made, MediaModel, MediaProvider, Picture, Ranked, Speech, Timeouts
+from opportune.contrib.llm.media.models import MediaTask
 from opportune.contrib.llm.providers.error_reader import filter_error
+from opportune.contrib.llm.providers.factory import add_url_and_key
 from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, object_in, plain_key, text_in
-from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
 from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
+from opportune.contrib.llm_media.settings import MediaSettings
+from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image
 
@@ -47,12 +52,13 @@ NO_RANKING = _l("The model did not order the results. Try again.")
 class MediaEndpoints(MediaProvider):
     """One endpoint for each task."""
 
-    def __init__(self, models: Mapping[MediaTask, MediaModel], timeouts: Timeouts) -> None:
-        self.models = models
+    def __init__(self, settings: Settings, _model: None = None) -> None:
+        self.models = media_models_of(settings)
+        timeouts = Timeouts.of(settings)
         # A picture takes minutes, and nothing arrives before it is complete.
         self._endpoints = {
             task: ModelEndpoint(f"{task}_model".upper(), model, timeouts, timeouts.whole)
-            for task, model in models.items()
+            for task, model in self.models.items()
         }
 
     async def image(self, prompt: str, size: str) -> Made[Picture]:
@@ -124,6 +130,28 @@ class MediaEndpoints(MediaProvider):
     def _body(self, task: MediaTask) -> dict[str, Any]:
         model = self.models[task]
         return {"model": model.endpoint_name, **model.extra_body}
+
+
+def media_models_of(settings: Settings) -> dict[MediaTask, MediaModel]:
+    """Return the models for pictures, speech, transcription and reranking that are set.
+
+    Raises:
+        OperatorError: A model lacks its URL or its key.
+    """
+    named = ((task, getattr(settings.of(MediaSettings), f"{task}_model")) for task in get_args(MediaTask))
+    return {task: _with_endpoint(settings, task, model) for task, model in named if model}
+
+
+def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> MediaModel:
+    setting = f"{task.upper()}_MODEL"
+    key = model.api_key_setting
+    if key and not isinstance(getattr(settings, key, None), SecretStr):
+        raise OperatorError(f"{setting}: there is no setting {key} with the key of {model.name}.")
+    is_compatible = settings.llm_dialect == "openai" or bool(model.base_url)
+    model = add_url_and_key(model, settings)
+    if not (is_compatible and model.base_url and model.dialect == "openai" and not model.provider):
+        raise OperatorError(f"{setting}: {model.name} needs the base_url of an endpoint with OpenAI's API.")
+    return model
 
 
 def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
