@@ -131,6 +131,7 @@ IMPORTS = {
     "opportune.llm.answers": "opportune.contrib.answers",
     "opportune.llm.answers.live": "opportune.contrib.answers.engine.live",
     "opportune.llm.documents.attachment": "opportune.contrib.llm.attachments",
+    "opportune.llm.providers.local": "opportune.contrib.llm_local.local",
     "opportune.llm.spending": "opportune.contrib.answers.spending",
     "opportune.llm.tools": "opportune.contrib.tools",
     "opportune.llm:LLMError": "opportune.contrib.llm:LlmError",

@@ -19,7 +19,7 @@ FOR_OPERATORS = (
         for name in (
             *("agents", "backup", "copydb", "deploy", "doctor", "documentation/commands.py", "dumps"),
             *("evaluation/commands.py", "evaluation/run.py", "inspectdb", "llm/commands.py"),
-            *("llm_local/quickstart.py", "telemetry", "translations"),
+            *("llm_embeddings/embedders.py", "llm_local/quickstart.py", "telemetry", "translations"),
         )
     ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),

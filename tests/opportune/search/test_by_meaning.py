@@ -44,10 +44,8 @@ class Library:
     def restart(self, **changes: Any) -> None:
         """Simulate a restart of the site with a changed EMBEDDING_MODEL."""
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
-        embeddings = Embeddings.of(self.settings.model_copy(update={"embedding_model": model}))
-        assert embeddings
-        self.embeddings = embeddings
-        connect_embeddings(self.database, embeddings)
+        self.embeddings = Embeddings(self.settings, model)
+        connect_embeddings(self.database, self.embeddings)
 
     async def add(self, summaries: dict[str, str | None]) -> None:
         await add_rows(self.database, *(Book(title=title, summary=summary) for title, summary in summaries.items()))

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.answers import chosen_model
 from opportune.contrib.llm import LlmError, make_provider, models_of
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
-from opportune.contrib.llm.providers.factory import KNOWN_ENDPOINTS, OTHER
+from opportune.contrib.llm.providers.factory import KNOWN_ENDPOINTS
 from opportune.db.url.providers import is_local
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -33,7 +33,7 @@ INSECURE = _l("The key would be sent unencrypted. Enter an address that begins w
 KEY_OF_OTHER_URL = _l("Enter the key again. The stored key belongs to another address.")
 NO_KEY = _l("Enter the API key of this provider.")
 
-PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {OTHER: "Other (address below)"}
+PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {"other": "Other (address below)"}
 
 
 class ChosenModelForm(BaseModel):

@@ -21,7 +21,6 @@ from opportune.project.installed import installed_features
 from opportune.project.optional_features import require_feature
 
 CONNECT_TIMEOUT_SECONDS = 3
-OTHER = "other"
 
 
 class KnownEndpoint(NamedTuple):

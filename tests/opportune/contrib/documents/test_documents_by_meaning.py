@@ -39,12 +39,9 @@ class SearchableHandbook:
     def __init__(self, settings: Settings, database: Database, endpoint: EmbeddingEndpoint) -> None:
         self.index = Handbook("handbook", "the handbook", by_meaning=True)
         self.settings, self.database, self.endpoint = settings, database, endpoint
-        model = EmbeddingModel(name="small", base_url=endpoint.address)
-        embeddings = Embeddings.of(settings.model_copy(update={"embedding_model": model}))
-        assert embeddings
-        self.embeddings = embeddings
+        self.embeddings = Embeddings(settings, EmbeddingModel(name="small", base_url=endpoint.address))
         self.jobs = RecordedJobs(settings, database, open_storage(settings))
-        connect_embeddings(database, embeddings)
+        connect_embeddings(database, self.embeddings)
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 
     def write_index(self, texts: dict[str, str]) -> None:

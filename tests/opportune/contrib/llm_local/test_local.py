@@ -23,7 +23,6 @@ from tests.opportune.contrib.llm.providers.model_answers import read_answer
 
 pytestmark = pytest.mark.model
 
-CAPITAL_QUESTION = [Message("user", "What is the capital of France?")]
 LONG_QUESTION = [Message("user", "Write a long story about a dog and a cat.")]
 
 
@@ -91,7 +90,7 @@ async def wait_for_token_count(model: LocalModel) -> int:
 async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
     async with aclosing(local_model.stream(LONG_QUESTION)) as first:
         assert await anext(first)
-        answer, done = await read_answer(local_model, messages=CAPITAL_QUESTION)
+        answer, done = await read_answer(local_model, messages=[Message("user", "What is the capital of France?")])
         assert answer.strip()
         assert isinstance(done, Done)
         assert (bool(done.prompt_tokens), bool(done.completion_tokens), done.truncated) == (True, True, False)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.llm import FakeProvider, LlmModel, make_provider, models_of
+from opportune.contrib.llm import EmbeddingModel, FakeProvider, LlmModel, feature, make_provider, models_of
+from opportune.contrib.llm.providers import factory
 from opportune.contrib.llm_local import local
 from opportune.errors import OperatorError, SettingsError
+from opportune.features import llm
 
 URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")
 ADDRESS = f'"base_url": "{URL}"'
@@ -55,6 +58,16 @@ def test_custom_provider_is_used() -> None:
 def test_missing_provider_class_is_one_line(provider_path: str) -> None:
     with pytest.raises(OperatorError, match=rf"^LLM_MODELS: cannot import {re.escape(provider_path)} for Words \("):
         make_provider(make_settings(llm_models=[LlmModel(name="Words", provider=provider_path)]))
+
+
+def test_site_without_optional_parts_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "installed_features", lambda: [llm])
+    monkeypatch.setattr(feature, "installed_names", lambda: ["llm"])
+    state = create_app(make_settings(database_url=SecretStr("sqlite:///none.db")), [llm]).state
+    assert (state.llm.provider, state.llm.offers("image"), hasattr(state, "llm_embeddings")) == (None, False, False)
+    models = {"llm_models": [LlmModel(name="A", dialect="google")], "embedding_model": EmbeddingModel(name="B")}
+    advice = [finding.text.partition(". ")[2] for finding in feature.check_llm(make_settings(**models))]
+    assert advice == [f"Add `{name}` to app/installed.py." for name in ("llm_vendors", "llm_embeddings")]
 
 
 @pytest.mark.parametrize(
