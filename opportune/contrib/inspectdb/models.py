@@ -11,6 +11,7 @@ from sqlacodegen.utils import render_callable
 
 from opportune.contrib.inspectdb import types as column_types
 from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
+from opportune.db.migrations.create_statements import escape_parameters
 
 GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sa), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
@@ -184,7 +185,7 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         autoincrement_column = column.table.autoincrement_column
         if column.server_default is not None and not (column is autoincrement_column and self.is_sqlite):
             self.add_literal_import("sqlalchemy", "text")
-            expression = str(getattr(column.server_default, "arg", ""))
+            expression = escape_parameters(str(getattr(column.server_default, "arg", "")))
             options["server_default"] = f"text({expression!r})"
         if self._has_manual_numbers(column, autoincrement_column):
             options["autoincrement"] = "False"

@@ -9,7 +9,7 @@ from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
 
 from opportune.contrib.inspectdb.models import ModelGenerator
 from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns, class_words, type_name
-from opportune.db.migrations.create_statements import parse_allowed_values
+from opportune.db.migrations.create_statements import escape_parameters, parse_allowed_values
 from opportune.db.migrations.postgresql_indexes import complete_indexes
 from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import NAMING_CONVENTION
@@ -183,7 +183,7 @@ def _supports_default(connection: sa.Connection, column: sa.Column[object]) -> b
     if not isinstance(default, sa.DefaultClause) or column is column.table.autoincrement_column:
         return True
     try:
-        connection.execute(sa.text(f"SELECT {default.arg}".replace(":", "\\:")))
+        connection.execute(sa.text(escape_parameters(f"SELECT {default.arg}")))
     except SQLAlchemyError:
         return False
     return True

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from sqlacodegen.utils import render_callable, uses_default_name
 from sqlalchemy.dialects import postgresql
 
+from opportune.db.migrations.create_statements import escape_parameters
+
 Imports = set[tuple[str, str]]
 """Pairs of a package and a name to import from it."""
 OPTIONS_WITHOUT_FIELD = ("onupdate", "deferrable", "initially", "match", "use_alter")
@@ -64,14 +66,14 @@ class _ArgumentWriter:
                 return None if is_option else self._foreign_key(constraint)
             case sa.CheckConstraint(name=str(name)):
                 self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}
-                return f"CheckConstraint({str(constraint.sqltext)!r}, name=conv({str(name)!r}))"
+                return f"CheckConstraint({_sql_of(constraint.sqltext)!r}, name=conv({str(name)!r}))"
         return None
 
     def index(self, index: sa.Index) -> str:
         self.imports.add(("sqlalchemy", "Index"))
         parts = [self._clause(expression) for expression in index.expressions]
         kwargs: dict[str, Any] = {
-            name: self._option(name, value) for name, value in sorted(index.kwargs.items()) if _is_set(value)
+            name: self._clause(value) for name, value in sorted(index.kwargs.items()) if _is_set(value)
         }
         if index.unique:
             kwargs["unique"] = True
@@ -98,20 +100,19 @@ class _ArgumentWriter:
             kwargs=kwargs,
         )
 
-    def _option(self, name: str, value: Any) -> str:
-        if name.endswith("_where"):
-            self.imports.add(("sqlalchemy", "text"))
-            return f"text({str(value)!r})"
-        return self._clause(value)
-
     def _clause(self, value: Any) -> str:
         if isinstance(value, sa.Column):
             return repr(value.name)
         if not isinstance(value, sa.ClauseElement):
             return repr(value)
         self.imports.add(("sqlalchemy", "text"))
-        sql = value.compile(dialect=postgresql.dialect(), compile_kwargs={"include_table": False})  # type: ignore[no-untyped-call]
-        return f"text({str(sql)!r})"
+        return f"text({_sql_of(value)!r})"
+
+
+def _sql_of(clause: sa.ClauseElement) -> str:
+    """Return SQL for `text()`."""
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    return escape_parameters(str(clause.compile(dialect=dialect, compile_kwargs={"include_table": False})))
 
 
 def _columns(constraint: sa.Constraint) -> list[str]:

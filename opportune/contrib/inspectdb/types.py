@@ -13,6 +13,7 @@ from sqlalchemy.types import NullType, TypeEngine
 from sqlmodel import SQLModel
 
 from opportune.cli.scaffold.words import snake
+from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.models.native_type import NativeType
 
 CAST_LITERAL = re.compile(r"""(?P<literal>'(?:[^']|'')*')::[\w" .]+(?:\(\d+(?:,\s*\d+)?\))?[\w ]*""")
@@ -50,6 +51,8 @@ def adapt_columns(metadata: sa.MetaData) -> list[str]:
             column.info[BASE_TYPE] = column.type.data_type
         column.type = _adapted_type(column.type)
         default = column.server_default
+        if isinstance(default, sa.Computed):
+            default.sqltext = sa.literal_column(escape_parameters(str(default.sqltext)))
         if not isinstance(default, sa.DefaultClause) or not isinstance(default.arg, sa.TextClause):
             continue
         if default.arg.text.upper() == "NULL":  # PostgreSQL does not store it
@@ -58,7 +61,7 @@ def adapt_columns(metadata: sa.MetaData) -> list[str]:
             column.server_default = None
             zero_dates.append(f"{column.table.name}.{column.name}")
         elif column is not column.table.autoincrement_column:
-            default.arg.text = portable_default(default.arg.text)
+            default.arg.text = escape_parameters(portable_default(default.arg.text))
     return zero_dates
 
 

@@ -4,6 +4,7 @@ If one part fails or is slow, the page still shows the others.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext
 from opportune.i18n.formats import format_number
 from opportune.services.tasks import run_with_timeout
+
+logger = logging.getLogger(__name__)
 
 GROUP_TIMEOUT_SECONDS = 6
 HEADINGS = (_l("Overview"), _l("Server"), _l("Database"), _l("Jobs, mail and backups"), _l("Language models"))
@@ -68,6 +71,9 @@ async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Seq
             "could not be read within %(num)s second", "could not be read within %(num)s seconds", GROUP_TIMEOUT_SECONDS
         )
         return [HealthLight("These values", text, "fault")]
+    except Exception as error:
+        logger.exception("lights of the status page failed")
+        return [HealthLight("Not available", _("Failed: %(error)s", error=type(error).__name__), "fault")]
 
 
 async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthLight]:

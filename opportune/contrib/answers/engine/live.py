@@ -103,7 +103,7 @@ class LiveAnswer:
 
     def finish(self, answer: Answer) -> None:
         """Show the ended answer."""
-        self.answer = answer
+        self.update_answer(answer)
         self.text, self.reasoning = answer.text, answer.reasoning
         self._notify()
 

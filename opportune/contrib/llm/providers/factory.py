@@ -143,7 +143,7 @@ async def _check_endpoint(url: str) -> HealthLight:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             _reader, writer = await asyncio.open_connection(host, port)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # or an empty or too long part of the name
         return HealthLight(host, _("has no address"), "fault", hint=_("Check the address of the model's endpoint."))
     except (OSError, TimeoutError):
         hint = _(

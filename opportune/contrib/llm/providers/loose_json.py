@@ -16,7 +16,7 @@ MAX_REPAIRS = 6
 OBJECT_BRACE = re.compile(r"\{(?!\s*+\{)")
 """Beginning of an object. Some models double braces, as in templates."""
 # Words in braces, or an example with an ellipsis instead of a value.
-PROSE_BRACE = re.compile(r"\{(?:[^{}:]+\}|[^{}]*[:,\[]\s*+(?:\.{3}|…)[^{}]*\})")
+PROSE_BRACE = re.compile(r"\{(?=[^{}]*+\})(?:[^{}:]+\}|[^{}]*[:,\[]\s*+(?:\.{3}|…)[^{}]*\})")
 QUOTED_NAME = re.compile(r"\{\s*+[\"'“]")
 BEDROCK_FIELDS = ("reasoningText", "reasoningContent")
 TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value", "parts", *BEDROCK_FIELDS)

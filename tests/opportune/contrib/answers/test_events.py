@@ -97,6 +97,14 @@ async def test_growing_answer_links_citations() -> None:
     assert (await read_json_events(live))[-1]["sources"] == sources
 
 
+async def test_last_calls_are_sent_before_the_end() -> None:
+    live = make_live_answer()
+    events = AnswerStream(live, 0, 7).json()
+    await anext(events)
+    live.finish(make_answer(status=DONE, tool_runs=[{"name": "find_book", "result": "Dune"}]))
+    assert Event.of(await anext(events))["tools"] == [{"name": "find_book", "result": "Dune"}]
+
+
 @pytest.mark.parametrize("kind", ["html", "json"])
 async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
     connected, disconnected = asyncio.Event(), asyncio.Event()

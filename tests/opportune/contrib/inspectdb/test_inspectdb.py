@@ -95,6 +95,9 @@ def unusual_notices(postgres_server: Postgres) -> Iterator[str]:
         pytest.param("CREATE TABLE text (id INTEGER PRIMARY KEY)", "class TextRow(Model,", id="name of an import"),
         pytest.param(f"{ITEM}a INTEGER CHECK (a IN (0, 1)))", "\n\n    a: int | None = None\n", id="number"),
         pytest.param(f"{ITEM}a INTEGER NOT NULL CHECK (a IN (0, 1) AND a >= 0))", "\n\n    a: int\n", id="two checks"),
+        (f"{ITEM}a TEXT, CONSTRAINT b CHECK (a LIKE 'c :d'))", r"""CheckConstraint("a LIKE 'c \\:d'","""),
+        (f"""{ITEM}a TEXT DEFAULT '{{"b":1}}')""", r"""'{\"b\"\\:1}'"""),
+        (f"{ITEM}a TEXT, b TEXT GENERATED ALWAYS AS (a || ':c'))", r"""Computed("a || '\\:c'","""),
     ],
 )
 def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, tables: str, written: str) -> None:
@@ -120,11 +123,13 @@ def test_inspectdb_reports_a_problem(oppman: Oppman, empty_database_url: str, ta
 @pytest.mark.database("postgresql")
 def test_inspectdb_keeps_parts_that_need_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     checks = "CONSTRAINT item_kind CHECK (kind IN ('new', 'old')), CONSTRAINT item_size CHECK (size > 0)"
-    tag = 'CREATE TABLE tag (id INTEGER PRIMARY KEY, name text); CREATE INDEX own ON tag (name COLLATE "C", id DESC)'
+    tag = "CREATE TABLE tag (id INTEGER PRIMARY KEY, name text); CREATE INDEX own ON tag ({})"
+    tag = tag.format("""name COLLATE "C", id DESC, (name || ':a')""")
     execute(settings_for(empty_database_url), f"{ITEM}kind text, size integer, {checks}); {tag}")
     result = oppman("inspectdb", DATABASE_URL=empty_database_url)
     assert "These models need PostgreSQL: item (constraint item_kind), tag (" in result.err
-    assert """Index("own", text('name COLLATE "C"'), text("id DESC"))""" in result.out
+    assert """Index("own", text('name COLLATE "C"'), text("id DESC"), text(""" in result.out
+    assert r"""text("(name || '\\:a'::text)")""" in result.out
 
 
 def test_invalid_arguments_are_reported_in_one_line(settings: Settings) -> None:

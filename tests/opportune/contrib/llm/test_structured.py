@@ -161,6 +161,7 @@ async def test_partial_objects_grow_until_the_valid_one() -> None:
     [
         pytest.param("What?", 1, id="one attempt"),
         pytest.param("[" * 1_000_000, 1, id="brackets"),
+        pytest.param("{" + ":..." * 200_000, 1, id="ellipses"),
         pytest.param('{"mood": "great"}', 2, id="unsatisfiable"),
         pytest.param('{"mood": "good"', 2, id="incomplete"),
         pytest.param("\ud800{", 2, id="surrogate"),

@@ -48,13 +48,22 @@ async def test_full_memory_and_disk_have_hints(admin: AsyncClient, monkeypatch: 
 
 async def test_unreachable_model_is_a_fault(app: FastAPI, admin: AsyncClient, unused_tcp_port: int) -> None:
     model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
-    app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
+    malformed = LlmModel(name="Typo", base_url="https://api..example.com/v1")
+    app.state.settings = app.state.settings.model_copy(update={"llm_models": [model, malformed]})
     page = (await admin.get("/admin/status")).text
     assert extract_status(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
+    assert extract_status(page, "api..example.com").startswith("fault: has no address")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
     app.state.llm.models = [model]
     page = (await admin.get("/admin/status")).text
     assert "cannot be reached" in extract_status(page, "127.0.0.1"), "includes the model chosen in the browser"
+
+
+async def test_unexpected_error_leaves_the_other_lights(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.operations.status.replica_lights", None)
+    page = (await admin.get("/admin/status")).text
+    assert extract_status(page, "Not available") == "fault: Failed: TypeError"
+    assert extract_status(page, "Migrations") == "all applied"
 
 
 @pytest.fixture
