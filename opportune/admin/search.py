@@ -15,7 +15,7 @@ from opportune.admin.lists.parameters import narrow_by_index, searched_paths
 from opportune.admin.lists.row_keys import row_url
 from opportune.admin.views import AdminView
 from opportune.db.models.labels import title_of
-from opportune.db.queries.matching import exact_first
+from opportune.db.queries.matching import is_exact_match, read_first
 from opportune.i18n import gettext, lower_name
 from opportune.project.layout import is_framework_class
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries
@@ -89,10 +89,10 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
     if not await may_list(request, view):
         return None
     await narrow_by_index(session, view, query)
-    statement = view.search_query(view.list_query(request), query)
-    order = exact_first(searched_paths(view), query), *(key.desc() for key in view.pk_columns)
-    hits = statement.order_by(*order).limit(HITS_PER_GROUP + 1)
-    rows = (await session.scalars(hits.options(*view.queries.loading(())))).unique().all()
+    matching = view.search_query(view.list_query(request), query).options(*view.queries.loading(()))
+    newest_first = matching.order_by(*(key.desc() for key in view.pk_columns))
+    exact = is_exact_match(searched_paths(view), query)
+    rows = await read_first(session, newest_first, exact, HITS_PER_GROUP + 1)
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
     entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]
     return EntryGroup(view.name_plural, entries, list_url if len(rows) > HITS_PER_GROUP else "")

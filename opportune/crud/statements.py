@@ -14,7 +14,7 @@ from opportune.crud.access import RowAccess
 from opportune.crud.query_schema import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.matching import exact_first, holds_text, matching_words
+from opportune.db.queries.matching import holds_text, matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.errors import FieldErrors
 from opportune.pagination import Paging, order
@@ -27,7 +27,6 @@ class RowStatements(RowAccess):
 
     _narrowed_search: tuple[str, Sequence[ColumnElement[bool]]] = ("", ())
     """The words of the current search and conditions that limit it, from the search index of the model."""
-    _first_terms: Sequence[ColumnElement[Any]] = ()
 
     def query(self) -> Select[Any]:
         """Select all rows with their related rows, without permission rules."""
@@ -69,10 +68,6 @@ class RowStatements(RowAccess):
         else:
             yield definition.filters[name].condition(self.visible, value)
 
-    def put_exact_matches_first(self, text: str) -> None:
-        """Begin the order of later lists with the rows that have exactly this text."""
-        self._first_terms = [exact_first(self.searched_attributes(), text, self.visible)]
-
     async def narrow_search(self, query: Paging) -> None:
         """Search the words of a query in the search index of the model. The result limits the `conditions` for it."""
         if self.search and (words := getattr(query, "q", "")):
@@ -96,7 +91,7 @@ class RowStatements(RowAccess):
         """Return the arguments of `order_by`: the requested order, the default order, and the newest first."""
         path = sort.removeprefix("-")
         columns = {path: self._sort_expression(path)} if path in self.sort else {}
-        return [*self._first_terms, *order(sort, columns, *self.default_order(), self.model.id.desc())]
+        return order(sort, columns, *self.default_order(), self.model.id.desc())
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
         """Return the order of a list without `?sort=`."""

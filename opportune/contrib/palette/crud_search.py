@@ -14,6 +14,7 @@ from opportune.contrib.palette.entries import ROW_ICON, make_entry
 from opportune.crud import Crud
 from opportune.crud.formats import names_of
 from opportune.crud.latest import Pages, mounted_pages, open_list
+from opportune.db.queries.matching import is_exact_match, read_first
 from opportune.errors import NotFound
 from opportune.i18n import gettext, lower_name
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
@@ -58,13 +59,14 @@ class CrudSearch:
         crud = await self._open(pages)
         if crud is None or not crud.may("list"):
             return None
-        crud.put_exact_matches_first(query)
-        page = await crud.list(crud.Filter(q=query, size=HITS_PER_GROUP))
-        titles = await names_of(self.session, page.items)
-        urls = map(pages.url_of, page.items)
-        entries = [make_entry(title, url, ROW_ICON) for title, url in zip(titles, urls, strict=True)]
-        more_url = f"{pages.path}?{urlencode({'q': query})}" if page.total > len(entries) else ""
-        return EntryGroup(pages.plural, entries, more_url)
+        filter_ = crud.Filter(q=query)
+        await crud.narrow_search(filter_)
+        exact = is_exact_match(crud.searched_attributes(), query, crud.visible)
+        rows = await read_first(self.session, crud.select(filter_), exact, HITS_PER_GROUP + 1)
+        titles = await names_of(self.session, rows)
+        entries = [make_entry(title, pages.url_of(row), ROW_ICON) for title, row in zip(titles, rows, strict=True)]
+        more_url = f"{pages.path}?{urlencode({'q': query})}" if len(rows) > HITS_PER_GROUP else ""
+        return EntryGroup(pages.plural, entries[:HITS_PER_GROUP], more_url)
 
     async def _open(self, pages: Pages) -> Crud[Any] | None:
         return await open_list(pages, self.request, self.session, self.user)

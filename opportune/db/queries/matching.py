@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Enum, String, case, cast, false, func, literal, literal_column, or_
+from sqlalchemy import Boolean, ColumnElement, Enum, Select, String, cast, false, func, literal, literal_column, or_
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -96,9 +97,19 @@ def matching_words(
         yield _any_matches(searched, pattern, visible)
 
 
-def exact_first(searched: Sequence[AttributePath], text: str, visible: Visible = all_rows) -> ColumnElement[int]:
-    """Return the expression that sorts rows with exactly this text, in any case, before the others."""
-    return case((_any_matches(searched, text.translate(LIKE_ESCAPES), visible), 0), else_=1)
+def is_exact_match(searched: Sequence[AttributePath], text: str, visible: Visible = all_rows) -> ColumnElement[bool]:
+    """Return the condition that one of the columns is the text. It ignores the case of all letters."""
+    return _any_matches(searched, text.translate(LIKE_ESCAPES), visible)
+
+
+async def read_first(session: AsyncSession, query: Select[Any], first: ColumnElement[bool], limit: int) -> list[Any]:
+    """Return the first rows of a query: those with the condition, then the others.
+
+    Both keep the order of the query, so that the database can stop at the last row instead of sorting all matches.
+    """
+    rows = (await session.scalars(query.where(first).limit(limit))).unique().all()
+    others = query.where(first.is_not(True)).limit(limit - len(rows))
+    return [*rows, *(await session.scalars(others)).unique()]
 
 
 def _any_matches(searched: Sequence[AttributePath], pattern: str, visible: Visible) -> ColumnElement[bool]:
