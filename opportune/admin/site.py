@@ -202,9 +202,8 @@ class AdminSite(BaseAdminSite):
 
     async def _model_page(self, page: ModelPage, request: Request) -> Response:
         view = self._admin_view(request)
-        if page.requires_list and not await may_list(request, view):
-            raise HTTPException(403)
-        if page.may_open and not page.may_open(request, view):
+        is_permitted = not page.may_open or page.may_open(request, view)
+        if not is_permitted or (page.requires_list and not await may_list(request, view)):
             raise HTTPException(403)
         return await page.endpoint(request, view)
 

@@ -284,10 +284,8 @@ class CrudPages(PageOptions[M]):
         in_dialog = DIALOG in request.query_params
         restore_kept_form(request, form)  # before the choices are read, which contain the selected rows
         names = [name for name in references_in(form.model) if form.lacks_choices(name)]
-        choices = await reference_choices(
-            crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url, only=names
-        )
-        form.offer(choices)
+        new_url = None if in_dialog else add_url
+        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, add_url=new_url, only=names))
         if row:
             heading = gettext("Edit %(title)s", title=await title_of(crud, row))
         else:

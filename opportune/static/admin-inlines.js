@@ -14,15 +14,15 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     changed();
   };
 
-  const addLine = () => {
+  const addLine = (key = `new${number++}`) => {
     const part = document.createElement("tbody");
-    part.innerHTML = template.innerHTML.replaceAll("new__", `new${number++}`);
+    part.innerHTML = template.innerHTML.replaceAll("new__", key);
     const row = part.firstElementChild;
     delete row.dataset.blank;
     body.append(row);
-    row.querySelector("td :is(input:not([type=hidden]), select, textarea):not([hidden])")?.focus();
     update();
     changed();
+    return row;
   };
   const remove = (row) => {
     const next = row.nextElementSibling ?? row.previousElementSibling;
@@ -34,7 +34,15 @@ for (const box of document.querySelectorAll("[data-inline]")) {
 
   add?.addEventListener("click", (event) => {
     event.preventDefault();
-    addLine();
+    addLine().querySelector("td :is(input:not([type=hidden]), select, textarea):not([hidden])")?.focus();
+  });
+  // A draft (drafts.js) has the fields of lines that the page does not have.
+  form.addEventListener("draft:open", ({ detail }) => {
+    const keys = detail.filter((name) => name.startsWith(`${prefix}-new`)).map((name) => name.slice(prefix.length + 1).split("-")[0]);
+    for (const key of new Set(keys)) {
+      number = Math.max(number, Number(key.slice(3)) + 1);
+      if (!body.querySelector(`[name$="-(rows)"][value="${key}"]`)) addLine(key);
+    }
   });
   body.addEventListener("click", (event) => {
     const button = event.target.closest("button"), row = button?.closest("tr");

@@ -4,16 +4,19 @@ const user = document.querySelector("meta[name=form-user]").content.split("-")[0
 const prefix = `draft:${user}:`;
 const visit = performance.getEntriesByType("navigation")[0];
 const TEXTS = "textarea, input:is(:not([type]), [type=text], [type=search], [type=url], [type=tel], [type=email], [type=number])";
-const FIELDS = `${TEXTS}, select:not([multiple]), input:is([type^=date], [type=time], [type=checkbox], [type=radio])`;
+const FIELDS = `${TEXTS}, select, input:is([type^=date], [type=time], [type=checkbox], [type=radio])`;
 const SECRET = /password|secret|token|^code$/i;
 
 const isKept = (field) => field.name && field.matches(FIELDS) && !SECRET.test(field.name) && !field.closest("[data-no-draft]");
 const keepsDraft = (form) => form?.getAttribute("method")?.toLowerCase() === "post" && !form.closest("td, [data-no-draft]") && !form.querySelector("[type=password]");
 const keyOf = (form) => `${prefix}${location.pathname} ${form.getAttribute("action") ?? ""}`;
 const isBox = ({ type }) => type === "checkbox" || type === "radio";
-const valueOf = (field) => isBox(field) ? field.checked : field.value;
+const isMany = ({ type }) => type === "select-multiple";
+const textOf = (options) => JSON.stringify([...options].map(({ value, text }) => [value, text]));
+const valueOf = (field) => isBox(field) ? field.checked : isMany(field) ? textOf(field.selectedOptions) : field.value;
 const defaultOf = (field) => {
   if (isBox(field)) return field.defaultChecked;
+  if (isMany(field)) return textOf([...field.options].filter((option) => option.defaultSelected));
   if (field.options) return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value ?? "";
   return field.defaultValue;
 };
@@ -21,14 +24,23 @@ const fieldsOf = (form) => {
   const counts = {};
   return [...form.elements].filter(isKept).map((field) => [`${field.name} ${counts[field.name] = (counts[field.name] ?? 0) + 1}`, field]);
 };
-const setValue = (field, value) => {
-  isBox(field) ? field.checked = value : field.value = value;
+const setValue = (field, value, text) => {
+  if (field.options) { // a picker has only the selected rows
+    const selected = new Map(isMany(field) ? JSON.parse(value) : [[value, text]]);
+    const missing = [...selected].filter(([id]) => ![...field.options].some((option) => option.value === id));
+    field.append(...missing.map(([id, label]) => new Option(label, id)));
+    for (const option of field.options) option.selected = selected.has(option.value);
+  } else isBox(field) ? field.checked = value : field.value = value;
   field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
   if (field === document.activeElement && field.matches("textarea")) field.setSelectionRange(value.length, value.length);
 };
 
 // Before this script was loaded. After Back or Reload, the browser fills the fields itself.
 const wasTyped = (field) => visit?.type === "navigate" && field.matches(TEXTS) && valueOf(field) !== defaultOf(field);
+
+// Values of the saved row by field. A form with errors has those that the server has refused.
+const bases = new WeakMap();
+const baseOf = (form, name, field) => bases.get(form)?.get(name) ?? defaultOf(field);
 
 const notes = new WeakMap();
 const showNote = (form, text, action, act) => {
@@ -48,16 +60,16 @@ const forget = (form, key = keyOf(form)) => {
   notes.get(form)?.remove();
 };
 const discard = (form) => {
-  for (const [, field] of fieldsOf(form)) if (valueOf(field) !== defaultOf(field)) setValue(field, defaultOf(field));
+  for (const [name, field] of fieldsOf(form)) if (valueOf(field) !== baseOf(form, name, field)) setValue(field, baseOf(form, name, field));
   forget(form);
 };
 const showKept = (form, text) => showNote(form, text, gettext("Discard"), () => discard(form));
 
 const save = (form) => {
-  const changes = fieldsOf(form).filter(([, field]) => valueOf(field) !== defaultOf(field));
+  const changes = fieldsOf(form).filter(([name, field]) => valueOf(field) !== baseOf(form, name, field));
   if (!changes.length) return forget(form);
   const files = [...form.querySelectorAll("[type=file]")].flatMap((field) => [...field.files].map(({ name }) => name));
-  const fields = changes.map(([name, field]) => [name, defaultOf(field), valueOf(field)]);
+  const fields = changes.map(([name, field]) => [name, baseOf(form, name, field), valueOf(field), field.selectedOptions?.[0]?.text]);
   localStorage.setItem(keyOf(form), JSON.stringify({ fields, files }));
   showKept(form, gettext("Draft kept in this browser."));
 };
@@ -68,15 +80,17 @@ const restore = (form) => {
   seen.add(form);
   const draft = JSON.parse(localStorage.getItem(keyOf(form)) ?? "null");
   if (!draft) return;
+  form.dispatchEvent(new CustomEvent("draft:open", { detail: draft.fields.map(([name]) => name) })); // adds lines of inlines
   const fields = new Map(fieldsOf(form));
-  const waiting = draft.fields.map(([name, base, value]) => [fields.get(name), base, value]).filter(([field, , value]) => field && valueOf(field) !== value);
-  const insert = (changes) => { for (const [field, , value] of changes) setValue(field, value); };
+  const waiting = draft.fields.map(([name, ...values]) => [fields.get(name), ...values]).filter(([field, , value]) => field && valueOf(field) !== value);
+  const insert = (changes) => { for (const [field, , value, text] of changes) setValue(field, value, text); };
   const { files } = draft; // inserting saves the draft without them
   if (!draft.fields.some(([name]) => fields.has(name))) return; // of another form with the same action
   const isStale = waiting.some(([field, base]) => defaultOf(field) !== base);
   const offer = (text) => showNote(form, text, gettext("Insert it"), () => insert(waiting));
   if (isStale) return offer(gettext("The saved text has changed since. Your draft is still kept."));
   if (waiting.some(([field]) => wasTyped(field))) return offer(gettext("You have typed another text. Your draft is still kept."));
+  bases.set(form, new Map(draft.fields));
   insert(waiting);
   showKept(form, files.length ? gettext("Your draft is here again. Choose the files again: %(names)s.", { names: files.join(", ") }) : waiting.length ? gettext("Your draft is here again.") : gettext("Draft kept in this browser."));
 };

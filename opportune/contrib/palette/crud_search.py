@@ -1,6 +1,7 @@
 """Search in the models with `CrudPages`, and actions for their rows."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -73,12 +74,9 @@ class CrudSearch:
 
     async def _find_row(self, pages: Pages, key: str) -> Any:
         crud = await self._open(pages)
-        if crud is None or not crud.may("get"):
-            return None
-        try:
-            return await crud.get(key)
-        except NotFound:
-            return None
+        with suppress(NotFound):
+            return await crud.get(key) if crud and crud.may("get") else None
+        return None
 
     def _has_admin_page(self, model: type[Any]) -> bool:
         """Return whether the user may open the rows of a model in the admin."""

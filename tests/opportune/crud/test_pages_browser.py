@@ -80,6 +80,8 @@ async def test_form_is_filled_in_by_keyboard(page: Page) -> None:
         await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="Remove Topic 14")).to_be_visible()
     await page.get_by_role("button", name="Remove Topic 2").click()
+    await page.reload()
+    await expect(writer).to_have_value("Writer 070")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("“Emma” is added.")).to_be_visible()
     await expect(page.get_by_role("link", name="Topic 14")).to_be_visible()

@@ -68,3 +68,21 @@ async def test_lines_are_added_and_removed(app: FastAPI, page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_contain_text("was saved.")
     assert await read_labels(app) == ["first", "3rd", "fifth"]
+
+
+async def test_draft_has_the_lines_of_a_refused_form(page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.goto(EDIT)
+    await page.get_by_label("Title").fill("Poems")
+    await page.get_by_role("button", name="Add Label").click()
+    await page.get_by_label("Text of new label").fill("fourth")
+    await page.get_by_label("Size of new label").fill("0")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_text("Please enter 1 or more.")).to_be_visible()
+    await page.get_by_label("Size of new label").fill("7")
+    await page.goto(EDIT)
+    await expect(page.get_by_label("Text of new label")).to_have_value("fourth")
+    await expect(page.get_by_label("Size of new label")).to_have_value("7")
+    await expect(page.get_by_label("Title")).to_have_value("Poems")
+    await page.get_by_role("button", name="Discard").click()
+    await expect(page.get_by_label("Title")).to_have_value("Novels")
