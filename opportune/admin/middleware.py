@@ -4,8 +4,9 @@ The middleware lets only staff in, and removes scheme and host from URLs in page
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
+from types import SimpleNamespace
 from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException
@@ -80,41 +81,37 @@ class RelativeUrlsMiddleware:
         self.app = app
         self.admin = admin
         self.path = path
-        self.paths_by_name: dict[str, Callable[..., str]] = {}
+        self.paths_by_name: dict[str, Callable[..., _Path]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.admin.load()
         self.paths_by_name = self.paths_by_name or {
-            f"admin:{name}": lru_cache(typed=True)(partial(route.url_path_for, name))
+            f"admin:{name}": lru_cache(typed=True)(partial(self._path_of, route, name))
             for route in reversed(self.admin.routes)
             if (name := getattr(route, "name", ""))
         }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        router = _PathRouter(scope["router"], self.paths_by_name, self.path)
+        router = SimpleNamespace(url_path_for=partial(self._url_path_for, scope["router"]))
         hostless_scope = {**scope, "headers": headers, "server": None, "router": router}
         try:
             await self.app(hostless_scope, receive, send)
         finally:
             scope["route"] = hostless_scope.get("route")  # for the metrics of requests
 
+    def _path_of(self, route: BaseRoute, name: str, /, **parameters: Any) -> "_Path":
+        return _Path(self.path + route.url_path_for(name, **parameters))
+
+    def _url_path_for(self, router: Any, name: str, /, **parameters: Any) -> "_Path":
+        # A list has a hundred links, and a router would search all routes of the site for each.
+        if path_of := self.paths_by_name.get(name):
+            return path_of(**parameters)
+        return _Path(str(router.url_path_for(name, **parameters)))
+
 
 class _Path(URLPath):
     def make_absolute_url(self, base_url: str | URL) -> URL:
         base = base_url if isinstance(base_url, URL) else URL(base_url)
         return URL(base.path.rstrip("/") + self)
-
-
-class _PathRouter:
-    def __init__(self, router: Any, paths_by_name: Mapping[str, Callable[..., str]], path: str) -> None:
-        self.router = router
-        self.paths_by_name = paths_by_name
-        self.path = path
-
-    def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
-        # A list has a hundred links, and a router would search all routes of the site for each.
-        if path_of := self.paths_by_name.get(name):
-            return _Path(self.path + path_of(**parameters))
-        return _Path(str(self.router.url_path_for(name, **parameters)))
 
 
 def add_admin(app: FastAPI) -> None:

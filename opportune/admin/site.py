@@ -29,7 +29,7 @@ from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.order import sort_path, sortable_names
-from opportune.admin.lists.parameters import clean_list_url
+from opportune.admin.lists.parameters import clean_list_url, url_with
 from opportune.admin.lists.related import related_rows
 from opportune.admin.lists.row_keys import key_of, row_url
 from opportune.admin.log.history import channel_label
@@ -58,7 +58,7 @@ UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export",
 TEMPLATE_FUNCTIONS = (
     *(channel_label, control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history),
     *(has_trash, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash),
-    *(related_rows, row_actions, row_url, sort_path, sortable_names, title_for, title_of, visible_actions),
+    *(related_rows, row_actions, row_url, sort_path, sortable_names, title_for, title_of, url_with, visible_actions),
 )
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},

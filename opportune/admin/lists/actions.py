@@ -148,7 +148,8 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
             if not selection.is_confirmed and (question or selection.has_other_pages):
                 rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
                 return await show_confirmation_page(request, view, selection, rows, title=label, question=question)
-            response: Response = await action(_with_selection(request, selection.pks))
+            query = selection_query(request, *selection.pks).encode()  # where actions of SQLAdmin expect the rows
+            response: Response = await action(Request({**request.scope, "query_string": query}, request.receive))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
@@ -176,11 +177,6 @@ async def show_confirmation_page(
         **extra_context,
     }
     return await render_page(request, view, TEMPLATE, context)
-
-
-def _with_selection(request: Request, pks: Sequence[str]) -> Request:
-    """Return the request with the selected rows in its query string, where actions of SQLAdmin expect them."""
-    return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 
 async def _record_rows(request: Request, view: BaseAdminView, name: str, pks: Sequence[str]) -> None:

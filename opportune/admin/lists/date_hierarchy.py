@@ -138,7 +138,7 @@ class DateHierarchy:
         return PeriodLinks(self.title, label, wider_periods, links)
 
     def _url(self, request: Request, period: Period) -> str:
-        return url_without(request, self.parameters, extra=list(zip(self.parameters, period.parts, strict=False)))
+        return url_without(request, self.parameters, **dict(zip(self.parameters, period.parts, strict=False)))
 
     async def _outermost_periods(self, view: BaseAdminView, rows: Select[Any]) -> list[Period]:
         """Return the years of the rows, the months if all are in one year, or the days of their only month."""
@@ -151,9 +151,8 @@ class DateHierarchy:
         if first.year < last.year:
             first_year = max(first.year, last.year - MAX_YEARS + 1)
             return [Period((year,)) for year in range(first_year, last.year + 1)]
-        if first.month < last.month:
-            return list(Period((first.year,)).inside())
-        return list(Period((first.year, first.month)).inside())
+        parts = (first.year,) if first.month < last.month else (first.year, first.month)
+        return list(Period(parts).inside())
 
     async def _with_rows(self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
         """Return the periods that have rows, or all if there are too many rows to read without an index."""

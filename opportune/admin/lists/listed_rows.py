@@ -11,6 +11,12 @@ from starlette.requests import Request
 from opportune.admin.editing.cells import toggled_names
 from opportune.admin.lists.row_keys import key_of
 from opportune.admin.views import AdminView
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+
+ROW = "\ue000"
+"""Private letter for the key, in texts that are translated once for all rows of a page."""
+ROW_LABELS = _l("Select %(row)s"), _l("Actions for %(row)s"), _l("Edit %(row)s"), _l("Delete %(row)s")
 
 
 class ListedCell(NamedTuple):
@@ -22,7 +28,8 @@ class ListedCell(NamedTuple):
     is_truncated: bool
     css_class: str
     """`num` for numbers, `row-title` for the heading of the row's card on a phone."""
-    is_editable: bool
+    edit_label: str
+    """Label of the button of a cell that the user may edit; else empty."""
     toggle: str
     """The value that a click sets, `yes` or `no`, in cells that need no control; else empty."""
     state: str
@@ -38,6 +45,8 @@ class ListedRow(NamedTuple):
     edit_url: str
     """Empty if the user may not edit the row."""
     delete_url: str
+    labels: Sequence[str]
+    """Labels of the checkbox, of the menu and of the buttons to edit and to delete the row."""
 
 
 async def listed_rows(
@@ -71,12 +80,17 @@ class RowBuilder:
         texts = [name for name in columns if name in view.names.searched and name not in view.references]
         self.title_column = texts[0] if texts and columns[0] == "id" else ""
         heading = self.title_column or next(iter(columns), "")
-        numbers = {name: "num" for name in columns if name in view.numeric_columns}
-        css_classes = numbers | {heading: f"{numbers.get(heading, '')} row-title".lstrip()}
-        self.columns = [
-            (name, escape(view.labels.get(name, name)), name in view.truncated_columns, css_classes.get(name, ""))
-            for name in columns
-        ]
+        classes = {name: "num" for name in columns if name in view.numeric_columns}
+        classes[heading] = f"{classes.get(heading, '')} row-title".lstrip()
+        self.columns = [self._column(name, classes.get(name, "")) for name in columns]
+        self.row_labels = [gettext(label, row=ROW) for label in ROW_LABELS]
+
+    def _column(self, name: str, css_class: str) -> tuple[str, Markup, str, bool, str]:
+        """Return what all cells of a column have in common."""
+        label = self.view.labels.get(name, name)
+        text = _l("%(field)s of %(row)s") if name in self.toggled else _l("Edit %(field)s of %(row)s")
+        edit_label = gettext(text, field=label, row=ROW) if self.editable else ""
+        return name, escape(label), edit_label, name in self.view.truncated_columns, css_class
 
     async def build(self, row: Any) -> ListedRow:
         request, view = self.request, self.view
@@ -86,26 +100,27 @@ class RowBuilder:
         may_view = await view.check_can_view_details(request, row)
         may_edit = bool(editable) or await view.check_can_edit(request, row)
         may_delete = await view.check_can_delete(request, row)
-        cells = await self._cells(row, f"{self.details_url}{quoted_pk}{self.query}" if may_view else "", editable)
+        url = f"{self.details_url}{quoted_pk}{self.query}" if may_view else ""
+        cells = await self._cells(row, pk, url, editable)
         edit_url = f"{self.edit_url}{quoted_pk}{self.query}" if may_edit else ""
         more = self.query.replace("?", "&", 1)
         delete_url = f"{self.delete_url}?pks={quoted_pk}{more}" if may_delete else ""
-        return ListedRow(pk, quoted_pk, cells, bool(editable), edit_url, delete_url)
+        labels = [label.replace(ROW, pk) for label in self.row_labels]
+        return ListedRow(pk, quoted_pk, cells, bool(editable), edit_url, delete_url, labels)
 
-    async def _cells(self, row: Any, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
+    async def _cells(self, row: Any, pk: str, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
-        for name, label, is_truncated, css_class in self.columns:
+        for name, label, edit_label, is_truncated, css_class in self.columns:
             value, text = await self.view.get_list_value(row, name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             has_link = not cells or (name == self.title_column and value)
             cell_url = url if has_link else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            is_editable = name in editable
-            next_value = "no" if value else "yes"
-            toggle = next_value if is_editable and name in self.toggled else ""
+            edit = edit_label.replace(ROW, pk) if name in editable else ""
+            toggle = ("no" if value else "yes") if edit and name in self.toggled else ""
             state = _without_tags(escape(text)) if toggle else ""
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle, state))
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, edit, toggle, state))
         return cells
 
 

@@ -82,9 +82,7 @@ def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
     names = {"search", *view.list_parameters}
     if hierarchy := visible_hierarchy(view):
         names |= {*hierarchy.parameters}
-    for filter_ in view.get_filters():
-        names |= {*parameters_of(filter_)}
-    return names
+    return names.union(*map(parameters_of, view.get_filters()))
 
 
 def allowed_parameters(view: BaseAdminView) -> set[str]:
@@ -125,17 +123,23 @@ def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[st
     return list(params)
 
 
-def url_without(
-    request: Request, names: Collection[str], value: str = "", extra: Sequence[tuple[str, object]] = ()
-) -> str:
-    """Return the URL of the first page without these parameters. With `value`, remove only that value."""
-    params = [
+def url_without(request: Request, names: Collection[str], value: str = "", /, **added: object) -> str:
+    """Return the URL of the first page without these parameters. With `value`, remove only that value.
+
+    `added` has parameters to add.
+    """
+    params: list[tuple[str, object]] = [
         (name, text)
         for name, text in request.query_params.multi_items()
         if text and name not in ("page", POSITION) and not (name in names and value in ("", text))
     ]
-    params += [(name, str(text)) for name, text in extra]
+    params += added.items()
     return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
+
+
+def url_with(request: Request, **values: object) -> str:
+    """Return the URL of the first page, or of the page in the values, with these parameters."""
+    return url_without(request, values, **values)
 
 
 def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:

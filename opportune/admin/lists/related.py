@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from starlette.datastructures import URL
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_list
@@ -98,14 +98,10 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
     """Return the address of the list of rows that refer to a row, or an empty text without a filter for the column."""
     if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
-    return _with_reference(request.url_for("admin:list", identity=view.identity), column, pk)
+    return f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({column: pk})}"
 
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
     if column not in view.names.in_form or not await may_create(request, view):
         return ""
-    return _with_reference(request.url_for("admin:create", identity=view.identity), column, key_of(row))
-
-
-def _with_reference(url: URL, column: str, pk: Any) -> str:
-    return str(URL(str(url)).include_query_params(**{column: pk}))
+    return f"{request.url_for('admin:create', identity=view.identity)}?{urlencode({column: key_of(row)})}"

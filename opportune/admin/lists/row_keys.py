@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 from sqladmin.helpers import get_object_identifier
-from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, inspect, select, tuple_
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.db.models.columns import python_type_of
+from opportune.db.models.columns import key_names_of, python_type_of
 from opportune.db.models.row_ids import MAX_ID
 from opportune.schemas.annotations import adapter_of
 from opportune.web.forms.error_messages import INVALID_ROW
@@ -29,7 +29,9 @@ QUOTED = re.compile(r"~(?:[0-9A-F]{2}(?:~[0-9A-F]{2})*)?")
 
 def key_of(row: Any) -> str:
     """Return the primary key of a row as it is in URLs and forms."""
-    return quote_key(get_object_identifier(row))
+    name, *others = key_names_of(inspect(row).mapper)
+    key = getattr(row, name)
+    return quote_key(get_object_identifier(row)) if others or type(key) is not int else str(key)
 
 
 def quote_key(key: object) -> str:

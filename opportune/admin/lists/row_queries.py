@@ -14,7 +14,7 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.order import order_terms
-from opportune.admin.lists.parameters import POSITION, filtered_query, read_number, search_conditions
+from opportune.admin.lists.parameters import POSITION, filtered_query, read_number, search_conditions, url_with
 from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.row_writer import PersistenceMixin
 from opportune.db.models.row_ids import MAX_ID
@@ -32,8 +32,8 @@ class ListPage(Pagination):
     """A page of rows with the number of all rows."""
 
     total: RowCount = field(default_factory=lambda: RowCount(0))
-    previous_url: URL | None = None
-    next_url: URL | None = None
+    previous_url: str = ""
+    next_url: str = ""
     """URLs of the neighbouring pages of a large list."""
     has_number: bool = True
     """Whether the page has a number. Other pages begin or end at a row of a large list."""
@@ -99,15 +99,13 @@ class PageReader:
         if position := self.request.query_params.get(POSITION):
             listed = await self._read_rows(1, await self._find_cursor(position))
             if listed.count.is_large:  # pages of small lists have numbers
-                return self._large_page(listed, None)
+                return self._make_page(listed, None)
         listed = await self._read_rows(number)
         last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, self.size)
         if number > last:
             number = last
             listed = await self._read_rows(last)
-        if listed.uses_cursors:
-            return self._large_page(listed, number)
-        return ListPage(_objects_of(listed), number, self.size, listed.count.number, total=listed.count)
+        return self._make_page(listed, number)
 
     async def _read_rows(self, number: int, cursor: listing.Cursor | None = None) -> listing.ListedRows:
         selected = self.rows if cursor else self.view.sort_query(self.rows, self.request)
@@ -134,23 +132,20 @@ class PageReader:
         row = listed.where(match_primary_keys(view, [position.key])) if position.key else listed
         return await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
 
-    def _large_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
-        """Return a page of a large list, with the URLs of its neighbours. A page at a position has no number."""
-        url = self.request.url.remove_query_params(["page", POSITION])
-        rows = _objects_of(listed)
-        page = ListPage(rows, number or 1, self.size, MAX_NUMBERED_PAGES * self.size, total=listed.count)
-        page.has_number = number is not None
+    def _make_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
+        """Return a page, in a large list with the URLs of its neighbours. A page at a position has no number."""
+        rows = [row[0] for row in listed.rows]  # the second value is the number of all rows
+        count = MAX_NUMBERED_PAGES * self.size if listed.uses_cursors else listed.count.number
+        page = ListPage(rows, number or 1, self.size, count, total=listed.count, has_number=number is not None)
+        if not listed.uses_cursors:
+            return page
+        url_of = partial(url_with, self.request)
         if number and number > 1:
-            page.previous_url = url.include_query_params(page=number - 1)
+            page.previous_url = url_of(page=number - 1)
         elif rows and listed.has_previous:
-            page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(rows[0])}"})
+            page.previous_url = url_of(**{POSITION: f"before:{key_of(rows[0])}"})
         if number and number < MAX_NUMBERED_PAGES and listed.has_next:
-            page.next_url = url.include_query_params(page=number + 1)
+            page.next_url = url_of(page=number + 1)
         elif rows and listed.has_next:
-            page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(rows[-1])}"})
+            page.next_url = url_of(**{POSITION: f"after:{key_of(rows[-1])}"})
         return page
-
-
-def _objects_of(listed: listing.ListedRows) -> list[Any]:
-    """Return the objects. A second value of each row is the number of all rows."""
-    return [row[0] for row in listed.rows]

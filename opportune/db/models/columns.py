@@ -1,7 +1,8 @@
 """Properties of a model's columns: types, keys and references."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -132,7 +133,8 @@ def incomplete_links_of(mapper: Mapper[Any]) -> Iterator[str]:
             yield name
 
 
-def key_names_of(mapper: Mapper[Any]) -> list[str]:
+@lru_cache(256)  # lists need them for each row
+def key_names_of(mapper: Mapper[Any]) -> Sequence[str]:
     """Return the attributes of the primary key. Its columns may have other names."""
     return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
 

@@ -20,6 +20,7 @@ from opportune.i18n import gettext_lazy as _l
 
 LAST = "last"
 WRONG_POSITION = _l("There is no such row. Begin with the first page.")
+LIMIT, OFFSET = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
 MODIFIERS = (asc_op, desc_op, nulls_first_op, nulls_last_op)
 
 
@@ -159,8 +160,7 @@ def list_statement(
         page = page.where(cursor.condition).order_by(*(term.ordered for term in terms))
     else:
         page = page.order_by(*order_by)
-    limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
-    return ListStatement(page.limit(limits[0]).offset(limits[1]), count)
+    return ListStatement(page.limit(LIMIT).offset(OFFSET), count)
 
 
 async def read_page(

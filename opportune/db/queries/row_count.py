@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from time import monotonic
 from typing import Any
@@ -24,6 +25,8 @@ MAX_COUNTING_SHARE = 0.01
 MAX_RECENT_COUNTS = 1_000
 ESTIMATE_DIGITS = 2
 """Significant digits of an estimate."""
+COUNTED = bindparam("counted", type_=Integer)
+"""Parameter with the maximum count of a list."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]])
     ]
 
 
-def count_listed_rows(
-    session: AsyncSession, query: Select[Any], key: Any, model: type[Any] | None = None
-) -> Select[int]:
+def count_listed_rows(session: AsyncSession, query: Select[Any], key: Any, model: Any = None) -> Select[int]:
     """Return the statement that counts the rows of a list, at most as many as its parameter `counted`.
 
     SQLite counts a whole table without reading its rows, so it counts all of them, unless the parameter is 0.
@@ -75,12 +76,16 @@ def count_listed_rows(
         key: Column of their key.
         model: The model, if the rows are its whole table and their number is remembered.
     """
-    limit = bindparam("counted", type_=Integer)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     if model is None or not is_sqlite or issubclass(model, SoftDelete):
-        return _count(select_key(query, key).limit(limit))
+        return _count(select_key(query, key).limit(COUNTED))
+    return _count_table(model)
+
+
+@cache
+def _count_table(model: Any) -> Select[int]:
     number = select(func.count()).select_from(model).correlate(None).scalar_subquery()
-    return select(case((limit > 0, number), else_=0))
+    return select(case((COUNTED > 0, number), else_=0))
 
 
 def _count(query: Select[Any]) -> Select[int]:
