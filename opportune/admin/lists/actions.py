@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from sqladmin.authorization import custom_action
 from sqlalchemy.orm import load_only
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -111,12 +110,6 @@ def list_url(request: Request, view: BaseAdminView) -> str:
     params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
     url = str(request.url_for("admin:list", identity=view.identity))
     return f"{url}?{urlencode(params)}" if params else url
-
-
-def list_url_with(request: Request, view: BaseAdminView, **parameters: object) -> str:
-    """Return the URL of the first page of the list with other parameters. Empty values remove parameters."""
-    url = URL(list_url(request, view)).remove_query_params(["page", *parameters])
-    return str(url.include_query_params(**{name: value for name, value in parameters.items() if value}))
 
 
 def redirect_with_error(request: Request, view: BaseAdminView, message: str) -> Response:

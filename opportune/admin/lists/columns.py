@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_see_details
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.lists.actions import list_url_with, redirect_with_error
+from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.db.models.columns import is_long
 from opportune.db.models.sensitive_names import is_secret
 from opportune.errors import FieldErrors
@@ -64,11 +65,12 @@ async def choose_columns(request: Request, view: BaseAdminView) -> Response:
         for position, name in enumerate(ordered_choices(request, view), 1)
     }
     names = sorted((name for name in sort_keys if name in selected), key=lambda name: sort_keys[name])
+    url = URL(list_url(request, view)).remove_query_params(["page", "columns"])
     if "reset" in form or names == list(view.names.in_list):
-        return RedirectResponse(list_url_with(request, view, columns=""), 303)
+        return RedirectResponse(url, 303)
     if not names:
         return redirect_with_error(request, view, "Select at least one column.")
-    return RedirectResponse(list_url_with(request, view, columns=",".join(names)), 303)
+    return RedirectResponse(url.include_query_params(columns=",".join(names)), 303)
 
 
 def _sort_key(text: str, position: int) -> tuple[int, int]:

@@ -77,7 +77,9 @@ async def _load_related_rows(
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     await load_references(request, view, columns, rows)
     title = f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural
-    count = len(rows) if len(rows) < MAX_ROWS else await _count(view, children)
+    count = len(rows)
+    if count == MAX_ROWS:
+        [count] = await view.queries.objects(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return RelatedRows(
         view=view,
         title=title,
@@ -87,11 +89,6 @@ async def _load_related_rows(
         list_url=list_url_of_reference(request, view, column, key_of(row)),
         add_url=await _add_url(request, view, column, row),
     )
-
-
-async def _count(view: BaseAdminView, children: Any) -> int:
-    (count,) = await view.queries.objects(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
-    return int(count)
 
 
 def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk: Any) -> str:

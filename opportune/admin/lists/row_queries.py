@@ -34,7 +34,7 @@ class ListPage(Pagination):
     total: RowCount = field(default_factory=lambda: RowCount(0))
     previous_url: str = ""
     next_url: str = ""
-    """URLs of the neighbouring pages of a large list."""
+    """URLs of the neighbouring pages, which only large lists link. Others link numbers of pages."""
     has_number: bool = True
     """Whether the page has a number. Other pages begin or end at a row of a large list."""
 
@@ -133,12 +133,10 @@ class PageReader:
         return await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
 
     def _make_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
-        """Return a page, in a large list with the URLs of its neighbours. A page at a position has no number."""
+        """Return a page with the URLs of its neighbours. A page at a position has no number."""
         rows = [row[0] for row in listed.rows]  # the second value is the number of all rows
         count = MAX_NUMBERED_PAGES * self.size if listed.uses_cursors else listed.count.number
         page = ListPage(rows, number or 1, self.size, count, total=listed.count, has_number=number is not None)
-        if not listed.uses_cursors:
-            return page
         url_of = partial(url_with, self.request)
         if number and number > 1:
             page.previous_url = url_of(page=number - 1)
