@@ -84,9 +84,12 @@ class SQLiteWriter(Writer):
     """Writer for a connection without enforcement of foreign keys. They are checked once at the end."""
 
     def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
-        # SQLite numbers new rows after the largest id, so there is nothing to restart.
         for table in reversed(tables):
             self.connection.execute(table.delete())
+        # Other tables number new rows after the largest id.
+        if restart_numbers and inspect(self.connection).has_table("sqlite_sequence"):
+            names = [(table.name,) for table in tables]
+            self.connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", names)
 
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
         driver = sqlite_driver(self.connection)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -55,10 +56,11 @@ def evaluate_with_judge(options: JudgeOptions) -> int:
 
 async def _evaluate(settings: Settings, database: Database, llm: LanguageModel, options: JudgeOptions) -> int:
     evaluation = await _prepare(settings, database, llm, options)
-    if not options.as_json:
-        _announce(evaluation)
-    if not options.yes and evaluation.questions:
-        _confirm()
+    with redirect_stdout(sys.stderr if options.as_json else sys.stdout):
+        if not (options.as_json and options.yes):
+            _announce(evaluation)
+        if not options.yes and evaluation.questions:
+            _confirm()
     failure = ""
     try:
         await evaluation.evaluate_all(database)

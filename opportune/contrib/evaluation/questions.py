@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
 from opportune.errors import OperatorError
+from opportune.schemas.text import Text, make_storable
 
 
 class FileQuestion(BaseModel):
@@ -21,8 +22,8 @@ class FileQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: str = Field(min_length=1)
-    expected: str = ""
+    question: Text = Field(min_length=1)
+    expected: Text = ""
     """Expected answer, for the judge."""
 
 
@@ -59,7 +60,7 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
             questions.append(EvaluatedQuestion(len(questions), row.question, row.expected))
     if not questions:
         raise OperatorError(f'{path} has no questions. Write one per line: {{"question": "…", "expected": "…"}}.')
-    return f"{path.name[:200]} {sha256(content).hexdigest()[:12]}", questions
+    return f"{make_storable(path.name[:200])} {sha256(content).hexdigest()[:12]}", questions
 
 
 def _parse_line(path: Path, number: int, line: str) -> FileQuestion:

@@ -22,6 +22,7 @@ from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.progress import work
+from opportune.schemas.text import make_storable
 
 RUBRIC = f"""You judge answers of assistants. Consider in this order:
 1. Correct: no wrong or invented facts. If there is an expected answer, it is right.
@@ -177,7 +178,7 @@ class Evaluation:
             row.answer_id = question.answer.id
         else:
             row.question = question.text
-            row.reason = verdict.reason
+            row.reason = make_storable(verdict.reason)
         return row
 
     async def _save(self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None) -> None:

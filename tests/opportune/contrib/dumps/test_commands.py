@@ -11,6 +11,7 @@ from sqlalchemy import text
 from opportune.accounts import User
 from opportune.accounts.models import Group, Session
 from opportune.config.settings import Settings
+from opportune.contrib.answers import Answer
 from opportune.contrib.dumps.commands import flush
 from opportune.db import Database, utc_now
 from opportune.errors import CommandError
@@ -133,11 +134,12 @@ async def test_flush_deletes_rows_and_restarts_ids(settings: Settings, database:
     groups = await count(database, Group)
     await make.many(User, 3)
     await make(Session, expires_at=utc_now())
+    await make(Answer)
     output = call_command("flush", yes=True, settings=settings)
     assert output.endswith("Create a new user: python3 oppman.py createsuperuser\n")
     assert (await count(database, User), await count(database, Group)) == (0, groups)
     assert call_command("migrate", settings=settings).endswith("  No migrations to apply.\n")
-    assert (await make(User)).id == 1
+    assert ((await make(User)).id, (await make(Answer)).id) == (1, 1)
 
 
 async def test_flush_asks(settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ class BirdProvider(Provider):
             yield json.dumps({"reason": "", "score": 5 if "I am an owl" in text else 2})
         else:
             is_first = self.name == "First" or 0 <= text.find("I am an owl") < text.find("I am a parrot")
-            yield json.dumps({"reason": "", "better": "A" if is_first else "B"})
+            yield json.dumps({"reason": "\0", "better": "A" if is_first else "B"})
         yield Done(100, 10)
 
 
@@ -165,6 +165,7 @@ async def test_wrong_options_are_one_line(evaluate: Evaluate, arguments: list[st
         ("", 'has no questions. Write one per line: {"question"'),
         ('{"question": "Who?"}\n{"question": ""}', "line 2: question: String should have at least 1 character"),
         ('{"ask": "Who?"}', "line 1: question: Field required"),
+        ('{"question": "Who\\u0000?"}', "line 1: question: Value error, must not contain the character NUL"),
         ("\xff", "cannot be read: "),
     ],
 )
@@ -177,8 +178,8 @@ async def test_wrong_question_file_is_one_line(evaluate: Evaluate, tmp_path: Pat
 
 
 async def test_evaluation_needs_a_confirmation(evaluate: Evaluate, ratings: list[Answer], database: Database) -> None:
-    code, _, err = await evaluate("--judge", "Judge")
-    assert (code, "Add --yes." in err) == (2, True)
+    code, out, err = await evaluate("--judge", "Judge", "--json")
+    assert (code, out, "Add --yes." in err, "Sends questions and answers to Judge." in err) == (2, "", True, True)
     assert await read_all(database, EvaluationRun) == []
 
 
