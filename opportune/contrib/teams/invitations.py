@@ -177,7 +177,7 @@ async def decline(session: AsyncSession, invitation_id: int, user: User) -> None
 
 
 def _is_invitation_for(user: User) -> ColumnElement[bool]:
-    return col(TeamInvitation.email) == (user.email if user.is_verified else "")
+    return col(TeamInvitation.email) == TeamInvitation.address_of(user)
 
 
 async def invite_by_email(context: AccountContext, team_id: int, user: User, new: InvitationCreate) -> TeamInvitation:

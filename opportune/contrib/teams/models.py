@@ -8,6 +8,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.models import OwnerId, User
+from opportune.config.email_domains import normalize_email
 from opportune.db.clock import utc_now
 from opportune.db.models.model import Model
 from opportune.i18n import pgettext_lazy
@@ -80,6 +81,11 @@ class TeamInvitation(Model, table=True):
     invited_by_id: OwnerId
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
+
+    @staticmethod
+    def address_of(user: User) -> str:
+        """Return the address of a user as invitations store it; empty if it is not verified."""
+        return normalize_email(user.email) if user.is_verified else ""
 
     @classmethod
     def is_open(cls, now: datetime | BindParameter[datetime] | None = None) -> ColumnElement[bool]:

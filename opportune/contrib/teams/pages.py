@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error, redirect_with_message, show_errors_in
 from opportune.accounts.sign_in_redirects import find_return_path
+from opportune.config.email_domains import normalize_email
 from opportune.contrib.teams import invitations, memberships, schemas, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.models import TeamRole
@@ -88,7 +89,7 @@ async def show_invitation(request: Request, user: OptionalUser, session: ReadSes
         response = templates.render(request, "teams/no_invitation.html", {}, 410)
     else:
         invitation, team = link
-        is_recipient = user is not None and user.email == invitation.email
+        is_recipient = user is not None and normalize_email(user.email) == invitation.email
         context = {"invitation": invitation, "team": team, "is_recipient": is_recipient, "token": token}
         status = 403 if user and not (is_recipient and user.is_verified) else 200
         response = templates.render(request, "teams/invitation.html", context, status)

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.users.hooks import may_refuse_deactivation
+from opportune.config.email_domains import normalize_email
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.owners import lock_sole_ownerships
 from opportune.contrib.teams.service import remove_team
@@ -37,7 +38,7 @@ async def read_memberships(session: AsyncSession, person: Person) -> Mapping[str
     invitations = invitations.order_by(col(TeamInvitation.id))
     queries: dict[str, Select[str, Any]] = {
         "teams": memberships.where(col(TeamMember.user_id) == person.id).order_by(col(TeamMember.id)),
-        "invitations": invitations.where(col(TeamInvitation.email) == person.email),
+        "invitations": invitations.where(col(TeamInvitation.email) == normalize_email(person.email)),
         "invited": invitations.where(col(TeamInvitation.invited_by_id) == person.id),
     }
     hidden = {"user_id", "token_hash", "invited_by_id"}
@@ -58,7 +59,8 @@ async def reason_to_keep(session: AsyncSession, person: Person) -> str:
 async def delete_invitations(session: AsyncSession, person: Person) -> None:
     """Delete invitations to the user's address."""
     if person.email:
-        for row in await session.scalars(select(TeamInvitation).where(col(TeamInvitation.email) == person.email)):
+        address = normalize_email(person.email)
+        for row in await session.scalars(select(TeamInvitation).where(col(TeamInvitation.email) == address)):
             await session.delete(row)
 
 

@@ -55,7 +55,7 @@ class UserTeams(NamedTuple):
 
 async def read_teams(session: AsyncSession, user: User) -> UserTeams:
     """Read the data for the navigation of all pages in one statement."""
-    values = {"user_id": user.id, "email": user.email if user.is_verified else "", "now": utc_now()}
+    values = {"user_id": user.id, "email": TeamInvitation.address_of(user), "now": utc_now()}
     statement = _teams_of_user()
     if isinstance(session, Session):  # its `fetch` is faster than `execute`
         rows: Sequence[Any] = await session.fetch(statement, values)

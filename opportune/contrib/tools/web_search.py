@@ -88,7 +88,8 @@ class Brave(WebSearch):
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         for result in response.get("web", {}).get("results", ()):
             excerpts = [result.get("description") or "", *(result.get("extra_snippets") or ())]
-            yield {"url": result["url"], "title": _to_text(result["title"]), "text": "\n".join(map(_to_text, excerpts))}
+            title = _to_text(result.get("title") or "")
+            yield {"url": result.get("url"), "title": title, "text": "\n".join(map(_to_text, excerpts))}
 
 
 class Tavily(WebSearch):

@@ -18,11 +18,11 @@ OPT_OUT = "# not translated"
 
 def unmarked_in_python(source: str) -> Iterator[Unmarked]:
     """Yield texts in calls that show them, and sentences, that `makemessages` does not collect."""
-    lines = source.splitlines()
+    lines = re.split(r"\r\n|\r|\n", source)  # as Python does, unlike `splitlines`
     tree = ast.parse(source)
     for literal in sorted(_find_uncollected(tree), key=lambda literal: (literal.lineno, literal.col_offset)):
         text = _text_of_literal(literal)
-        if has_words(text) and OPT_OUT not in lines[literal.lineno - 1]:
+        if has_words(text) and OPT_OUT not in "".join(lines[literal.lineno - 1 : literal.end_lineno]):
             yield Unmarked(literal.lineno, readable(text))
 
 

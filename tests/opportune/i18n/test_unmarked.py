@@ -89,7 +89,8 @@ def test_templates(source: str, texts: list[str]) -> None:
         ('flash(request, "Saved.")', []),  # `makemessages` collects it
         ('flash(request, _("%(name)s is saved.", name=f"The {name}"))', []),
         ('ERROR = _l("This is wrong.")\nNAME = "books"\nPROMPT = "Write a title."', []),
-        ('ERROR = "This is wrong."  # not translated', []),
+        ('LINE = "\u2028"\nERROR = "This is wrong."  # not translated', []),
+        ('ERROR = """This is\nwrong."""  # not translated', []),
     ],
 )
 def test_python(source: str, texts: list[str]) -> None:

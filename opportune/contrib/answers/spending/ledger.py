@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Date, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime, col
+from sqlmodel import col
 
 from opportune.contrib.answers.spending.limits import Limit, Sums
 from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.usage import COUNTERS, TokenUsage
 from opportune.db import Database
-from opportune.db.clock import utc_now
 from opportune.db.queries.dialects import database_time
 
 _COLUMNS = f"owner_id, payer, day, model, {', '.join(COUNTERS)}"
@@ -94,10 +93,10 @@ _TOTALS = f"""
         (SELECT COALESCE(SUM(tokens), 0) AS tokens, COALESCE(SUM(cost_micro), 0) AS cost,
             COALESCE(SUM(CASE WHEN payer = :payer THEN tokens ELSE 0 END), 0) AS payer_tokens,
             COALESCE(SUM(CASE WHEN payer = :payer THEN cost_micro ELSE 0 END), 0) AS payer_cost
-            FROM answers_reservation WHERE expires_at > :now) AS running,
+            FROM answers_reservation WHERE expires_at > CURRENT_TIMESTAMP) AS running,
         (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
 """
-_TYPES = (bindparam("day", type_=Date), bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
+_TYPES = (bindparam("day", type_=Date), bindparam("month", type_=Date))
 _USER_TOTALS = text(_TOTALS.format(is_payer="owner_id = :owner_id")).bindparams(*_TYPES)
 _OTHER_TOTALS = text(_TOTALS.format(is_payer="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
 
@@ -114,7 +113,7 @@ class Totals(NamedTuple):
 
 
 async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
-    values = {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
+    values = {"payer": str(payer), "day": day, "month": day.replace(day=1)}
     if payer.user_id is None:
         result = await session.execute(_OTHER_TOTALS, values)
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -134,14 +135,18 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
     assert await read_all(guards[0].database, LlmReservation) == []
 
 
-async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user: User) -> None:
+@pytest.mark.database("sqlite", "postgresql")
+async def test_reservation_of_a_dead_process_expires(
+    make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: time.time() + 3_600)  # the clock of this machine is ahead
     guard = make_guard(llm_max_tokens_per_person_per_day=550)
     stream = llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
     await anext(stream)
     with pytest.raises(SpendingRefused, match="of your 550 tokens for today is reserved") as refused:
         await llm_with(guard).for_user(user.id).complete("Why?")
     assert refused.value.retry_after == 10
-    await set_all(guard.database, LlmReservation, expires_at=utc_now() - timedelta(seconds=1))
+    await set_all(guard.database, LlmReservation, expires_at=utc_now() - timedelta(hours=2))
     await llm_with(guard).for_user(user.id).complete("Why?")
     await stream.aclose()
 

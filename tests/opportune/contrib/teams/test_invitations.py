@@ -5,6 +5,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts import User
 from opportune.contrib.teams import invitations
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
@@ -47,12 +48,13 @@ async def test_new_user_registers_and_accepts(
     path, token = await read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
     await client.post("/accounts/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
+    await change(database, await read_one(database, User, email=ADDRESS), email="New@Example.com")  # an adopted row
     assert '1<span class="visually-hidden"> open invitations' in (await client.get("/teams")).text
     assert "Accept" in (await client.get(link)).text
     assert "new" not in await roles_in(database, crew.team)  # reading does not accept
     response = await client.post(f"/teams/invitations/{await only_id(database)}/accept")
     assert response.headers["location"] == f"/teams/{crew.team.id}"
-    assert (await roles_in(database, crew.team))["new"] == "admin"
+    assert (await roles_in(database, crew.team))["New"] == "admin"
     assert await read_all(database, TeamInvitation) == []
     assert (await client.get(link)).status_code == 410
 

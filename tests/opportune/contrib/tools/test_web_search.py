@@ -42,10 +42,11 @@ async def test_searxng_request_has_options_and_password() -> None:
 
 
 async def test_brave_and_tavily_requests_have_keys() -> None:
-    payload = {"web": {"results": [{"url": DUNE["url"], "title": "Dune &amp; co", "description": "<b>Worms</b>"}]}}
+    result = {"url": DUNE["url"], "title": "Dune &amp; co", "description": "<b>Worms</b>"}
+    payload = {"web": {"results": [result, {"title": "No address"}, {"url": "https://a.example"}]}}
     async with serve_endpoint(json_response(payload)) as brave:
         sources = await parse_web_search_url(f"brave://k3y@127.0.0.1:{brave.port}").search_web("worms")
-        assert [(source.title, source.text) for source in sources] == [("Dune & co", "Worms")]
+        assert [(source.title, source.text) for source in sources] == [("Dune & co", "Worms"), ("", "")]
     _, target, headers, _ = brave.requests[0]
     assert urlsplit(target).path == "/res/v1/web/search"
     assert parse_qs(urlsplit(target).query)["q"] == ["worms"]
