@@ -31,6 +31,7 @@ async def test_pages_that_do_not_exist_are_named(admin: AsyncClient) -> None:
     for query in ("page=abc", "position=abc", "position=after:999"):
         page = await admin.get(f"{LIST}?{query}", headers=ACCEPT_HTML)
         assert (page.status_code, f"<dt>{query.partition('=')[0]}</dt>" in page.text) == (422, True), query
+        assert page.text.count("Begin with the first page.") <= 1, "the sentence is not repeated"
 
 
 async def test_action_on_all_rows_refuses_an_unknown_parameter(app: FastAPI, admin: AsyncClient) -> None:
