@@ -18,6 +18,8 @@ def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
     Pages of all visitors may depend on this cookie. Without it, requests that have no other one can be served from the
     cache.
     """
+    if b"cookie" not in dict(scope["headers"]):
+        return scope, None
     headers = []
     value = None
     for name, header in scope["headers"]:

@@ -47,7 +47,7 @@ class AllowedHostsMiddleware:
             self.refusal += f". Accepted: {accepted}. To accept more, set ALLOWED_HOSTS={accepted},NAME in .env."
         # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
         names = [host for host in self.trusted_host.allowed_hosts if "*" not in host and ":" not in host]
-        self.usual_headers = {(b"host", name.encode()) for name in names}
+        self.usual_hosts = {name.encode() for name in names}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
@@ -67,8 +67,7 @@ class AllowedHostsMiddleware:
 
     def has_usual_host(self, scope: Scope) -> bool:
         """Return whether the first host header is one of the names."""
-        host = next((header for header in scope.get("headers", ()) if header[0] == b"host"), None)
-        return host in self.usual_headers
+        return dict(reversed(scope.get("headers", ()))).get(b"host") in self.usual_hosts
 
 
 async def _accept(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -36,7 +36,8 @@ def client_traceparent(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    first_values: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+    return first_values.get(name, b"").decode("latin-1")
 
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:

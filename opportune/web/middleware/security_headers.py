@@ -69,7 +69,7 @@ class SecurityHeaders:
 
     def add_missing(self, headers: list[Header], scope: Scope) -> None:
         """Add the headers that the response to this request does not set."""
-        present = {name for name, _ in headers}
+        present = dict(headers)
         path = scope["path"]
         required = self.with_inline_styles if f"{path}/".startswith(INLINE_STYLE_FOLDERS) else self.strict
         if SECURITY_HEADER_NAMES.isdisjoint(present):

@@ -4,7 +4,7 @@ A signed cookie keeps them until a page renders them, so the server stores nothi
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from itsdangerous import BadData
 from starlette.requests import Request
@@ -104,7 +104,8 @@ def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[
 
 def _find_messages(scope: Scope) -> Messages | None:
     """Return the messages of a request; None if it has neither read nor added any."""
-    return cast("Messages | None", scope.get("state", {}).get(COOKIE_NAME))
+    messages: Messages | None = scope.get("state", {}).get(COOKIE_NAME)
+    return messages
 
 
 def _messages_of(request: Request) -> Messages:

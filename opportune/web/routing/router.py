@@ -84,7 +84,9 @@ class Router(APIRouter):
                     scope.setdefault("router", self)
                     scope["route"] = route
                     scope.update(changes)
-                    return route.handle(scope, receive, send)
+                    # `handle` compares the method again, in two more coroutines.
+                    run = route.app if type(route) is LazyRoute else route.handle
+                    return run(scope, receive, send)
         return super().app(scope, receive, send)  # another method, an extra slash, or not found
 
     async def _respond_to_head(self, scope: Scope, receive: Receive, send: Send) -> None:
