@@ -49,10 +49,10 @@ async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any])
         return {}
     rows_by_pk = {key_of(row): row for row in rows}
     writable = await writable_keys(request, view, list(rows_by_pk))
-    # Only hooks make the fields differ from row to row.
-    unwritable = None if has_field_hooks(view) else unwritable_columns(request, view, rows[0])
+    has_hooks = has_field_hooks(view)  # only they make the fields differ from row to row
+    common = names.difference(unwritable_columns(request, view, rows[0]))
     return {
-        pk: names.difference(unwritable_columns(request, view, row) if unwritable is None else unwritable)
+        pk: names.difference(unwritable_columns(request, view, row)) if has_hooks else common
         for pk, row in rows_by_pk.items()
         if pk in writable and await view.check_can_edit(request, row)
     }

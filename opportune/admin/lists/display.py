@@ -82,8 +82,8 @@ class DisplayMixin(BaseAdminView):
         """Return a value by its name, or all values at the end of a path such as `author.name`."""
         if "." in prop:
             return read_path_values(obj, prop)
-        # SQLAdmin would return the name of an Enum, which filters and forms do not use.
-        return getattr(obj, prop) if prop in self.choice_names else await super().get_prop_value(obj, prop)
+        # SQLAdmin loads missing values, but would return the name of an Enum, which filters and forms do not use.
+        return vars(obj)[prop] if prop in vars(obj) else await super().get_prop_value(obj, prop)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if self._has_formatter(prop, in_list=True):

@@ -21,13 +21,15 @@ ROW_LABELS = _l("Select %(row)s"), _l("Actions for %(row)s"), _l("Edit %(row)s")
 
 class ListedCell(NamedTuple):
     name: str
-    label: Markup
+    attributes: Markup
+    """Attributes of the element: its label on a phone, the name of an editable column, and the class.
+
+    The class is `num` for numbers, and `row-title` for the heading of the row's card on a phone.
+    """
     text: Any
     url: str
     """URL of the row's page, in cells that link to it."""
     is_truncated: bool
-    css_class: str
-    """`num` for numbers, `row-title` for the heading of the row's card on a phone."""
     edit_label: str
     """Label of the button of a cell that the user may edit; else empty."""
     toggle: str
@@ -85,12 +87,15 @@ class RowBuilder:
         self.columns = [self._column(name, classes.get(name, "")) for name in columns]
         self.row_labels = [gettext(label, row=ROW) for label in ROW_LABELS]
 
-    def _column(self, name: str, css_class: str) -> tuple[str, Markup, str, bool, str]:
-        """Return what all cells of a column have in common."""
+    def _column(self, name: str, css_class: str) -> tuple[str, tuple[Markup, Markup], str, bool]:
+        """Return what all cells of a column have in common: two attributes, for locked and for editable cells."""
         label = self.view.labels.get(name, name)
         text = _l("%(field)s of %(row)s") if name in self.toggled else _l("Edit %(field)s of %(row)s")
         edit_label = gettext(text, field=label, row=ROW) if self.editable else ""
-        return name, escape(label), edit_label, name in self.view.truncated_columns, css_class
+        common = Markup(' class="{}"').format(css_class) if css_class else Markup()
+        common += Markup(' data-label="{}"').format(label)
+        editable = common + Markup(' data-cell="{}"').format(name)
+        return name, (common, editable), edit_label, name in self.view.truncated_columns
 
     async def build(self, row: Any) -> ListedRow:
         request, view = self.request, self.view
@@ -110,20 +115,20 @@ class RowBuilder:
 
     async def _cells(self, row: Any, pk: str, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
-        for name, label, edit_label, is_truncated, css_class in self.columns:
+        for name, attributes, edit_label, is_truncated in self.columns:
             value, text = await self.view.get_list_value(row, name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
-            has_link = not cells or (name == self.title_column and value)
-            cell_url = url if has_link else ""
+            cell_url = url if not cells or (name == self.title_column and value) else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            edit = edit_label.replace(ROW, pk) if name in editable else ""
-            toggle = ("no" if value else "yes") if edit and name in self.toggled else ""
-            state = _without_tags(escape(text)) if toggle else ""
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, edit, toggle, state))
+            is_editable = name in editable
+            edit = edit_label.replace(ROW, pk) if is_editable else ""
+            toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
+            state = _without_tags(text) if toggle else ""
+            cells.append(ListedCell(name, attributes[is_editable], text, cell_url, is_truncated, edit, toggle, state))
         return cells
 
 
-@lru_cache
-def _without_tags(text: Markup) -> str:
-    return text.striptags()
+@lru_cache(typed=True)  # HTML, or a text that equals it
+def _without_tags(text: Any) -> str:
+    return escape(text).striptags()

@@ -31,8 +31,7 @@ Values = Mapping[str, Any]
 def snapshot(row: Any) -> Values:
     """Return the loaded column values without the primary key. Reading an unloaded value would query the database."""
     state: InstanceState[Any] = inspect(row)
-    keys = key_names_of(state.mapper)
-    names = [attribute.key for attribute in state.mapper.column_attrs if attribute.key not in keys]
+    names = [item.key for item in state.mapper.column_attrs if item.key not in key_names_of(state.mapper)]
     return {name: state.dict[name] for name in names if name in state.dict}
 
 

@@ -93,8 +93,7 @@ async def read_counts(
         return []
     statements = [_count(request, view, range_, position) for position, view in enumerate(views)]
     rows = await session.execute(union_all(*statements))
-    counts = {position: Counts(*numbers) for position, *numbers in rows}
-    return [counts[position] for position in range(len(views))]
+    return [Counts(*numbers) for _, *numbers in sorted(rows)]
 
 
 def _count(request: Request, view: AdminView, range_: Range, position: int) -> Select[int, int, int, int]:

@@ -196,8 +196,7 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
 
 
 def _default_columns(view: AdminView) -> Sequence[str]:
-    keys = key_names_of(view.mapper)
-    return [name for name in view.names.in_list if name not in keys][:DEFAULT_COLUMNS]
+    return [name for name in view.names.in_list if name not in key_names_of(view.mapper)][:DEFAULT_COLUMNS]
 
 
 class Section(NamedTuple):
