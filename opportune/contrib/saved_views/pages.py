@@ -167,10 +167,12 @@ async def _find(request: Request, view: AdminView) -> SavedView:
     """Return the view in the URL.
 
     Raises:
-        NotFound: The user may not open it.
+        HTTPException: The user may not open it.
     """
     saved = await queries.load_saved_views(request)
-    return require_found(saved.find(view.identity, request.path_params["view_id"]))
+    if row := saved.find(view.identity, request.path_params["view_id"]):
+        return row
+    raise HTTPException(404, gettext("This saved view was deleted, or is no longer shared with you."))
 
 
 async def _find_own(request: Request, view: AdminView) -> SavedView:
