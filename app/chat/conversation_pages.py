@@ -112,7 +112,7 @@ async def export_conversation(
 def _to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
     parts = [f"# {conversation.title}"]
     for message in messages:
-        speaker = "You" if message.answer is None else message.answer.model or "Answer"
+        speaker = _("You") if message.answer is None else message.answer.model or _("Answer")
         parts += [f"## {speaker}", message.answer.markdown if message.answer else message.text]
     return "\n\n".join(parts) + "\n"
 

@@ -120,7 +120,8 @@ async def read_latest(
         created = creation_time(view)
         query = view.list_query(request).order_by(None)
         if created is not None:  # the database can sort a few rows without an index
-            query = query.order_by(created.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(created))
+            is_short = count.total <= MAX_COUNTED_ROWS
+            query = query.order_by(_newest_first(created) if is_short else order_of_newest(created))
         query = query.order_by(*(key.desc() for key in view.pk_columns))
         rows = await session.scalars(query.options(*view.queries.loading(())).limit(MAX_ROWS))
         cards.append(_Card(view, created, _owner_column(view), rows.unique().all()))
@@ -176,9 +177,15 @@ def newest_rows(rows: Select[Any], at: InstrumentedAttribute[Any], limit: int, *
 def order_of_newest(at: InstrumentedAttribute[Any]) -> Any:
     """Return the order with the newest rows first, in which the database reads no older ones."""
     mapper: Any = inspect(at.class_)
-    key = mapper.primary_key[0]
+    column, key = mapper.columns[at.key], mapper.primary_key[0]
     has_numbers = len(mapper.primary_key) == 1 and isinstance(key.type, Integer)
-    return at.desc() if is_indexed(mapper.columns[at.key]) or not has_numbers else key.desc()
+    is_ordered = is_indexed(column) and not column.nullable
+    return _newest_first(at) if is_ordered or not has_numbers else key.desc()
+
+
+def _newest_first(at: InstrumentedAttribute[Any]) -> Any:
+    """Return the order by a time. Rows without one are last, although PostgreSQL would put them first."""
+    return at.desc().nulls_last() if inspect(at.class_).columns[at.key].nullable else at.desc()
 
 
 def is_between(column: Any, since: datetime, end: datetime) -> Sequence[ColumnElement[bool]]:

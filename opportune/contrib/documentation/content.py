@@ -15,8 +15,10 @@ PACKAGED = FRAMEWORK / "docs"
 FOLDER = PACKAGED if PACKAGED.is_dir() else FRAMEWORK.parent / "docs"
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$")
 FENCE = re.compile(r"^ *(```|~~~)")
-IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
-LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]*)\)")
+# Code, which stays as it is, or an image or a link.
+CODE = r"^ *(?P<fence>```|~~~)(?s:.*?)^ *(?P=fence)|`[^`]+`"
+IMAGE = re.compile(rf"{CODE}|!\[(?P<text>[^\]]*)\]\([^)]*\)", re.MULTILINE)
+LINK = re.compile(rf"{CODE}|\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]*)\)", re.MULTILINE)
 MARKUP = re.compile(r"^ *```.*$|^\|[-: |]+\|$|[`*|#]+", re.MULTILINE)
 
 
@@ -76,18 +78,20 @@ def anchor_of(heading: str) -> str:
 
 def plain_text(markdown: str) -> str:
     """Return the words of Markdown for search and excerpts."""
-    return " ".join(MARKUP.sub(" ", LINK.sub(r"\1", IMAGE.sub("", markdown))).split())
+    without_images = IMAGE.sub(lambda image: image[0] if image["text"] is None else "", markdown)
+    return " ".join(MARKUP.sub(" ", LINK.sub(lambda link: link["text"] or link[0], without_images)).split())
 
 
 def with_site_links(section: Section) -> str:
     """Return the Markdown of a section with links to pages of the site. Other files are only named."""
 
     def replace(match: re.Match[str]) -> str:
-        text, target = match.groups()
-        if target.startswith(("http:", "https:", "mailto:", "#")):
+        text, target = match["text"], match["target"]
+        if text is None or target.startswith(("http:", "https:", "mailto:", "#")):
             return match[0]
         file, mark, fragment = target.partition("#")
         page = normpath(join(dirname(section.page), file)).removesuffix(".md")
         return f"[{text}]({url(f'/docs/{page}{mark}{fragment}')})" if page in page_names() else text
 
-    return LINK.sub(replace, IMAGE.sub(r"*\1*", section.markdown))
+    images = IMAGE.sub(lambda image: image[0] if image["text"] is None else f"*{image['text']}*", section.markdown)
+    return LINK.sub(replace, images)

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from opportune.i18n import gettext
 from opportune.web import url
 
 TAG_OR_TEXT = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
@@ -72,7 +73,7 @@ def with_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> str:
         f"{source['number']}. [{_without_markup(source['title'])}](<{source['url']}>)"
         for source in list_sources(text, sources)
     ]
-    return f"{text}\n\nSources:\n\n" + "\n".join(lines) if lines else text
+    return f"{text}\n\n{gettext('Sources')}:\n\n" + "\n".join(lines) if lines else text
 
 
 def _without_markup(title: str) -> str:

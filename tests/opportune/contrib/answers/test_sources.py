@@ -16,6 +16,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, Provider, ToolCall
 from opportune.contrib.tools import Source, Toolbox
 from opportune.contrib.tools.results import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
+from opportune.i18n import use_language
 from opportune.search.questions import key_words, passage, queries_for
 from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.waiting_answers import StartManager
@@ -75,6 +76,8 @@ async def test_sources_of_tools_are_cited_and_listed(
     assert "<script>alert" not in page
     assert data["sources"][0] == {"title": "Dune <1>", "url": "/books/1"}
     assert answer.markdown.endswith("Sources:\n\n1. [Dune  1 ](</books/1>)\n2. [Worms](<https://example.org/?a=1&b=2>)")
+    with use_language("de"):
+        assert "\n\nQuellen:\n\n1. " in answer.markdown
 
 
 @pytest.mark.parametrize("model", [ModelWithoutTools("About worms [1].")])

@@ -7,11 +7,14 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import Column, DateTime, MetaData, String, Table
+from sqlalchemy.orm import registry
 
 from opportune.accounts.models import User
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
+from opportune.contrib.dashboard.latest import order_of_newest
 from opportune.crud import Crud, Permission
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
@@ -54,6 +57,13 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 def card(page: str, name: str) -> str:
     found = re.search(rf'<section class="card" aria-label="{name}">.*?</section>', page, re.DOTALL)
     return found[0] if found else ""
+
+
+def test_rows_without_a_time_are_the_last() -> None:
+    table = Table("note", MetaData(), Column("code", String, primary_key=True), Column("created_at", DateTime))
+    note = type("Note", (), {})
+    registry().map_imperatively(note, table)
+    assert str(order_of_newest(note.created_at)) == "note.created_at DESC NULLS LAST"  # type: ignore[attr-defined]
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -53,6 +53,8 @@ def test_other_environments_have_no_documentation(settings: Settings, environmen
         ("crud", "[here](#options)", "[here](#options)"),
         ("crud", "[file](../Dockerfile)", "file"),
         ("crud", "![A list](images/list.png)", "*A list*"),
+        ("crud", "`list[str]()` of [`a`](jobs.md)", "`list[str]()` of [`a`](/docs/jobs)"),
+        ("crud", "```py\nlist[str]()\n```\n[a](jobs.md)", "```py\nlist[str]()\n```\n[a](/docs/jobs)"),
         ("deploy/linux", "[mail](../mail.md)", "[mail](/docs/mail)"),
     ],
 )
