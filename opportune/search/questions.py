@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from opportune.search.folding import fold, words
 
-NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
+NAME = re.compile(r"\b(?:\w+(?:\.\w+)+|\w*_\w+)|(?<=`)[^`]+(?=`)")
 """Names of code: `os.path.join`, max_length, anything between backticks."""
 SENTENCE_END = re.compile(r"\n\s*\n|(?<=[.!?])\s")
 MAX_KEY_WORDS = 8

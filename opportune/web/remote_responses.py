@@ -17,7 +17,7 @@ SECONDS_OF_UNITS = (3600, 60, 1, 0.001)
 WAIT_FIELD = re.compile(r".*retry-?(after|delay)|estimatedtime")
 WORDED_DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
 RESET_FIELD = re.compile(r"reset|timeremaining|ratelimit$")
-RESET = re.compile(r".*\b(?:reset|t)=([^;,]+).*")
+RESET = re.compile(r"^.*\b(?:reset|t)=([^;,]+).*")
 """Wait in `RateLimit: limit=10, remaining=0, reset=30`."""
 WAIT = re.compile(
     rf"(?:(?:again|retry|resets?) (?:in|after|at)|wait(?: for| until)?|请在) (\d{{4}}-[\dtz:.+-]+|{WORDED_DURATION})"

@@ -15,6 +15,7 @@ import pytest
 
 from opportune.contrib.llm import Done, LlmError
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.web.remote_responses import seconds_to_wait
 from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
 from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, event, text
@@ -113,6 +114,10 @@ async def test_wait_may_be_a_date(write: Callable[[datetime], str], header: str)
     error = await model_answers.read_error_of(response("429 Too Many Requests", b"", f"{header}: {date}"))
     assert error.retry_after
     assert 0 < error.retry_after <= 600
+
+
+def test_long_header_is_read_in_linear_time() -> None:
+    assert seconds_to_wait([("x-ratelimit-reset", ";" * 10**6)], is_limited=True) is None
 
 
 @pytest.mark.parametrize(
