@@ -57,12 +57,12 @@ class RequestMiddleware:
         self.trusts_traces = bool(settings.trusted_proxies)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "websocket":
-            return _run_websocket(self.app, scope, receive, send)
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return self.app(scope, receive, send)
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope[SITE] = scope["app"]  # for applications in mounts
+        if scope["type"] == "websocket":
+            return _run_websocket(self.app, scope, receive, send)
         scope, zone = zone_of_request(scope)
         scope, language = self.language.select(scope)
         request = ObservedRequest(scope)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.config import Settings, installed_features
-from opportune.db import ReadSession
+from opportune.db import DatabaseDependency, ReadSession
 from opportune.errors import NotFound, Refused
 from opportune.feature import Feature
 from opportune.testing import add_permission, make_token, make_user, sign_in
@@ -35,7 +35,7 @@ async def export(socket: WebSocket, _user: Annotated[User, may("todo", "export")
 
 
 @pages.websocket("/endless")
-async def endless(socket: WebSocket) -> None:
+async def endless(socket: WebSocket, _database: DatabaseDependency) -> None:
     await socket.accept()
     while True:
         await socket.receive_text()
@@ -76,6 +76,7 @@ async def me(socket: WebSocket, user: CurrentUser) -> None:
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     live = Feature("live", "Live.", pages=pages, api=api)
     site = create_test_app(settings, [*installed_features(), live])
+    site.mount("/mounted", FastAPI(routes=[*pages.routes]))
     async with site.router.lifespan_context(site):
         yield site
 
@@ -185,7 +186,8 @@ async def test_bytes_for_a_text_route_close_the_socket(app: FastAPI, caplog: pyt
 
 
 async def test_disconnect_ends_a_waiting_route(app: FastAPI) -> None:
-    assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
+    for path in ("/live/endless", "/mounted/live/endless"):
+        assert [message["type"] for message in await connect(app, path)] == ["websocket.accept"], path
 
 
 async def test_session_for_whole_connection_is_an_error(app: FastAPI) -> None:
