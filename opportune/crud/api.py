@@ -15,6 +15,7 @@ from opportune.crud.options import Key
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.query_schema import LANGUAGES, Languages
 from opportune.crud.replaceable_routes import ReplaceableRoutes
+from opportune.crud.row_reading import has_id, load_row
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
 from opportune.errors.arguments import strict
@@ -114,8 +115,11 @@ class CrudApi(Generic[M]):
         """Return the response with the stored values of a row that was just written."""
         serializer = crud.serializer
         values: Any = serializer.stored_values(row)
-        if values is None:
-            values = await (crud.get(row.id) if serializer.needs_objects else crud.get_written(row, serializer.names))
+        if values is None and serializer.needs_objects:  # the user may no longer read it
+            stored = crud.query().where(has_id(crud.model, str(row.id)))
+            values = await load_row(crud, stored.execution_options(populate_existing=True))
+        elif values is None:
+            values = await crud.get_written(row, serializer.names)
         response = self._make_response(serializer.write_row(values), status)
         if status == HTTP_201_CREATED:
             key = quote(str(getattr(row, self.crud.lookup)), safe="")

@@ -16,7 +16,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.crud import Crud, Permission
+from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import add_permission, make_user, signed_in_client
@@ -193,6 +193,22 @@ async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
             page, row = await crud.list_values(None, serializer.names), await crud.get_values(2, serializer.names)
             assert serializer.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % cost
             assert serializer.write_row(row) == b'{"id":2,"name":"Mug"%b}' % cost
+
+
+class Margin(BaseModel):
+    margin: Decimal
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_new_row_is_returned_to_users_who_may_not_read_it(tables: Database) -> None:
+    class Offers(Crud[Ware]):
+        write_permission = Permission.ANYONE
+        read_schema = Margin
+
+    async with tables.writer() as session:
+        offers = Offers(session)
+        response = await CrudApi(Offers, "/offers").create(offers, Offers.Create(name="Pen", price=Decimal(9)))
+    assert response.body == b'{"margin":"9.00"}'
 
 
 @pytest.mark.parametrize(
