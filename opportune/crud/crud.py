@@ -20,6 +20,7 @@ from opportune.db.constraint_errors import ENTRY_MISSING, explain_conflict, tran
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.insertion import insert_row
+from opportune.db.sessions.state import session_state
 from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors, OperatorError, renamed_names
 from opportune.errors.option_names import refuse_wrong_options
@@ -317,7 +318,8 @@ class Crud(RowStatements, Generic[M]):
         stored = {**vars(row)} if row else {}  # a rollback expires them
         try:
             with translate_database_errors(self.model.__table__, deleting=values is None):
-                if in_transaction:
+                state = session_state(self.session)  # a rollback would discard callbacks of the caller
+                if in_transaction or state.before_commit or state.after_commit:
                     async with self.session.begin_nested():
                         yield
                 else:

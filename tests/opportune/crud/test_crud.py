@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
 from typing import Any, assert_type
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import User
 from opportune.accounts.models import Group, GroupPermission, Membership
 from opportune.crud import Crud, Permission
+from opportune.db import after_commit
 from opportune.db.constraint_errors import VALUE_IN_USE, VALUES_IN_USE, explain_conflict
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page
@@ -125,10 +127,13 @@ async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: U
 async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> None:
     emma = await volumes.create(VOLUME_VALUES)
     await volumes.session.commit()
+    after_commit(volumes.session, called := AsyncMock())
     for invalid, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
         with pytest.raises(FieldErrors) as refused:
             await volumes.create({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == [field]
+        await volumes.session.commit()
+    called.assert_called_once()
     other = await volumes.create({**VOLUME_VALUES, "slug": "other"})
     with pytest.raises(FieldErrors):
         await volumes.update(other, {"slug": "emma", "title": "Changed"})
