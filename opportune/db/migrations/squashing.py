@@ -96,7 +96,7 @@ def _write(squash: Squash) -> None:
     depends_on = tuple(needed) or None
     write_file(squash.path, draft.upgrade, draft.downgrade, follows=None, depends_on=depends_on, revision=revision)
     text = squash.path.read_text(encoding="utf-8")
-    replaced = tuple(migration.revision for migration in squash.migrations[:-1])
+    replaced = tuple(old for migration in squash.migrations for old in (*migration.replaces, migration.revision))[:-1]
     with_replaced = text.replace("\ndepends_on =", f"\nreplaces = {replaced!r}\ndepends_on =", 1)
     squash.path.write_text(with_replaced, encoding="utf-8")
 
