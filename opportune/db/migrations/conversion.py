@@ -122,7 +122,8 @@ class _ColumnValues:
         if self.language and family_of(new) is Family.JSON:
             return {self.language: value}
         if self.language:
-            value = json.loads(value).get(self.language, "")
+            texts = json.loads(value) or {self.language: ""}
+            value = texts[self.language]  # an error if there are only texts in other languages
         return convert(value, new)
 
     def _read_sqlite_value(self, value: Any) -> Any:

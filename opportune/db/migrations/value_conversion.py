@@ -25,7 +25,7 @@ DATETIME_TEXT = re.compile(DATE_TEXT.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 HEX_LENGTH = 32
 """Characters of a UUID on SQLite."""
-CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError)
+CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError)
 """Errors of `convert` for a value that cannot be converted without loss."""
 
 

@@ -236,3 +236,8 @@ def test_text_becomes_text_in_site_language(titled: SampleFeatures) -> None:
     titled.migrate("library", "1")
     declare(titled, String(80))
     assert read_title(titled) == "Emma"
+    titled.migrate()
+    with connect(titled.settings) as connection, connection.begin():
+        connection.exec_driver_sql("""UPDATE library_book SET title = '{"en": "Emma"}'""")
+    with pytest.raises(OperatorError, match="title has values that do not convert to varchar"):
+        titled.migrate("library", "1")
