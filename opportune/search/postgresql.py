@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
-from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.post_migrate import FTS_PREFIX
+from opportune.db.models.indexes import fit_name
 from opportune.db.models.native_type import NativeType
 from opportune.search.dialects import write_tsquery
 from opportune.search.embeddings import Vector
@@ -68,19 +68,19 @@ class PostgreSQL(Dialect):
         return statement.join(best, best.c.id == key), (rank.desc(), key)
 
     def definitions(self, fields: Fields) -> dict[str, str]:
-        return {fields.index: _create(fields)}
+        return {fit_name(fields.index): _create(fields)}
 
     def existing_definitions(self, connection: Connection) -> dict[str, str]:
         return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": FTS_PREFIX})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
-        new = f"{fields.index}_new"
+        name, new = fit_name(fields.index), fit_name(f"{fields.index}_new")
         definition = _create(fields).replace("'", "''")
         return [
             _create(fields, new),  # blocks writers; the next statements block everyone, but take no time
             *self.drop(existing),
-            f"ALTER INDEX {new} RENAME TO {fields.index}",
-            f"COMMENT ON INDEX {fields.index} IS '{definition}'",
+            f"ALTER INDEX {new} RENAME TO {name}",
+            f"COMMENT ON INDEX {name} IS '{definition}'",
             f"ANALYZE {fields.quoted_table}",  # the planner needs the frequency of words to use the index
         ]
 
@@ -91,11 +91,11 @@ class PostgreSQL(Dialect):
         return definition.startswith(f"CREATE INDEX {name} ON ")
 
     def rebuild(self, fields: Fields) -> str:
-        return f"REINDEX INDEX CONCURRENTLY {fields.index}"
+        return f"REINDEX INDEX CONCURRENTLY {fit_name(fields.index)}"
 
 
 def _create(fields: Fields, name: str = "") -> str:
-    return INDEX.format(index=name or fields.index, table=fields.quoted_table, vector=_vector(fields))
+    return INDEX.format(index=name or fit_name(fields.index), table=fields.quoted_table, vector=_vector(fields))
 
 
 def _vector(fields: Fields) -> str:
@@ -108,27 +108,26 @@ class PostgreSQLVectors(Vectors):
     """Vectors of pgvector. `Vectors` says what each method returns."""
 
     trigger_names = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+    trigger_drop = "DROP TRIGGER IF EXISTS {name} ON {table}"
 
     def create(self, fields: Fields) -> list[str]:
         return [
-            f"CREATE TABLE IF NOT EXISTS {self.name(fields)} (id bigint NOT NULL, edition integer NOT NULL,"
+            f"CREATE TABLE IF NOT EXISTS {self.name(fields.table)} (id bigint NOT NULL, edition integer NOT NULL,"
             f"{slug_column(fields)} embedding vector, PRIMARY KEY (id, edition))",
             CREATE_DELETE_FUNCTION,
         ]
 
-    def triggers(self, fields: Fields) -> Mapping[str, str]:
-        name = self.name(fields)
-        table_name = fields.quoted_table
-        action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{name}')"
+    def events(self, fields: Fields) -> Mapping[str, str]:
+        table_name, changed = fields.quoted_table, changed_sql(fields, "IS DISTINCT FROM")
+        action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{self.name(fields.table)}')"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {table_name}"
-            f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {action}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {table_name} FOR EACH ROW {action}",
-            f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {table_name} {action}",
+            "update": f"UPDATE OF {fields.quoted_columns} ON {table_name} FOR EACH ROW WHEN ({changed}) {action}",
+            "delete": f"DELETE ON {table_name} FOR EACH ROW {action}",
+            "truncate": f"TRUNCATE ON {table_name} {action}",
         }
 
-    def drop_trigger(self, name: str, table_name: str) -> str:
-        return f"DROP TRIGGER IF EXISTS {name} ON {quote_name(table_name)}"
+    def name(self, table_name: str) -> str:
+        return fit_name(super().name(table_name))
 
     def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         return {"embedding": None if vector is None else as_text(vector)}

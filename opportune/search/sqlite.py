@@ -73,9 +73,10 @@ class SQLiteVectors(Vectors):
     """Vectors as BLOBs, compared by functions of the connection. `Vectors` says what each method returns."""
 
     trigger_names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    trigger_drop = "DROP TRIGGER IF EXISTS {name}"
 
     def create(self, fields: Fields) -> list[str]:
-        name = self.name(fields)
+        name = self.name(fields.table)
         return [
             f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER NOT NULL, edition INTEGER NOT NULL,{slug_column(fields)}"
             " signs BLOB, embedding BLOB, PRIMARY KEY (id, edition))",
@@ -83,19 +84,13 @@ class SQLiteVectors(Vectors):
             f"CREATE INDEX IF NOT EXISTS {name}_signs ON {name} (id, edition, signs)",
         ]
 
-    def triggers(self, fields: Fields) -> Mapping[str, str]:
-        name = self.name(fields)
-        table_name = fields.quoted_table
-        action = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
+    def events(self, fields: Fields) -> Mapping[str, str]:
+        table_name, changed = fields.quoted_table, changed_sql(fields, "IS NOT")
+        action = f"BEGIN DELETE FROM {self.name(fields.table)} WHERE id = OLD.id; END"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {table_name}"
-            f" WHEN {changed_sql(fields, 'IS NOT')} {action}",
-            f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {table_name} {action}",
+            "update": f"UPDATE OF {fields.quoted_columns} ON {table_name} WHEN {changed} {action}",
+            "delete": f"DELETE ON {table_name} {action}",
         }
-
-    def drop_trigger(self, name: str, table_name: str) -> str:
-        del table_name
-        return f"DROP TRIGGER IF EXISTS {name}"
 
     def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
         if vector is None:

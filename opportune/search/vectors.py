@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import Connection, FromClause, Row, Select, TableClause, bindparam, column, select, table, text
+from sqlalchemy import Boolean, Connection, FromClause, Row, Select, TableClause, bindparam, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
+from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX
 from opportune.search.embeddings import Vector
 from opportune.search.indexes import Fields
@@ -27,7 +28,7 @@ CREATE_EDITIONS = (
     f"CREATE TABLE IF NOT EXISTS {EDITIONS} (name varchar NOT NULL, edition integer NOT NULL, made_of varchar NOT NULL,"
     " fields varchar NOT NULL, is_whole boolean NOT NULL, PRIMARY KEY (name, edition))"
 )
-editions = table(EDITIONS, *map(column, ("name", "edition", "made_of", "fields", "is_whole")))
+editions = table(EDITIONS, *map(column, ("name", "edition", "made_of", "fields")), column("is_whole", Boolean))
 
 
 class Edition(NamedTuple):
@@ -47,24 +48,28 @@ class Vectors(ABC):
 
     trigger_names: ClassVar[str]
     """Statement that returns the names of all triggers."""
+    trigger_drop: ClassVar[str]
+    """Statement that drops the trigger `name` of a `table` if it exists."""
 
-    def name(self, fields: Fields) -> str:
-        return f"{VECTORS_PREFIX}{fields.table.lower()}"  # needs no quotes
+    def name(self, table_name: str) -> str:
+        return f"{VECTORS_PREFIX}{table_name.lower()}"  # needs no quotes
 
     def rows(self, fields: Fields) -> TableClause:
-        return table(self.name(fields), *map(column, ("id", "edition", "slug", "signs", "embedding")))
+        return table(self.name(fields.table), *map(column, ("id", "edition", "slug", "signs", "embedding")))
 
     @abstractmethod
     def create(self, fields: Fields) -> list[str]:
         """Return the statements that create missing tables and indexes."""
 
     @abstractmethod
+    def events(self, fields: Fields) -> Mapping[str, str]:
+        """Return the last part of a statement for each trigger, by the end of its name."""
+
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         """Return the triggers that delete the vector of a deleted or changed row: statements by name."""
-
-    @abstractmethod
-    def drop_trigger(self, name: str, table_name: str) -> str:
-        """Return a statement that drops a trigger if it exists."""
+        events = {} if fields.has_documents else self.events(fields)
+        named = {self.name(f"{fields.table}_{event}"): definition for event, definition in events.items()}
+        return {name: f"CREATE TRIGGER {name} AFTER {definition}" for name, definition in named.items()}
 
     @abstractmethod
     def column_values(self, vector: Vector | None) -> Mapping[str, Any]:
@@ -120,12 +125,12 @@ class Vectors(ABC):
         number = max((edition.number for edition in existing), default=0) + 1
         new = Edition(number, made_of, names, is_whole=False)
         values = {"edition": new.number, "made_of": made_of, "fields": names, "is_whole": False}
-        await session.execute(editions.insert().values(name=self.name(fields), **values))
+        await session.execute(editions.insert().values(name=self.name(fields.table), **values))
         return new
 
     async def _create_tables(self, session: AsyncSession, fields: Fields) -> None:
-        triggers = {} if fields.has_documents else self.triggers(fields)
-        drops = [self.drop_trigger(name, fields.table) for name in triggers]
+        triggers = self.triggers(fields)
+        drops = [self.trigger_drop.format(name=name, table=fields.quoted_table) for name in triggers]
         for statement in (*self.create(fields), *drops, *triggers.values()):
             await session.execute(text(statement))
 
@@ -133,7 +138,7 @@ class Vectors(ABC):
         """Mark an edition as complete and delete all others."""
         if edition.is_whole:
             return
-        is_of_table = editions.c.name == self.name(fields)
+        is_of_table = editions.c.name == self.name(fields.table)
         is_edition = editions.c.edition == edition.number
         await session.execute(editions.update().where(is_of_table, is_edition).values(is_whole=True))
         await session.execute(editions.delete().where(is_of_table, ~is_edition))
@@ -176,33 +181,27 @@ class Vectors(ABC):
 
     async def _editions(self, session: AsyncSession, fields: Fields) -> list[Edition]:
         columns = (editions.c.edition, editions.c.made_of, editions.c.fields, editions.c.is_whole)
-        statement = select(*columns).where(editions.c.name == self.name(fields)).order_by(editions.c.edition)
-        return [
-            Edition(number, made_of, names, bool(is_whole))
-            for number, made_of, names, is_whole in await session.execute(statement)
-        ]
+        statement = select(*columns).where(editions.c.name == self.name(fields.table)).order_by(editions.c.edition)
+        return [Edition(*row) for row in await session.execute(statement)]
 
     def due_statements(self, connection: Connection, required: Sequence[Fields], tables: Sequence[str]) -> list[str]:
         """Return the statements that drop obsolete vectors and recreate missing triggers, given all table names."""
-        recorded = connection.scalars(select(editions.c.name).distinct()) if EDITIONS in tables else ()
-        existing = {*recorded}.intersection(tables)  # others belong to other programs
-        if not existing:
-            return []
-        used = [fields for fields in required if fields.by_meaning and self.name(fields) in existing]
-        existing_triggers = {*connection.scalars(text(self.trigger_names))}
-        statements: list[str] = []
-        for fields in used:
-            triggers = {} if fields.has_documents else self.triggers(fields)
-            statements += [trigger for name, trigger in triggers.items() if name not in existing_triggers]
-        for name in sorted(existing.difference(map(self.name, used))):
+        recorded = {*connection.scalars(select(editions.c.name).distinct())}
+        existing = recorded.intersection(tables)  # others belong to other programs
+        used = [fields for fields in required if fields.by_meaning and self.name(fields.table) in existing]
+        triggers = {*connection.scalars(text(self.trigger_names))}
+        statements = [sql for fields in used for name, sql in self.triggers(fields).items() if name not in triggers]
+        for name in sorted(existing.difference(self.name(fields.table) for fields in used)):
             statements += self._drop(name, tables)
         return statements
 
     def _drop(self, name: str, tables: Sequence[str]) -> Iterator[str]:
         for table_name in tables:
-            if name == f"{VECTORS_PREFIX}{table_name.lower()}":
+            if name == self.name(table_name):
                 for event in ("update", "delete", "truncate"):
-                    yield self.drop_trigger(f"{name}_{event}", table_name)
+                    # PostgreSQL has cut the full name if an earlier version created the trigger.
+                    for trigger in {self.name(f"{table_name}_{event}"), f"{name}_{event}"}:
+                        yield self.trigger_drop.format(name=trigger, table=quote_name(table_name))
         yield f"DROP TABLE {name}"
         yield f"DELETE FROM {EDITIONS} WHERE name = '{name}'"
 

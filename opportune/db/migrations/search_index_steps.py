@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from opportune.db.migrations.portable_sql import quote_name
 from opportune.db.migrations.search_indexes import fill_fts5, fts5_definitions
-from opportune.db.models.indexes import index_name
+from opportune.db.models.indexes import fit_name, index_name
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _create(operations: Operations, step: CreateSearchIndexOp) -> None:
         return
     columns = ", ".join(f"{quote_name(name)} gin_trgm_ops" for name in step.names)
     concurrently = "CONCURRENTLY " if step.kw.get("postgresql_concurrently") else ""
-    target = f"{concurrently}{quote_name(str(step.index_name))} ON {quote_name(step.table_name)}"
+    target = f"{concurrently}{quote_name(fit_name(str(step.index_name)))} ON {quote_name(step.table_name)}"
     operations.execute(f"CREATE INDEX {target} USING gin ({columns})")
 
 
@@ -90,7 +90,7 @@ def _drop(operations: Operations, step: DropSearchIndexOp) -> None:
             operations.execute(f"DROP TRIGGER IF EXISTS {name}")
         operations.execute(f"DROP TABLE IF EXISTS {table}")
     else:
-        operations.execute(f"DROP INDEX IF EXISTS {quote_name(str(step.index_name))}")
+        operations.execute(f"DROP INDEX IF EXISTS {quote_name(fit_name(str(step.index_name)))}")
 
 
 @renderers.dispatch_for(CreateSearchIndexOp)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, MetaData, text
 
 from opportune.db.migrations.portable_sql import quote_name
-from opportune.db.models.indexes import TRIGRAMS_PREFIX, index_name, tables_with_search_index
+from opportune.db.models.indexes import TRIGRAMS_PREFIX, fit_name, index_name, tables_with_search_index
 from opportune.db.models.model import ModelBase
 
 TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
@@ -63,7 +63,7 @@ def find_missing_search_indexes(connection: Connection, metadata: MetaData = Mod
         return []
     dialect = connection.dialect.name
     existing = {*connection.scalars(text(EXISTING[dialect]), {"prefix": TRIGRAMS_PREFIX})}
-    required = {table.name: {index_name(table.name)} for table in tables}
+    required = {table.name: {fit_name(index_name(table.name))} for table in tables}
     if dialect == "sqlite":
         required = {name: {*fts5_definitions(index_name(name), name, (), "")} for name in required}
     return [name for name, objects in required.items() if not objects <= existing]

@@ -1,6 +1,7 @@
 """Trigram indexes, which a model declares with `search_index`. Those of full-text search are in `opportune/search`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Enum, MetaData, String, Table
@@ -13,12 +14,21 @@ from opportune.errors.suggestions import did_you_mean
 
 TRIGRAMS_PREFIX = "trigrams_of_"
 """Prefix of trigram indexes. Comparisons of models and copies ignore them."""
+MAX_NAME_BYTES = 63
+"""Limit of PostgreSQL."""
 INDEXED_COLUMNS = "search_index"
 """Key in the `info` of a table."""
 
 
 def index_name(table_name: str) -> str:
     return f"{TRIGRAMS_PREFIX}{table_name.lower()}"
+
+
+def fit_name(name: str) -> str:
+    """Return the name of an object in PostgreSQL, which cuts names. A long one gets a hash, so that it stays unique."""
+    content = name.encode()
+    short_name = f"{content[: MAX_NAME_BYTES - 9].decode(errors='ignore')}_{sha256(content).hexdigest()[:8]}"
+    return name if len(content) <= MAX_NAME_BYTES else short_name
 
 
 def indexed_columns(table: Any) -> Sequence[str]:

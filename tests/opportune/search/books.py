@@ -19,7 +19,7 @@ class Table(SQLModel):
 
 
 class Shelf(Table, table=True):
-    __tablename__ = "test_shelf"
+    __tablename__ = "test_" + "shelf" * 11  # with a prefix, PostgreSQL would cut it
 
     name: str = ""
 
@@ -27,7 +27,7 @@ class Shelf(Table, table=True):
 class Book(Table, table=True):
     __tablename__ = "order"  # needs quotes in SQL
 
-    shelf_id: int | None = Field(default=None, foreign_key="test_shelf.id", ondelete="CASCADE")
+    shelf_id: int | None = Field(default=None, foreign_key=f"{Shelf.__tablename__}.id", ondelete="CASCADE")
     title: str
     summary: str | None = None
     pages: int = 0

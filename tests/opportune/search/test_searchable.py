@@ -11,6 +11,8 @@ from opportune.db.migrations.post_migrate import due_statements
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
+from opportune.search.indexes import Fields
+from opportune.search.postgresql import PostgreSQLVectors
 from tests.opportune import tables
 from tests.opportune.db.trash.shop import Good
 from tests.opportune.search.books import Book, Shelf, add, create_indexes, make_tables
@@ -126,6 +128,7 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
     await make_tables(database)
     await add(database, ("Bread", "flour"))
     books = Searchable(Book, fields=["title"])
+    Searchable(Shelf, fields=["name"])
     await create_indexes(database)
     assert await find_titles(database, books, "bread or flour") == ["Bread"]
     assert await find_titles(database, books, "flour") == []
@@ -175,6 +178,11 @@ async def test_replaced_rows_leave_the_index(database: Database, book_search: Se
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
 async def test_generated_query_is_no_error(database: Database, book_search: Searchable[Book], query: str) -> None:
     assert await find_titles(database, book_search, query) == []
+
+
+def test_triggers_of_long_tables_have_storable_names() -> None:
+    names = {*PostgreSQLVectors().triggers(Fields("a" * 50, {"title": "A"}))}
+    assert [len(name) for name in names] == [63, 63, 63]
 
 
 def test_unsearchable_field_is_refused() -> None:
