@@ -39,9 +39,12 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the operations of an OpenAPI document."""
-    for path in schema.get("paths", {}).values():
-        yield from (operation for method, operation in path.items() if method in METHODS)
+    """Yield the operations of an OpenAPI document, of its webhooks and of callbacks."""
+    for path in (*schema.get("paths", {}).values(), *schema.get("webhooks", {}).values()):
+        for operation in (operation for method, operation in path.items() if method in METHODS):
+            yield operation
+            for callback in operation.get("callbacks", {}).values():
+                yield from operations({"paths": callback})
 
 
 def complete_responses(schema: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from opportune.application import create_app
 from opportune.cli.development import openapi, routes
@@ -14,9 +14,15 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
 
+def buy(_seats: list[int]) -> None: ...
+
+
 @pytest.fixture(scope="module")
 def site() -> FastAPI:
-    return create_app(settings_for("sqlite:///nowhere.db"))
+    site, callbacks = create_app(settings_for("sqlite:///nowhere.db")), APIRouter()
+    callbacks.post("/{$request.body.url}")(buy)
+    site.webhooks.post("bought", callbacks=callbacks.routes)(buy)
+    return site
 
 
 @pytest.fixture(autouse=True)
