@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.filters import do_mark_safe
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 
 from opportune.context import use_value
@@ -39,7 +40,7 @@ class CacheTag(Extension):
         per = options.get("per", nodes.Const(PER_USER))
         if not isinstance(per, nodes.Const) or per.value not in (PER_USER, PER_PERMISSIONS):
             parser.fail('Write per="user" or per="permissions" in {% cache %}.', line)
-        if per.value == PER_PERMISSIONS and _uses_user(body):
+        if per.value == PER_PERMISSIONS and _uses_user(parser.environment, body):
             parser.fail('Users share this part, but it contains `user`. Leave out per="permissions".', line)
         keywords = [nodes.Keyword(name, value, lineno=line) for name, value in options.items()]
         call = self.call_method("_render", [nodes.Const(parser.name), *arguments], keywords, lineno=line)
@@ -67,9 +68,11 @@ class CacheTag(Extension):
         if lookup.entry and cache.is_enabled:
             html = lookup.entry.value.decode()
         else:
-            html = _render_part(part, caller)
+            with use_value(current_part, part):
+                html = caller()
             if part.excluded_by:
-                _warn_of_exclusion(cache, part, f"{name!r} of {template}")
+                reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
+                cache.warn_once(f"The part {name!r} of {template}", reason)
             elif cache.is_enabled:
                 cache.parts.save(key, html, part.tag_versions, seconds, origin.started_at)
         _add_to_outer_part(part, name)
@@ -97,10 +100,9 @@ def _parse_arguments(parser: Parser, line: int) -> tuple[Sequence[nodes.Expr], M
     return arguments, options
 
 
-def _uses_user(body: Iterable[nodes.Node]) -> bool:
-    names = nodes.Output([*body]).find_all(nodes.Name)
-    contexts = {name.ctx for name in names if name.name == "user"}
-    return bool(contexts) and "store" not in contexts
+def _uses_user(environment: Environment, body: Iterable[nodes.Node]) -> bool:
+    """Return whether a part contains the user of the page. A loop may have a variable of this name."""
+    return "user" in find_undeclared_variables(nodes.Template([*body], environment=environment))
 
 
 def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...]:
@@ -122,16 +124,6 @@ def _cache_of(scope: Mapping[str, Any]) -> Cache | None:
     """Return the cache of the site; None outside requests. In an existing application, `app` is not the site."""
     site = scope.get(SITE) or scope.get("app")
     return getattr(site.state, "cache", None) if site else None
-
-
-def _render_part(part: CachedPart, caller: Callable[[], str]) -> str:
-    with use_value(current_part, part):
-        return caller()
-
-
-def _warn_of_exclusion(cache: Cache, part: CachedPart, label: str) -> None:
-    reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
-    cache.warn_once(f"The part {label}", reason)
 
 
 def _add_to_outer_part(part: CachedPart, name: str) -> None:

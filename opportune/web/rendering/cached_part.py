@@ -17,7 +17,7 @@ current_part: ContextVar[CachedPart | None] = ContextVar("current_part", default
 """The innermost part that is being rendered. None outside of `{% cache %}`."""
 
 
-def exclude_from_cache(content: str) -> None:
-    """Do not cache the parts that are being rendered, because this content belongs to one request."""
-    if part := current_part.get():
+def exclude_from_cache(content: str, *, if_shared: bool = False) -> None:
+    """Do not cache the parts that are being rendered, because this content belongs to one request, or to one user."""
+    if (part := current_part.get()) and not (if_shared and part.is_per_user):
         part.excluded_by = content

@@ -13,6 +13,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
+from jinja2.utils import missing
 from markupsafe import Markup, escape
 
 from opportune.i18n import translation
@@ -21,6 +22,7 @@ from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
 from opportune.web.language import url
 from opportune.web.rendering.cache_tag import CacheTag
+from opportune.web.rendering.cached_part import exclude_from_cache
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
 
@@ -98,6 +100,11 @@ class DirectCalls(CodeGenerator):
 
 class TemplateContext(Context):
     """Calls methods of built-in types directly, such as `isoformat()`. They cannot take a context."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        if key == "user":  # an included template may contain it
+            exclude_from_cache("`user`", if_shared=True)
+        return self.vars.get(key, self.parent.get(key, missing))
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if type(function) is not BuiltinMethodType:

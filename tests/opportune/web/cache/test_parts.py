@@ -41,7 +41,7 @@ class Page:
 
 
 PART = '{% cache "a", seconds=60, tags=["books"] %}{{ number }}{% endcache %}'
-SHARED = '{% cache "a", seconds=60, per="permissions" %}{{ number }}{% endcache %}'
+SHARED = '{% cache "a", seconds=60, per="permissions" %}{% for user in [number] %}{{ user }}{% endfor %}{% endcache %}'
 
 
 @pytest.fixture
@@ -104,13 +104,15 @@ async def test_values_after_the_name_are_in_the_key(cache: Cache) -> None:
         ("{{ take_messages(request) }}", "messages"),
         (SHARED.replace('"a"', '"b"') + "{{ form_token() }}", "form_token()"),
         ('{% include "inner.html" %}', "the part 'inner', which is per user"),
+        ('{% include "user.html" %}', "`user`"),
     ],
 )
 async def test_content_of_one_request_is_not_cached(
     cache: Cache, content: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = f'{{% cache "a", seconds=60, per="permissions" %}}{{{{ number }}}}{content}{{% endcache %}}'
-    page = Page(cache, source, **{"inner.html": '{% cache "inner", seconds=60 %}{{ user }}{% endcache %}'})
+    inner = '{% cache "inner", seconds=60 %}{{ user }}{% endcache %}'
+    page = Page(cache, source, **{"inner.html": inner, "user.html": "{{ user }}"})
     request = SimpleNamespace(scope={"state": {"messages": SimpleNamespace(received=[])}})
     assert [page.render(request=request)[0] for _ in range(2)] == ["1", "2"]
     (line,) = [record.message for record in caplog.records]
@@ -160,7 +162,7 @@ async def test_failed_part_is_not_stored(cache: Cache) -> None:
     ],
 )
 async def test_wrong_tags_are_refused(cache: Cache, tag: str, message: str) -> None:
-    page = Page(cache, f"{{% cache {tag} %}}{{{{ user }}}}{{% endcache %}}")
+    page = Page(cache, f"{{% cache {tag} %}}{{{{ user }}}}{{% for user in [] %}}{{% endfor %}}{{% endcache %}}")
     with pytest.raises(TemplateSyntaxError) as error:
         page.render()
     assert message in str(error.value.message)
