@@ -122,7 +122,7 @@ async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> No
 
 
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:
-    for key in ("0", "x", str(MAX_ID + 1), "%00", "0_1", "%D9%A3"):
+    for key in ("0", "x", str(MAX_ID + 1), "%00", "1_0", "01", "%D9%A3"):
         for url in ("volumes", "writers", "nested"):
             assert (await client.get(f"{API}/{url}/{key}")).status_code == 404, (url, key)
         assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404, key
