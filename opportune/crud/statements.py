@@ -42,6 +42,9 @@ class RowStatements(RowAccess):
 
     def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
         """Return the conditions for the search and filters of a query."""
+        if self.lists_trash(query):
+            yield self.model.deleted_at.is_not(None)
+            yield self.writable_by("delete")
         for name in query.model_fields_set - PAGING:
             value = getattr(query, name)
             if value is not None and value != []:
@@ -49,13 +52,9 @@ class RowStatements(RowAccess):
 
     def _conditions_of(self, name: str, value: Any) -> Iterator[ColumnElement[bool]]:
         definition = self.definition
-        if name == TRASH_PARAMETER and definition.has_trash:
-            if value:
-                yield self.model.deleted_at.is_not(None)
-                yield self.writable_by("delete")
-        elif name == CURSOR or (name == LANGUAGES and name not in definition.filter_fields):
+        if name in (CURSOR, LANGUAGES, TRASH_PARAMETER) and name not in definition.filter_fields:
             return  # they select no rows
-        elif name == "q":
+        if name == "q":
             yield from matching_words(self.searched_attributes(), value, self.visible)
             words, narrowed = self._narrowed_search
             if words == value:

@@ -103,12 +103,8 @@ def _missing_feature(request: Request) -> str | None:
     return None if any(feature.name == name for feature in state.features) else name
 
 
-async def on_not_found(request: Request, _error: Exception) -> Response:
-    return problem(request, 404)
-
-
-async def on_forbidden(request: Request, _error: Exception) -> Response:
-    return problem(request, 403)
+async def on_hidden(status: int, request: Request, _error: Exception) -> Response:
+    return problem(request, status)
 
 
 async def on_refused(request: Request, error: Refused | Busy | StorageError) -> Response:
@@ -226,8 +222,8 @@ def hint_in_development(request: Request, error: Exception) -> ErrorHint | None:
 
 HANDLERS: dict[type[Exception], Handler] = {
     HTTPException: on_http_exception,
-    NotFound: on_not_found,
-    Forbidden: on_forbidden,
+    NotFound: partial(on_hidden, 404),
+    Forbidden: partial(on_hidden, 403),
     Refused: on_refused,
     FieldErrors: on_field_errors,
     RequestValidationError: on_invalid_request,

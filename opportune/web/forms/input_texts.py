@@ -70,14 +70,9 @@ def parse_json(text: str) -> Any:
         ValueError: It is not JSON. The message is for the user.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(gettext(INVALID_JSON)) from None
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which PostgreSQL cannot store."""
-    raise ValueError(name)
 
 
 def machine_format(
