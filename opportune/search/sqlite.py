@@ -113,5 +113,4 @@ class SQLiteVectors(Vectors):
         await add_functions_for(session)
 
     async def has_vector_tables(self, session: AsyncSession) -> bool:
-        rows = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))
-        return rows.first() is not None
+        return await session.scalar(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'")) is not None

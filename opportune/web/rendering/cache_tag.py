@@ -59,7 +59,8 @@ class CacheTag(Extension):
         check_seconds(seconds, 0)
         origin = current_origin.get()
         scope: Mapping[str, Any] = origin.scope if origin else {}
-        cache = _cache_of(scope)
+        site = scope.get(SITE) or scope.get("app")  # None outside requests. In an existing application, `app` differs
+        cache: Cache | None = getattr(site.state, "cache", None) if site else None
         if origin is None or cache is None or scope.get("state", {}).get("impersonator"):  # its pages have a banner
             return caller()
         key = cache.key("part", template, name, dumps(vary), _viewer(scope, is_per_user=per == PER_USER))
@@ -118,12 +119,6 @@ def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...
         sorted(state["permissions"]) if user else (),
         state.get(TEAM_KEY),
     )
-
-
-def _cache_of(scope: Mapping[str, Any]) -> Cache | None:
-    """Return the cache of the site; None outside requests. In an existing application, `app` is not the site."""
-    site = scope.get(SITE) or scope.get("app")
-    return getattr(site.state, "cache", None) if site else None
 
 
 def _add_to_outer_part(part: CachedPart, name: str) -> None:
