@@ -30,11 +30,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     module.feature_packages.cache_clear()
 
 
-def test_installed_packages_are_found(package: Path) -> None:
+def test_features_and_code_of_installed_packages_are_found(package: Path) -> None:
     assert module.feature_packages() == {"journals": str(package)}
-
-
-def test_code_of_feature_is_in_its_package(package: Path) -> None:
     assert (feature_folder("journals"), feature_module("journals")) == (package, "opportune_journals")
     assert (feature_folder("users"), feature_module("users")) == (PROJECT / "app/users", "app.users")
 

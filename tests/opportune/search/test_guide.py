@@ -58,13 +58,10 @@ async def test_example_page_has_highlighted_results(client: AsyncClient) -> None
     assert "More results" not in page
 
 
-async def test_example_responds_to_htmx_with_the_results(client: AsyncClient) -> None:
+async def test_example_has_pages_and_responds_to_htmx(client: AsyncClient) -> None:
     fragment = (await client.get("/books/search?q=cafe", headers=HTMX)).text
     assert fragment.lstrip().startswith('<section id="search-results" data-query="cafe"')
     assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in fragment
-
-
-async def test_example_paginates_results(client: AsyncClient) -> None:
     assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
     assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
     assert (await client.get("/books/search?page=0")).status_code == 422

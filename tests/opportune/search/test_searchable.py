@@ -185,7 +185,7 @@ def test_triggers_of_long_tables_have_storable_names() -> None:
     assert [len(name) for name in names] == [63, 63, 63]
 
 
-def test_unsearchable_field_is_refused() -> None:
+def test_unsearchable_field_and_unknown_url_are_refused() -> None:
     for fields, weights, message in (
         (["name"], None, "cannot be searched by name. Its text columns are title, summary"),
         (["title"], {"summary": "A"}, "has a weight for summary, which is not in its fields. Add it there"),
@@ -194,9 +194,6 @@ def test_unsearchable_field_is_refused() -> None:
     ):
         with pytest.raises(OperatorError, match=message):
             Searchable(Book, fields, weights)
-
-
-def test_invalid_url_pattern_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"/books/\{slug\} of order has an unknown column \{slug\}"):
         Searchable(Book, ["title"], url="/books/{slug}")
 

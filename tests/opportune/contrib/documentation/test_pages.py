@@ -16,13 +16,10 @@ async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
     assert html.index("Tutorial</h2>") < html.index('href="/docs/tutorial"') < html.index("How-to guide</h2>")
 
 
-async def test_search_links_to_sections(client: AsyncClient) -> None:
+async def test_search_links_to_sections_also_while_typing(client: AsyncClient) -> None:
     html = (await client.get("/docs", params={"q": "many-to-many"})).text
     assert 'href="/docs/cookbook#' in html
     assert "<mark>" in html
-
-
-async def test_search_while_typing_returns_the_results(client: AsyncClient) -> None:
     response = await client.get("/docs", params={"q": "schedu"}, headers={"HX-Request-Type": "partial"})
     assert response.text.lstrip().startswith('<section id="docs-results"')
 

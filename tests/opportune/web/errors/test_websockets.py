@@ -124,11 +124,8 @@ async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
     assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
 
 
-async def test_anonymous_visitor_is_refused_by_user_route(app: FastAPI) -> None:
+async def test_socket_needs_a_user_with_its_permission(app: FastAPI) -> None:
     assert await connect(app, "/live/export") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
-
-
-async def test_socket_needs_its_permission(app: FastAPI) -> None:
     user = await make_user(app.state.database)
     headers = await session_headers(app, user)
     (refusal,) = await connect(app, "/live/export", headers=headers)

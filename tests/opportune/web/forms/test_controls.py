@@ -49,12 +49,9 @@ CONTROLS: dict[str, list[Any]] = {
 }
 
 
-def test_field_type_selects_control() -> None:
+def test_type_and_name_of_a_field_select_its_control() -> None:
     for control_type, annotations in CONTROLS.items():
         assert [control(annotation).type for annotation in annotations] == [control_type] * len(annotations)
-
-
-def test_password_field_is_detected_by_name() -> None:
     assert control(str, name="old_password").type == "password"
     assert control(bool, name="password_expires").type == "checkbox"
 

@@ -167,12 +167,9 @@ async def test_hostile_text_is_a_field_error(text: str) -> None:
     form.value("on").encode()
 
 
-async def test_form_error_is_shown_above_form() -> None:
+async def test_faults_belong_to_the_form_or_a_field() -> None:
     form = await filled_form(("size", "2"), ("group_id", "1"), ("agrees", "true"))
     assert form.faults == ["A member of the staff has one seat."]
-
-
-async def test_refusal_sets_field_and_status() -> None:
     form = await filled_form(("agrees", "true"))
     assert form.status == 200
     form.refuse("All seats are taken.", "size", 409)

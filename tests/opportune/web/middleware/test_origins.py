@@ -61,12 +61,9 @@ ACCEPTED_HEADERS: tuple[dict[str, str], ...] = (
 )
 
 
-async def test_request_of_site_or_program_is_accepted(site: AsyncClient) -> None:
+async def test_request_of_site_or_program_and_link_are_accepted(site: AsyncClient) -> None:
     for headers in ACCEPTED_HEADERS:
         assert (await site.post("/change", headers=headers)).status_code == 200, headers
-
-
-async def test_link_from_another_site_is_accepted(site: AsyncClient) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Referer": "https://evil.example/"}
     assert (await site.get("/change", headers=headers)).status_code == 200
 
