@@ -6,9 +6,8 @@ a page are limited to its path, so that requests for cacheable pages carry no co
 
 import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from itsdangerous import BadData
@@ -113,8 +112,7 @@ def _set_session_cookie(request: Request, response: Response, token: str, lifeti
     set_cookie(response, settings, cookie_name(settings), token, max_age)
 
 
-@dataclass(frozen=True)
-class PageCookie:
+class PageCookie(NamedTuple):
     """A cookie for pages below `path`. Browsers also send it for links from other sites (SameSite=Lax)."""
 
     name: str

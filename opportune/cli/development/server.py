@@ -11,7 +11,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from opportune.cli.development.server_config import certificate_path, server_config
 from opportune.cli.development.sockets import MAX_WAITING_CONNECTIONS, describe_listener, listen
-from opportune.cli.process import exec_process
+from opportune.cli.process import ONE_MALLOC_ARENA, exec_process
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.project.layout import display_path
 from opportune.server.handover import Server, hand_over_at_hangup
@@ -72,7 +72,8 @@ def _exec_supervisor(run: str, app: str, listener: socket.socket) -> None:
         sys.exit()
     listener.set_inheritable(True)
     isolated = ["-I"] if sys.flags.isolated else []
-    exec_process([sys.executable, *isolated, "-c", SUPERVISOR, run, app, str(listener.fileno()), *sys.path])
+    command = [sys.executable, *isolated, "-c", SUPERVISOR, run, app, str(listener.fileno()), *sys.path]
+    exec_process(command, ONE_MALLOC_ARENA | os.environ)
 
 
 def set_port(listener: socket.socket, settings: Settings) -> None:

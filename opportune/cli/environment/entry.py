@@ -13,7 +13,7 @@ from typing import Never
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo
 from opportune.cli.environment.locks import BASE
 from opportune.cli.environment.virtual_environment import PYTHON, SCRIPT, VENV, are_installed, prepare
-from opportune.cli.process import exec_process
+from opportune.cli.process import ONE_MALLOC_ARENA, exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, is_overview_request, show_help, wrong_usage
 from opportune.errors.suggestions import did_you_mean
 
@@ -91,4 +91,5 @@ def _is_help_request(arguments: list[str]) -> bool:
 def _restart(arguments: list[str]) -> Never:
     """Run the same command with the Python of `.venv`."""
     isolated = ["-I"] if sys.flags.isolated else []
-    exec_process([str(PYTHON), *isolated, str(SCRIPT), *arguments], {**os.environ, PREPARED: "1"})
+    environ = ONE_MALLOC_ARENA | os.environ | {PREPARED: "1"}
+    exec_process([str(PYTHON), *isolated, str(SCRIPT), *arguments], environ)

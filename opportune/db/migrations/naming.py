@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from textwrap import shorten
+from typing import NamedTuple
 
 from alembic.operations import ops
 
@@ -39,8 +39,7 @@ RENAMED_COLUMN = (
 ALTERED_CHECK = "~", "Alter constraint {name} of {table}", "alter_{short}_{rule}"
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """Description of an operation."""
 
     sign: str

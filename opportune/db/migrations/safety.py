@@ -5,7 +5,6 @@ Some break the previous version of the code, which still runs. Others lock a tab
 
 import re
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
 from alembic.operations import ops
@@ -46,8 +45,7 @@ FILL_LATER = "Split it: add the column, fill it with in_batches in a second one,
 UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
 
-@dataclass(frozen=True)
-class Risk:
+class Risk(NamedTuple):
     """Step of a migration that breaks the previous version of the code, or blocks other transactions."""
 
     migration: Migration

@@ -2,9 +2,8 @@
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from fastapi import Request
@@ -25,8 +24,7 @@ PROCESS_ID = uuid4().hex
 router = APIRouter(include_in_schema=False)
 
 
-@dataclass(frozen=True)
-class ErrorReport:
+class ErrorReport(NamedTuple):
     """Content of the debug page. Secrets are masked: variables with such names, and values of secret settings."""
 
     type_name: str

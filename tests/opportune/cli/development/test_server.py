@@ -88,6 +88,7 @@ def test_each_worker_gets_connections(tmp_path: Path) -> None:
     with running_server(tmp_path, options={"workers": 2}) as site:
         wait_for_workers(site)
         assert "run_workers" in Path(f"/proc/{site.process.pid}/cmdline").read_text()  # not the command, with the site
+        assert "MALLOC_ARENA_MAX=1\0" in Path(f"/proc/{site.process.pid}/environ").read_text()
         for stay_open in (False, True):
             processes = count_connections(site, stay_open=stay_open)
             assert len(processes) == 2
