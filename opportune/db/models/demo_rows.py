@@ -33,13 +33,13 @@ class DemoRows(Generic[S]):
         if any(time.date() != first.date() for time in former_times):
             raise OperatorError(f"The minutes of DemoRows({model.__name__}, …) pass midnight in UTC. Begin earlier.")
         self._samples = dict(zip((time.timetz() for time in former_times), samples, strict=True))
-        is_marked = and_(
+        self.is_marked = and_(
             (cast(extract("epoch", self._created_at), BigInteger) % 86_400).in_(
                 [time.hour * 3600 + time.minute * 60 + time.second for time in self._samples]
             ),
             cast(self._created_at, String).contains(f".{MARK_MICROSECONDS}"),
         )
-        self.condition = or_(is_marked, self._created_at.in_(former_times))
+        self.condition = or_(self.is_marked, self._created_at.in_(former_times))
 
     async def missing(self, session: AsyncSession) -> list[tuple[datetime, S]]:
         """Return the samples without a row, each with the creation time of its row: yesterday for the last one."""

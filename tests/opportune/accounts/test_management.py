@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.accounts.demo import EMAILS, clear, load
+from opportune.accounts.demo import EMAILS, FIRST_CREATED_AT, clear, demo_owner, load
 from opportune.accounts.management import create_superuser, set_password
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -63,8 +63,16 @@ async def test_demo_users_have_example_addresses_and_no_password(client: AsyncCl
 
 async def test_clearing_keeps_real_users(database: Database) -> None:
     await make_user(database, EMAILS[0])
+    await make_user(database, EMAILS[1], created_at=FIRST_CREATED_AT)  # of an older release
+    await make_user(database, "imported@example.com", created_at=FIRST_CREATED_AT)
     async with database.writer() as session:
-        assert await load(session) == len(EMAILS) - 1
-    async with database.writer() as session:
+        assert await load(session) == len(EMAILS) - 2
         assert await clear(session) == len(EMAILS) - 1
-    assert await read_emails(database) == [EMAILS[0]]
+    assert await read_emails(database) == [EMAILS[0], "imported@example.com"]
+
+
+async def test_owner_of_demo_rows_is_active(database: Database) -> None:
+    for is_active in (False, True):
+        owner = await make_user(database, is_superuser=True, is_active=is_active)
+    async with database.reader() as session:
+        assert await demo_owner(session, "rows") == owner
