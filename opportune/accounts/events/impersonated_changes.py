@@ -18,6 +18,7 @@ from opportune.db.sessions.state import discard_within
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.translation import DerivedLabel
+from opportune.project.installed import feature_of_table, installed_names
 
 INFO_KEY = "impersonation.changes"
 """Key of `session.info` for the changes in the current transaction: verb, model, title, and savepoint, if any."""
@@ -27,8 +28,9 @@ VERBS = {"created": _l("created %(row)s"), "changed": _l("changed %(row)s"), "de
 SEVERAL_ROWS = _l("(several rows)")
 """Title of a change by a statement."""
 TITLE_FIELDS = ("title", "name", "subject", "email")
-INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session", "admin_", "jobs_", "search_")
-"""Prefixes of tables that the framework writes by itself. Their changes are not recorded."""
+INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session")
+INTERNAL_FEATURES = ("admin", "jobs", "search")
+"""Tables, and features with tables, that the framework writes by itself. Their changes are not recorded."""
 
 
 class Recording(NamedTuple):
@@ -80,7 +82,7 @@ def _record_rows(session: Session, _context: UOWTransaction) -> None:
         return
     for verb, rows in (("created", session.new), ("changed", session.dirty), ("deleted", session.deleted)):
         for row in rows:
-            if _is_content(row.__table__) and (verb != "changed" or session.is_modified(row)):
+            if is_content(row.__table__) and (verb != "changed" or session.is_modified(row)):
                 _add_change(session, verb, label_of_class(type(row)), _row_title(row))
 
 
@@ -88,7 +90,7 @@ def _record_statement(state: ORMExecuteState) -> None:
     verbs = {"is_insert": "created", "is_update": "changed", "is_delete": "deleted"}
     verb = next((verb for name, verb in verbs.items() if getattr(state, name)), "")
     table = getattr(state.statement, "table", None)
-    if verb and isinstance(table, Table) and _is_content(table) and _current_recording():
+    if verb and isinstance(table, Table) and is_content(table) and _current_recording():
         label = label_of_class(state.bind_mapper.class_) if state.bind_mapper else table.name
         _add_change(state.session, verb, label, SEVERAL_ROWS)
 
@@ -134,7 +136,7 @@ def describe_detail(detail: Any) -> Any:
 
 def _describe_change(verb: str, model: str, title: str) -> str:
     title = gettext(SEVERAL_ROWS) if title == str.__str__(SEVERAL_ROWS) else title
-    return gettext(VERBS[verb], row=f"{_translate(model)} {title}")
+    return gettext(VERBS.get(verb, f"{verb} %(row)s"), row=f"{_translate(model)} {title}")
 
 
 def _translate(label: str) -> str:
@@ -142,8 +144,11 @@ def _translate(label: str) -> str:
     return str(DerivedLabel(label)) if translated == label else translated
 
 
-def _is_content(table: Table) -> bool:
-    return not table.name.startswith(INTERNAL_TABLES)
+@cache
+def is_content(table: Table) -> bool:
+    """Return whether changes of a table are recorded. A project's feature may be named `jobs_board`."""
+    feature = feature_of_table(table.name, [*INTERNAL_FEATURES, *installed_names()])
+    return table.name not in INTERNAL_TABLES and feature not in INTERNAL_FEATURES
 
 
 def _row_title(row: Any) -> str:

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +27,8 @@ from opportune.web.middleware.security_log import log_security_event
 
 EventContext = AccountContext | AsyncSession
 """The context of a request; in commands and jobs, a writing session."""
+FORMAT_ERRORS = (LookupError, ValueError, TypeError, AttributeError)
+"""Errors of texts whose placeholders do not fit the details."""
 SIGN_INS = ("signed_in", "new_sign_in")
 WRONG_PASSWORD_SPAN = timedelta(hours=1)
 """Wrong passwords within this time are stored as one event with a count."""
@@ -100,9 +103,7 @@ async def _count_wrong_password(session: AsyncSession, email: str, client: Clien
     if user is None:
         return
     is_recent = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORD_SPAN
-    query = select(AccountEvent).where(
-        col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", is_recent
-    )
+    query = select(AccountEvent).filter_by(user_id=user.id, kind="wrong_password").where(is_recent)
     event = await session.scalar(query.order_by(col(AccountEvent.id).desc()).limit(1).with_for_update())
     if event is None:
         event = AccountEvent(user_id=user.id, kind="wrong_password", details={"count": 0})
@@ -119,8 +120,10 @@ async def find_events(session: AsyncSession, user: User, paging: Paging) -> Page
 
 
 def describe_event(event: AccountEvent) -> str:
-    kind = KINDS.get(event.kind)  # None if the kind belongs to a newer release or a removed feature
-    return _fill_in(kind.words, event.details) if kind else event.kind.replace("_", " ").capitalize()
+    """Return the text of an event, or the name of its kind if another release or feature has stored it."""
+    with suppress(*FORMAT_ERRORS):
+        return _fill_in(KINDS[event.kind].words, event.details)
+    return event.kind.replace("_", " ").capitalize()
 
 
 def _fill_in(text: str, details: Mapping[str, Any]) -> str:
@@ -129,7 +132,7 @@ def _fill_in(text: str, details: Mapping[str, Any]) -> str:
     values = {name: isolate(value) for name, value in details.items()} if is_right_to_left() else details
     try:
         return gettext(text).format(**values)
-    except (KeyError, IndexError, ValueError):
+    except FORMAT_ERRORS:
         return text.format(**details)
 
 
@@ -178,8 +181,7 @@ def _get_session(context: EventContext) -> AsyncSession:
 def _find_impersonator(context: EventContext) -> User | None:
     """Return the superuser who impersonates the user of this request, or None."""
     request = _get_session(context).info.get(REQUEST_KEY)
-    impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
-    return impersonator
+    return cast("User | None", getattr(request.state, "impersonator", None)) if request else None
 
 
 def _get_client(context: EventContext) -> Client:

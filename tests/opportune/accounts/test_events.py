@@ -43,7 +43,6 @@ async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, dat
     user = await make_user(database, EMAIL)
     async with app.state.database.writer() as session:
         record_event(make_context(app, session), user, "token_created", name="Backup <b>")
-
     event = await read_one(database, AccountEvent)
     assert (event.user_id, describe_event(event)) == (user.id, "New API token: Backup <b>")
     assert (event.address, event.agent, event.actor_id) == ("203.0.113.7", FIREFOX, None)
@@ -110,7 +109,6 @@ async def test_events_are_paginated_and_private(app: FastAPI, database: Database
         api = (await browser.get(f"{ME}/events", params={"size": 2})).json()
         empty = await bob_browser.get(EVENTS)
         invalid_page = await browser.get(EVENTS, params={"page": 0})
-
     numbers = [re.findall(r"number (\d+) &lt;b&gt;", page.text) for page in (newest_page, oldest_page)]
     assert numbers == [[*map(str, range(24, 4, -1))], [*map(str, range(4, -1, -1))]]
     assert (api["total"], api["pages"]) == (25, 13)
@@ -176,7 +174,6 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
         changed = await browser.post("/accounts/password", data={**proof, "new_password": NEW_PASSWORD})
         assert changed.status_code == 303
         page = (await browser.get(EVENTS)).text
-
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
     assert [item["kind"] for item in exported] == kinds
     assert await read_event_kinds(app) == [*kinds, "data_exported", "password_updated"]
@@ -197,7 +194,6 @@ async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: Async
     ):
         response = await superuser_client.post(f"/admin/user/{path}", data=data)
         assert response.status_code in (302, 303), (path, response.text)
-
     events = await read_all(database, AccountEvent)
     new_email, new_password = "Your e-mail address was changed", "Your password was changed"
     descriptions = [describe_event(event) for event in events]
@@ -215,6 +211,23 @@ def test_details_are_translated() -> None:
     with use_language("de"):
         text = describe_event(AccountEvent(user_id=1, kind="updated_by_superuser", details=details))
     assert text == "Ein Superuser, angemeldet als Sie: Team “X” geändert, Gruppen, …"
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "text"),
+    [
+        ("gone_kind", {}, "Gone kind"),
+        ("passkey_deleted", {"label": "Key"}, "Passkey deleted"),
+        (
+            "updated_by_superuser",
+            {"changes": [["lent", "Team", "“X”"]]},
+            "A superuser, signed in as you, lent Team “X”",
+        ),
+        ("updated_by_superuser", {"changes": [["lent"]]}, "Updated by superuser"),
+    ],
+)
+def test_event_of_another_release_is_described(kind: str, details: dict[str, object], text: str) -> None:
+    assert describe_event(AccountEvent(user_id=1, kind=kind, details=details)) == text
 
 
 @pytest.mark.parametrize(("days", "deleted_count"), [(0, 0), (90, 1)])

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select, update
+from sqlalchemy import MetaData, Table, select, update
 
 from opportune.accounts import CurrentUser
+from opportune.accounts.events import impersonated_changes
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.request_rules import OWNER_ONLY, READ_ONLY
@@ -55,7 +56,6 @@ async def test_changes_are_listed_in_events(app: FastAPI, boss_client: AsyncClie
     assert (await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
     await boss_client.post("/teams/new", data={"name": "Second"})
     await boss_client.post(END)
-
     assert await read_event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
         "A superuser, signed in as you, changed Team “Changed”",
@@ -101,11 +101,17 @@ async def test_other_changes_are_listed(
     assert (await read_event_texts(app, ada))[1:] == [f"A superuser, signed in as you, {change}"]
 
 
+def test_internal_tables_are_not_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(impersonated_changes, "installed_names", lambda: ["jobs", "jobs_board", "accounts_events"])
+    names = ("jobs_job", "admin_import", "search_word", "accounts_event", "jobs_board_post", "accounts_events_day")
+    tables = [Table(name, MetaData()) for name in names]
+    assert [table.name for table in filter(impersonated_changes.is_content, tables)] == [*names[-2:]]
+
+
 async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team: Team, database: Database) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
     await add_rows(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
     await impersonate(boss_client, ada, may_write=True)
-
     invitation = {"email": "boss@example.com", "role": "owner"}
     path, api = f"/teams/{team.id}", f"/api/v1/teams/{team.id}"
     for response in (
@@ -119,7 +125,6 @@ async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team:
         await boss_client.post("/api/v1/teams/invitations/1/accept"),
     ):
         assert (response.status_code, OWNER_ONLY in response.text) == (403, True), response.url
-
     assert await read_all(database, TeamInvitation) == []
     assert (await reload(database, member)).role == TeamRole.MEMBER
 

@@ -36,9 +36,7 @@ async def get_current_email(client: AsyncClient) -> str:
 async def test_superuser_impersonates_and_returns(boss_client: AsyncClient, ada: User) -> None:
     assert "Sign in as …" in (await boss_client.get(f"/admin/user/details/{ada.id}")).text
     assert REASON not in (await boss_client.get(f"/admin/user/impersonate/{ada.id}")).text
-
     started = await impersonate(boss_client, ada)
-
     assert (started.status_code, started.headers["location"], await get_current_email(boss_client)) == (303, "/", ADA)
     page = (await boss_client.get("/accounts/profile")).text
     assert BANNER in page
@@ -56,7 +54,6 @@ async def test_start_is_recorded_for_user_admin_and_log(
     caplog.set_level(logging.INFO)
     await impersonate(boss_client, ada, f"  {REASON}\r\n<b>again</b> ")
     await boss_client.post(END)
-
     started, end = await read_events(app.state.database, ada)
     descriptions = ["A superuser signed in as you", "The superuser left your account"]
     assert [describe_event(event) for event in (started, end)] == descriptions
@@ -77,7 +74,6 @@ async def test_start_needs_confirmation(app: FastAPI, boss_client: AsyncClient, 
         response = await browser.post(END)
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/login")
     assert await get_current_email(boss_client) == BOSS
-
     for invalid_reason in ("   ", "x" * 201, "a \0 b"):
         response = await impersonate(boss_client, ada, invalid_reason)
         assert response.status_code == 400, invalid_reason
@@ -99,7 +95,6 @@ async def test_only_superusers_impersonate_active_users(
         assert (page.status_code, "Sign in as …" in page.text) == (200, False)
         assert (await impersonate(staff, ada)).status_code == 403
     assert await read_events(app.state.database, ada) == []
-
     other_superuser = await make_user(database, is_superuser=True)
     inactive = await make_user(database, is_active=False)
     superuser = await read_one(database, User, email=BOSS)
