@@ -191,9 +191,9 @@ async def join_group(session: AsyncSession, user: User, name: str) -> None:
         OperatorError: The group does not exist.
     """
     group = await find_group(session, name)
-    query = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
-    if await session.scalar(query) is None:
+    if await session.scalar(select(Membership).filter_by(user_id=user.id, group_id=group.id)) is None:
         session.add(Membership(user_id=user.id, group_id=group.id))
+        record_event(session, user, "updated_by_staff", fields=["Groups"])
 
 
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
@@ -203,8 +203,9 @@ async def leave_group(session: AsyncSession, user: User, name: str) -> None:
         OperatorError: The group does not exist.
     """
     group = await find_group(session, name)
-    conditions = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
-    await session.execute(delete(Membership).where(*conditions))
+    deletion = delete(Membership).filter_by(user_id=user.id, group_id=group.id).returning(col(Membership.id))
+    if await session.scalar(deletion):
+        record_event(session, user, "updated_by_staff", fields=["Groups"])
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:

@@ -197,7 +197,7 @@ class RowWriter:
     async def _finish(self, change: Change, tables: Sequence[Any] = ()) -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
         view, session, request, row = self.view, self.session, self.request, change.row
-        related = await view.form_extension.save(session, request, row, change.related)
+        related = await view.form_extension.save(session, request, row, change.related) if change.related else {}
         changes = diff.diff_edited(change.before, row) | change.links | related
         if change.is_created or changes:
             action = "create" if change.is_created else "update"
@@ -259,7 +259,6 @@ class PersistenceMixin(DisplayMixin):
     def __init__(self) -> None:
         super().__init__()
         self.writer = partial(self._writer, self)
-        self.prepare_deletion = partial(self._writer.prepare_deletion, self)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Add a row with the lines of its inlines, and return it."""
@@ -327,7 +326,7 @@ async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[st
         ValidationRefused: A row may not be deleted, or other rows refer to it.
     """
     with translate_database_errors(view.table, deleting=True):
-        await view.prepare_deletion(request, pks)
+        await view._writer.prepare_deletion(view, request, pks)
         async with view.site.database.writer() as session:
             writer = view.writer(session, request)
             rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)

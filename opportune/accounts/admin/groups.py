@@ -20,7 +20,7 @@ from opportune.accounts.admin.permission_table import (
     split_permission,
 )
 from opportune.accounts.models import Group, GroupPermission, Membership, User
-from opportune.admin.authorization import SuperuserOnly, has_staff_permission
+from opportune.admin.authorization import has_staff_permission
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, FormExtension
 from opportune.admin.lists.display import EMPTY_CELL
@@ -106,12 +106,9 @@ class PermissionsOfGroup(FormExtension):
         old = await _permissions_of_group(session, row)
         editable = set(editable_table(self.view.site, request, old).editable)
         new = (old - editable) | (set(values["permissions"] or ()) & editable)
-        for removed in old - new:
-            identity, action = split_permission(removed)
-            deletion = delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action)
-            await session.execute(deletion)
-        for added in new - old:
-            identity, action = split_permission(added)
+        for identity, action in map(split_permission, old - new):
+            await session.execute(delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action))
+        for identity, action in map(split_permission, new - old):
             session.add(GroupPermission(group_id=row.id, identity=identity, action=action))
         return {"permissions": [sorted(old), sorted(new)]} if old != new else {}
 
@@ -143,15 +140,6 @@ class GroupAdmin(AdminView, model=Group):
             table = readable_table(self.site, {obj.name: permissions}).render() if permissions else EMPTY_CELL
             return permissions, table
         return await super().get_detail_value(obj, prop, request)
-
-
-class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
-    """Members of groups, for superusers only. Other staff could join a group with more permissions than their own."""
-
-    name, plural = "Membership", "Memberships"
-    columns = ("user_id", "group_id")
-    can_edit = False
-    icon, category = "ti ti-user-plus", "Accounts"
 
 
 async def read_groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:

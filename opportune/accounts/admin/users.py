@@ -15,6 +15,7 @@ from opportune.accounts.admin import user_actions
 from opportune.accounts.admin.groups import GroupsField, read_groups_of_user, read_permissions_by_group, set_groups
 from opportune.accounts.admin.permission_table import readable_table
 from opportune.accounts.admin.user_pages import ImpersonationMixin, PasswordMixin, user_columns
+from opportune.accounts.flows.deletion import delete_personal_data, find_deletion_refusal
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.users.queries import lock_superusers
@@ -58,14 +59,19 @@ class UserWriter(RowWriter):
     async def prepare_deletion(cls, view: BaseAdminView, request: Request, pks: Sequence[str]) -> None:
         """Delete what belongs to the users in several transactions, after a check of the permissions."""
         async with view.site.database.writer() as session:
-            users = await cls(view, session, request).lock_selected(
-                view.list_query(request), pks, view.check_can_delete
-            )
+            rows = view.list_query(request)
+            users = await cls(view, session, request).lock_selected(rows, pks, view.check_can_delete)
             for user in users:
                 await view.before_delete(session, user, request)
-            user_ids = [user.id for user in users]
-        for user_id in user_ids:
-            await delete_dependents_in_batches(view.site.database, User, user_id)
+                if refusal := await find_deletion_refusal(session, request.app.state.features, user):
+                    raise ValidationRefused(refusal)
+        for user in users:
+            await delete_dependents_in_batches(view.site.database, User, user.id)
+
+    async def delete(self, rows: Sequence[Any]) -> None:
+        for user in rows:
+            await delete_personal_data(self.session, self.request.app.state.features, user)
+        await super().delete(rows)
 
 
 class UserFormExtension(FormExtension):
@@ -85,10 +91,7 @@ class UserFormExtension(FormExtension):
         return type("NewUserForm", (form,), {"password": password})
 
     async def save(self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]) -> diff.Changes:
-        if "groups" not in values:
-            return {}
-        group_changes = await set_groups(session, request, row, values["groups"])
-        if group_changes:
+        if group_changes := await set_groups(session, request, row, values["groups"]):
             user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=["Groups"])
         return group_changes
 

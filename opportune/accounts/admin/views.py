@@ -3,15 +3,20 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.admin.groups import GroupAdmin, MembershipAdmin
+from opportune.accounts.admin.groups import GroupAdmin
 from opportune.accounts.admin.user_actions import record_staff_change
 from opportune.accounts.admin.users import UserAdmin
 from opportune.accounts.events.service import describe_event
-from opportune.accounts.models import AccountEvent, ApiToken, LinkedAccount, Passkey, Session, User
+from opportune.accounts.models import AccountEvent, ApiToken, LinkedAccount, Membership, Passkey, Session, User
 from opportune.accounts.sessions.service import describe_session_device
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
 from opportune.web.client import describe_user_agent
+
+
+async def record_change(session: AsyncSession, request: Request, user_id: int, event: str, **details: object) -> None:
+    """Record that staff changes a row of a user, as an event of this account."""
+    record_staff_change(session, request, await session.get_one(User, user_id), event, **details)
 
 
 class SessionAdmin(SuperuserOnly, AdminView, model=Session):
@@ -25,6 +30,9 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
     can_create = can_edit = False
     icon, category = "ti ti-devices", "Accounts"
 
+    async def before_delete(self, session: AsyncSession, row: Session, request: Request) -> None:
+        await record_change(session, request, row.user_id, "session_ended", device=describe_session_device(row))
+
 
 class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     """API tokens. A program whose token is deleted loses access."""
@@ -35,6 +43,9 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     filters = ("user_id", "created_at", "used_at", "expires_at")
     can_create = can_edit = False
     icon, category = "ti ti-key", "Accounts"
+
+    async def before_delete(self, session: AsyncSession, row: ApiToken, request: Request) -> None:
+        await record_change(session, request, row.user_id, "token_revoked", name=row.name)
 
 
 class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
@@ -60,8 +71,7 @@ class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
     icon, category = "ti ti-fingerprint", "Accounts"
 
     async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
-        owner = await session.get_one(User, row.user_id)
-        record_staff_change(session, request, owner, "passkey_deleted", name=row.name)
+        await record_change(session, request, row.user_id, "passkey_deleted", name=row.name)
 
 
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
@@ -81,6 +91,21 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     can_create = can_edit = can_delete = False
     _has_history = False
     icon, category = "ti ti-history", "Accounts"
+
+
+class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
+    """Members of groups, for superusers only. Other staff could join a group with more permissions than their own."""
+
+    name, plural = "Membership", "Memberships"
+    columns = ("user_id", "group_id")
+    can_edit = False
+    icon, category = "ti ti-user-plus", "Accounts"
+
+    async def before_save(self, session: AsyncSession, row: Membership, request: Request, *, is_created: bool) -> None:
+        await record_change(session, request, row.user_id, "updated_by_staff", fields=["Groups"])
+
+    async def before_delete(self, session: AsyncSession, row: Membership, request: Request) -> None:
+        await record_change(session, request, row.user_id, "updated_by_staff", fields=["Groups"])
 
 
 VIEWS = (UserAdmin, SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin, GroupAdmin, MembershipAdmin)

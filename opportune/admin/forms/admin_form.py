@@ -83,7 +83,7 @@ class FormExtension:
     async def save(
         self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Store the values of `names` that were sent. Return the changes for the log."""
+        """Store the values of `names` that were sent, if there are any. Return the changes for the log."""
         return {}
 
 

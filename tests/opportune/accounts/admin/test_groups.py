@@ -42,6 +42,8 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     database = app.state.database
     form_data = {"name": "Editors", "permissions": ["user:list", "user:get"], "save": "Save"}
     assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
+    assert (await admin.post("/admin/group/edit/1", data=form_data | {"name": "Renamed"})).status_code == 303
+    assert (await admin.post("/admin/group/restore-entry/1?entry=2")).status_code == 303
     assert await read_permissions(database, "Editors") == {"user:list", "user:get"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
@@ -137,7 +139,6 @@ async def test_staff_assign_groups_within_permissions(app: FastAPI, staff_client
     user = await make_user(database, "user@example.com")
     form_data = {"email": user.email, "is_active": "y", "save": "Save"}
     edit = f"/admin/user/edit/{user.id}"
-
     page = (await staff_client.get(edit)).text
     assert f">{group.name}</label>" in page
     assert f">{stronger_group.name}</label>" not in page
