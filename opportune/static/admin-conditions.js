@@ -9,9 +9,14 @@
 
   const textOf = (control) => (control.type === "checkbox" ? String(control.checked) : control.value.trim());
   const controlOf = (name) => form.querySelector(`[name="${CSS.escape(name)}"]:not([type=hidden])`);
-  const isMet = ([name, texts]) => !controlOf(name) || texts.includes(textOf(controlOf(name)));
+  // A hidden control is disabled, and meets no condition.
+  const isMet = ([name, texts]) => {
+    const control = controlOf(name);
+    return !control || (!control.disabled && texts.includes(textOf(control)));
+  };
   const update = () => {
-    for (const { part, controls, conditions } of parts) {
+    // Repeated for each field, because it may depend on one that follows.
+    for (const { part, controls, conditions } of parts.flatMap(() => parts)) {
       part.hidden = !conditions.every(isMet);
       for (const control of controls) control.disabled = part.hidden; // not sent, so the stored value stays
     }

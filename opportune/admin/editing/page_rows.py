@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -12,21 +11,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.authorization import may_list
 from opportune.admin.editing.cells import describe_change, editable_cells, editable_names
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of, seen_field
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import hash_values
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, load_references
+from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.row_keys import key_of, quote_key
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import is_text, python_type_of
+from opportune.db.models.columns import python_type_of
 from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
@@ -185,11 +183,11 @@ async def _read_pasted_edits(
 
 def _read_lines(text: str) -> list[list[str]]:
     """Return the cells of each line. A cell with line breaks or tabs is in quotes."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        return list(csv.reader(StringIO(text, newline=""), "excel-tab", strict=True))
+        return [cells or [""] for cells in csv.reader(StringIO(text, newline=""), "excel-tab", strict=True)]
     except csv.Error:
-        return [line.split("\t") for line in text.split("\n")]
+        return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
 
 
 async def _read_pasted_edit(request: Request, view: AdminView, pk: str, cells: Mapping[str, str]) -> RowEdit:
@@ -216,20 +214,12 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     if python_type_of(column) is bool:
         return _yes_or_no(text, is_nullable=column.nullable)
     lookup = view.references.get(name)
-    if lookup and text and not _is_key(lookup, text):
-        found = await lookup.get_list(request, text) if await may_list(request, lookup.view) else ()
-        matches = [row for row in found if title_of(row) == text]
-        if len(matches) != 1:
-            raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
-        return quote_key(lookup.key_of(matches[0]))
-    return text
-
-
-def _is_key(lookup: ForeignKeyLookup, text: str) -> bool:
-    """Return whether a text is a number or another key of a row. A text key is not told apart from a title."""
-    with suppress(ValueError):
-        return not is_text(lookup.key) and bool(lookup.parse(text))
-    return False
+    if not (lookup and text):
+        return text
+    keys = await lookup.find_keys(request, text)
+    if len(keys) != 1:
+        raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
+    return quote_key(*keys)
 
 
 def _yes_or_no(text: str, *, is_nullable: bool) -> str | None:

@@ -1,6 +1,7 @@
 """Form fields that refer to rows of other models, which are searched while the user types."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -25,7 +26,7 @@ from opportune.db.models.labels import title_of
 from opportune.db.models.sensitive_names import is_secret
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.matching import matching_words
+from opportune.db.queries.matching import is_exact_match, matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
@@ -160,6 +161,22 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         async with self.model_admin.session_maker() as session:
             narrowed = await narrow_search(session, searched, term)
         return await self.titled_rows(request, self.limit, *matching_words(searched, term), *narrowed)
+
+    async def find_keys(self, request: Request, text: str) -> set[Any]:
+        """Return the keys of the rows with exactly this title, if the user may list them, else the key in the text.
+
+        A text key is not told apart from a title.
+        """
+        mapper: Any = inspect(self.model)
+        names = [name for name, column in mapper.columns.items() if is_text(column) or python_type_of(column) is int]
+        is_equal = is_exact_match([AttributePath((), mapper, name) for name in names], text)
+        rows: list[Any] = []
+        if await may_list(request, self.view):
+            rows = [*await self.titled_rows(request, MAX_SELECTED_ROWS, is_equal), *await self.get_list(request, text)]
+        keys = {self.key_of(row) for row in rows if title_of(row) == text}
+        with suppress(ValueError):
+            return keys if keys or is_text(self.key) else {self.parse(text)}
+        return keys
 
 
 async def load_references(request: Request, view: BaseAdminView, names: Iterable[str], rows: Sequence[Any]) -> None:

@@ -1,7 +1,7 @@
 """Pages with a model's form: a new row, an existing row, and a copy of a row."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,7 @@ from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.db.clock import utc_now
 from opportune.db.models.labels import title_of
+from opportune.db.models.sensitive_names import is_privilege
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.schemas.text import shorten
@@ -74,15 +75,8 @@ async def _respond(request: Request, view: AdminView, row: Any) -> Response:
     kept_fields = take_kept_fields(request)
     page = await _open_form(request, view, row, kept_fields)
     if row is None and kept_fields is None:
-        _prefill(page.form, request.query_params)
+        _prefill(page, request.query_params)
     return await _render(request, page)
-
-
-def _prefill(form: AdminForm, params: Mapping[str, str]) -> None:
-    """Fill in fields from query parameters, such as `?event_id=3`."""
-    for field in form:
-        if field.name in params and not isinstance(field, FileField):
-            field.process(FormData([(field.name, params[field.name])]), field.data)
 
 
 @dataclass
@@ -103,6 +97,14 @@ class FormPage:
     @property
     def stored_form(self) -> AdminForm:
         return type(self.form)(data=self.initial)
+
+
+def _prefill(page: FormPage, params: Mapping[str, str]) -> None:
+    """Fill in fields from query parameters, such as `?event_id=3`. A link gives no permissions."""
+    for field in page.form:
+        is_guarded = is_privilege(field.name) or field.name in page.view.form_extension.names
+        if field.name in params and not (is_guarded or isinstance(field, FileField)):
+            field.process(FormData([(field.name, params[field.name])]), field.data)
 
 
 async def _open_form(request: Request, view: AdminView, row: Any, form_data: FormData | None = None) -> FormPage:
@@ -209,36 +211,34 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "may_create": await may_create(request, view),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
-    status = 400 if error or page.form.errors else 200
-    if page.conflicts:
-        status = 409
+    status = 409 if page.conflicts else 400 if error or page.form.errors else 200
     return await render_page(request, view, view.edit_template, context, status)
 
 
 def _conditions_json(conditions: Conditions) -> str:
     """Return the conditions for the script of forms: texts by the name of a control."""
-    return json.dumps({_form_name(name): _expected_texts(expected) for name, expected in conditions.items()})
+    texts = {WTFORMS_ATTRS.get(name, name): _expected_texts(expected) for name, expected in conditions.items()}
+    return json.dumps(texts)
 
 
 def _reset_hidden_fields(form: AdminForm, options: Mapping[str, Conditions]) -> None:
     """Give fields that the user did not see their stored or default value."""
-    for name in (_form_name(name) for name, conditions in options.items() if not _are_met(form, conditions)):
-        if name in form:
-            form[name].process_data(form[name].object_data)
-            form[name].raw_data = None
-            form[name].process_errors = []
+    hidden: set[str] = set()
+    for _ in options:  # a field may depend on one that is hidden
+        hidden |= {name for name in options if name in form and not _are_met(form, options[name], hidden)}
+    for name in hidden:
+        form[name].process_data(form[name].object_data)
+        form[name].raw_data = None
+        form[name].process_errors = []
 
 
-def _are_met(form: AdminForm, conditions: Conditions) -> bool:
+def _are_met(form: AdminForm, conditions: Conditions, hidden: Collection[str]) -> bool:
     """Return whether all conditions hold. A field that the user may not edit is no condition."""
-    names = {_form_name(name): expected for name, expected in conditions.items()}
     return all(
-        _control_text(form[name]) in _expected_texts(expected) for name, expected in names.items() if name in form
+        name not in hidden and _control_text(form[name]) in _expected_texts(expected)
+        for name, expected in conditions.items()
+        if name in form
     )
-
-
-def _form_name(name: str) -> str:
-    return str(WTFORMS_ATTRS.get(name, name))
 
 
 def _expected_texts(expected: Any) -> list[str]:

@@ -140,7 +140,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
     def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
             with suppress(ValueError):
-                text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
+                value = datetime.strptime(text, pattern)  # noqa: DTZ007 - the time zone is added below
+                text = (value.time() if self.control.type == "time" else value).isoformat()
                 break
         text = to_machine_format(self.control, text, self.source)
         if not re.search(r"\d[-:]\d", text):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import load_only
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Message
 
 from opportune.admin.authorization import may_act, may_list
 from opportune.admin.base import BaseAdminView
@@ -135,18 +136,23 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     async def confirm_or_run(request: Request) -> Response:
         if not may_act(request, view, custom_action(slug)):
             raise HTTPException(403)
+        body = await request.body()
+
+        async def receive() -> Message:  # for actions that read the form again
+            return {"type": "http.request", "body": body}
+
         try:
             selection = await read_selection(request, view)
+            rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
             question = action_question(view, slug)
             if not selection.is_confirmed and (question or selection.has_other_pages):
-                rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
                 return await show_confirmation_page(request, view, selection, rows, title=label, question=question)
             query = selection_query(request, *selection.pks).encode()  # where actions of SQLAdmin expect the rows
-            response: Response = await action(Request({**request.scope, "query_string": query}, request.receive))
+            response: Response = await action(Request({**request.scope, "query_string": query}, receive))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
-            await _record_rows(request, view, custom_action(slug), selection.pks)
+            await _record_rows(request, view, custom_action(slug), rows, len(selection.pks) - MAX_NAMED_ROWS)
         return response
 
     return confirm_or_run
@@ -172,9 +178,9 @@ async def show_confirmation_page(
     return await render_page(request, view, TEMPLATE, context)
 
 
-async def _record_rows(request: Request, view: BaseAdminView, name: str, pks: Sequence[str]) -> None:
+async def _record_rows(request: Request, view: BaseAdminView, name: str, rows: Sequence[Any], unnamed: int) -> None:
     async with view.site.database.writer() as session:
-        for pk in pks[:MAX_NAMED_ROWS]:
-            audit.record(session, request, name, view.identity, row_id=pk)
-        if len(pks) > MAX_NAMED_ROWS:
-            audit.record(session, request, name, view.identity, title=f"and {len(pks) - MAX_NAMED_ROWS:,} more")
+        for row in rows:
+            audit.record(session, request, name, view.identity, row_id=key_of(row))
+        if unnamed > 0:
+            audit.record(session, request, name, view.identity, title=f"and {unnamed:,} more")

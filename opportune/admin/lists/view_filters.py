@@ -76,7 +76,7 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
     if not is_json(column) and (values := choices_of(path.end.class_, path.name)):
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
         empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
-        return ChoiceFilter(path, parameter, title, choices=choices | empty)
+        return ChoiceFilter(path, parameter, title, choices=empty | choices)  # a value may have this name
     field = getattr(path.end.class_, "model_fields", {}).get(path.name)
     if is_text(column) and field and (options := options_of(field)).has_choices:
         return TextChoiceFilter(path, parameter, title, options=options)

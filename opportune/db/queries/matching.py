@@ -99,7 +99,7 @@ def matching_words(
 
 def is_exact_match(searched: Sequence[AttributePath], text: str, visible: Visible = all_rows) -> ColumnElement[bool]:
     """Return the condition that one of the columns is the text. It ignores the case of all letters."""
-    return _any_matches(searched, text.translate(LIKE_ESCAPES), visible)
+    return _any_matches(searched, text.replace("\0", " ").translate(LIKE_ESCAPES), visible)
 
 
 async def read_first(session: AsyncSession, query: Select[Any], first: ColumnElement[bool], limit: int) -> list[Any]:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 from sqladmin import action
-from sqlalchemy import CheckConstraint
-from sqlmodel import Field
+from sqlalchemy import CheckConstraint, update
+from sqlmodel import Field, col
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -72,9 +72,10 @@ class GadgetAdmin(AdminView, model=Gadget):
 
     @action("polish", "Polish", "Polish them?")
     async def polish(self, request: Request) -> Response:
+        notes = (await request.form()).get("notes", "polished")
+        ids = map(int, request.query_params["pks"].split(","))
         async with self.site.database.writer() as session:
-            for pk in request.query_params["pks"].split(","):
-                (await session.get_one(Gadget, int(pk))).notes = "polished"
+            await session.execute(update(Gadget).where(col(Gadget.id).in_(ids)).values(notes=notes))
         return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
 
 

@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import delete
@@ -11,7 +12,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.parts_feature import LIST, Part, edit_cell, form_fields, read_changes, read_part
-from tests.opportune.stored_rows import add_rows, execute, make_staff
+from tests.opportune.admin.gadget_feature import Maker
+from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff
 
 EDIT_PAGE = "/admin/part/edit-page"
 
@@ -100,6 +102,24 @@ async def test_cells_fill_rows_and_columns(app: FastAPI, admin: AsyncClient) -> 
     bolt, nut = [await read_part(app, pk) for pk in (1, 2)]
     assert (bolt.maker_id, bolt.state, bolt.price, bolt.due_on) == (2, "used", Decimal("1234.50"), date(2026, 11, 20))
     assert (nut.maker_id, nut.price, nut.is_ready, nut.due_on) == (1, Decimal(2), True, None)
+
+
+async def test_empty_cells_clear_values(app: FastAPI, admin: AsyncClient) -> None:
+    for text, days in (("2026-01-01\n2026-01-02", [1, 2]), ("\n2026-01-03", [0, 3]), ("2026-01-04\n\n", [4, 0])):
+        assert (await paste(admin, "due_on", text)).status_code == 303, text
+        dates = [(await read_part(app, pk)).due_on for pk in (1, 2)]
+        assert [day.day if day else 0 for day in dates] == days, text
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_exact_name_precedes_others_and_keys(app: FastAPI, admin: AsyncClient) -> None:
+    names = [*(f"Ada {number}" for number in range(12)), "Ada", "2", "3", "3"]
+    await add_rows(app, *(Maker(name=name) for name in names))
+    assert (await paste(admin, "maker_id", "Ada\n2")).status_code == 303
+    ids = [(await read_part(app, pk)).maker_id for pk in (1, 2)]
+    assert [(await get_row(app, Maker, id_)).name for id_ in ids] == ["Ada", "2"]
+    for text in ("3", "\0"):
+        assert "Several rows or none" in (await paste(admin, "maker_id", text)).text
 
 
 async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncClient) -> None:

@@ -27,7 +27,6 @@ async def test_image_upload_and_size_limit_in_a_browser(page: Page, tmp_path: Pa
     await page.get_by_label("Photo").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_role("status")).to_contain_text("“Çay & Kek” was saved.")
-
     await page.goto("/admin/shelf/details/3")
     image = page.locator("img.stored")
     await expect(image).to_be_visible()

@@ -39,7 +39,6 @@ async def test_lines_are_sorted_and_stored(app: FastAPI, page: Page) -> None:
     await expect(up).to_be_focused()
     await expect(page.get_by_text("Row 2 of 3")).to_be_attached()
     await expect(page.locator("tbody tr").nth(1).get_by_label("Text of third")).to_be_visible()
-
     handle = page.locator("[data-drag]").first
     box, last = await handle.bounding_box(), await page.locator("[data-drag]").last.bounding_box()
     assert box

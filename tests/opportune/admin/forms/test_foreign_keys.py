@@ -57,7 +57,6 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
     response = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
     assert response.status_code == 403
     assert SECRET_TITLE not in response.text
-
     form = (await staff.get("/admin/gadget/edit/1")).text
     assert f'<option value="1" selected>{STORED_TITLE}</option>' in form
     assert "<row-picker" not in form
@@ -69,7 +68,6 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
     ):
         assert SECRET_TITLE not in page.text
         assert '<option value="3" selected>3</option>' in page.text
-
     for maker_id in (3, 999):  # the same response for existing and missing rows
         form_data = GADGET_FORM | {"maker_id": str(maker_id), "name": "Other"}
         for url in ("/admin/gadget/edit/1", "/admin/gadget/create"):
@@ -78,7 +76,6 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
             assert MAY_NOT_CHOOSE_MESSAGE in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
         assert f"Line 2: Maker: {MAY_NOT_CHOOSE_MESSAGE}" in await send_file(staff, maker_id)
     assert await read_maker_ids(app) == [1]
-
     assert (await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"size": "7"})).status_code == 303
     assert await read_maker_ids(app) == [1]
 
@@ -128,7 +125,6 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
     assert user.email not in dashboard
     for url in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{url}", data={"all": "1"})).status_code == 403
-
     await set_permissions(app, group, "audit-entry.list", "gadget.get", "maker.list")
     page = (await staff.get("/admin/audit-entry/list")).text
     assert [f'value="{name}"' in page for name in ("gadget", "maker")] == [True, False]

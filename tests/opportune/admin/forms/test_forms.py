@@ -47,17 +47,14 @@ async def test_files_are_stored_replaced_and_cleared(app: FastAPI, admin: AsyncC
     assert created.photo.endswith(".webp"), "encoded again, without appended data"
     assert re.fullmatch(r"plans/\w+\.bin", created.plan or ""), "a file of any type has no media type"
     assert await run_jobs_and_list_files(app, tmp_path) == {created.photo, created.plan}
-
     assert (await save_shelf(admin, EDIT, title="Other")).status_code == 303
     (renamed,) = await read_shelves(app)
     assert (renamed.title, renamed.photo, renamed.plan) == ("Other", created.photo, created.plan)
-
     await save_shelf(admin, EDIT, uploads=make_uploads(photo=picture(colour="red")), plan="clear")
     (changed,) = await read_shelves(app)
     assert changed.photo != created.photo
     assert changed.plan is None
     assert await run_jobs_and_list_files(app, tmp_path) == {changed.photo}
-
     assert (await admin.post("/admin/shelf/delete?pks=1", data={"confirmed": "1"})).status_code == 303
     assert await run_jobs_and_list_files(app, tmp_path) == set()
 
@@ -167,7 +164,6 @@ async def test_form_has_legends_hints_and_prefilled_values(admin: AsyncClient) -
     assert page.index(">Name</legend>") < page.index('name="slug"') < page.index(">Looks</legend>")
     assert page.index('name="plan"') < page.index('name="price"'), "fields without a group come last"
     assert (await admin.get(f"{CREATE}?price=many")).status_code == 200
-
     large = {"title": ("a.txt", b"x" * 3_000_000)}
     assert (await admin.post("/admin/book/create", data={"shelf_id": "1"}, files=large)).status_code == 413
 

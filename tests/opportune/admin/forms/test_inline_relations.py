@@ -75,7 +75,6 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
         assert response.status_code == 400, changes
         assert message in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
         assert await read_reviews(app) == REVIEWS_BEFORE, changes
-
     page = (await admin.get(EDIT)).text
     for text in (
         '<option value="1" selected>Sigrid</option>',

@@ -83,14 +83,11 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
         assert 'value="Kept"' in response.text
         assert await read_labels(app) == LABELS_BEFORE
     assert (await get_row(app, Shelf, 1)).title == "Novels"
-
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
     assert (await admin.post(EDIT, data={**FORM, **forged})).status_code == 303
     assert await read_labels(app) == LABELS_BEFORE
-
     assert (await admin.post(EDIT, data=SHELF_FORM)).status_code == 303
     assert await read_labels(app) == LABELS_BEFORE
-
     assert 'name="label-1-text"' in (await admin.get(EDIT)).text
     monkeypatch.setattr("opportune.admin.forms.inline_tables.MAX_INLINE_ROWS", 1)
     page = (await admin.get(EDIT)).text

@@ -71,7 +71,7 @@ class Unusual(Model, table=True):
     day: date | None = None
 
 
-FORMATS = {"german_day": {"format": "%d.%m.%Y"}}
+FORMATS = {"german_day": {"format": "%d.%m.%Y"}, "clock": {"format": "%H.%M"}}
 
 
 async def make_form_class(model: type[Any]) -> type[AdminForm]:
@@ -126,10 +126,10 @@ def test_another_zone_with_the_same_text_is_another_time(appointment_form: type[
 
 @pytest.mark.parametrize("text", ["2026-12-02T16:00", "2026-12-02 16:00:00"])
 def test_datetimes_of_browsers_and_files_are_read(appointment_form: type[AdminForm], text: str) -> None:
-    form = submit_form(appointment_form, naive_at=text, zoned_at=text, german_day="02.12.2026")
+    form = submit_form(appointment_form, naive_at=text, zoned_at=text, german_day="02.12.2026", clock="16.30")
     assert form["naive_at"].data == datetime.fromisoformat("2026-12-02T16:00")
     assert form["zoned_at"].data == datetime(2026, 12, 2, 16, tzinfo=UTC)
-    assert form["german_day"].data == date(2026, 12, 2)
+    assert (form["german_day"].data, form["clock"].data) == (date(2026, 12, 2), time(16, 30))
 
 
 @pytest.mark.parametrize("text", ["02.12.2026 16:00", "2026-02-30T16:00", "soon", ""])

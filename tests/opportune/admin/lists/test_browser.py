@@ -44,7 +44,6 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     assert saved.seen_at
     assert saved.seen_at.isoformat() == "2026-11-20T16:05:00+00:00"
     assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "untouched fields are unchanged"
-
     await page.goto("/admin/gadget/list?colour=red&size=1&maker_id=1&maker_id=2")
     await page.get_by_role("combobox", name="Maker", exact=True).click()
     await expect(

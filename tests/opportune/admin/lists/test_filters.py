@@ -3,15 +3,17 @@
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from html import unescape
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import inspect
+from sqlmodel import Field
 from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.range_filters import RangeFilter
+from opportune.admin.lists.view_filters import _column_filter
 from opportune.db.queries.paths import AttributePath
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
@@ -30,6 +32,7 @@ GADGETS: dict[str, dict[str, Any]] = {
 
 class Opening(UnmigratedTable, table=True):
     opens_at: time
+    hall: Literal["empty", "full"] | None = Field(default=None, max_length=9)
 
 
 @pytest.fixture
@@ -119,6 +122,13 @@ def test_times_of_day_have_two_ends() -> None:
     condition = opens_at.condition(QueryParams("opens_at__gte=08:30&opens_at__lte=09:00"))
     assert condition is not None
     assert list(condition.compile().params.values()) == [time(8, 30), time(9)]
+
+
+def test_choice_may_have_the_name_of_empty_values() -> None:
+    hall = _column_filter(GadgetAdmin(), AttributePath((), inspect(Opening), "hall"), "hall", "Hall")
+    condition = hall.condition(QueryParams("hall=empty"))
+    assert condition is not None
+    assert list(condition.compile().params.values()) == [["empty"]]
 
 
 CLEAN_QUERIES = {

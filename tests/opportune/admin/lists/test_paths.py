@@ -46,19 +46,16 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAP
     assert ">Norway<" in page
     assert "Author country name" in page
     assert '<a href="/admin/tag/details/1">Epic</a>, <a href="/admin/tag/details/2">Saga</a>' in page
-
     results = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
     assert results == {"results": [{"id": "1", "text": "Norway"}]}
     page = (await admin.get(f"{LIST}?author.country=1&author_id=1")).text
     assert "Author country: Norway" in page
     assert "Author: Sigrid" in page
-
     with counted_statements("test_bookshelf", "admin_audit") as statements_for_one:
         await admin.get(f"{LIST}?pageSize=1")
     with counted_statements("test_bookshelf", "admin_audit") as statements_for_all:
         await admin.get(LIST)
     assert len(statements_for_all) == len(statements_for_one)
-
     assert await list_titles(admin, f"status={Status.PUBLISHED}") == []
     titles = await list_titles(admin, "sortBy=author.country.name&sort=desc&author.country=1&author.country=2")
     assert titles[-1] == "Salka"
@@ -85,7 +82,6 @@ async def test_list_is_sorted_by_paths(admin: AsyncClient) -> None:
     assert "sortBy=author.name" in (await admin.get(LIST)).text, "the column header sorts by name"
     for query in ("sortBy=author.country", "sortBy=price&sort=sideways"):
         assert (await admin.get(f"{LIST}?{query}")).status_code == 422, query
-
     for query, results in (
         ("search=sigrid", ["Jenny", "Kristin"]),
         ("search=sigrid+jen", ["Jenny"]),

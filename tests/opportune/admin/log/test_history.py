@@ -27,7 +27,7 @@ async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> 
     changed = GADGET_FORM | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
     assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
     assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
-    await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
+    await admin.post("/admin/gadget/action/polish?pks=1,999", data={"confirmed": "yes", "notes": "waxed"})
     await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
     created, edited, polished, deleted = await read_entries(app)
     assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
@@ -37,7 +37,7 @@ async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> 
     assert (polished.action, polished.row_id) == ("action:polish", "1")
     assert deleted.action == "delete"
     assert deleted.changes["name"] == ["Heavy anvil", None]
-    assert deleted.changes["notes"] == ["polished", None]
+    assert deleted.changes["notes"] == ["waxed", None]
     page = (await admin.get("/admin/gadget/history/1")).text
     order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
     assert order == sorted(order)
