@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import NonNegativeInt
 from sqladmin.authorization import Action
@@ -179,16 +179,6 @@ def has_history(view: BaseAdminView) -> bool:
 def row_actions(request: Request, view: BaseAdminView, row: Any) -> dict[str, str]:
     """Return the labels of the actions on the row's page, by slug."""
     return view._actions_for(request, row)
-
-
-def logged_names(view: BaseAdminView) -> set[str]:
-    """Return the names whose changes the history of a row shows."""
-    return {*view.names.in_details, *view.names.in_form, *view.form_extension.names, *view._logged_fields}
-
-
-def names_without_column(view: Any) -> Sequence[str]:
-    """Return the form fields of a view, or of its class, that have no column."""
-    return cast("Sequence[str]", view._form_extension.names)
 
 
 def parameter_name(filter_: Any) -> str:

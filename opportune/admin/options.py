@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
-from opportune.admin.base import names_without_column
 from opportune.admin.sqladmin_adapter import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of, references_of
@@ -205,11 +204,11 @@ Check = Callable[[Mapper[Any], str], str]
 
 
 def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: Check) -> str:
-    if option in FORM_OPTIONS and (name in names_without_column(view) or hasattr(view.form, name)):
+    if option in FORM_OPTIONS and (name in view._form_extension.names or hasattr(view.form, name)):
         return ""
     if option in SECRET_FREE_OPTIONS and (fault := secret_name_message(name)):
         return fault
-    computed = {*view.column_formatters, *view.column_formatters_detail, *names_without_column(view)}
+    computed = {*view.column_formatters, *view.column_formatters_detail, *view._form_extension.names}
     if option in (*DISPLAY_OPTIONS, *NAME_OPTIONS) and (name in computed or hasattr(view.model, name)):
         return ""
     return check(mapper, name)

@@ -12,6 +12,7 @@ from sqlmodel import col
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.errors import DATABASE_ERRORS, explain
+from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
@@ -49,8 +50,12 @@ class DatabaseStorage(storage.Storage):
                 row = {"name": name, "size_bytes": len(content), "created_at": utc_now()}
                 new_file = insert(StoredFile).values(row).returning(col(StoredFile.id))
                 file_id = (await session.execute(new_file)).scalar_one()
-                for start in range(0, len(content), PIECE_BYTES * PIECES_PER_STATEMENT):
-                    await session.execute(insert(StoredPiece), _piece_rows(file_id, content, start))
+                for offsets in batches_of(range(0, len(content), PIECE_BYTES), PIECES_PER_STATEMENT):
+                    pieces = [
+                        {"file_id": file_id, "position": at // PIECE_BYTES, "content": content[at : at + PIECE_BYTES]}
+                        for at in offsets
+                    ]
+                    await session.execute(insert(StoredPiece), pieces)
 
     async def read(self, name: str) -> bytes:
         return (await self.read_part(name, 0, PIECE_BYTES * MAX_POSITION))[0]
@@ -110,15 +115,6 @@ class DatabaseStorage(storage.Storage):
         except DATABASE_ERRORS as error:
             logger.error("storage: %s", explain(error, self._database.url))
             raise storage.StorageError from error
-
-
-def _piece_rows(file_id: int, content: bytes, start: int) -> list[dict[str, object]]:
-    """Return the rows of one statement, with the content from the byte `start`."""
-    offsets = range(start, min(len(content), start + PIECE_BYTES * PIECES_PER_STATEMENT), PIECE_BYTES)
-    return [
-        {"file_id": file_id, "position": offset // PIECE_BYTES, "content": content[offset : offset + PIECE_BYTES]}
-        for offset in offsets
-    ]
 
 
 async def _total_bytes(session: AsyncSession) -> int:

@@ -12,7 +12,7 @@ from sqladmin.authorization import Action
 from starlette.requests import Request
 
 from opportune.admin.authorization import is_superuser, may_act
-from opportune.admin.base import BaseAdminView, logged_names
+from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.lists.display import format_column
@@ -58,7 +58,7 @@ def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes
     """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
     if view is None:
         return changes
-    visible = logged_names(view)
+    visible = {*view.names.in_details, *view.names.in_form, *view.form_extension.names, *view._logged_fields}
     return {
         name: _count_unlisted(view, name, pair)
         for name, pair in changes.items()

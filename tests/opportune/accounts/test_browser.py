@@ -38,7 +38,6 @@ async def test_password_is_shown_and_token_is_copied(app: FastAPI, page: Page, s
     await page.evaluate("addEventListener('submit', (event) => event.preventDefault(), { once: true })")
     await page.get_by_role("button", name="Create token").click()
     await expect(password).to_have_attribute("type", "password")
-
     await page.get_by_role("button", name="Create token").click()
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.get_by_role("button", name="Copy the token").click()

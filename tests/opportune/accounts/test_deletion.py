@@ -126,7 +126,6 @@ async def test_forget_verified_emails(app: FastAPI, ada_client: AsyncClient, use
 
 async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -> None:
     response = await ada_client.get("/accounts/data/export")
-
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-disposition"].startswith('attachment; filename="my-data-')
     assert response.headers["content-type"] == "application/json"
@@ -153,9 +152,7 @@ async def test_row_is_exported_once(app: FastAPI, ada_client: AsyncClient, user:
     columns = [AccountEvent.user_id, AccountEvent.actor_id]
     notes = PersonalData(summary="Events that name you", owners=columns)
     app.state.features = [Feature("notes", accounts=Accounts(personal_data=notes))]
-
     rows = (await ada_client.get("/accounts/data/export")).json()["notes"]["event"]
-
     named = [row for row in rows if row["kind"] in ("both", "one", "none")]
     assert [row["kind"] for row in named] == ["both", "one"]
     assert not {"user_id", "actor_id"} & named[0].keys()
@@ -179,9 +176,7 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
     removed = await app.state.storage.save("notes", "txt", b"another", "text/plain")
     await app.state.storage.delete(removed)
     install_notes_with_files(app, stored, removed, stored)
-
     response = await ada_client.get("/accounts/data/export")
-
     assert response.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert archive.namelist() == ["data.json", f"files/{stored}"]

@@ -48,7 +48,6 @@ async def test_protected_page_redirects_to_confirmation_and_back(site: FastAPI) 
         assert "Nothing was changed yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text
         assert (await client.get("/api/v1/danger")).status_code == 403
-
         confirmed = await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD, "next": PROTECTED_PAGE})
         assert (confirmed.status_code, confirmed.headers["location"]) == (303, PROTECTED_PAGE)
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
@@ -83,7 +82,6 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
         # A typed password is still checked.
         response = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": "wrong"})
         assert (response.status_code, "This is not your current password." in response.text) == (422, True)
-
         # Confirming replaces the token, so copies of the old cookie are invalid.
         client.cookies.clear()
         copied = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})

@@ -199,7 +199,6 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
     assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200)
     assert await read_users(database) == [(EMAIL, True)]  # opening the link verified the address
     assert (await read_sent_subjects(app))[-1] == (EMAIL, "You have a new password")
-
     await client.post("/api/v1/auth/forgot-password", json={"email": EMAIL})
     assert await submit_new_password(client, "api", (await read_newest_link(app))[1], "quite another password") == 200
 
@@ -224,7 +223,6 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)
     await make_user(database, "done@example.com", is_verified=True)
-
     for page, endpoint, subject in (
         ("forgot-password", "forgot-password", "Choose a new password"),
         ("verify/again", "verify-request", "Verify your address"),

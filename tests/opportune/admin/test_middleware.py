@@ -29,13 +29,10 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
         response = await client.get(path)
         assert response.status_code == 303, path
         assert response.headers["location"].startswith("/accounts/login?next=%2Fadmin%2F"), path
-
     assert (await client.get("/admin")).headers["location"] == "/admin/"
-
     json_only = {"accept": "application/json"}
     response = await client.get("/admin/session/ajax/lookup?name=user_id&term=a", headers=json_only)
     assert response.status_code == 401
-
     async with signed_in_client(app) as user:
         for path in PAGES + MISSING_PATHS:  # the test of all URLs requests every existing page
             response = await user.get(path)
@@ -46,11 +43,9 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
 async def test_superuser_gets_relative_links(admin: AsyncClient, client: AsyncClient, superuser: User) -> None:
     for path in MISSING_PATHS:
         assert (await admin.get(path)).status_code == 404, path
-
     assert (await client.get("/admin/login")).headers["location"].startswith("/accounts/login")
     assert (await admin.get("/admin/login")).headers["location"] == "/admin/"
     assert (await admin.post("/admin/login", data={"username": "a", "password": "b"})).headers["location"] == "/admin/"
-
     await admin.get("/admin/logout")
     for path in ("/admin/", "/admin/user/list?search=root", f"/admin/user/edit/{superuser.id}"):
         page = await admin.get(path, headers={"host": "public.example", "x-forwarded-proto": "https"})

@@ -111,13 +111,11 @@ async def test_pages_hide_actions_without_permission(app: FastAPI, client: Async
         page = (await send_request(client, "GET gadget/list")).text
         assert {name for name, url in BUTTONS.items() if url in page} == {"list", *actions}
         assert "/admin/maker/" not in page
-
     await set_permissions(app, group, "maker.list", "gadget.get")
     page = (await client.get("/admin/")).text
     assert "/admin/maker/list" in page
     for hidden in ("gadget/list", "maker/create", "user/list", "cache", "operations"):
         assert f"/admin/{hidden}" not in page
-
     await set_permissions(app, group, "maker.create")
     response = await client.post("/admin/maker/create", data={"name": "New", "save": "Save"})
     assert response.headers["location"] == "/admin/"

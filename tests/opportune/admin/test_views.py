@@ -90,12 +90,10 @@ async def test_constraint_errors_are_named(app: FastAPI, admin: AsyncClient, mon
     assert extract_error(await create_gadget(admin), "name") == "This value is already in use."
     assert "The selected entry no longer exists" in (await create_gadget(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create_gadget(admin, name="c", size="13")).text
-
     assert (await admin.post("/admin/maker/delete?pks=1", data=CONFIRMED)).headers["location"] == "/admin/maker/list"
     page = (await admin.get("/admin/maker/list")).text
     assert "Nothing was deleted. Something else still refers to it." in page
     assert "Acme" in page
-
     monkeypatch.setattr("opportune.contrib.import_export.export.EXPORT_BATCH_ROWS", 2)
     await add_rows(app, *[Maker(name=f"Maker {number}") for number in range(3)])
     rows = (await admin.get("/admin/maker/export/json")).json()
@@ -108,7 +106,6 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
     page = (await admin.get("/admin/gadget/list")).text
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
     assert "k3y" not in page
-
     acme, other = "Acme", "100% Ltd"
     for term, results in {"acm": [acme], "%": [other], "2": [other], "k3y": [], "": [acme, other]}.items():
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})

@@ -41,7 +41,6 @@ def test_guide_table_matches_the_types(guide: dict[str, Any], name: str) -> None
 def test_custom_type_needs_only_an_annotation(guide: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="an ISBN has 13 digits"):
         TypeAdapter(guide["Isbn"]).validate_python("1")
-
     attributes = {"__tablename__": "guide_parcel", "metadata": MetaData(naming_convention=NAMING_CONVENTION)}
     attributes |= {"__annotations__": {"weight": guide["Weight"]}, "__module__": __name__}
     metaclass: Any = type(Model)

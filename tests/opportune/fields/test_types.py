@@ -63,7 +63,6 @@ async def test_stored_values_round_trip(app: FastAPI) -> None:
     await add_rows(app, Sample(**STORED_VALUES))
     row = await read_one(app, Sample)
     assert {name: getattr(row, name) for name in STORED_VALUES} == STORED_VALUES
-
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(Sample))).one()
         row.keywords.append("three")

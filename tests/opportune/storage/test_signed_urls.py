@@ -97,7 +97,6 @@ async def test_other_file_is_a_download(storage: Storage, visitor: AsyncClient) 
     assert (response.status_code, response.content) == (200, PAGE[2])
     assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''R%C3%A4der%3B%20%22x%22%0D%0A.html"
     assert response.headers["content-type"] == "application/octet-stream"
-
     response = await visitor.get(await storage.url(await storage.save(*PAGE)))
     assert response.headers["content-disposition"] == "attachment"
 

@@ -115,7 +115,6 @@ async def test_last_linked_account_is_kept(client: AsyncClient, provider: FakePr
     for password in ("x", "!"):
         refused = await client.post("/accounts/login", data={"email": "ada@example.com", "password": password})
         assert refused.status_code == 422
-
     await conftest.return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
     assert "This is your only sign-in method." in await follow_to_message(client, await unlink_account(client, number))

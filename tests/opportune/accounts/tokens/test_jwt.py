@@ -127,7 +127,6 @@ async def test_jwt_ends_with_sign_in(client: AsyncClient, user: User, settings: 
     assert await token_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
     assert (await client.post(LOGOUT, headers=bearer("a.b.c"))).status_code == 204
-
     granted = await login(client, user)
     await set_all(database, ApiToken, expires_at=utc_now())
     assert await token_status(client, granted["access_token"]) == 401
@@ -172,7 +171,6 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
     app.state.settings = settings.model_copy(update={**rotated, "secret_key_fallbacks": SecretStr("")})
     assert await token_status(client, granted["access_token"]) == 401
     assert await token_status(client, refreshed["access_token"]) == 200
-
     app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
     granted = await login(client, user)
     assert granted.keys() == {"access_token", "token_type"}

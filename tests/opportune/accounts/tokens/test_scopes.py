@@ -138,19 +138,15 @@ async def test_route_requires_the_scope_of_its_feature(request_with_scopes: Any)
         assert (await request_with_scopes(scopes, "PUT", BOOKS)).status_code == write_status, scopes
         upload = await request_with_scopes(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
         assert upload.status_code == write_status, scopes
-
     response = await request_with_scopes("books:read", "PUT", BOOKS)
     assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
     assert response.json()["detail"] == "This token may not do this: it lacks the scope books:write."
-
     for path in ("/api/without-feature", "/api/by-fastapi-users"):
         assert (await request_with_scopes("read", "GET", path)).status_code == 200, path
         assert (await request_with_scopes("books:read write", "GET", path)).status_code == 403, path
-
     path = "/api/included/books"
     assert (await request_with_scopes("books:read", "GET", path)).status_code == 403
     assert (await request_with_scopes("books:read books:loan", "GET", path)).status_code == 200
-
     assert (await request_with_scopes("*", "GET", "/admin/user/list")).status_code in (303, 401)
 
 
@@ -200,7 +196,6 @@ async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user:
     assert (await client.get(TOKENS, headers=bearer(token))).json()[0]["scopes"] == ["*"]
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(TOKENS)).status_code == 200
-
     form = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
     granted = (await client.post(LOGIN, data=form)).json()
     assert granted["scope"] == "books:read read"
@@ -209,7 +204,6 @@ async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user:
     unknown = await client.post(LOGIN, data={**form, "scope": "books:rade"})
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
     assert "Unknown scope. Available scopes: read, write, " in unknown.text
-
     headers = bearer(await make_token(database, user, "accounts:read"))
     with counted_statements("SELECT") as queries:
         assert (await client.get(ME, headers=headers)).status_code == 200

@@ -162,7 +162,6 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
         codes = (await client.put(TWO_FACTOR_API, json=form)).json()["recovery_codes"]
         assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
         assert (await browser.get(TWO_FACTOR_PAGE)).status_code == 303  # its session started without a second factor
-
         proof = {"password": PASSWORD, "code": codes[0]}
         renewed = (await client.post(f"{TWO_FACTOR_API}/recovery-codes", json=proof)).json()["recovery_codes"]
         assert (await client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 422

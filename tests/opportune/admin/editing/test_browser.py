@@ -17,7 +17,6 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) 
     await page.keyboard.press("Escape")
     await expect(price).to_have_count(0)
     await expect(page.get_by_role("button", name="Edit Price of 1"), "the focus returns").to_be_focused()
-
     await page.get_by_role("button", name="Edit Name of 1").press("Enter")
     name = page.get_by_role("textbox", name="Name", exact=True)
     await name.fill("nut")
@@ -27,7 +26,6 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) 
     await expect(name).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(name).to_have_count(0)
-
     await page.get_by_role("button", name="Edit Price of 1").press("Enter")
     await price.fill("2.50")
     await page.keyboard.press("Enter")
@@ -37,7 +35,6 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) 
     await page.get_by_role("button", name="Undo").click()
     await expect(page.get_by_text("Undone: 1 part.")).to_be_visible()
     assert (await read_part(app)).price == 1
-
     await page.get_by_role("cell", name="New").click()
     await page.get_by_role("combobox", name="State", exact=True).select_option("used")
     await page.keyboard.press("Enter")

@@ -89,7 +89,6 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
         text = (await admin.get(f"/admin/{page}")).text
         assert "b@example.com" in text, page
         assert "98766" not in text, page
-
     staff = await make_staff(app, "gadget.list")
     async with signed_in_client(app, staff) as client:
         url = "/admin/gadget/list?maker_id=1"
