@@ -81,7 +81,9 @@ class CrudPages(PageOptions[M]):
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)
         if not page.items and page.pages < page.page:  # the rows of the last page were deleted
-            return RedirectResponse(f"?{request.url.include_query_params(page=page.pages).query}", 303)
+            last = {CURSOR: "last"} if page.is_estimate else {"page": page.pages}
+            last_url = request.url.remove_query_params("page").include_query_params(**last)
+            return RedirectResponse(f"?{last_url.query}", 303)
         context = await self._list_context(request, crud, query, page, columns)
         if is_htmx(request):
             return templates.render_block(request, self.template("list"), "found", context)
@@ -331,11 +333,8 @@ class CrudPages(PageOptions[M]):
         return make_redirect_error(request, url(page), HTTPException(404), has_form=True, notice=notice)
 
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
-        context = {
-            **await self._row_context(crud, row),
-            "consequences": await deletion_impact(crud, row, page_url_of),
-            "fault": fault,
-        }
+        impact = await deletion_impact(crud, row, page_url_of)
+        context = {**await self._row_context(crud, row), "consequences": impact, "fault": fault}
         return templates.render(request, self.template("delete"), context, 422 if fault else 200)
 
     async def _row_context(self, crud: Crud[M], row: M) -> Context:

@@ -174,6 +174,8 @@ async def test_list_is_browsed_by_row_after_last_number(client: AsyncClient, mon
     monkeypatch.setattr(pagination, "MAX_NUMBERED_PAGES", 2)
     page, links = await find_links(client, "/volumes?sort=title&size=5")
     assert links == {"Next": "?sort=title&size=5&page=2", "Last": "?sort=title&size=5&cursor=last"}
+    beyond = await client.get("/volumes?sort=title&size=5&page=900")
+    assert beyond.headers["location"] == "?sort=title&size=5&cursor=last"
     assert 'aria-label="Page 2"' in page
     assert 'aria-label="Page 3"' not in page
     _, links = await find_links(client, f"/volumes{links['Next']}")
