@@ -3,6 +3,7 @@ from opportune.admin.feature import admin as admin
 from opportune.contrib.ag_ui.feature import ag_ui as ag_ui
 from opportune.contrib.agents.feature import agents as agents
 from opportune.contrib.answers.feature import answers as answers
+from opportune.contrib.answers_media.feature import answers_media as answers_media
 from opportune.contrib.assistants.feature import assistants as assistants
 from opportune.contrib.backup.feature import backup as backup
 from opportune.contrib.copydb.feature import copydb as copydb

@@ -21,6 +21,7 @@ OPTIONAL_FEATURES = {name: package for package, name in DECLARATION.findall(STUB
 """Packages below `opportune` with a `feature.py`, by the name of the feature in the stub of `opportune.features`."""
 URLS = {
     "operations": ("/admin/operations", "/admin/status", "/admin/job", "/admin/cache", "/admin/appearance"),
+    "answers_media": ("/answers/transcriptions",),
     "answers": ("/answers", "/api/v1/answers"),
     "assistants": ("/assistants", "/api/v1/assistants"),
     "telemetry": ("/metrics",),

@@ -23,10 +23,10 @@ from opportune.contrib.answers.screens.questions import AnswerOptions as AnswerO
 from opportune.contrib.answers.screens.questions import FileQuestionForm as FileQuestionForm
 from opportune.contrib.answers.screens.questions import QuestionForm as QuestionForm
 from opportune.contrib.answers.screens.questions import QuestionTooLong as QuestionTooLong
+from opportune.contrib.answers.screens.questions import allow_microphone as allow_microphone
 from opportune.contrib.answers.screens.questions import answer_page as answer_page
 from opportune.contrib.answers.screens.questions import ask_by_form as ask_by_form
 from opportune.contrib.answers.screens.questions import refusals_in as refusals_in
 from opportune.contrib.answers.screens.questions import show_answer as show_answer
 from opportune.contrib.answers.screens.schemas import AnswerFields as AnswerFields
 from opportune.contrib.answers.screens.schemas import StreamEvent as StreamEvent
-from opportune.contrib.answers.screens.voice import allow_microphone as allow_microphone

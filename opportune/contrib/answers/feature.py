@@ -11,7 +11,7 @@ from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.contrib.answers.monitoring import answer_gauges, check_spending, check_web_search, spending_lights
 from opportune.contrib.answers.personal import CLEANUPS, personal_data
-from opportune.contrib.answers.screens import api, pages, voice
+from opportune.contrib.answers.screens import api, pages
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
@@ -42,7 +42,7 @@ answers = Feature(
         actions=OPERATIONS,
         panels=PANELS,
     ),
-    pages=(voice.router, pages.router),
+    pages=pages.router,
     api=api.router,
     monitoring=Monitoring(
         status={"Language models": spending_lights}, gauges=answer_gauges, checks=(check_spending, check_web_search)

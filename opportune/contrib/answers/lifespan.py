@@ -11,7 +11,6 @@ from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.engine import AnswerEngine, AnswerResources
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.pictures import picture_tool
 from opportune.contrib.answers.engine.tool_jobs import RELEASED_TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.answers.settings import AnswersSettings
@@ -43,11 +42,9 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     _connect_jobs(app, engine)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
-    offer_pictures(app)
-    grace = grace_seconds(app.state.settings)
     # Do not delay the start of the server.
     setup = asyncio.create_task(llm.setup())
-    closing = asyncio.create_task(_close_in_time(app, engine, grace))
+    closing = asyncio.create_task(_close_in_time(app, engine, grace_seconds(app.state.settings)))
     try:
         yield
     finally:
@@ -67,20 +64,10 @@ def site_limits(settings: AnswersSettings) -> AnswerLimits:
 
 def _connect_jobs(app: FastAPI, engine: AnswerEngine) -> None:
     """Continue answers when the jobs they wait for have ended, in this process or in a worker."""
-
-    def continue_answers() -> None:
-        run_in_background(engine.continue_released())
-
     tool_jobs: ToolJobs = app.state.tool_jobs
     tool_jobs.make_toolbox = lambda: full_toolbox_of(app)
-    tool_jobs.on_result = continue_answers
-    app.state.database.bus.subscribe(RELEASED_TOPIC, lambda _: continue_answers())
-
-
-def offer_pictures(app: FastAPI) -> None:
-    """Let models make pictures, if the site has a model for them."""
-    if app.state.llm.offers("image"):
-        offer(app, "pictures", [picture_tool])
+    tool_jobs.on_result = lambda: run_in_background(engine.continue_released())
+    app.state.database.bus.subscribe(RELEASED_TOPIC, lambda _: tool_jobs.on_result())
 
 
 def grace_seconds(settings: Settings) -> float:

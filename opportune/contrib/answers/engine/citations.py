@@ -11,6 +11,7 @@ from opportune.web import url
 
 TAG_OR_TEXT = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
 TAG = re.compile(r"<(/?)([a-zA-Z0-9]+)")
+MARKUP = re.compile(r"[\[\]<>\\\r\n]")
 CITATION = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
 """Matches [1] and [1, 2]."""
 LINKED_NUMBER = re.compile(r"<a\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>\s*\[?(\d{1,3})\]?\s*</a>")
@@ -70,11 +71,7 @@ def list_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[s
 def with_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> str:
     """Return an answer as Markdown, followed by its sources as in `list_sources`."""
     lines = [
-        f"{source['number']}. [{_without_markup(source['title'])}](<{source['url']}>)"
+        f"{source['number']}. [{MARKUP.sub(' ', source['title'])}](<{source['url']}>)"
         for source in list_sources(text, sources)
     ]
     return f"{text}\n\n{gettext('Sources')}:\n\n" + "\n".join(lines) if lines else text
-
-
-def _without_markup(title: str) -> str:
-    return re.sub(r"[\[\]<>\\\r\n]", " ", title)

@@ -133,19 +133,16 @@ class AnswerEngine:
 
     def cut(self, answer_id: int, outcome: Outcome) -> asyncio.Task[None] | None:
         """End an answer that this process writes, and return its task, which ends when the result is stored."""
-        answer_task = self.tasks.get(answer_id)
-        if answer_task is None:
-            return None
-        answer_task.cut(outcome)
-        return answer_task.task
+        if answer_task := self.tasks.get(answer_id):
+            answer_task.cut(outcome)
+        return answer_task.task if answer_task else None
 
     async def refresh(self, answers: Iterable[Answer]) -> None:
         """Update answers that were running when they were read."""
         rows = {answer.id: answer for answer in answers if answer.is_running}
         with suppress(*store.TRANSIENT_ERRORS):
             await self.take_over(rows.values())
-        elsewhere = rows.keys() - self.tasks.keys()
-        if elsewhere:
+        if elsewhere := rows.keys() - self.tasks.keys():
             stored = await store.read_progress(self.database, dict.fromkeys(elsewhere, -1))
             for answer_id, progress in stored.items():
                 progress.copy_to(rows[answer_id])

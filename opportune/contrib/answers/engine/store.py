@@ -48,10 +48,9 @@ async def save_deltas(
         claims = await lock_answers(session, worker, [delta.answer_id for delta in deltas])
         owned_ids = [answer_id for answer_id, claim in claims.items() if claim != Claim.LOST]
         if renew:
-            renewal = (
-                update(Answer).where(_has_id_in(owned_ids)).values(lease_until=database_time(session, LEASE_DURATION))
-            )
-            await session.execute(renewal, execution_options={"synchronize_session": False})
+            renewal = update(Answer).values(lease_until=database_time(session, LEASE_DURATION))
+            options = {"synchronize_session": False}
+            await session.execute(renewal.where(_has_id_in(owned_ids)), execution_options=options)
         if rows := [delta._asdict() for delta in deltas if not delta.is_empty and delta.answer_id in owned_ids]:
             await insert_chunks(session, rows)
         return claims

@@ -72,7 +72,7 @@ class ToolJobs:
     def __init__(self, database: Database, make_toolbox: Callable[[], Toolbox]) -> None:
         self.database = database
         self.make_toolbox = make_toolbox
-        self.on_result: Callable[[], None] = lambda: None
+        self.on_result: Callable[[], object] = lambda: None
         """Called when an answer in this process can continue."""
 
     async def run(self, job: JobContext, answer_id: int, index: int) -> None:
@@ -126,8 +126,7 @@ async def end_lost_jobs(database: Database, answers: Iterable[Answer]) -> bool:
         if not (answer.is_waiting and answer.worker == WAITS_FOR_JOB):
             continue
         async with database.reader(fresh=True) as session:
-            indexes = job_indexes(answer.tool_runs)
-            lost = [index for index in indexes if await has_lost_job(session, answer.id, index)]
+            lost = [index for index in job_indexes(answer.tool_runs) if await has_lost_job(session, answer.id, index)]
         if lost:
             async with database.writer() as session:
                 for index in lost:

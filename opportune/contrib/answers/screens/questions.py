@@ -25,6 +25,7 @@ from opportune.web import Form, is_htmx, read_form, redirect, templates
 from opportune.web.forms.uploads import Upload, display_name
 
 MAX_EARLIER_ANSWERS = 20
+MICROPHONE = "camera=(), geolocation=(), microphone=(self)"
 
 
 class QuestionForm(BaseModel):
@@ -184,3 +185,9 @@ def _turns_of(earlier: Sequence[ShownAnswer], model: llm.LanguageModel) -> list[
             break
         turns = added + turns
     return turns
+
+
+def allow_microphone(response: Response, model: llm.LanguageModel) -> None:
+    """Let the page of this response use the microphone, if the site has a model that writes down recordings."""
+    if model.offers("transcription"):
+        response.headers["Permissions-Policy"] = MICROPHONE

@@ -17,7 +17,8 @@ from opportune.accounts.request_rules import READ_ONLY
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.answers import Answer, AnswerManager
-from opportune.contrib.answers.screens import api, pages, voice
+from opportune.contrib.answers.screens import api, pages
+from opportune.contrib.answers_media import voice
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession

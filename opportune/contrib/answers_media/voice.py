@@ -29,7 +29,6 @@ from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redir
 SPEECH_FOLDER = "speech"
 CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
 TAG = re.compile("<[^>]*>")
-MICROPHONE = "camera=(), geolocation=(), microphone=(self)"
 MAX_AGE_SECONDS = 3_600
 _locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 """Locks of answers whose audio is being made, so that a double click makes it once."""
@@ -39,12 +38,6 @@ router = APIRouter(prefix="/answers")
 
 class Recording(BaseModel):
     recording: Upload
-
-
-def allow_microphone(response: Response, llm: LanguageModel) -> None:
-    """Let the page of this response use the microphone, if the site has a model that writes down recordings."""
-    if llm.offers("transcription"):
-        response.headers["Permissions-Policy"] = MICROPHONE
 
 
 @router.post("/transcriptions")
@@ -100,8 +93,7 @@ async def _make_speech(database: Database, storage: Storage, llm: LanguageModel,
         LlmError: The site has no model for it, or the call failed.
         StorageError: The storage is not available.
     """
-    lock = _locks.setdefault(answer.id, asyncio.Lock())
-    async with lock:
+    async with _locks.setdefault(answer.id, asyncio.Lock()):
         if await _find_speech(database, answer):
             return
         speech = await llm.speech(await _spoken_text(answer, llm))
@@ -127,8 +119,7 @@ def _filename(answer: Answer) -> str:
 
 async def _spoken_text(answer: Answer, llm: LanguageModel) -> str:
     """Return the text without code, cut after the last sentence that the model accepts."""
-    html = CODE_BLOCK.sub("", await markdown.render_in_thread(answer.text))
-    text = unescape(TAG.sub("", html)).strip()
+    text = unescape(TAG.sub("", CODE_BLOCK.sub("", await markdown.render_in_thread(answer.text)))).strip()
     model = llm.media.model("speech")
     if model is None or len(text) <= model.max_chars:
         return text

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine.pictures import PICTURE_TOOL, adopt_pictures
-from opportune.contrib.answers.lifespan import offer_pictures
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.answers_media.pictures import offer_pictures
 from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError, ToolCall
 from opportune.testing import picture, signed_in_client
 from tests.opportune.contrib.answers.questions import ask_and_wait

@@ -1,0 +1,1 @@
+"""Spoken questions, answers read aloud, and pictures in answers."""
