@@ -29,6 +29,7 @@ def bare_site(settings: Settings) -> FastAPI:
     ("path", "text"),
     [
         ("/docs/crud", "This page belongs to the feature documentation. Add `documentation` to app/installed.py."),
+        ("/answers/transcriptions", "belongs to the feature answers_media. Add `answers_media` to app/installed.py."),
         ("/teamsters", "There is nothing at this address."),
     ],
 )

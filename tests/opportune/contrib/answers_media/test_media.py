@@ -69,14 +69,12 @@ async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: 
 
 
 async def test_new_text_is_read_again(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
-    path = await add_answer(app, user)
-    await user_client.post(path)
+    await user_client.post(path := await add_answer(app, user))
     for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
         await set_all(app.state.database, Answer, text=text)
         assert (await user_client.get(path)).status_code == 404
         assert (await user_client.post(path)).status_code == status
-    spoken = media.received[-1]
-    assert isinstance(spoken, str)
+    spoken = str(media.received[-1])
     assert (4_000 < len(spoken) <= 4_096, spoken.endswith("sentence.")) == (True, True)
 
 
