@@ -215,11 +215,12 @@ class AdapterSite(Admin):
 
         Templates do not collect them, because their calls take longer. `current` is the identity of an entry.
         """
+        path, identities = request.url.path.rstrip("/"), {current, request.path_params.get("identity")}
         for item in self._menu.items:
             entries = [
-                (entry, str(entry.url(request)), entry.view.identity == current or entry.is_active(request))
+                (entry, url, entry.view.identity in identities or url == path)
                 for entry in cast("list[Any]", item.children or [item])
-                if entry.is_visible(request) and entry.is_accessible(request)
+                if entry.is_visible(request) and entry.is_accessible(request) and (url := str(entry.url(request)))
             ]
             if entries:
                 yield item.display_name if item.children else "", entries

@@ -92,8 +92,7 @@ async def read_counts(
     if not views:
         return []
     statements = [_count(request, view, range_, position) for position, view in enumerate(views)]
-    rows = await session.execute(union_all(*statements))
-    return [Counts(*numbers) for _, *numbers in sorted(rows)]
+    return [Counts(*numbers) for _, *numbers in sorted(await session.execute(union_all(*statements)))]
 
 
 def _count(request: Request, view: AdminView, range_: Range, position: int) -> Select[int, int, int, int]:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
+from itertools import compress
 from typing import Any, Self
 
 from fastapi import APIRouter, FastAPI
@@ -68,8 +69,8 @@ class Router(APIRouter):
 
     _indexed: Sequence[BaseRoute] = ()
     """Routes for which the index below was built. It is built again if `routes` differs."""
-    _prefixes: Sequence[tuple[str, BaseRoute]] = ()
-    """Routes with the literal beginnings of their paths."""
+    _prefixes: Sequence[str] = ()
+    """The literal beginnings of their paths."""
     _by_path: dict[str, Sequence[BaseRoute] | None]
     """Candidates by literal path. Other paths are not cached, because requests could fill the memory."""
 
@@ -104,8 +105,8 @@ class Router(APIRouter):
     def _candidates(self, path: str) -> Sequence[BaseRoute]:
         if self._indexed != self.routes:
             self._indexed = list(self.routes)
-            self._prefixes = [(_literal_prefix(route), route) for route in self.routes]
-            self._by_path = dict.fromkeys(path for path, _ in self._prefixes)
+            self._prefixes = [*map(_literal_prefix, self.routes)]
+            self._by_path = dict.fromkeys(self._prefixes)
         if path not in self._by_path:
             return self._with_prefix_of(path)
         candidates = self._by_path[path]
@@ -118,7 +119,7 @@ class Router(APIRouter):
         return candidates
 
     def _with_prefix_of(self, path: str) -> list[BaseRoute]:
-        return [route for prefix, route in self._prefixes if path.startswith(prefix)]
+        return [*compress(self._indexed, map(path.startswith, self._prefixes))]
 
     def include_pages(self, router: APIRouter) -> None:
         self.include_flat(router, dependencies=self.page_dependencies, include_in_schema=False)
