@@ -63,6 +63,7 @@ def sample(name: str, url: str, tasks: list[str], count: int, client: Executor) 
         peer = PEERS[name]
         sampled = replace(peer, serve=("-m", "bench.harness.sampling", str(output), *peer.serve[1:]))
         contestant = start(stack, name, url, Path(folder), client, sampled)
+        contestant.server.wait_until_idle()
         for task in tasks:
             contestant.run_task(TASKS[task], max(count // 10, 1))
             os.kill(contestant.server.pid, signal.SIGUSR1)

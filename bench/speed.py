@@ -52,7 +52,9 @@ def start(
 
 
 def measure(contestants: Sequence[Contestant], tasks: Sequence[str], rounds: int, count: int) -> Figures:
-    """Return the results by round, task and peer. A short warm-up round is not counted."""
+    """Return the results by round, task and peer. The work after the start and a short round are not counted."""
+    for contestant in contestants:
+        contestant.server.wait_until_idle()
     figures: Figures = {task: {contestant.name: [] for contestant in contestants} for task in tasks}
     for number in range(rounds + 1):
         for task in tasks:

@@ -13,6 +13,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_SECONDS = 60
 """Seconds in which a server must start."""
+IDLE_CPU_SECONDS, IDLE_WINDOW_SECONDS = 0.02, 1.5
+"""Processor time of an idle server in a window, which is longer than pauses in the work after its start."""
 KEY = "a key for benchmarks that opens nothing"
 
 
@@ -24,6 +26,13 @@ class Server:
     def cpu_seconds(self) -> float:
         """Return user and system time of the process and its children, including ended threads."""
         return sum(time.clock_gettime(_cpu_clock(pid)) for pid in _process_tree(self.pid))
+
+    def wait_until_idle(self) -> None:
+        """Wait until the work after a start has ended, such as hashing static files and indexing documents."""
+        deadline, before = time.monotonic() + START_TIMEOUT_SECONDS, -1.0
+        while (now := self.cpu_seconds()) - before > IDLE_CPU_SECONDS and time.monotonic() < deadline:
+            before = now
+            time.sleep(IDLE_WINDOW_SECONDS)
 
     def memory_kb(self) -> int:
         """Return the resident memory of the process in KiB."""

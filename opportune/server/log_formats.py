@@ -26,10 +26,10 @@ class LineFormatter(logging.Formatter):
         return escape_control_chars(f"{moment} {record.levelname:7} {record.message}  [{origin}]")
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        if "\n" not in text:
-            return text
-        line, *trace = text.split("\n")
+        if not (record.exc_info or record.exc_text or record.stack_info):  # fewer steps for most lines
+            record.message = record.getMessage()
+            return self.formatMessage(record)
+        line, *trace = super().format(record).split("\n")
         return "\n  ".join([line, *map(escape_control_chars, trace)])
 
     def formatException(self, ei: Any) -> str:

@@ -64,7 +64,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         # SQLModel sets a column in SQLAlchemy and then again in Pydantic, which is slow.
         if name in _columns_to_set_once(type(self)):
             object.__setattr__(self, name, value)  # calls SQLAlchemy's descriptor of the column
-            self.model_fields_set.add(name)
+            self.__pydantic_fields_set__.add(name)
         elif name in _computed_attributes(type(self)):
             object.__setattr__(self, name, value)  # Pydantic refuses names that are no fields
         else:
