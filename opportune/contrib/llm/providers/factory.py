@@ -5,6 +5,7 @@ import socket
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from fastapi import FastAPI
 
@@ -13,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import Provider, Timeouts
+from opportune.contrib.llm.providers.provider import UNPROXIED, Provider, Timeouts
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
@@ -128,7 +129,7 @@ def missing_library(settings: Settings) -> str:
 
 
 async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
-    """Open and close a connection to each endpoint. No model is called, because that could cost money."""
+    """Open and close a connection to each endpoint or its proxy. No model is called, because that could cost money."""
     settings: Settings = app.state.settings
     await app.state.llm.refresh()
     models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
@@ -136,8 +137,17 @@ async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
     return await asyncio.gather(*map(_check_endpoint, urls))
 
 
-async def _check_endpoint(url: str) -> HealthLight:
+def _first_hop(url: str) -> str:
+    """Return the URL of an endpoint, or of the proxy that `HTTPS_PROXY` sets for it."""
     parts = urlsplit(url)
+    is_direct = url.startswith(UNPROXIED) or proxy_bypass(parts.hostname or "")
+    proxies = {} if is_direct else getproxies()
+    proxy = proxies.get(parts.scheme, proxies.get("all", url))
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+async def _check_endpoint(url: str) -> HealthLight:
+    parts = urlsplit(_first_hop(url))
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:

@@ -15,7 +15,15 @@ from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, Chunks, LlmError, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import (
+    CHECK_URL,
+    INTERRUPTED,
+    UNPROXIED,
+    Chunks,
+    LlmError,
+    Timeouts,
+    ToolSchema,
+)
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
 
@@ -46,7 +54,7 @@ class EndpointClient:
         self._client = httpx2.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
-            trust_env=not model.base_url.startswith(("http://127.", "http://localhost")),  # proxies cannot reach it
+            trust_env=not model.base_url.startswith(UNPROXIED),
             verify=model.base_url.startswith("https:"),  # reading the certificates is slow
         )
 

@@ -25,6 +25,8 @@ PERMANENT_CODES: tuple[ErrorCode, ...] = ("unauthorised", "rejected", "not_confi
 
 PICTURE_TOKENS = 1_600
 """Upper estimate for one picture of the maximum size."""
+UNPROXIED = ("http://127.", "http://localhost")
+"""Beginnings of URLs on this machine, which proxies cannot reach."""
 UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
 
 CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."

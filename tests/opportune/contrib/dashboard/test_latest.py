@@ -3,12 +3,11 @@
 import re
 from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Column, DateTime, MetaData, String, Table
-from sqlalchemy.orm import registry
 
 from opportune.accounts.models import User
 from opportune.admin.models import SavedView
@@ -18,6 +17,7 @@ from opportune.contrib.dashboard.latest import order_of_newest
 from opportune.crud import Crud, Permission
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
+from opportune.jobs.models import LastRun
 from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.site_with import site_with
@@ -60,10 +60,8 @@ def card(page: str, name: str) -> str:
 
 
 def test_rows_without_a_time_are_the_last() -> None:
-    table = Table("note", MetaData(), Column("code", String, primary_key=True), Column("created_at", DateTime))
-    note = type("Note", (), {})
-    registry().map_imperatively(note, table)
-    assert str(order_of_newest(note.created_at)) == "note.created_at DESC NULLS LAST"  # type: ignore[attr-defined]
+    at: Any = LastRun.succeeded_at
+    assert str(order_of_newest(at)) == "jobs_last_run.succeeded_at DESC NULLS LAST"
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -46,7 +46,9 @@ async def test_full_memory_and_disk_have_hints(admin: AsyncClient, monkeypatch: 
     assert "nothing can be saved on a full disk" in extract_status(page, "Disk")
 
 
-async def test_unreachable_model_is_a_fault(app: FastAPI, admin: AsyncClient, unused_tcp_port: int) -> None:
+async def test_unreachable_model_is_a_fault(
+    app: FastAPI, admin: AsyncClient, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     malformed = LlmModel(name="Typo", base_url="https://api..example.com/v1")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": [model, malformed]})
@@ -54,7 +56,8 @@ async def test_unreachable_model_is_a_fault(app: FastAPI, admin: AsyncClient, un
     assert extract_status(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
     assert extract_status(page, "api..example.com").startswith("fault: has no address")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
-    app.state.llm.models = [model]
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{unused_tcp_port}")
+    app.state.llm.models = [LlmModel(name="Far", base_url="http://models.example.com/v1")]
     page = (await admin.get("/admin/status")).text
     assert "cannot be reached" in extract_status(page, "127.0.0.1"), "includes the model chosen in the browser"
 
