@@ -60,7 +60,9 @@ async def _evaluate(settings: Settings, database: Database, llm: LanguageModel, 
         if not (options.as_json and options.yes):
             _announce(evaluation)
         if not options.yes and evaluation.questions:
-            _confirm()
+            if not sys.stdin.isatty():
+                raise typer.BadParameter("The evaluation needs a confirmation. Add --yes.")
+            typer.confirm("Continue?", abort=True)
     failure = ""
     try:
         await evaluation.evaluate_all(database)
@@ -85,8 +87,8 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
     limit = options.limit or MAX_ANSWERS
     since = options.since.replace(tzinfo=site_zone(settings)) if options.since else None
-    source = _describe_rated(since, limit)
-    questions: Sequence[EvaluatedQuestion] = []
+    period = f" since {since:%Y-%m-%d}" if since else ""
+    source, questions = f"rated answers{period}, at most {limit}", list[EvaluatedQuestion]()
     if options.file:
         source, questions = read_question_file(options.file)
     second = names[1] if len(names) > 1 else ""
@@ -102,11 +104,6 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         raise OperatorError("There are no answers with a rating. Rate some in the chat, or use --questions FILE.jsonl.")
     run.questions = len(questions)
     return Evaluation(run, judge, candidates, [row for row in questions if row.position not in judged])
-
-
-def _describe_rated(since: datetime | None, limit: int) -> str:
-    period = f" since {since:%Y-%m-%d}" if since else ""
-    return f"rated answers{period}, at most {limit}"
 
 
 def _select_candidates(llm: LanguageModel, options: JudgeOptions) -> list[LanguageModel | None]:
@@ -132,12 +129,6 @@ def _announce(evaluation: Evaluation) -> None:
     calls = f"{pluralize(answers, 'answer')} and {pluralize(verdicts, 'verdict')}"
     say(f"{pluralize(remaining, 'question')}: {calls}, {cost_note}.")
     say(f"Sends questions and answers to {' and '.join(models)}.")
-
-
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("The evaluation needs a confirmation. Add --yes.")
-    typer.confirm("Continue?", abort=True)
 
 
 def _money(micro: int) -> str:
