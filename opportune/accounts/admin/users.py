@@ -154,9 +154,8 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, user_actions.UserActionsMixin
         await super().before_save(session, row, request, is_created=is_created)
         written = {} if is_created else dict(changes(row))
         if email := written.pop("email", None):
-            user_actions.record_staff_change(
-                session, request, row, "email_updated", to=email.before, old=email.before, new=email.after
-            )
+            old, new = email
+            user_actions.record_staff_change(session, request, row, "email_updated", to=old, old=old, new=new)
         if written:
             fields = [str.__str__(self.labels.get(name, label_of(name))) for name in written]
             user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=fields)

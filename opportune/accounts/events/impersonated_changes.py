@@ -28,8 +28,7 @@ VERBS = {"created": _l("created %(row)s"), "changed": _l("changed %(row)s"), "de
 SEVERAL_ROWS = _l("(several rows)")
 """Title of a change by a statement."""
 TITLE_FIELDS = ("title", "name", "subject", "email")
-INTERNAL_TABLES = ("accounts_attempt", "accounts_event", "accounts_session")
-INTERNAL_FEATURES = ("admin", "jobs", "search")
+INTERNAL = {"accounts_attempt", "accounts_event", "accounts_session", "admin", "jobs", "search"}
 """Tables, and features with tables, that the framework writes by itself. Their changes are not recorded."""
 
 
@@ -147,8 +146,7 @@ def _translate(label: str) -> str:
 @cache
 def is_content(table: Table) -> bool:
     """Return whether changes of a table are recorded. A project's feature may be named `jobs_board`."""
-    feature = feature_of_table(table.name, [*INTERNAL_FEATURES, *installed_names()])
-    return table.name not in INTERNAL_TABLES and feature not in INTERNAL_FEATURES
+    return INTERNAL.isdisjoint((table.name, feature_of_table(table.name, [*INTERNAL, *installed_names()])))
 
 
 def _row_title(row: Any) -> str:

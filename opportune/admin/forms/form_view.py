@@ -217,8 +217,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
 
 def _conditions_json(conditions: Conditions) -> str:
     """Return the conditions for the script of forms: texts by the name of a control."""
-    texts = {WTFORMS_ATTRS.get(name, name): _expected_texts(expected) for name, expected in conditions.items()}
-    return json.dumps(texts)
+    return json.dumps({WTFORMS_ATTRS.get(name, name): _expected_texts(values) for name, values in conditions.items()})
 
 
 def _reset_hidden_fields(form: AdminForm, options: Mapping[str, Conditions]) -> None:
