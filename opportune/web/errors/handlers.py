@@ -133,9 +133,8 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
 
 
 def _field_path(item: Mapping[str, Any]) -> list[str]:
-    if item["type"] == "json_invalid":  # it has a position instead of a field
-        return []
-    return [str(part) for part in item["loc"][1:]]
+    has_field = item["type"] != "json_invalid"  # which has a position instead
+    return [str(part) for part in item["loc"][1:]] if has_field else []
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:
@@ -215,9 +214,8 @@ def _crash_page(request: Request, error: Exception) -> Response:
 
 def hint_in_development(request: Request, error: Exception) -> ErrorHint | None:
     """Return a hint for developers, in development only."""
-    if request.app.state.settings.environment != "development":
-        return None
-    return hint_for(error)
+    is_development = request.app.state.settings.environment == "development"
+    return hint_for(error) if is_development else None
 
 
 HANDLERS: dict[type[Exception], Handler] = {

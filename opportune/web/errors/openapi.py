@@ -39,19 +39,24 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the operations of an OpenAPI document, of its webhooks and of callbacks."""
-    for path in (*schema.get("paths", {}).values(), *schema.get("webhooks", {}).values()):
-        for operation in (operation for method, operation in path.items() if method in METHODS):
-            yield operation
-            for callback in operation.get("callbacks", {}).values():
-                yield from operations({"paths": callback})
+    """Yield the operations of an OpenAPI document."""
+    for path in schema.get("paths", {}).values():
+        yield from (operation for method, operation in path.items() if method in METHODS)
+
+
+def _all_operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the operations, and those of webhooks and callbacks, of which several may have the same id."""
+    for operation in (*operations(schema), *operations({"paths": schema.get("webhooks", {})})):
+        yield operation
+        for callback in operation.get("callbacks", {}).values():
+            yield from _all_operations({"paths": callback})
 
 
 def complete_responses(schema: dict[str, Any]) -> None:
     """Add the schema `Problem`, use it in place of FastAPI's `HTTPValidationError`, and type event streams."""
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
-    for operation in operations(schema):
+    for operation in _all_operations(schema):
         content = operation["responses"].get("422", {}).get("content", {})
         if content.get("application/json", {}).get("schema") == FASTAPI_ERROR:
             operation["responses"]["422"] = error_responses(422)[422]
