@@ -28,7 +28,7 @@ const setValue = (field, value, text) => {
   if (field.options) { // a picker has only the selected rows
     const selected = new Map(isMany(field) ? JSON.parse(value) : [[value, text]]);
     const missing = [...selected].filter(([id]) => ![...field.options].some((option) => option.value === id));
-    field.append(...missing.map(([id, label]) => new Option(label, id)));
+    field.append(...missing.map(([id, label]) => new Option(label ?? "", id)));
     for (const option of field.options) option.selected = selected.has(option.value);
   } else isBox(field) ? field.checked = value : field.value = value;
   field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters

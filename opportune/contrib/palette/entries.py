@@ -68,7 +68,7 @@ def action_entries(request: Request, query: str) -> Iterator[Entry]:
     user: User | None = request.state.user
     if user and user.may_enter_admin:
         yield make_entry("Admin", "/admin/", "layout-dashboard")
-        if query:
+        if query and request.state.permissions:
             # The label contains the query, so it always matches.
             yield make_entry(
                 gettext("Search the admin for “%(query)s”", query=query),

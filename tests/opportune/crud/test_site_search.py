@@ -119,9 +119,15 @@ async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient
     await add_permission(app.state.database, staff, "volume", "get")
     async with signed_in_client(app, staff) as client:
         assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
+        assert "Search the admin for “emma”" in await read(client, "emma")
         for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1", "/notes/1_0"):
             assert "/details/" not in await read(client, at=path), path
     assert "/admin" not in await read(member, at="/volumes/emma-1")
+
+
+async def test_staff_without_permissions_cannot_search_the_admin(app: FastAPI) -> None:
+    async with signed_in_client(app, await make_user(app.state.database, is_staff=True)) as client:
+        assert "Search the admin" not in await read(client, "emma")
 
 
 async def test_page_works_without_javascript(client: AsyncClient) -> None:
