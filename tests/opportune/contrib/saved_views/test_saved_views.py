@@ -59,9 +59,7 @@ async def test_saved_view_opens_the_same_state(app: FastAPI, admin: AsyncClient)
     view = await only_view(app)
     assert response.headers["location"] == f"{LIST}?{state}&view={view.id}"
     page = await follow(admin, response)
-    assert "The view “Mine” was saved." in page
-    assert "gadget 1" in page
-    assert "gadget 3" not in page
+    assert [text in page for text in ("The view “Mine” was saved.", "gadget 1", "gadget 3")] == [True, True, False]
 
 
 async def test_private_view_of_others_is_not_found(app: FastAPI, admin: AsyncClient, staff_client: AsyncClient) -> None:
@@ -164,8 +162,7 @@ async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncC
     await execute(app, update(SavedView).values(query=query))
     page = await follow(admin, await admin.get(f"/admin/gadget/views/{(await only_view(app)).id}"))
     assert "“Mine” was opened without the column Height, the filter Height, the order by Age" in page
-    assert "gadget 2" in page
-    assert "gadget 3" not in page
+    assert [text in page for text in ("gadget 2", "gadget 3")] == [True, False]
 
 
 async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
