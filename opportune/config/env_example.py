@@ -120,11 +120,11 @@ def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
 
 
 def _entry(name: str, setting: Description) -> str:
-    lines = [*map(str.strip, setting.text.splitlines()), f"{name.upper()}={_quoted_if_needed(setting.default)}"]
+    lines = [*map(str.strip, setting.text.splitlines()), f"{name.upper()}={quoted_if_needed(setting.default)}"]
     return "".join(f"# {line}\n" for line in lines if line)
 
 
-def _quoted_if_needed(value: str) -> str:
+def quoted_if_needed(value: str) -> str:
     """Quote a value that `.env` cannot hold in one line without quotes."""
     if value == value.strip() and not any(mark in value for mark in ("\n", " #", "'", '"')):
         return value

@@ -84,9 +84,9 @@ class SiteSettings(BaseSettings):
     jwt_minutes: int = Field(default=15, ge=1, le=60)
     """Lifetime of a JWT in minutes."""
 
-    session_days: int = Field(default=30, ge=1)
+    session_days: int = Field(default=30, ge=1, le=36_500)
     """Lifetime of a session in days, with "remember me"."""
-    session_idle_hours: int = Field(default=24, ge=1)
+    session_idle_hours: int = Field(default=24, ge=1, le=876_000)
     """Hours without a visit until a session ends, without "remember me"."""
 
     account_event_days: int = Field(default=90, ge=0, le=36_500)

@@ -5,6 +5,7 @@ or have other placeholders than their English text are left out, so that the Eng
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,8 @@ def parse_catalogue(content: bytes, locale: str | None = None) -> "Catalog":
         return read_po(BytesIO(content), locale, charset="utf-8", abort_invalid=True)
     except PoFileError as error:
         raise ValueError(f"line {error.lineno + 1} is not part of a message") from error
+    except LookupError as error:
+        raise ValueError(f"{error}. Save it in UTF-8, and name this charset in its header") from error
 
 
 def compile_catalogue(path: Path) -> bytes:
@@ -64,14 +67,18 @@ def compile_catalogue(path: Path) -> bytes:
     return compiled.getvalue()
 
 
-def examine_catalogue(content: bytes) -> CatalogueState:
+def examine_catalogue(content: bytes, locale: str | None = None) -> CatalogueState:
     """Count the translations that are missing, fuzzy or broken.
+
+    Args:
+        content: The catalogue.
+        locale: Its language, which decides about the plural forms if the content does not name them.
 
     Raises:
         ValueError: The content is not a catalogue.
     """
     state = CatalogueState()
-    catalogue = parse_catalogue(content)
+    catalogue = parse_catalogue(content, locale)
     for message in messages_of(catalogue):
         translations = texts(message.string)
         if message.fuzzy:
@@ -103,5 +110,12 @@ def placeholder_problem(message: "Message", catalogue: "Catalog") -> str | None:
     required = set.intersection(*(set(NAMES.findall(text)) for text in texts(message.id)))
     if message.pluralizable:
         required -= COUNTS
-    missing = (required - set(NAMES.findall(text)) for text in texts(message.string) if text)
-    return next((f"missing named placeholder {min(names)!r}" for names in missing if names), None)
+    for text in filter(None, texts(message.string)):
+        if names := required - set(NAMES.findall(text)):
+            return f"missing named placeholder {min(names)!r}"
+        if required:
+            try:
+                _ = text % defaultdict(int)
+            except (TypeError, ValueError) as error:  # such as %(number) without s, or 50% for 50%%
+                return str(error)
+    return None

@@ -84,7 +84,7 @@ class RequestWork:
     async def _work(self, seconds: float) -> Counter[str]:
         self._poll_at = monotonic() + POLL_INTERVAL_SECONDS
         finished = await self.worker.work_for(seconds)
-        if finished and (seconds_to_next := await self.worker.store.seconds_to_next()) is not None:
+        if (seconds_to_next := await self.worker.store.seconds_to_next()) is not None:
             self._poll_at = min(self._poll_at, monotonic() + seconds_to_next)
         return finished
 

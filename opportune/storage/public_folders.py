@@ -73,7 +73,17 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
         _new_copies[name] = content = _new_copies.get(name) or await shrink(image, size)
         with suppress(StorageError):  # visitors see the image also if the disk is full
             await storage.put(name, content, WEBP)
+            await _delete_orphan(storage, original, name)
         return content[start:stop], len(content)
+
+
+async def _delete_orphan(storage: Storage, original: str, copy: str) -> None:
+    """Delete a new copy whose original was deleted meanwhile."""
+    try:
+        await storage.read_part(original, 0, 1)
+    except MissingFileError:
+        await storage.delete(copy)
+        raise
 
 
 def _folder_of(name: str) -> str:

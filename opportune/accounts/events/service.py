@@ -86,8 +86,8 @@ async def is_known_program(context: EventContext, user: User) -> bool:
 
 async def _is_first_sign_in(context: EventContext, user: User) -> bool:
     """Return whether this is the first sign-in of a new account; False if events may have expired and been deleted."""
-    event_lifetime = timedelta(days=user_manager(_get_session(context)).settings.account_event_days)
-    has_all_events = utc_now() - user.created_at < event_lifetime
+    days = user_manager(_get_session(context)).settings.account_event_days
+    has_all_events = not days or utc_now() - user.created_at < timedelta(days=days)
     return has_all_events and not await _has_signed_in(context, user)
 
 

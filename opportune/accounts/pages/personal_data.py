@@ -81,7 +81,7 @@ async def delete_personal_data(
     request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> Response:
     form = await read_form(request, AccountDeletion)
-    if form.data and normalize_email(form.data.email) != user.email:
+    if form.data and normalize_email(form.data.email) != normalize_email(user.email):
         form.refuse("Please enter the address of this account.", "email")
     if await reauthenticated(context, user, form):
         try:

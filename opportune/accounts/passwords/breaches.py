@@ -24,7 +24,8 @@ async def is_breached(url: str, password: str) -> bool:
     """
     digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
     try:
-        return await asyncio.to_thread(_is_listed, url, digest)
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            return await asyncio.to_thread(_is_listed, url, digest)
     except OSError as error:
         reason = str(error) or type(error).__name__
         logger.warning("Breached passwords could not be looked up at %s: %s", urlsplit(url).hostname, reason)
@@ -55,7 +56,7 @@ def _until_deadline(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a response.
 
     Raises:
-        TimeoutError: The time is over. httpx2 limits each read, but not the total time.
+        TimeoutError: The time is over, so that the thread ends. httpx2 limits each read, but not the total time.
     """
     deadline = time.monotonic() + LOOKUP_SECONDS
     for line in lines:

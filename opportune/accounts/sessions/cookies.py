@@ -154,7 +154,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
 def trusted_device(request: Request, email: str) -> str:
     """Return the id of this browser, or an empty string if this e-mail has not signed in with it before."""
     settings: Settings = request.app.state.settings
-    hashes = _email_hashes(settings, normalize_email(email))
+    hashes = _email_hashes(settings, email)
     for email_hash, device_id in _read_device_cookie(request):
         if any(hmac.compare_digest(email_hash, expected) for expected in hashes):
             return device_id
@@ -173,5 +173,5 @@ def _read_device_cookie(request: Request) -> list[list[str]]:
 
 def _email_hashes(settings: Settings, email: str) -> list[str]:
     """Return a hash of the e-mail for each secret key, newest key first."""
-    keys = derived_keys(settings, DEVICE_PURPOSE)
-    return [hmac.digest(key.encode(), email.encode(), "sha256").hex()[:16] for key in keys]
+    address = normalize_email(email).encode()
+    return [hmac.digest(key.encode(), address, "sha256").hex()[:16] for key in derived_keys(settings, DEVICE_PURPOSE)]

@@ -61,7 +61,7 @@ class UserDatabase(BaseUserDatabase[U, int]):
             UserTaken: Another user has this address.
         """
         self.session.add(user)
-        user.sqlmodel_update(dict(update_dict))
+        user.sqlmodel_update({**update_dict, "email": normalize_email(update_dict.get("email", user.email))})
         try:
             await flush_or_refuse(self.session, UserTaken())
         except UserTaken:

@@ -119,7 +119,7 @@ def change(
             await management.leave_group(session, user, name)
         if reset_two_factor:
             await two_factor.reset_two_factor(session, user)
-            record_event(session, user, "updated_by_staff", fields="Two-factor")
+            record_event(session, user, "updated_by_staff", fields=["Two-factor"])
         return await _with_groups(session, user)
 
     _print_user(in_transaction(change_user))

@@ -22,7 +22,9 @@ from opportune.web.rendering.environment import block_names
 from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
 from opportune.web.rendering.templates import templates
 
-ATTRIBUTE = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete))=(["'])((?:\{\{.*?\}\}|.)*?)\1""")
+ATTRIBUTE = re.compile(
+    r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete))=(["'])((?>\{\{.*?\}\}|(?!\{\{).)*?)\1"""
+)
 EXPRESSION = re.compile(r"\{\{.*?\}\}")
 ANY = "\0"
 """Part of a path that is known only when the page is rendered."""

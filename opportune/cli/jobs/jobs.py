@@ -11,6 +11,7 @@ import typer
 
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
+from opportune.cli.terminal import printable
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
@@ -56,7 +57,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
         print_json(_as_data(job))
         return
     for label, value in _details(job):
-        print(f"{label:10} {value}")
+        print(f"{label:10}", "\n".join(map(printable, str(value).splitlines())))
 
 
 @command.command()

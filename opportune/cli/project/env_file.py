@@ -14,9 +14,11 @@ from dotenv.parser import parse_stream
 
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, generate_key
 from opportune.config.base_settings import FILE_OWNER_HINT
+from opportune.config.env_example import quoted_if_needed
 from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
+from opportune.project.current import OPPMAN
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
@@ -87,9 +89,14 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     old_key = values.get(KEY)
     if not old_key:
         raise OperatorError(f"{path.name} has no {KEY} to rotate. Make one: {GENERATE_KEY_COMMAND}")
+    if keep and "," in old_key:
+        raise OperatorError(
+            f"{KEY} has a comma, which separates the keys of {FALLBACK_KEYS}, so it cannot be kept. "
+            f"To make its signatures invalid, run: {OPPMAN} secrets rotate --stolen"
+        )
     older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
     fallbacks = [old_key, *older_keys] if keep else []
-    new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
+    new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={quoted_if_needed(','.join(fallbacks))}\n"
     lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
     with _report_errors(path), open_replacement(path.resolve()) as file:
         file.write("".join(lines).encode())

@@ -200,7 +200,7 @@ def render(name: str, folder: Path, placeholders: Mapping[str, str]) -> None:
 def substitute(path: Path, pattern: str, replacement: str) -> None:
     """Replace the first match of a pattern in a file."""
     text = path.read_text(encoding="utf-8")
-    write_text(path, re.sub(pattern, lambda match: match.expand(replacement), text, count=1, flags=re.MULTILINE))
+    write_text(path, re.sub(pattern, lambda _match: replacement, text, count=1, flags=re.MULTILINE))
 
 
 def write_text(path: Path, text: str) -> None:

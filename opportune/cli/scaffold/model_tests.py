@@ -86,7 +86,7 @@ def _sample_code(field: Field, fields: list[Field]) -> str:
         return f'"{field.choices[0]}"'
     if field.spec.is_number:
         return _sample_number(field)
-    if field.type == "str" and "isbn" in field.name:
+    if field.type == "str" and "isbn" in field.name and (field.length or 13) >= 13:
         return '"9780141439518"'
     number = 1 + [other.type for other in fields[: fields.index(field)]].count(field.type)
     text = field.spec.sample.format(label=field.label.lower(), name=field.name, number=number)

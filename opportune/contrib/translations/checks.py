@@ -32,7 +32,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
         if path.is_relative_to(FRAMEWORK):
             continue
         try:
-            state = examine_catalogue(path.read_bytes())
+            state = examine_catalogue(path.read_bytes(), path.parents[1].name)
         except (OSError, ValueError) as error:
             yield Finding(str(not_a_catalogue(path, error)))
             continue

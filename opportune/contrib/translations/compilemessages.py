@@ -19,7 +19,7 @@ def command() -> None:
     for path in paths:
         try:
             content = compile_catalogue(path)
-            problems = examine_catalogue(path.read_bytes()).broken
+            problems = examine_catalogue(path.read_bytes(), path.parents[1].name).broken
         except ValueError as error:
             raise not_a_catalogue(path, error) from error
         for message, problem in problems.items():

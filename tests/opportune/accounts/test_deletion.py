@@ -124,6 +124,11 @@ async def test_forget_verified_emails(app: FastAPI, ada_client: AsyncClient, use
     assert await count_rows(database, user.id) == {}
 
 
+async def test_stored_capitals_do_not_prevent_deletion(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app, await make_user(database, EMAIL.upper())) as client:
+        assert (await client.post("/accounts/data/delete", data=DELETION_FORM)).status_code == 303
+
+
 async def test_export_contains_everything_but_secrets(ada_client: AsyncClient) -> None:
     response = await ada_client.get("/accounts/data/export")
     assert response.headers["cache-control"] == "no-store"

@@ -119,8 +119,9 @@ async def test_events_are_paginated_and_private(app: FastAPI, database: Database
     assert invalid_page.status_code == 422
 
 
-async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
+@pytest.mark.parametrize("stored", [EMAIL, EMAIL.title()])
+async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, database: Database, stored: str) -> None:
+    await make_user(database, stored)
     await make_user(database, "bob@example.com")
     async with new_browser(app) as laptop, new_browser(app) as phone:
         for browser in (laptop, laptop, phone, laptop):
@@ -128,7 +129,8 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
         assert await sign_in(phone, "bob@example.com") == 303
         assert await sign_in(phone) == 303
     assert await read_event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", *["signed_in"] * 3]
-    assert await read_sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
+    ((address, subject),) = await read_sent_subjects(app)
+    assert (address.lower(), subject) == (EMAIL, "New sign-in to your account")
 
 
 async def test_first_sign_in_of_old_account_sends_email(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -18,6 +18,7 @@ from opportune.cli.project.release import build_wheel, hash_of, hash_of_running_
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
+from opportune.config.env_example import quoted_if_needed
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import file_mode_mask
 from opportune.project.layout import PACKAGE, PROJECT
@@ -111,9 +112,11 @@ def _remove_example(example: str, folder: Path) -> None:
 def _render_files(folder: Path, names: shared_files.ProjectNames) -> None:
     """Write the files of a new project whose text differs from the starter's, except the shared files."""
     title = json.dumps(names.title, ensure_ascii=False)
-    shared_files.substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")
-    shared_files.substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*', r'\g<1>""')
-    shared_files.substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={names.title}")
+    shared_files.substitute(folder / PACKAGE / "settings.py", r'(?<=site_name: str = )".*"', title)
+    shared_files.substitute(folder / PACKAGE / "settings.py", r'(?<=site_description: str = )".*', '""')
+    shared_files.substitute(
+        folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={quoted_if_needed(names.title)}"
+    )
     shared_files.substitute(folder / ".env.example", r"^# SITE_DESCRIPTION=.*$", "# SITE_DESCRIPTION=")
     placeholders = {"title": names.title, "version": __version__, "features": _feature_table(folder)}
     for name in RENDERED_FILES:

@@ -47,6 +47,7 @@ def write(source: Source, text: str) -> None:
         ('msgid "Authors"\nmsgstr ""\n', "1 missing"),
         ('#, fuzzy\nmsgid "Authors"\nmsgstr "Autor"\n', "1 fuzzy"),
         ('msgid "Hello %(name)s"\nmsgstr "Hallo %(nam)s"\n', "1 broken"),
+        ('msgid "Hello %(name)s"\nmsgstr "Hallo %(name) "\n', "1 broken"),
         ('msgid "%(num)s row"\nmsgid_plural "%(num)s rows"\nmsgstr[0] "eine"\nmsgstr[1] "%(num)s"\n', ""),
         ('msgid "book"\nmsgid_plural "books"\nmsgstr[0] "Buch"\n', "1 broken"),
     ],
@@ -88,11 +89,14 @@ def test_links_of_the_project_are_checked(settings: Settings, tmp_path: Path, mo
     assert not [*checks.check_links(settings)]
 
 
-def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings) -> None:
-    write(source, "nonsense")
+@pytest.mark.parametrize(
+    ("text", "reason"), [("nonsense", "line 1"), (HEADER.replace("utf-8", "klingon"), "unknown encoding: klingon")]
+)
+def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings, text: str, reason: str) -> None:
+    write(source, text)
     (finding,) = checks.check_catalogues(settings)
     assert finding.is_error
-    assert "is not a catalogue: line 1" in finding.text
+    assert f"is not a catalogue: {reason}" in finding.text
 
 
 @pytest.mark.parametrize(("text", "message"), [(HEADER, "is out of date. Run"), ("nonsense", "is not a catalogue")])
