@@ -23,7 +23,7 @@ REFUSED_PATTERNS = (
     # Functions that wait, read files or run other SQL, and tables with statistics of columns
     r"\b(?:pg_|lo_|dblink|set_config|ts_stat|ts_rewrite|crosstab)\w*",
     r"\bsqlite_(?!master\b|schema\b)\w*",
-    r"\w+_to_xml\w*",
+    r"\b\w+_to_xml\w*",
     # Escapes, comments, and characters that some databases take for the end of a line, which can hide names of tables
     r"U&",
     r"/\*|--",
