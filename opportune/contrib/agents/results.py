@@ -12,13 +12,9 @@ def limited_result(columns: Sequence[str], rows: Iterable[Sequence[Any]], max_ro
     displayed: list[list[Any]] = []
     length = 0
     for row in rows:
-        values = [_displayed(value) for value in row]
+        values = [value if isinstance(value, int | float | None) else str(value)[:MAX_CELL_CHARS] for value in row]
         length += sum(len(str(value)) for value in values)
         if len(displayed) == max_rows or length > MAX_RESULT_CHARS:
             return {"columns": columns, "rows": displayed, "has_more_rows": True}
         displayed.append(values)
     return {"columns": columns, "rows": displayed, "has_more_rows": False}
-
-
-def _displayed(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float) else str(value)[:MAX_CELL_CHARS]

@@ -50,7 +50,8 @@ def sections_of(page: str) -> list[Section]:
 
 def _create_section(page: str, title: str, lines: Sequence[str]) -> Section:
     heading = plain_text(HEADING.sub(r"\2", lines[0]))
-    anchor = "" if lines[0].startswith("# ") else anchor_of(heading)
+    # The fragment that links to a heading, as on GitHub.
+    anchor = "" if lines[0].startswith("# ") else re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
     return Section(
         slug=f"{page}#{anchor}" if anchor else page,
         name=heading,
@@ -69,11 +70,6 @@ def _find_headings(lines: Sequence[str]) -> Iterator[int]:
         is_code ^= bool(FENCE.match(line))
         if not is_code and HEADING.match(line):
             yield number
-
-
-def anchor_of(heading: str) -> str:
-    """Return the fragment that links to a heading, as on GitHub."""
-    return re.sub(r"[^\w\- ]", "", plain_text(heading).lower()).replace(" ", "-")
 
 
 def plain_text(markdown: str) -> str:

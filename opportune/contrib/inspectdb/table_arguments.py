@@ -23,7 +23,9 @@ def table_arguments(table: sa.Table, plain_columns: Collection[sa.Column[Any]]) 
         plain_columns: Columns of plain fields. Their simple foreign keys are options of the field, and so omitted.
     """
     writer = _ArgumentWriter(plain_columns)
-    constraints = sorted(table.constraints, key=lambda item: (type(item).__name__, _columns(item), str(item.name)))
+    constraints = sorted(
+        table.constraints, key=lambda item: (type(item).__name__, [*getattr(item, "column_keys", ())], str(item.name))
+    )
     indexes = sorted(table.indexes, key=lambda index: str(index.name))
     arguments = [code for constraint in constraints if (code := writer.constraint(constraint))]
     arguments += [writer.index(index) for index in indexes if not is_field_option(index)]
@@ -113,10 +115,6 @@ def _sql_of(clause: sa.ClauseElement) -> str:
     """Return SQL for `text()`."""
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     return escape_parameters(str(clause.compile(dialect=dialect, compile_kwargs={"include_table": False})))
-
-
-def _columns(constraint: sa.Constraint) -> list[str]:
-    return list(getattr(constraint, "column_keys", []))
 
 
 def _is_set(value: object) -> bool:

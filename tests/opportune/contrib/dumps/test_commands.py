@@ -172,12 +172,8 @@ async def test_failed_flush_is_rolled_back(
     settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make(User)
-
-    def fail(_connection: object) -> None:
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(flush, "run_due_statements", fail)
-    with pytest.raises(OSError, match="the disk is gone"):
+    monkeypatch.setattr(flush, "run_due_statements", None)
+    with pytest.raises(TypeError, match="not callable"):
         call_command("flush", yes=True, settings=settings)
     assert await count(database, User) == 1
 
