@@ -62,8 +62,7 @@ async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admi
     assert await read_all(app, Loan) == []
     await add_rows(app, Loan(reader_id=1, genre_id=2, until="Monday"))
     form = (await admin.get("/admin/reader/edit/1")).text
-    assert "Poetry" in form
-    assert 'name="lent"' not in form
+    assert [text in form for text in ("Poetry", 'name="lent"')] == [True, False]
 
 
 async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
@@ -102,8 +101,7 @@ async def test_invalid_selection_is_refused(app: FastAPI, admin: AsyncClient) ->
 async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1,2"})
     form = (await staff.get(EDIT)).text
-    assert '<option value="1" selected>Crime</option>' in form
-    assert "<row-picker" not in form
+    assert [text in form for text in ('<option value="1" selected>Crime</option>', "<row-picker")] == [True, False]
     await staff.post(EDIT, data=NOVEL_FORM | {"genres": ["", "2"]})
     assert await read_genre_ids(app) == [2]
     response = await staff.post(EDIT, data=NOVEL_FORM | {"genres": "1,2"})

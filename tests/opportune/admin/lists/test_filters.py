@@ -100,8 +100,7 @@ async def test_filter_accepts_any_day(admin: AsyncClient) -> None:
 
 async def test_invalid_filter_is_named(admin: AsyncClient) -> None:
     page = unescape((await admin.get(f"{LIST}?size__gte=1.000&state=bogus&made_on_op=today")).text)
-    assert "Size: “1.000” is not valid" in page
-    assert "State: “bogus” is not valid" in page
+    assert [text in page for text in ("Size: “1.000” is not valid", "State: “bogus” is not valid")] == [True, True]
     assert page.count("is not valid") == 2
 
 

@@ -63,8 +63,7 @@ async def test_action_is_confirmed_with_selected_rows(app: FastAPI, admin: Async
 async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, sixty_gadgets: None) -> None:
     url = f"{POLISH_ACTION}?size__gte=11&page=2"
     page = (await admin.post(url, data={"all": "1", "pk": "60"})).text
-    assert "for 55 gadgets" in page
-    assert "and 5 more." in page
+    assert [text in page for text in ("for 55 gadgets", "and 5 more.")] == [True, True]
     await admin.post(url, data={"pks": extract_pks(page), **CONFIRMED})
     assert len(await read_polished_names(app)) == 55
     assert "gadget 5" not in await read_polished_names(app)
@@ -99,8 +98,7 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
         await session.execute(insert(ApiToken), rows)
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)
     assert "Delete 1 user? This cannot be undone." in page
-    assert "30 API tokens: <a href=" in page
-    assert " and 25 more</li>" in page
+    assert [text in page for text in ("30 API tokens: <a href=", " and 25 more</li>")] == [True, True]
     response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list?search=many&page=1"
     assert await count(app, ApiToken) == 0

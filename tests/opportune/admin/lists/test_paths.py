@@ -49,8 +49,7 @@ async def test_list_shows_titles_of_related_rows(admin: AsyncClient, app: FastAP
     results = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
     assert results == {"results": [{"id": "1", "text": "Norway"}]}
     page = (await admin.get(f"{LIST}?author.country=1&author_id=1")).text
-    assert "Author country: Norway" in page
-    assert "Author: Sigrid" in page
+    assert [text in page for text in ("Author country: Norway", "Author: Sigrid")] == [True, True]
     with counted_statements("test_bookshelf", "admin_audit") as statements_for_one:
         await admin.get(f"{LIST}?pageSize=1")
     with counted_statements("test_bookshelf", "admin_audit") as statements_for_all:
