@@ -241,7 +241,6 @@ async def test_locked_job_is_tried_after_pauses(idle_queue: DatabaseJobQueue, mo
     await idle_queue.enqueue(tasks.wait())
     await idle_queue.worker.store.claim(9)
     await expire_leases(idle_queue.database)
-
     monkeypatch.setattr(idle_queue.worker.store, "claim", AsyncMock(return_value=[]))
     pauses = [await idle_queue.worker.start_due_jobs() for _ in range(7)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

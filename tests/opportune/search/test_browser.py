@@ -80,11 +80,9 @@ async def test_late_response_is_ignored(page: Page, site: str, monkeypatch: pyte
             await page.get_by_role("searchbox").fill(query)
     await page.get_by_role("searchbox").fill("tid")
     await expect(count).to_have_text("1 result")
-
     for event in pending.values():
         event.set()
     await page.evaluate("fetch('/waves?q=sea').then(() => new Promise(requestAnimationFrame))")
-
     await expect(hits).to_have_text([re.compile("tide")])
     await expect(hits.locator("mark")).to_have_text("tid")
     assert page.url == f"{site}/waves?q=tid"
@@ -107,14 +105,12 @@ async def test_keys_move_through_results(page: Page, site: str) -> None:
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("sea breeze at dawn")
-
     await page.go_back()
     await expect(box).to_have_value("sea b")
     await expect(hits).to_have_count(3)
     await page.go_back()
     await expect(box).to_have_value("tide")
     await expect(hits).to_have_count(1)
-
     await box.focus()
     await page.keyboard.press("Escape")
     await expect(box).to_have_value("")

@@ -63,7 +63,6 @@ async def test_rows_are_found_and_marked(database: Database, book_search: Search
 async def test_first_field_ranks_higher(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Other", "bread " * 3), ("Bread", "other"))
     assert await find_titles(database, book_search, "bread") == ["Bread", "Other"]
-
     weighted = Searchable(Book, fields=["title", "summary"], weights={"title": "D", "summary": "A"})
     await create_indexes(database)
     assert await find_titles(database, weighted, "bread") == ["Other", "Bread"]
@@ -132,7 +131,6 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
     await create_indexes(database)
     assert await find_titles(database, books, "bread or flour") == ["Bread"]
     assert await find_titles(database, books, "flour") == []
-
     search_with_summary = Searchable(Book, fields=["title", "summary"])
     async with database.engine.connect() as connection:
         assert await connection.run_sync(due_statements)

@@ -66,7 +66,6 @@ async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User) ->
             assert redirect.headers["location"].startswith("/accounts/confirm?next="), path
         assert (await client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 422
         assert len(await keys.read_passkeys(app.state.database, user)) == 1
-
         assert 'name="code"' in (await client.get("/accounts/confirm")).text
         assert (await client.post("/accounts/confirm", data={"current_password": PASSWORD})).status_code == 422
         form = {"name": "x", "days": "30", "scopes": "read", "current_password": PASSWORD}
@@ -87,7 +86,6 @@ async def test_first_passkey_ends_other_sessions(
     assert await token_status(client, token) == 401
     assert (await ada_client.get("/accounts/profile")).status_code == 200
     assert (await ada_client.get(f"{keys.PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
-
     assert (await keys.send_password(client)).headers["location"] == keys.CODE
     assert (await client.post(keys.CODE, data={"code": codes[0]})).headers["location"] == "/"
     assert await is_signed_in(client)
@@ -104,13 +102,11 @@ async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: Use
     assert "&lt;Phone&gt;" in page
     assert "You have 10 recovery codes left" in page
     assert "You have 10 recovery codes left" in (await ada_client.get("/accounts/two-factor")).text
-
     for name in (" ", "x" * 101, "\x00"):
         assert (await ada_client.post(f"{keys.PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
     await ada_client.post(f"{keys.PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
     assert [item["name"] for item in (await ada_client.get(API)).json()] == ["Laptop"]
     assert (await ada_client.patch(f"{API}/{row_id}", json={"name": "Key"})).status_code == 204
-
     await keys.confirm_sessions(database)
     assert "That passkey is removed" in await remove_passkey(ada_client, row_id)
     assert await keys.read_passkeys(database, user) == []

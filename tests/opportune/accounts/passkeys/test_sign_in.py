@@ -77,7 +77,6 @@ async def test_forged_assertion_is_refused(app: FastAPI, client: AsyncClient, us
     await assert_refused(client, device.sign(mixed), NOT_VERIFIED)
     forged = Authenticator(credential_id=device.credential_id, user_handle=device.user_handle)
     await assert_refused(client, await keys.sign(client, forged), NOT_VERIFIED)
-
     device.user_handle = (await keys.add_passkey(app, await make_user(app.state.database))).user_handle
     for fields in ({}, {"userHandle": None}):
         await assert_refused(client, device.sign(await keys.get_options(client, "sign-in"), **fields), NOT_VERIFIED)
@@ -94,7 +93,6 @@ async def test_lower_sign_count_is_refused(app: FastAPI, client: AsyncClient, us
 async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await keys.add_passkey(app, user, Authenticator(verifies=False))
     await assert_refused(client, await keys.sign(client, device), NOT_VERIFIED)
-
     response = await keys.send_password(client, next="/accounts/sessions", remember="true")
     assert response.headers["location"] == keys.CODE
     assert not await is_signed_in(client)
@@ -125,11 +123,9 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
     for path in (keys.SIGN_IN, f"{keys.SIGN_IN}/options", f"{keys.PASSKEYS}/add"):
         sent = await client.post(path, data={"passkey": response}, headers={"origin": "https://evil.example"})
         assert sent.status_code == 403, path
-
     form = {"username": keys.EMAIL, "password": PASSWORD}
     for code in ("", "123456"):
         assert (await client.post("/api/v1/auth/login", data={**form, "code": code})).status_code == 401
-
     database = app.state.database
     await set_all(database, User, is_active=False)
     await assert_refused(client, await keys.sign(client, device), passkeys.DEACTIVATED)

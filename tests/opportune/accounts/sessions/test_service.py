@@ -30,15 +30,12 @@ async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", pass
 @pytest.mark.usefixtures("user")
 async def test_cookie_is_protected_and_token_is_hashed(client: AsyncClient, database: Database) -> None:
     cookie = await post_sign_in(client)
-
     name, _, attributes = cookie.partition("=")
     assert name == "session"
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(attributes.split("; "))
     assert "Domain" not in cookie
     assert "Max-Age" not in attributes.partition(", ")[0]  # browsers delete it when they are closed
-
     await post_sign_in(client)
-
     stored = await read_one(database, Session)
     assert client.cookies["session"] not in stored.model_dump_json()
     assert stored.agent.startswith("python-httpx")
@@ -82,15 +79,12 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
         response = await client.post("/accounts/logout")
         assert response.status_code == 303
         assert "Max-Age=0" in response.headers["set-cookie"]
-
         client.cookies.clear()
         copied = await client.get(PROFILE, headers={"Cookie": f"session={copied_cookies['session']}"})
         assert copied.status_code == 303
     assert await count(database, Session) == 0
-
     async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
         await browser.post("/accounts/logout")
-
         assert (await other_browser.get(PROFILE)).status_code == 200
 
 
@@ -143,7 +137,6 @@ async def test_sessions_per_user_are_limited(
         await add_rows(database, model(token_hash=token_hash, user_id=owner.id, expires_at=ends, **fields))
     async with database.writer() as session:
         await credentials.delete_expired_and_surplus(session, user, model)
-
     assert [row.token_hash for row in await read_all(database, model)] == ["4", "3", "x"]
 
 

@@ -168,13 +168,11 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
         text = (await client.get(f"/accounts/{page}")).text
         assert 'formaction="/accounts/social/github"' in text
         assert "Continue with Keycloak" in text
-
     assert (await client.get("/accounts/social/oidc")).status_code == 405
     foreign = await client.post("/accounts/social/oidc", headers={"Origin": "https://evil.example"})
     assert foreign.status_code == 403
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
-
     assert (await conftest.return_from_provider(client, provider, next="//evil.example/")).headers["location"] == "/"
 
 
@@ -195,7 +193,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised 
 async def test_visitor_registers_by_a_provider(app: FastAPI, client: AsyncClient, database: Database) -> None:
     with warnings.catch_warnings(record=True):  # raised by its libraries
         from oidc_provider_mock import User, run_server_in_thread  # import takes half a second
-
     ada = User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})
     with run_server_in_thread(user_claims=[ada]) as provider:
         changes = {"oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}

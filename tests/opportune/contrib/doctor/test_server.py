@@ -263,7 +263,6 @@ async def test_certificate_that_expires_soon_is_a_notice(database_url: str) -> N
 async def test_missing_tls_is_a_notice_unless_local(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = await check_tls(database_url, "disable")
     assert (finding.status, finding.values["in_use"]) == (Status.OK, False)
-
     monkeypatch.setattr(DatabaseUrl, "is_local", False)
     finding = await check_tls(database_url, "disable")
     assert finding.status == Status.NOTICE

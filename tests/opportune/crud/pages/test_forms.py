@@ -33,7 +33,6 @@ async def test_permitted_actions_are_allowed(app: FastAPI, member: AsyncClient, 
     text = (await member.get("/volumes/emma")).text
     assert "/emma/edit" in text
     assert "/emma/delete" not in text
-
     await add_permission(app.state.database, ann, "volume", "create")
     assert "/writers/new" not in (await member.get("/volumes/new")).text
 

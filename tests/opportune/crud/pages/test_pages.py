@@ -43,7 +43,6 @@ async def test_added_route_comes_first(client: AsyncClient) -> None:
 
 async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClient) -> None:
     page = await client.get("/volumes?q=emma&nonsense=1&price__gte=x")
-
     assert page.status_code == 422
     assert "<dt>nonsense</dt>" in page.text
     assert "<dt>price__gte</dt>" in page.text

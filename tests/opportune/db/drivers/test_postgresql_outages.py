@@ -95,12 +95,10 @@ async def test_silent_server_is_503_until_it_responds(
 ) -> None:
     monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted_seconds)
     expected = status_codes(await send_requests(visitor))
-
     gateway.silence()
     responses, health = await asyncio.gather(send_requests(visitor), visitor.get("/health"))
     assert status_codes([*responses, health]) == [503] * 5
     assert {response.headers["retry-after"] for response in responses} == {"2"}
-
     await gateway.restore()
     assert status_codes(await send_requests(visitor)) == expected
     assert (await visitor.get("/health")).status_code == 200

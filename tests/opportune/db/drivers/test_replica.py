@@ -153,7 +153,6 @@ async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: 
             assert (await author.request(method, "/api/write")).status_code == 200
             assert (await author.get("/api/count")).json() == 1
             assert (await stranger.get("/api/count")).json() == 0
-
             author.cookies.clear()
             assert (await author.get("/api/count")).json() == 0
         standby.catch_up()
@@ -229,7 +228,6 @@ async def test_primary_replaces_an_unavailable_replica(
         await wait_until(lambda: not reader.problem)
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
-
     messages = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
     assert len(messages) == 2
     name = f"Replica 127.0.0.1:{standby.server.port}"

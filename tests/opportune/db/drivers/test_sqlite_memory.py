@@ -228,7 +228,6 @@ async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabas
     write(path, "new")
     await database.refresh()
     new_rows = await database.rows("SELECT word FROM fact", {})
-
     assert old_rows == [[{"word": "old", "one": 1}]] * 5
     assert new_rows == [{"word": "new"}]
     assert is_freed(old_address)
@@ -241,7 +240,6 @@ async def test_rows_during_refresh_use_the_old_snapshot(path: Path, database: Me
         await database.refresh()
         assert connection.execute("SELECT word FROM fact").fetchall() == [("old",)]
         assert not is_freed(old_address)
-
     assert is_freed(old_address)
 
 

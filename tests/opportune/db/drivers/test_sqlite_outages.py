@@ -196,7 +196,5 @@ def test_new_file_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.
     with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as connection:
         writer.execute("BEGIN IMMEDIATE")
         monkeypatch.setattr("time.sleep", lambda _seconds: writer.rollback())
-
         sqlite.configure_sqlite(cast("Any", connection))
-
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -13,9 +13,7 @@ from tests.opportune.tables import make_tables
 async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
     await make_tables(database, Volume)
     await make(Volume, writer=await make(Writer, name="Ann"))
-
     volume = await read_one(database, select(Volume).options(load(Volume.writer), load(Volume.topics)))
-
     assert volume.writer.name == "Ann"
     assert volume.topics == []
 

@@ -123,7 +123,6 @@ async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> 
     section = guide.partition("\n## Readers and writers\n")[2]
     names = run_code(section.partition("```python\n")[2].partition("```")[0])
     app.include_router(names["router"])
-
     assert (await client.post("/api/invite?email=a@example.com")).json() == 0
     await names["invite_elsewhere"](app.state.database, "b@example.com")
     assert (await client.post("/api/invite?email=c@example.com")).json() == 2
@@ -177,11 +176,9 @@ async def read_emails(database: Database) -> set[str]:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
     await make_user(database, "a@example.com")
-
     with pytest.raises(IntegrityError):
         async with database.context() as context:
             context.writer.add(new_user())
-
     await make_user(database, "b@example.com")
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
 

@@ -43,7 +43,6 @@ def test_all_url_parts_survive_parsing(
     assert [str(host) for host in url.hosts] == [f"{host}:{port}" for host, port in locations]
     assert {name: value for name, value in url.url.query.items() if name in query} == query
     assert SECRET not in f"{url!r} {url} {url.redacted} {url.server} {url.notices} {url.arguments}"
-
     assert DatabaseUrl.parse(url.url.render_as_string(hide_password=False)) == url
 
 

@@ -72,7 +72,6 @@ async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
 
 async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     response = await client.post("/fail", headers={"Accept": "text/html"})
-
     assert response.status_code == 409
     assert "This is done." not in response.text
     assert not client.cookies
@@ -122,7 +121,6 @@ async def test_response_to_htmx_contains_the_messages(client: AsyncClient) -> No
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:
     texts = [f"{number} {number * 7919**130}" for number in range(100, 110)]  # about 500 incompressible digits each
     response = await client.post("/messages", data={"texts": texts})
-
     assert len(client.cookies["messages"]) <= MAX_COOKIE_BYTES
     page = (await client.get(response.headers["location"])).text
     assert texts[-1][:400] in page

@@ -27,7 +27,6 @@ def test_wheel_is_readable_by_0_2(wheel: Path, tmp_path: Path) -> None:
     assert {digest.partition("=")[0] for name, digest, _size in record if not name.endswith("/RECORD")} == {"sha256"}
     assert {"opportune/docs/changelog.md", "opportune/starter/Dockerfile"} < names
     assert "opportune/migrations/accounts/0099_names.py" in names
-
     program = [sys.executable, "-m", "opportune.cli.project.shared_files"]
     arguments = [str(tmp_path / "new"), "My shop", "my-shop", "0" * 64]
     subprocess.run([*program, *arguments], cwd=tmp_path / "release", check=True)
