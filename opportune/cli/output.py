@@ -84,12 +84,6 @@ def say_next(*commands: str, heading: str = "Next:") -> None:
         say(f"  {OPPMAN} {command}")
 
 
-def detail(line: str) -> None:
-    """Print a message to standard error if `-v` is set."""
-    if is_verbose():
-        print(line, file=sys.stderr)
-
-
 def warn(line: str) -> None:
     """Print a warning to standard error."""
     sys.stdout.flush()  # keeps the order if both streams go to one file

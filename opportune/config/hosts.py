@@ -29,8 +29,6 @@ class Host:
     """Value of PORT, or the default without it."""
     client_address_header: str = ""
     """Header that the host overwrites with the visitor's address. Empty: X-Forwarded-For, to which hosts append."""
-    is_tls_ended_before: bool = True
-    """Whether a proxy of the host terminates TLS."""
     keeps_disk: bool = False
     """Whether files survive deploys and restarts, without an added volume."""
     writable_folders: tuple[str, ...] = ()

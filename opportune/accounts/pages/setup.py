@@ -10,8 +10,9 @@ from opportune.accounts.models import User
 from opportune.accounts.responses import show, show_password_error
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.service import confirm_sessions
+from opportune.accounts.sessions.service import set_confirmed_at
 from opportune.accounts.users.errors import EmailTakenError
+from opportune.db import utc_now
 from opportune.errors import NotFound
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -49,7 +50,7 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
         return _show(request, form)
     response = RedirectResponse(await _next_page(request), 303)
     await cookies.start_session(context.session, user, request, response)
-    await confirm_sessions(context.session, user)  # the user has just typed the password
+    await set_confirmed_at(context.session, user, utc_now())  # the user has just typed the password
     flash(request, "Welcome! You are the first superuser of this site.")
     return response
 

@@ -80,14 +80,9 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
     return token
 
 
-async def confirm_sessions(session: AsyncSession, user: User) -> None:
-    """Store a confirmation in all sessions of a user who has just proved their identity."""
-    await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=utc_now()))
-
-
-async def forget_confirmations(session: AsyncSession, user: User) -> None:
-    """Remove the confirmation from all sessions of a user whose sign-in methods have changed."""
-    await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))
+async def set_confirmed_at(session: AsyncSession, user: User, at: datetime | None) -> None:
+    """Store when the user proved their identity in all of their sessions; None if their sign-in methods changed."""
+    await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=at))
 
 
 async def delete_session(session: AsyncSession, token: str) -> None:

@@ -122,7 +122,7 @@ async def create_registration_options(
     data = await asyncio.to_thread(generate_options)
     data["user"]["id"] = ceremony.handle
     data["excludeCredentials"] = _descriptors(existing)
-    return CeremonyOptions(data, _seal_ceremony(settings, ceremony))
+    return CeremonyOptions(data, seal_fields(settings, SEAL_PURPOSE, ceremony))
 
 
 async def create_authentication_options(
@@ -143,7 +143,8 @@ async def create_authentication_options(
         return webauthn.helpers.options_to_json_dict(generated)
 
     data = await asyncio.to_thread(generate_options)
-    return CeremonyOptions({**data, "allowCredentials": _descriptors(allowed)}, _seal_ceremony(settings, ceremony))
+    data["allowCredentials"] = _descriptors(allowed)
+    return CeremonyOptions(data, seal_fields(settings, SEAL_PURPOSE, ceremony))
 
 
 def create_ceremony(purpose: Purpose, browser: str, user: User | None = None, handle: str = "") -> Ceremony:
@@ -222,10 +223,6 @@ async def _run_verification(verify: Callable[[], T]) -> T:
     except Exception as error:  # noqa: BLE001 - the library's parsers raise many types of errors
         logger.warning("A passkey could not be verified: %s: %.200s", type(error).__name__, error)
         raise PasskeyRefused(NOT_VERIFIED) from None
-
-
-def _seal_ceremony(settings: Settings, ceremony: Ceremony) -> str:
-    return seal_fields(settings, SEAL_PURPOSE, ceremony)
 
 
 def _descriptors(passkeys: Sequence[Passkey]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
-from opportune.accounts.sessions.service import UserSessions, forget_confirmations
+from opportune.accounts.sessions.service import UserSessions, set_confirmed_at
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.db.clock import utc_now
@@ -82,7 +82,7 @@ async def end_weaker_sign_ins(context: AccountContext, user: User) -> None:
     session = context.session
     current_id = context.browser_session.id if context.browser_session else None
     await UserSessions(session, user.id).delete_all(keep=current_id)
-    await forget_confirmations(session, user)
+    await set_confirmed_at(session, user, None)
     sign_ins = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
     if context.token:
         sign_ins = sign_ins.where(col(ApiToken.id) != context.token.id)

@@ -68,7 +68,7 @@ def check_listening(deployment: Deployment) -> Iterator[Finding]:
 
 def check_proxies(deployment: Deployment) -> Iterator[Finding]:
     settings, recipe = deployment.settings, deployment.recipe
-    if recipe.host.is_tls_ended_before and not settings.trusted_proxies:
+    if not settings.trusted_proxies:
         proxies = {**recipe.defaults, **recipe.sets}["TRUSTED_PROXIES"]
         yield Finding(
             "TRUSTED_PROXIES is empty, so links would begin with http:// and all visitors would have the proxy's "

@@ -133,7 +133,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
     """A rehearsal may run on the machine of the real site."""
     (tmp_path / ".env.production").write_text(
         f"DATABASE_URL={url}\nDATABASE_DIRECT_URL=psql 'postgresql://u:p@real/db'\nDATABASE_READER_URL=POSTGRES://real\n"
-        "PYDOCS_DATABASE_URL=jdbc:postgresql://real/db\nCACHE_URL=REDIS://real\nSTORAGE_URL=file:%2Fsrv/uploads\n"
+        "OTHER_DATABASE_URL=jdbc:postgresql://real/db\nCACHE_URL=REDIS://real\nSTORAGE_URL=file:%2Fsrv/uploads\n"
         "HEARTBEAT_URL=https://real\nBACKUP_URL=file:/srv/a\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
     rehearsal = Rehearsal(HostRules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
