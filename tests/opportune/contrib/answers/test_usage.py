@@ -151,7 +151,7 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
     class Request:
         def __init__(self, user: User | None) -> None:
             self.state, self.app = type("S", (), {"user": user}), app
-            self.client, self.headers = None, dict[str, str]()
+            self.client, self.headers, self.scope = None, dict[str, str](), dict[str, str]()
 
     assert guard.payer_of(Request(demo)).kind == guard.payer_of(Request(None)).kind == "visitor"
     assert guard.payer_of(Request(user)) == Payer.of_user(user.id)
