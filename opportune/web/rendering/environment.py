@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from keyword import iskeyword
 from types import BuiltinMethodType, CodeType
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_eval_context
+from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_context, pass_eval_context
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
@@ -66,8 +66,8 @@ def add_translation(environment: Environment) -> None:
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
-    formats = {"filesize": format_size, "join_list": format_list, "number": format_number, "percent": format_percent}
-    environment.filters |= formats | {"with_breaks": with_breaks}
+    add_formats(environment, filesize=format_size, join_list=format_list, number=format_number, percent=format_percent)
+    environment.filters["with_breaks"] = with_breaks
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,
@@ -76,6 +76,19 @@ def add_translation(environment: Environment) -> None:
         "npgettext": _npgettext,
         "pgettext": _pgettext,
     }
+
+
+def add_formats(environment: Environment, **formats: Callable[..., Any]) -> None:
+    """Add filters whose result depends on the language or time zone of the visitor.
+
+    Jinja applies filters to constants when it compiles a template, once for all visitors, unless they take the context.
+    """
+    for name, format_value in formats.items():
+        environment.filters[name] = pass_context(partial(_ignore_context, format_value))
+
+
+def _ignore_context(format_value: Callable[..., Any], _context: Context, *args: Any, **options: Any) -> Any:
+    return format_value(*args, **options)
 
 
 DIRECT_FUNCTIONS = frozenset({"_", "asset", "form_user", "language_choices", "url"})

@@ -18,7 +18,13 @@ from opportune.web.forms.hidden_fields import form_token
 from opportune.web.forms.kept_form import find_kept_form, restore_kept_form
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
-from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
+from opportune.web.rendering.environment import (
+    TemplateEnvironment,
+    TemplateLoader,
+    add_formats,
+    format_money,
+    render_block,
+)
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.static.files import assets
 from opportune.web.static.generated import file_of_language
@@ -53,18 +59,19 @@ class Templates:
             "form_token": form_token,
             "kept_form": find_kept_form,
         }
-        self.environment.filters |= {
-            "clock": format_local_clock,
-            "date": format_date,
-            "datetime": format_datetime,
-            "iso": format_iso,
-            "local": local,
-            "markdown": markdown.render_element,
-            "money": format_money,
-            "time": format_time,
-            "week_start": week_start,
-            "weekday": format_weekday,
-        }
+        add_formats(
+            self.environment,
+            clock=format_local_clock,
+            date=format_date,
+            datetime=format_datetime,
+            local=local,
+            markdown=markdown.render_element,
+            money=format_money,
+            time=format_time,
+            week_start=week_start,
+            weekday=format_weekday,
+        )
+        self.environment.filters["iso"] = format_iso
         self.built_in_names = {*self.environment.globals, *self.environment.filters}
 
     def add_helpers(self, features: Iterable[Feature]) -> None:

@@ -13,10 +13,11 @@ from opportune.web.rendering.environment import TemplateEnvironment, render_bloc
 
 
 def test_texts_are_not_constant() -> None:
-    source = "{{ _('b') }} {{ gettext('c') }} {{ pgettext('d', 'e') }} {{ ngettext('f', 'g', 2) }}"
+    source = "{{ _('b') }} {{ gettext('c') }} {{ pgettext('d', 'e') }} {{ ngettext('f', 'g', 2) }} {{ 1.5 | number }}"
     template = templates.environment.from_string(source)
-    with use_language("xx"):
-        assert template.render() == "[b~] [ç~] [é~] [g~]"
+    for language, text in (("xx", "[b~] [ç~] [é~] [g~] 1.5"), ("de", "b c e g 1,5")):
+        with use_language(language):
+            assert template.render() == text
 
 
 @pytest.mark.parametrize(
