@@ -5,7 +5,7 @@ New connections wait in the queue of the socket, so none is refused or reset.
 
 import logging
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -164,8 +164,6 @@ def _start_next_server(listener: socket.socket, command: list[str]) -> str | Non
 
 def _is_ready(read_end: int) -> bool:
     """Wait for the report of the next server. Its end also closes the pipe."""
-    try:
-        readable, _, _ = select.select([read_end], [], [], START_TIMEOUT_SECONDS)
-        return bool(readable) and os.read(read_end, 1) == b"1"
-    finally:
-        os.close(read_end)
+    with open(read_end, "rb", buffering=0) as pipe, selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        return bool(selector.select(START_TIMEOUT_SECONDS)) and pipe.read(1) == b"1"

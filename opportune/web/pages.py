@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Form, Request, Response
+from fastapi import Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from opportune.web.language import language_prefixes
+from opportune.web.rate_limit import RateLimit
 from opportune.web.rendering import markdown
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.api_router import APIRouter
@@ -51,7 +52,7 @@ async def robots(request: Request) -> Response:
     return PlainTextResponse(RULE.sub(repeat_with_prefixes, text))
 
 
-@router.post("/markdown-preview")
+@router.post("/markdown-preview", dependencies=[Depends(RateLimit("web.markdown_preview", 300, 60, storage="cache"))])
 async def preview_markdown(text: Annotated[str, Form()] = "") -> HTMLResponse:
     """Render a field for `fields.js` while the user types, in a thread, because long texts take time."""
     return HTMLResponse(await markdown.in_thread(lambda: markdown.render(text[:MAX_PREVIEW_LENGTH])))

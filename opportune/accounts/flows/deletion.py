@@ -165,7 +165,8 @@ async def read_rows(
         is_owned = or_(*(column == person.id for column in columns))
         instances = await session.scalars(select(model).where(is_owned).order_by(*inspect(model).primary_key))
         hidden = {*(column.key for column in columns), "deleted_by_id", *filter(is_secret, model.model_fields)}
-        rows[model.__tablename__.partition("_")[2]] = [
+        name = model.__tablename__.partition("_")[2]  # without the feature
+        rows[model.__tablename__ if not name or name in rows else name] = [
             row.model_dump(exclude=hidden, context=ALL_LANGUAGES) for row in instances
         ]
     return rows | dict(await data.read(session, person) if data.read else {})

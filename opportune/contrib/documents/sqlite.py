@@ -136,17 +136,17 @@ class SQLiteEngine(Engine):
             self._refresh_task = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
 
     async def _load(self, stamp: Stamp | None) -> None:
-        self._last_stamp = stamp
         if stamp is None:
             self._is_loaded = False
             await self.database.clear()
-            return
-        try:
-            await self.database.refresh()
-            self._edition += 1  # not earlier, because results of the old index must not be cached for the new one
-            self._is_loaded = True
-        except OperatorError as error:  # the old index is still used
-            logger.error("%s Build the index again: %s", error, self.index.command)
+        else:
+            try:
+                await self.database.refresh()
+                self._edition += 1  # not earlier, because results of the old index must not be cached for the new one
+                self._is_loaded = True
+            except OperatorError as error:  # the old index is still used
+                logger.error("%s Build the index again: %s", error, self.index.command)
+        self._last_stamp = stamp  # not earlier, because a search that is cancelled here must not prevent the next one
 
 
 def _read_stamp(path: Path) -> Stamp | None:

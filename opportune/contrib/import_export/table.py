@@ -110,12 +110,10 @@ def read_table(name: str, content: bytes, max_rows: int) -> Table:
     readers = {"csv": _read_csv, "xlsx": _read_xlsx, "json": _read_json}
     if type_ not in readers:
         raise ValidationRefused("Please choose a file whose name ends in .csv, .xlsx or .json.")
-    table = readers[type_](content, max_rows)
-    _check_size(table.header, table.rows, max_rows)
-    return table
+    return readers[type_](content, max_rows)
 
 
-def _check_size(header: Sequence[str], rows: Sequence[Any], max_rows: int) -> None:
+def _check_size(header: Sequence[Any], rows: Sequence[Any], max_rows: int) -> None:
     if not rows:
         raise ValidationRefused(NO_ROWS)
     if len(rows) > max_rows:
@@ -133,7 +131,7 @@ def _read_csv(content: bytes, max_rows: int) -> Table:
         rows.append((number, [unescape_formula(cell) for cell in cells]))
         if len(rows) > max_rows:
             break
-    return _named_table("csv", header, rows, encoding=encoding)
+    return _named_table("csv", header, rows, max_rows, encoding=encoding)
 
 
 def _read_xlsx(content: bytes, max_rows: int) -> Table:
@@ -142,13 +140,17 @@ def _read_xlsx(content: bytes, max_rows: int) -> Table:
     if not filled:
         raise ValidationRefused(NO_ROWS)
     (_, header), *lines = filled
-    return _named_table("xlsx", ["" if cell is None else str(cell) for cell in header], lines, sheet=sheet)
+    headings = ["" if cell is None else str(cell) for cell in header]
+    return _named_table("xlsx", headings, lines, max_rows, sheet=sheet)
 
 
-def _named_table(type_: str, header: Sequence[str], lines: Sequence[tuple[int, Sequence[Any]]], **origin: str) -> Table:
+def _named_table(
+    type_: str, header: Sequence[str], lines: Sequence[tuple[int, Sequence[Any]]], max_rows: int, **origin: str
+) -> Table:
     """Return a table without columns that have neither a heading nor a text."""
     names = [" ".join(heading.split()) for heading in header]
     positions = [position for position, name in enumerate(names) if name]
+    _check_size(positions, lines, max_rows)  # short lines are filled up to the number of columns
     rows = []
     for number, cells in lines:
         for position, cell in enumerate(cells):

@@ -1,6 +1,7 @@
 """Web pages, fetched from public addresses only."""
 
 import asyncio
+import codecs
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ from opportune.contrib.extraction.pages import Unreadable
 from opportune.i18n import gettext_lazy as _l
 
 MAX_REDIRECTS = 5
+UNKNOWN_TO_BROWSERS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+"""Character sets of Python only. They may be slow, and raise other errors."""
 TIMEOUT_SECONDS = 30.0
 """Timeout of a page with its redirects."""
 
@@ -71,6 +74,7 @@ def _filename(path: str, content_type: str) -> str:
 
 
 def _as_utf8(content: bytes, charset: str | None) -> bytes:
-    with suppress(LookupError, UnicodeDecodeError):
-        return content.decode(charset).encode() if charset else content
+    with suppress(LookupError, UnicodeError):
+        if charset and codecs.lookup(charset).name not in UNKNOWN_TO_BROWSERS:
+            return content.decode(charset).encode()
     return content

@@ -203,20 +203,22 @@ class FormBody:
         self._receive = receive
         self._messages: list[Message] = []
         self.start = b""
-        self.is_complete = False
+        self.is_cut = False
 
     async def read(self, limit: int) -> None:
         parts = []
         size = 0
-        while not self.is_complete and size < limit:
+        has_more = True
+        while has_more and size < limit:
             message = await self._receive()
             self._messages.append(message)
             if message["type"] != "http.request":
                 break
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            self.is_complete = not message.get("more_body", False)
-        self.start = b"".join(parts)
+            has_more = message.get("more_body", False)
+        self.start = b"".join(parts)[:limit]  # the network decides where parts end
+        self.is_cut = size >= limit
 
     async def receive(self) -> Message:
         if self._messages:
@@ -267,7 +269,7 @@ def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str
     visitor = CHANGING_COOKIES.sub(b"", headers.get(b"cookie", b"")).rstrip(b"; ")
     boundary = BOUNDARY.search(content_type)
     values = body.start.replace(boundary[1], b"") if boundary else body.start
-    length = b"" if body.is_complete else headers.get(b"content-length", b"")
+    length = headers.get(b"content-length", b"") if body.is_cut else b""
     parts = (scope["path"].encode(), scope["query_string"], token, visitor, headers.get(b"authorization", b""))
     return hashlib.sha256(b"\0".join((*parts, length, values))).hexdigest()
 

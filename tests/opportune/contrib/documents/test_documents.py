@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -166,6 +167,19 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
     await asyncio.wait_for(searching, 30)
     await search.close()
     assert found_names == {"before.it", "after.it"}
+
+
+async def test_load_that_was_cancelled_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_index(url := f"sqlite:///{tmp_path / 'index.db'}", [code_document("whole")])
+    search = open_search(url)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "opportune.db.drivers.sqlite_memory.MemoryDatabase.refresh", Mock(side_effect=asyncio.CancelledError)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await search.find("whole")
+    assert await find_names(search, "whole") == ["whole"]
+    await search.close()
 
 
 async def test_damaged_file_keeps_loaded_entries(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -88,10 +88,10 @@ def allow_this_server(address: Address) -> bool:
 
 
 async def test_page_is_fetched() -> None:
-    html = "Content-Type: text/html; charset=latin-1"
-    async with serving(redirect("/other"), response("200 OK", PAGE, html)) as url:
-        page = await fetch_page(url, 1_000, is_allowed=allow_this_server)
-    assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
+    for charset, content in (("latin-1", PAGE.decode("latin-1").encode()), ("punycode", PAGE), ("klingon", PAGE)):
+        html = f"Content-Type: text/html; charset={charset}"
+        async with serving(redirect("/other"), response("200 OK", PAGE, html)) as url:
+            assert await fetch_page(url, 1_000, is_allowed=allow_this_server) == WebPage("other.html", content)
 
 
 REFUSED_URLS = {
