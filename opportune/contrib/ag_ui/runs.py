@@ -182,8 +182,7 @@ def _parse_decision(answers: AnswerManager, answer: Answer, call: int, entry: An
         return None
     form = find_question(answer, call, answers.toolbox) or Approval
     waits = answer.is_waiting and is_waiting(answer.tool_runs[call])
-    decision: BaseModel | None = _parse(form, entry.payload) if waits else None
-    return decision
+    return _parse(form, entry.payload) if waits else None
 
 
 async def _stream(

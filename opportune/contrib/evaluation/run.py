@@ -59,12 +59,9 @@ class Verdict(BaseModel):
 
 
 async def _grade(judge: LanguageModel, question: str, expected: str, answer: str) -> Verdict:
-    """Return the score of an answer. A judge without a valid verdict is `undecided`."""
+    """Return the score of an answer."""
     prompt = _prompt(question, expected, {"answer": answer})
-    try:
-        result = await judge.parse(prompt, Grade, system=f"{RUBRIC}\n\n{GRADE}")
-    except LlmError as error:
-        return _undecided(error)
+    result = await judge.parse(prompt, Grade, system=f"{RUBRIC}\n\n{GRADE}")
     return Verdict(outcome=Outcome.GRADED, score=result.score, reason=result.reason)
 
 
@@ -75,10 +72,7 @@ async def _compare(judge: LanguageModel, question: str, expected: str, first: st
         prompt = _prompt(question, expected, {"answer A": a, "answer B": b})
         return await judge.parse(prompt, Preference, system=f"{RUBRIC}\n\n{COMPARE}")
 
-    try:
-        in_order, swapped = await _gather_all(prefer(first, second), prefer(second, first))
-    except LlmError as error:
-        return _undecided(error)
+    in_order, swapped = await _gather_all(prefer(first, second), prefer(second, first))
     outcomes = {("A", "B"): Outcome.FIRST, ("B", "A"): Outcome.SECOND}
     outcome = outcomes.get((in_order.better, swapped.better), Outcome.TIE)
     return Verdict(outcome=outcome, reason=in_order.reason)
@@ -91,13 +85,6 @@ async def _gather_all(*coroutines: Awaitable[T]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return results  # type: ignore[return-value]  # without exceptions
-
-
-def _undecided(error: LlmError) -> Verdict:
-    """Return the verdict on a question that a model cannot answer or judge. Other errors are raised."""
-    if error.code not in QUESTION_CODES:
-        raise error
-    return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
 
 
 def _prompt(question: str, expected: str, answers: dict[str, str]) -> str:
@@ -157,14 +144,17 @@ class Evaluation:
             (await session.get_one(EvaluationRun, self.run.id)).finished_at = utc_now()
 
     async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
+        """Return the verdict, which is `undecided` on a question that a model cannot answer or judge."""
         judging = self.judge.charged_to(SITE, usage)
         try:
             answers = await _gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
+            if len(answers) == 1:
+                return await _grade(judging, question.text, question.expected, answers[0])
+            return await _compare(judging, question.text, question.expected, *answers)
         except LlmError as error:
-            return _undecided(error)
-        if len(answers) == 1:
-            return await _grade(judging, question.text, question.expected, answers[0])
-        return await _compare(judging, question.text, question.expected, *answers)
+            if error.code not in QUESTION_CODES:
+                raise
+            return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
 
     def _row(self, question: EvaluatedQuestion, verdict: Verdict) -> EvaluationVerdict:
         row = EvaluationVerdict(

@@ -151,18 +151,14 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         return self._integer_field(column)
 
     def _integer_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:
-        is_reference = bool(column.foreign_keys)
-        if type(column.type) is sa.Integer:
-            if is_reference and not self.is_sqlite:  # without sa_type, `Model` makes references BIGINT
-                self.add_literal_import("sqlalchemy", "INTEGER")
-                return "int", {"sa_type": "INTEGER"}
+        name = {sa.Integer: "INTEGER", sa.BigInteger: "BIGINT"}.get(type(column.type))
+        if name is None:
+            return None
+        is_big = bool(column.foreign_keys) and not self.is_sqlite  # without sa_type, `Model` makes references BIGINT
+        if name == ("BIGINT" if is_big else "INTEGER"):
             return "int", {}
-        if type(column.type) is sa.BigInteger:
-            if is_reference and not self.is_sqlite:
-                return "int", {}
-            self.add_literal_import("sqlalchemy", "BIGINT")
-            return "int", {"sa_type": "BIGINT"}
-        return None
+        self.add_literal_import("sqlalchemy", name)
+        return "int", {"sa_type": name}
 
     def _field_options(self, column: sa.Column[Any], name: str) -> dict[str, Any]:
         """Return the options of a plain field that do not depend on its type."""

@@ -115,8 +115,7 @@ class Documents:
         """
         condition = self.collections.writable() if to_change else self.collections.readable()
         query = select(KnowledgeDocument).join(KnowledgeCollection).where(col(KnowledgeDocument.id) == document_id)
-        document: KnowledgeDocument = require_found(await self.session.scalar(query.where(condition)))
-        return document
+        return require_found(await self.session.scalar(query.where(condition)))
 
     async def _find_cancelled(self, documents: Sequence[KnowledgeDocument]) -> Collection[int]:
         """Return the ids of unfinished documents whose jobs were cancelled."""

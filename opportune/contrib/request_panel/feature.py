@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator, Iterable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -25,9 +25,7 @@ def init_app(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    with ExitStack() as stack:
-        if is_enabled(app.state.settings):
-            stack.enter_context(panel.recorded_requests(app))
+    with panel.recorded_requests(app) if is_enabled(app.state.settings) else nullcontext():
         yield
 
 

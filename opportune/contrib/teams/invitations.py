@@ -162,8 +162,7 @@ async def _find_inviting_team(session: AsyncSession, invitation_id: int, user: U
     query = select(col(TeamInvitation.team_id)).where(
         col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
     )
-    team_id: int = require_found(await session.scalar(query))
-    return team_id
+    return require_found(await session.scalar(query))
 
 
 async def decline(session: AsyncSession, invitation_id: int, user: User) -> None:

@@ -123,10 +123,7 @@ def to_member_read(member: TeamMember, member_user: User, user: User) -> MemberR
 
 async def find_member(session: AsyncSession, team_id: int, email: str) -> TeamMember | None:
     query = select(TeamMember).join(User, col(User.id) == col(TeamMember.user_id))
-    member: TeamMember | None = await session.scalar(
-        query.where(col(TeamMember.team_id) == team_id, func.lower(col(User.email)) == email)
-    )
-    return member
+    return await session.scalar(query.where(col(TeamMember.team_id) == team_id, func.lower(col(User.email)) == email))
 
 
 async def _read_member(session: AsyncSession, team_id: int, member_id: int) -> TeamMember:

@@ -53,9 +53,7 @@ class Histogram:
         self.sums: dict[tuple[str, ...], float] = {}
 
     def observe(self, *labels: str, value: float) -> None:
-        counts = self.counts.get(labels)
-        if counts is None:
-            counts = self.counts[labels] = [0] * (len(self.bounds) + 1)
+        counts = self.counts.setdefault(labels, [0] * (len(self.bounds) + 1))
         counts[bisect_left(self.bounds, value)] += 1
         self.sums[labels] = self.sums.get(labels, 0) + value
 

@@ -85,12 +85,9 @@ class ApiTool(Tool):
 
     @cached_property
     def schema(self) -> ToolSchema:
-        properties = {}
-        required = []
-        for name, schema, is_required in self._parameters():
-            properties[name] = schema
-            if is_required:
-                required.append(name)
+        declared = [*self._parameters()]
+        properties = {name: schema for name, schema, _ in declared}
+        required = [name for name, _, is_required in declared if is_required]
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         root_schema = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
         if definitions := self._definitions(root_schema):

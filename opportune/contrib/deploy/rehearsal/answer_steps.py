@@ -34,14 +34,12 @@ class StreamedAnswer:
 
 async def read_answer(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
     """Read a stream to its end, for at most `seconds`, and reconnect when it is closed."""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while not answer.final_event and answer.connections < MAX_CONNECTIONS:
                 await _read_once(client, path, answer)
                 if not answer.final_event:
                     await asyncio.sleep(RETRY_SECONDS)
-    except TimeoutError:
-        return
 
 
 async def _read_once(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer) -> None:

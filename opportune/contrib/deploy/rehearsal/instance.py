@@ -53,12 +53,10 @@ class Instance:
 
     def measure_memory(self) -> None:
         """Update the peak memory."""
-        try:
+        with suppress(OSError):
             status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        except OSError:
-            return
-        if match := re.search(r"VmHWM:\s*(\d+) kB", status):
-            self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
+            if match := re.search(r"VmHWM:\s*(\d+) kB", status):
+                self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
 
     async def stop(self, signal_name: str, timeout_seconds: float) -> float:
         """Send a signal, and kill the process if it has not ended after the timeout. Return the duration in seconds."""

@@ -39,8 +39,7 @@ T = TypeVar("T")
 class Media:
     """The provider of all tasks, shared by the models of a site. Tests assign a `FakeMedia` to `provider`."""
 
-    def __init__(self, provider: MediaProvider | None = None) -> None:
-        self.provider = provider
+    provider: MediaProvider | None = None
 
     def model(self, task: MediaTask) -> MediaModel | None:
         return self.provider.models.get(task) if self.provider else None
