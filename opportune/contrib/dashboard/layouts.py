@@ -103,9 +103,8 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
     first = next((page for page in pages if choice and page.group_id == choice.group_id), pages[0])
     requested = request.query_params.get("group", first.parameter)
     current = require_found(next((page for page in pages if page.parameter == requested), None))
-    arrangement = Arrangement()
-    if layout := stored.get(current.name):
-        arrangement = Arrangement(layout.widgets.get("order", []), frozenset(layout.widgets.get("hidden", [])))
+    widgets = stored[current.name].widgets if current.name in stored else {}
+    arrangement = Arrangement(widgets.get("order", ()), frozenset(widgets.get("hidden", ())))
     dismissed = stored[CHECKLIST].widgets["hidden"] if CHECKLIST in stored else ()
     return Pages(pages, current, first, arrangement, dismissed)
 

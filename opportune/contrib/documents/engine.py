@@ -126,8 +126,8 @@ class Engine(ABC):
     def similarity_parameters(self, word: str) -> Mapping[str, Any]:
         """Return the parameters of `similar_terms_sql` for a word."""
 
-    @abstractmethod
-    async def refresh(self) -> None: ...
+    async def refresh(self) -> None:
+        """Read a new index at once. By default each query reads the newest one."""
 
     @abstractmethod
     async def close(self) -> None: ...

@@ -104,9 +104,6 @@ class PostgreSQLEngine(Engine):
                 raise self.index.missing_error from error
             raise
 
-    async def refresh(self) -> None:
-        """Do nothing: each query reads the newest index."""
-
     async def close(self) -> None:
         if self.owns_database:
             await self.database.dispose()

@@ -167,9 +167,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
 async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
     number = _parse_number(request.query_params.get("number", ""))
     found: list[RowVersion] = [] if number is None else await view.queries.objects(service.select_version(row, number))
-    if not found:
-        raise HTTPException(404)
-    return found[0]
+    return require_found(next(iter(found), None))
 
 
 async def _render(

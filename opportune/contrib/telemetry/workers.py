@@ -52,11 +52,7 @@ class Workers:
     async def reports(self) -> list[WorkerReport]:
         """Return the reports of all workers that respond in time, ordered by number."""
         own_report, messages = await asyncio.gather(self.create_report(), self._sockets.request_messages())
-        reports = [own_report]
-        for message in messages:
-            report = _parse_report(message)
-            if report is not None:
-                reports.append(report)
+        reports = [own_report, *filter(None, map(_parse_report, messages))]
         return sorted(reports, key=lambda report: report.worker)
 
     async def create_report(self) -> WorkerReport:

@@ -91,10 +91,6 @@ class AnswerManager:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
         return replace(self, scopes=get_common_scopes(self.scopes, scopes))
 
-    def charging(self, visitor: Payer) -> Self:
-        """Return a manager that charges questions to a visitor's address instead of the owner."""
-        return replace(self, visitor=visitor)
-
     async def allowance(self, owner_id: int | None = None) -> str:
         """Return a notice for the form if a limit is reached or nearly reached; else an empty string."""
         if not self.llm.guard:

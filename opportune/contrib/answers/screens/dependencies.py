@@ -38,7 +38,7 @@ async def get_answers(request: Request, user: OptionalUser) -> AnswerManager:
     await manager.llm.refresh()
     payer = manager.llm.guard.payer_of(request) if manager.llm.guard else None
     if payer and payer.kind == "visitor":
-        manager = manager.charging(payer)
+        manager = replace(manager, visitor=payer)
     if user is None:
         manager = replace(manager, browser=_browser_key(request))
     if request.state.impersonator:

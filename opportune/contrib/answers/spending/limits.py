@@ -60,8 +60,7 @@ class Sums(NamedTuple):
     cost_reserved: int = 0
 
     def used(self, limit: "Limit") -> int:
-        amount: int = getattr(self, f"{limit.unit}_{limit.period}")
-        return amount
+        return int(getattr(self, f"{limit.unit}_{limit.period}"))
 
     def unused(self, limit: "Limit") -> int:
         return limit.amount - self.used(limit)
