@@ -151,7 +151,8 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         return self._integer_field(column)
 
     def _integer_field(self, column: sa.Column[Any]) -> tuple[str, dict[str, Any]] | None:
-        name = {sa.Integer: "INTEGER", sa.BigInteger: "BIGINT"}.get(type(column.type))
+        names: dict[type[Any], str] = {sa.Integer: "INTEGER", sa.BigInteger: "BIGINT"}
+        name = names.get(type(column.type))
         if name is None:
             return None
         is_big = bool(column.foreign_keys) and not self.is_sqlite  # without sa_type, `Model` makes references BIGINT

@@ -46,8 +46,7 @@ async def record_version(session: AsyncSession, row: Versioned) -> None:
 @after_delete(Versioned)
 async def delete_versions(session: AsyncSession, row: Versioned) -> None:
     model_table, row_id = service.row_key(row)
-    is_of_row = col(RowVersion.model_table) == model_table, col(RowVersion.row_id) == row_id
-    await session.execute(delete(RowVersion).where(*is_of_row))
+    await session.execute(delete(RowVersion).filter_by(model_table=model_table, row_id=row_id))
 
 
 VERSIONING = (record_first_version, record_version, delete_versions)

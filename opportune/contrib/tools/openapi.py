@@ -72,12 +72,8 @@ class ApiTool(Tool):
             raise OperatorError(f"{self._path}: {self.name} is not a valid tool name. Set name= of its route.")
 
     @property
-    def method(self) -> str:
-        return _method(self.route)
-
-    @property
     def description(self) -> str:
-        return self.route.description or f"{self.status} ({self.method} {self.route.path})"
+        return self.route.description or f"{self.status} ({_method(self.route)} {self.route.path})"
 
     @property
     def result_type(self) -> Any:
@@ -118,7 +114,7 @@ class ApiTool(Tool):
         ]
         body = json.dumps(values[BODY]).encode() if BODY in values else b""
         path = f"/{self.name}{self.route.path_format.format(**path_values)}"
-        return ToolRequest(self.method, path, urlencode(query, doseq=True).encode(), body)
+        return ToolRequest(_method(self.route), path, urlencode(query, doseq=True).encode(), body)
 
     def _parameters(self) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
         """Yield name, schema and necessity of the parameters and the body."""
@@ -141,7 +137,7 @@ class ApiTool(Tool):
     @property
     def _operation(self) -> Mapping[str, Any]:
         try:
-            operation: Mapping[str, Any] = self._document["paths"][self.route.path_format][self.method.lower()]
+            operation: Mapping[str, Any] = self._document["paths"][self.route.path_format][_method(self.route).lower()]
         except KeyError:
             raise OperatorError(f"{self._path} is not in the OpenAPI document, so it cannot be a tool.") from None
         return operation
