@@ -84,10 +84,8 @@ class CrudApi(Generic[M]):
 
     async def list(self, crud: Crud[M], query: Paging) -> Response:
         serializer = crud.serializer
-        if serializer.needs_objects:
-            page: Page[Any] = await crud.list(query)
-        else:
-            page = await crud.list_values(query, serializer.names)
+        names = serializer.names
+        page: Page[Any] = await (crud.list(query) if serializer.needs_objects else crud.list_values(query, names))
         languages = getattr(query, LANGUAGES, None) if crud.definition.is_translated else None
         return self._make_response(serializer.write_page(page, languages), languages=languages)
 

@@ -97,8 +97,7 @@ async def _row_choices(
     selected = [row_id for row_id in form.selected_ids(name) if row_id not in names]
     if selected:
         visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(selected)), len(selected))
-        for row_id in selected:
-            names[row_id] = visible.get(row_id) or gettext(NOT_VISIBLE, number=row_id)
+        names |= {row_id: visible.get(row_id) or gettext(NOT_VISIBLE, number=row_id) for row_id in selected}
     return RowChoices(
         names,
         lookup_url="" if has_all else lookup_url,

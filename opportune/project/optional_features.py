@@ -68,14 +68,9 @@ def feature_of_path(path: str) -> str | None:
     return None
 
 
-def feature_of_setting(name: str) -> str | None:
-    """Return the optional feature with this setting; None if there is none. Its `settings.py` is read as text."""
-    return _features_of_settings().get(name.lower())
-
-
 @cache
-def _features_of_settings() -> dict[str, str]:
-    """Return the optional features by the names of their settings."""
+def features_of_settings() -> dict[str, str]:
+    """Return the optional features by the names of their settings. Each `settings.py` is read as text."""
     features: dict[str, str] = {}
     for feature, package in OPTIONAL_FEATURES.items():
         text = source_of(f"opportune.{package}.settings").decode()

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
@@ -150,10 +150,8 @@ def _in_srgb(image: "Image.Image") -> "Image.Image":
 
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if profile := image.info.get("icc_profile"):
-        try:
+        with suppress(ImageCms.PyCMSError, OSError):  # the profile is broken or does not fit the mode
             profile_of_image = ImageCms.ImageCmsProfile(BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")
             return ImageCms.profileToProfile(image, profile_of_image, srgb, outputMode=mode) or image
-        except (ImageCms.PyCMSError, OSError):
-            pass  # the profile is broken or does not fit the mode
     return image.convert(mode)

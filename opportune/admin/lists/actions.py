@@ -86,12 +86,10 @@ async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     return [key_of(row) for row in rows]
 
 
-async def selected_rows(
-    request: Request, view: BaseAdminView, pks: Sequence[str], names: Sequence[str] = ()
-) -> list[Any]:
-    """Return the listed rows with these keys, with these relationships and those of `load`."""
+async def selected_rows(request: Request, view: BaseAdminView, pks: Sequence[str]) -> list[Any]:
+    """Return the listed rows with these keys, with the relationships of `load`."""
     statement = view.list_query(request).where(match_primary_keys(view, pks))
-    return await view.queries.objects(statement.options(*view.queries.loading(names)))
+    return await view.queries.objects(statement.options(*view.queries.loading(())))
 
 
 def selection_query(request: Request, *pks: object) -> str:

@@ -33,7 +33,7 @@ from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_features, installed_names
 from opportune.project.layout import PROJECT
-from opportune.project.optional_features import feature_of_setting, how_to_list
+from opportune.project.optional_features import features_of_settings, how_to_list
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import cache_name
 from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
@@ -85,7 +85,7 @@ def settings_left_out() -> dict[str, str]:
     """Return messages about settings of optional features that are not installed, by the names of the settings."""
     names = {*setting_names()}
     places = dict.fromkeys(os.environ, "the environment") | dict.fromkeys(dotenv_values(PROJECT / ".env"), ".env")
-    features = {name: feature_of_setting(name) for name in places if name.upper() not in names}
+    features = {name: features_of_settings().get(name.lower()) for name in places if name.upper() not in names}
     return {
         name: f"{name} in {places[name]} belongs to the feature {feature}. {how_to_list(feature)}"
         for name, feature in features.items()

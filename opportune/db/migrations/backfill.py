@@ -46,7 +46,7 @@ class Backfill:
         parts = [*parts]
         unique = {name for part in parts for name in _unique_columns(part)}
         for part in parts:
-            if isinstance(part, ops.AddColumnOp) and _needs_value(part.column):
+            if isinstance(part, ops.AddColumnOp) and not part.column.nullable and part.column.server_default is None:
                 self._add_column(part.column, is_unique=part.column.name in unique)
             elif isinstance(part, ops.AlterColumnOp) and part.modify_nullable is False:
                 self._fill_column(self.table.columns[part.column_name])
@@ -124,10 +124,6 @@ def _unique_columns(part: ops.MigrateOperation) -> set[str]:
         case ops.CreateIndexOp(unique=True):
             return set(part.to_index().columns.keys())
     return set()
-
-
-def _needs_value(column: Column[Any]) -> bool:
-    return not column.nullable and column.server_default is None
 
 
 def _code_of_default(column: Column[Any]) -> str:

@@ -16,7 +16,7 @@ from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.migrations import locks
-from opportune.db.migrations.reflection import with_complete_reflection
+from opportune.db.migrations.reflection import DRIVER
 from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
@@ -71,7 +71,7 @@ def in_memory_connection() -> Iterator[Connection]:
 
 def _create_sqlite_engine(url: URL) -> Engine:
     """Create an engine without foreign keys: Alembic copies a table to change it, and drops the old one."""
-    return create_sqlite_engine(with_complete_reflection(url), settings=unchecked_settings())
+    return create_sqlite_engine(url.set(drivername=f"sqlite+{DRIVER}"), settings=unchecked_settings())
 
 
 def unchecked_settings() -> str:

@@ -33,8 +33,7 @@ def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[st
     """Make `rows` the revisions in the version table. Revisions without a migration file are kept."""
     VERSION_TABLE.create(connection, checkfirst=True)
     existing = set(read_revisions(connection)) & graph.by_revision.keys()
-    for revision in sorted(existing - rows):
-        connection.execute(VERSION_TABLE.delete().where(VERSION_TABLE.c.version_num == revision))
+    forget_revisions(connection, sorted(existing - rows))
     for revision in sorted(rows - existing):
         connection.execute(VERSION_TABLE.insert().values(version_num=revision))
 

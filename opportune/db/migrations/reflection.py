@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import Connection, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -80,11 +80,6 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         columns = read_table(connection, table_name).columns.values()
         is_autoincrement = any(column.is_autoincrement for column in columns)
         return {**found, "sqlite_autoincrement": True} if is_autoincrement else found
-
-
-def with_complete_reflection(url: URL) -> URL:
-    """Return the URL of a SQLite database with this dialect."""
-    return url.set(drivername=f"sqlite+{DRIVER}")
 
 
 def read_table(connection: Connection, name: str) -> create_statements.TableDefinition:

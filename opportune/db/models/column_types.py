@@ -139,9 +139,6 @@ def store_enum_values(table: Table) -> None:
             native.native_enum = False  # otherwise PostgreSQL would still get an enum type
             column_.type = EnumValue(native.enum_class)
             if not issubclass(native.enum_class, Flag):  # members of a Flag can be combined
-                table.append_constraint(members_constraint(column_.name, native.enum_class))
-
-
-def members_constraint(name: str, enum: type[Enum]) -> CheckConstraint:
-    # Not the table's column: with it, each copy of the constraint would attach itself to the table.
-    return CheckConstraint(column(name).in_([member.value for member in enum]), name=name)
+                # Not the table's column: with it, each copy of the constraint would attach itself to the table.
+                is_member = column(column_.name).in_([member.value for member in native.enum_class])
+                table.append_constraint(CheckConstraint(is_member, name=column_.name))

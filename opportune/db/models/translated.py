@@ -21,7 +21,7 @@ from sqlmodel.main import FieldInfoMetadata
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import content_languages, current_language
 from opportune.i18n.translation import ReadableText
-from opportune.schemas.annotations import Attached, annotations_of
+from opportune.schemas.annotations import Attached
 
 ALL_LANGUAGES = "all"
 """Context of a serialization that writes the texts in all languages instead of one."""
@@ -257,11 +257,6 @@ class Translation(Attached):
             assign(row, attribute, value)
 
         model_class.__setattr__ = assign_texts
-
-
-def translation_of(info: FieldInfo) -> Translation | None:
-    """Return the annotation of a translated field, or None for another field."""
-    return next(annotations_of(info, Translation), None)
 
 
 def allow_single_texts(type_: Any) -> Any:

@@ -21,13 +21,10 @@ def skip_for_missing(program: str, install: str) -> NoReturn:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     yield
-    reasons = Counter(reason_of(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     if reasons:
         total = reasons.total()
         terminalreporter.write_line("1 test was skipped:" if total == 1 else f"{total} tests were skipped:")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:6}  {reason}")
-
-
-def reason_of(longrepr: tuple[str, int, str]) -> str:
-    return longrepr[2].removeprefix("Skipped: ")

@@ -145,7 +145,8 @@ def _run_server(arguments: list[str], programs: Path | None = None) -> Iterator[
         account = _account().get("user")
         server = Postgres(free_port(), folder, programs or _find_programs(folder, account))
         if account:
-            _change_owner(folder, account)
+            for path in (folder, *folder.rglob("*")):
+                shutil.chown(path, account)
         with _guarded(server, arguments):
             yield server
     finally:
@@ -170,11 +171,6 @@ def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
         if (line := guard.stdout.readline()) != b"ready\n":
             raise ServerNotStarted(f"PostgreSQL did not start: {(line + guard.stdout.read()).decode().strip()}.")
         yield
-
-
-def _change_owner(folder: Path, account: str) -> None:
-    for path in (folder, *folder.rglob("*")):
-        shutil.chown(path, account)
 
 
 def _account() -> dict[str, Any]:

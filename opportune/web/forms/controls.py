@@ -12,11 +12,11 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import reference_of
-from opportune.db.models.translated import translation_of
+from opportune.db.models.translated import Translation
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.parsing import Source
-from opportune.schemas.annotations import Attribute, options_of
+from opportune.schemas.annotations import Attribute, annotations_of, options_of
 from opportune.search.folding import fold
 from opportune.web.forms import schema_controls
 from opportune.web.forms.input_texts import TEXT_LISTS, as_text, machine_format
@@ -173,7 +173,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         attributes={"placeholder": example, **schema_controls.attributes_of(schema, type_), **options.attributes},
         suffix=options.suffix,
         is_reference=is_reference,
-        is_translated=translation_of(info) is not None,
+        is_translated=any(annotations_of(info, Translation)),
         decimals=0 if schema.get("type") == "integer" else _decimal_places(info),
     )
 

@@ -289,10 +289,9 @@ class FormState(Generic[M]):
             data = self.model.model_validate(values)
         except ValidationError as error:
             for name, message in messages_by_field(error, partial(self._input_of, values)).items():
-                if name in self.controls and not values.get(name):
-                    self.errors.setdefault(name, gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)))
-                else:
-                    self.errors.setdefault(name, message)
+                is_empty = name in self.controls and not values.get(name)
+                text = gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)) if is_empty else message
+                self.errors.setdefault(name, text)
         else:
             self.data = None if self.errors else data
 

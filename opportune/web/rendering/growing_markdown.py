@@ -69,8 +69,7 @@ class MarkdownBlocks:
         self._render_open()
 
     def _render_frozen(self) -> None:
-        for piece in self._splitter.pieces[len(self._frozen) :]:
-            self._frozen.append(render_piece(piece))
+        self._frozen.extend(map(render_piece, self._splitter.pieces[len(self._frozen) :]))
 
     def _render_open(self) -> None:
         """Render the unfinished block. Some texts are appended to a paragraph without rendering it again.

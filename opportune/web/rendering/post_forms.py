@@ -53,8 +53,7 @@ class _FormTags:
         start = 0
         for end in self._ends_of_tags(html.value):
             yield Token(html.lineno, "data", html.value[start:end])
-            for type_, value in FORM_USER_CALL:
-                yield Token(html.lineno, type_, value)
+            yield from (Token(html.lineno, type_, value) for type_, value in FORM_USER_CALL)
             start = end
         if start < len(html.value):
             yield Token(html.lineno, "data", html.value[start:])
