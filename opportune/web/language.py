@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.languages import PSEUDO_LANGUAGE, Language, find_language
 from opportune.config.settings import Settings, site_url
+from opportune.context import use_value
 from opportune.i18n.languages import MAX_HEADER_LENGTH, best_language, current_language
 from opportune.web.cookies import take_cookie
 
@@ -202,11 +203,8 @@ class LanguagePrefixMiddleware:
                 message["headers"] = [*self._headers(message.get("headers", ()), scope)]
             await send(message)
 
-        token = current_prefixes.set(self.prefixes)
-        try:
+        with use_value(current_prefixes, self.prefixes):
             await self.app(scope, receive, send_with_language)
-        finally:
-            current_prefixes.reset(token)
 
     def _move_prefix(self, scope: Scope) -> Scope:
         """Return the scope with the language beside the path instead of in it."""

@@ -77,7 +77,7 @@ class FeatureRemoval:
         """Yield lines for the user to change: documentation that names the feature, and its settings in `.env`."""
         for path in self._documents:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if self._is_named_in(line):
+                if self._mentions.search(line):
                     yield f"{self._relative(path)}:{number} still mentions it."
         env = self.project / ".env"
         lines = env.read_text(encoding="utf-8", errors="replace").splitlines() if env.is_file() else []
@@ -145,9 +145,6 @@ class FeatureRemoval:
         modules = "|".join(re.escape(folder.replace("/", ".")) for folder in PARENT_FOLDERS)
         return re.compile(rf"\b(?:{folders})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
 
-    def _is_named_in(self, line: str) -> bool:
-        return bool(self._mentions.search(line))
-
     @cached_property
     def _documents(self) -> list[Path]:
         # The starter's docs mention its examples, which have a README.md. They do not mention other features.
@@ -164,7 +161,7 @@ class FeatureRemoval:
             if line.startswith("```"):
                 in_commands = line.startswith("```sh")  # other code would break without one of its lines
             is_entry = in_commands or ENTRY.match(line)
-            if not (is_entry and self._is_named_in(line)):
+            if not (is_entry and self._mentions.search(line)):
                 lines.append(line)
         return "".join(lines)
 

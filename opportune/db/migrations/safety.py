@@ -5,7 +5,7 @@ Some break the previous version of the code, which still runs. Others lock a tab
 
 import re
 from collections.abc import Iterator, Sequence, Set
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from alembic.operations import ops
 from sqlalchemy import String, Text
@@ -75,11 +75,11 @@ def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -
 
     A migration with `safety_assured = "reason"` is skipped.
     """
-    nullable_columns: set[str] = set()
+    nullable_columns: set[str] = set()  # new columns that are NULL in rows of the previous version
     dropped_constraints: set[str] = set()
     risks: list[Risk] = []
     for migration, operation, table in _steps_on_existing_tables(migrations, dialect_name):
-        if _adds_nullable_column(operation):
+        if isinstance(operation, ops.AddColumnOp) and operation.column.nullable and not _is_filled(operation):
             nullable_columns.add(f"{table}.{operation.column.name}")
         if isinstance(operation, ops.DropConstraintOp):
             dropped_constraints.add(str(operation.constraint_name))
@@ -101,11 +101,6 @@ def _steps_on_existing_tables(
                 created_tables.add(table)
             if table not in created_tables:
                 yield migration, operation, table
-
-
-def _adds_nullable_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
-    """Return whether the operation adds a column that is NULL in rows of the previous version."""
-    return isinstance(operation, ops.AddColumnOp) and bool(operation.column.nullable) and not _is_filled(operation)
 
 
 def _is_filled(operation: ops.AddColumnOp) -> bool:

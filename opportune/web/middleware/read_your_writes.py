@@ -6,6 +6,7 @@ from math import ceil
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
+from opportune.context import use_value
 from opportune.db.drivers.replica import MEASUREMENT_SECONDS, on_first_write, reads_fresh
 from opportune.web.cookies import may_have_cookie
 from opportune.web.middleware.origins import SAFE_METHODS
@@ -37,20 +38,12 @@ class ReadYourWritesMiddleware:
     async def _watch_writes(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request that usually only reads. A sign-in with a link or another site also writes."""
         writes: list[bool] = []
-        token = on_first_write.set(lambda: writes.append(True))
-        fresh_token = reads_fresh.set(False)
-        try:
+        with use_value(on_first_write, lambda: writes.append(True)), use_value(reads_fresh, False):
             await self.app(scope, receive, self._with_cookie(send, writes))
-        finally:
-            on_first_write.reset(token)
-            reads_fresh.reset(fresh_token)
 
     async def _read_from_primary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = reads_fresh.set(True)
-        try:
+        with use_value(reads_fresh, True):
             await self.app(scope, receive, send)
-        finally:
-            reads_fresh.reset(token)
 
     def _with_cookie(self, send: Send, writes: Sequence[bool]) -> Send:
         # Also with error responses: a failed request may have written something.
