@@ -30,7 +30,3 @@ def values_of_request(request: Request, name: str) -> dict[Any, Any]:
 def changed_identities(request: Request) -> AbstractSet[str]:
     """Return the models for which this request has added entries to the audit log."""
     return getattr(request.state, "changed_identities", frozenset())
-
-
-def add_changed_identity(request: Request, identity: str) -> None:
-    request.state.changed_identities = {*changed_identities(request), identity}

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite, BaseAdminView
-from opportune.admin.current_request import add_changed_identity
+from opportune.admin.current_request import changed_identities
 from opportune.admin.lists.row_keys import key_of, listed_keys, unquote_key
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry, recorded_key
@@ -54,7 +54,7 @@ def record(
     session.add(entry)
     mark_recorded(request)
     recorded_entries(request).append(entry)
-    add_changed_identity(request, identity)
+    request.state.changed_identities = {*changed_identities(request), identity}
 
 
 def mark_recorded(request: Request) -> None:

@@ -26,7 +26,7 @@ IMPORTS = (
 def tests_module(model: NewModel) -> str:
     """Return the text of a test module such as `tests/blog/test_posts.py`."""
     placeholders = model.placeholders | {
-        "client": _writer_client(model),
+        "client": {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client"),
         "owner_column": model.owner_column,
         "invalid_data": _invalid_data_code(model),
         "valid_data": _valid_data_fixture(model),
@@ -48,11 +48,6 @@ def _imports(model: NewModel, text: str) -> dict[str, set[str]]:
     for module, name in used:
         imports[module].add(name)
     return imports
-
-
-def _writer_client(model: NewModel) -> str:
-    """Return the fixture of a client that may write."""
-    return {"anyone": "client", "permitted": "superuser_client"}.get(model.write, "user_client")
 
 
 def _writer_user(model: NewModel) -> str:

@@ -92,8 +92,7 @@ def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], d
     query = sa.select(*columns, count).prefix_with(MARK).select_from(sa.table(_table_name(rule), schema=schema))
     if not options.get("nulls_not_distinct"):
         query = query.where(*(part.is_not(None) for part in columns))
-    condition = options.get("where")
-    if condition is not None:
+    if (condition := options.get("where")) is not None:
         query = query.where(condition)
     grouped = query.group_by(*columns).having(count > 1)
     return grouped.order_by(count.desc(), *columns).limit(MAX_DUPLICATES_SHOWN + 1)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import URL
 
-from opportune.db.url.options import PasswordSource, has_pooler_option, translate_options
+from opportune.db.url.options import PasswordSource, translate_options
 from opportune.db.url.parser import EXAMPLES, InvalidUrl, ParsedUrl, decode, parse_postgresql_url
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_pooler, provider_of
 from opportune.project.layout import PROJECT
@@ -122,7 +122,8 @@ def _parse_postgresql_fields(driver: str, parsed: ParsedUrl, pooled: Pooled) -> 
     password_source = PasswordSource.pop_from(all_options, parsed.password)
     parsed = replace(parsed, options=all_options)
     options, changes = translate_options(parsed)
-    detected = has_pooler_option(parsed) or any(is_pooler(host, provider) for host in parsed.hosts)
+    has_pooler_option = parsed.options.get("pgbouncer", "").lower() == "true"  # Prisma's option
+    detected = has_pooler_option or any(is_pooler(host, provider) for host in parsed.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"
     return {
         "kind": "postgresql",

@@ -61,11 +61,6 @@ def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
     return options, notices
 
 
-def has_pooler_option(parsed: ParsedUrl) -> bool:
-    """Return whether the URL has Prisma's option for a pooler."""
-    return parsed.options.get("pgbouncer", "").lower() == "true"
-
-
 def _remove_foreign_options(options: dict[str, str], user: str) -> list[str]:
     """Remove options that libpq refuses, and return a notice for each."""
     notices = []

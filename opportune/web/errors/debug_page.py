@@ -72,8 +72,7 @@ def mask_request(request: Request, mask: SecretMask) -> dict[str, str]:
     values = {"request": mask.mask_text(f"{request.method} {request.url.replace(path=mask_path(request))}")}
     if user := getattr(request.state, "user", None):
         values["signed in"] = str(getattr(user, "email", "yes"))
-    for name, value in request.path_params.items():
-        values[f"path: {name}"] = mask.mask_value(name, value)
+    values |= {f"path: {name}": mask.mask_value(name, value) for name, value in request.path_params.items()}
     for name, value in request.headers.items():
         values[name] = MASK if SECRET_NAME.search(name) else mask.mask_text(value)
     return values
