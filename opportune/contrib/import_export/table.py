@@ -136,10 +136,9 @@ def _read_csv(content: bytes, max_rows: int) -> Table:
 
 def _read_xlsx(content: bytes, max_rows: int) -> Table:
     sheet, rows = read_workbook(content, max_rows + 2, MAX_COLUMNS + 1)
-    filled = [(number, cells) for number, cells in rows if any(str(cell).strip() for cell in cells if cell is not None)]
-    if not filled:
+    if not rows:
         raise ValidationRefused(NO_ROWS)
-    (_, header), *lines = filled
+    (_, header), *lines = rows
     headings = ["" if cell is None else str(cell) for cell in header]
     return _named_table("xlsx", headings, lines, max_rows, sheet=sheet)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from xml.parsers import expat
 
@@ -46,7 +47,7 @@ ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
 
 
 def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
-    """Return the rows of the first visible sheet with their numbers, and its name if the workbook has several.
+    """Return the first filled rows of the first visible sheet with their numbers, and its name if there are several.
 
     Raises:
         ValidationRefused: The file is not a workbook, is too large, or has cells whose value is not known.
@@ -68,9 +69,13 @@ def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[s
     if sheet is None:
         raise ValidationRefused("This workbook has no visible sheet.")
     sheet.reset_dimensions()  # programs may write wrong ones
-    lines = sheet.iter_rows(max_row=max_rows, max_col=max_columns)
-    rows = [(number, [_cell_value(cell) for cell in cells]) for number, cells in enumerate(lines, 1)]
-    return sheet.title if len(workbook.worksheets) > 1 else "", rows
+    lines = enumerate(sheet.iter_rows(max_row=MAX_SHEET_ROWS, max_col=max_columns, values_only=True), 1)
+    rows = (
+        (number, _read_values(number, values))
+        for number, values in lines
+        if values.count(None) < len(values) and any(str(value).strip() for value in values if value is not None)
+    )
+    return sheet.title if len(workbook.worksheets) > 1 else "", list(islice(rows, max_rows))
 
 
 def _check_archive(content: bytes) -> None:
@@ -134,11 +139,14 @@ def _check_sheet(xml: bytes) -> None:
         raise ValidationRefused(gettext(NO_RESULT, cell=match[1].decode()))
 
 
-def _cell_value(cell: Any) -> Any:
-    if cell.value in ERRORS:
-        message = gettext("Cell %(cell)s has the error %(error)s.", cell=cell.coordinate, error=cell.value)
-        raise ValidationRefused(message)
-    return read_value(cell.value)
+def _read_values(row: int, values: Sequence[Any]) -> list[Any]:
+    from openpyxl.utils import get_column_letter
+
+    for column, value in enumerate(values, 1):
+        if value in ERRORS:
+            cell = f"{get_column_letter(column)}{row}"
+            raise ValidationRefused(gettext("Cell %(cell)s has the error %(error)s.", cell=cell, error=value))
+    return [read_value(value) for value in values]
 
 
 def read_value(value: Any) -> Any:
