@@ -34,6 +34,7 @@ from opportune.web.forms.uploads import allow_files
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.rate_limit import RateLimit, TooManyRequests
 from opportune.web.rendering.flash import added_messages, flash, keep_messages
+from opportune.web.routing.root_path import path_below_root
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ async def _keep(request: Request, notice: str) -> str:
 
 async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:
     """Return the texts of the submitted form, without files and secrets, and the names of all its fields."""
-    is_account_page = request.url.path.startswith("/accounts/")
+    is_account_page = path_below_root(request.scope).startswith("/accounts/")
     allow_files(request)
     try:
         async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as form:
@@ -158,9 +159,9 @@ def _hash_key(key: str) -> str:
 
 def with_key(page: str, key: str) -> str:
     """Add the key to the URL of a page."""
-    parts = urlsplit(page)
-    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != QUERY_PARAMETER]
-    return parts._replace(query=urlencode([*others, (QUERY_PARAMETER, key)])).geturl()
+    path, _, query = page.partition("?")
+    others = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != QUERY_PARAMETER]
+    return f"{path}?{urlencode([*others, (QUERY_PARAMETER, key)])}"
 
 
 def _with_key_in_next(url: str, key: str) -> str:

@@ -15,6 +15,7 @@ from opportune.db.database import Database
 from opportune.db.sessions.dependencies import is_foreign_route
 from opportune.web.client import Client
 from opportune.web.middleware.origins import refuse_foreign_page
+from opportune.web.routing.root_path import path_below_root
 
 
 def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:
@@ -29,7 +30,7 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
 
 async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
     """Return the token or session of the request, with its user and their permissions."""
-    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
+    takes_tokens = path_below_root(request.scope).startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
     if bearer_token is not None:
         state = request.app.state

@@ -12,6 +12,7 @@ from opportune.web.forms.hidden_fields import submitted_mark, user_marks
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
+from opportune.web.routing.root_path import path_below_root
 
 OTHER_USER = _l("This form was opened by another user, and you are signed in now. Load the page again.")
 
@@ -75,7 +76,7 @@ def guard_impersonation(request: HTTPConnection) -> None:
         stop_recording()
     elif state["session"].impersonator_may_write:
         record_changes(state["user"], state["impersonator"])
-    elif scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
+    elif scope.get("method") not in SAFE_METHODS and path_below_root(scope) not in IMPERSONATION_END_PATHS:
         raise HTTPException(403, OWNER_ONLY if is_personal(request) else READ_ONLY)
 
 
@@ -88,7 +89,7 @@ async def require_second_factor(request: HTTPConnection, user: User) -> None:
     state = request.app.state
     if state.settings.needs_second_factor != "all" or request.state.impersonator is not None:
         return
-    if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
+    if path_below_root(request.scope).startswith(SECOND_FACTOR_PATHS):
         return
     if not await setup_is_required(state.database, state.settings, user):
         return
@@ -109,6 +110,6 @@ def is_personal(request: HTTPConnection) -> bool:
 
     New URLs below these prefixes are protected automatically.
     """
-    path = request.scope["path"]
+    path = path_below_root(request.scope)
     method = request.scope.get("method")
     return path.startswith(PERSONAL_PATHS) and not (path in IMPERSONATOR_PATHS and method in ("GET", "HEAD"))

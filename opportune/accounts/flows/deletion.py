@@ -147,7 +147,8 @@ async def _read_account(session: AsyncSession, person: Person) -> Mapping[str, S
     groups = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     queries["groups"] = groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id))
     rows = {name: (await session.scalars(query)).all() for name, query in queries.items()}
-    return {name: [row.model_dump(exclude=SECRET_FIELDS) for row in found] for name, found in rows.items()}
+    secret = SECRET_FIELDS | set(filter(is_secret, User.model_fields))
+    return {name: [row.model_dump(exclude=secret) for row in found] for name, found in rows.items()}
 
 
 async def read_rows(

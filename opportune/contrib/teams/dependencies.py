@@ -23,6 +23,7 @@ from opportune.web.errors.problem import wants_json
 from opportune.web.forms.hidden_fields import TEAM_KEY, submitted_team
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
+from opportune.web.routing.root_path import path_below_root
 
 TEAM_HEADER = "X-Team"
 PERSONAL = "personal"
@@ -60,7 +61,7 @@ async def get_optional_team(request: Request) -> UserTeam | None:
             for a form that was opened in another team.
     """
     user_teams = await get_user_teams(request)
-    if request.scope["path"].startswith("/api/") or request.state.token:
+    if path_below_root(request.scope).startswith("/api/") or request.state.token:
         if (team_id := request.headers.get(TEAM_HEADER)) is not None:
             return None if team_id == PERSONAL else _find_team(user_teams, team_id)
         if request.state.token:

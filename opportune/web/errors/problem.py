@@ -12,6 +12,7 @@ from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.status_texts import PHRASES, STATUS_TEXTS
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import is_htmx, templates
+from opportune.web.routing.root_path import path_below_root
 
 ErrorRenderer = Callable[[Mapping[str, Any], int], Response]
 """Renders an error page with a status."""
@@ -22,7 +23,7 @@ MAX_ERRORS = 10
 
 
 def wants_json(request: Request) -> bool:
-    if request.url.path.startswith("/api/"):
+    if path_below_root(request.scope).startswith("/api/"):
         return True
     accept = request.headers.get("accept", "")
     if is_foreign_route(request):  # most existing applications are APIs

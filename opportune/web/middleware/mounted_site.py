@@ -17,7 +17,8 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import SITE
 from opportune.errors import OperatorError
 from opportune.web.language import url_prefixes
-from opportune.web.routing.router import check_start, path_below_root
+from opportune.web.routing.root_path import path_below_root
+from opportune.web.routing.router import check_start
 from opportune.web.static.files import STATIC_URL
 
 logger = logging.getLogger("opportune")

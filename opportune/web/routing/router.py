@@ -21,6 +21,7 @@ from opportune.errors import OperatorError
 from opportune.web.cache.counts import Counts
 from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
 from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
+from opportune.web.routing.root_path import path_below_root
 
 DefaultLifespan: Any = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
@@ -203,12 +204,6 @@ def check_start(send: Send, has_started: Callable[[], bool]) -> Send:
         await send(message)
 
     return send_checked
-
-
-def path_below_root(scope: Scope) -> str:
-    path: str = scope["path"]
-    root = scope.get("root_path", "")
-    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _with_form_limits_of(router: APIRouter, route: APIRoute) -> APIRoute:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import MetaData, Table, select, update
 
 from opportune.accounts import CurrentUser
@@ -127,6 +127,15 @@ async def test_team_access_is_refused(boss_client: AsyncClient, ada: User, team:
         assert (response.status_code, OWNER_ONLY in response.text) == (403, True), response.url
     assert await read_all(database, TeamInvitation) == []
     assert (await reload(database, member)).role == TeamRole.MEMBER
+
+
+@pytest.mark.parametrize("root_path", ["", "/site"])
+async def test_personal_pages_are_closed(app: FastAPI, boss_client: AsyncClient, ada: User, root_path: str) -> None:
+    await impersonate(boss_client, ada, may_write=True)
+    transport = ASGITransport(app, root_path=root_path)
+    async with AsyncClient(transport=transport, base_url="http://testserver", cookies=boss_client.cookies) as client:
+        for page in ("tokens", "data/export"):
+            assert (await client.get(f"{root_path}/accounts/{page}")).status_code == 403
 
 
 @pytest.mark.database("postgresql")
