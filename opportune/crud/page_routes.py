@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.crud import routes
 from opportune.crud.crud import Crud
-from opportune.crud.options import Key
+from opportune.crud.options import Key, Permission
 from opportune.crud.replaceable_routes import ReplaceableRoutes
 
 PageMethod = Callable[..., Awaitable[Response]]
@@ -61,7 +61,8 @@ def page_router(crud_class: type[Crud[Any]], prefix: str, label: str, methods: M
 
 def _make_endpoint(crud_class: Any, route: PageRoute, method: PageMethod) -> Any:
     depends_on = routes.reading if route.method == "GET" else routes.writing
-    dependency = depends_on(crud_class, route.action)
+    is_open = crud_class.definition.write_permission is Permission.ANYONE
+    dependency = depends_on(crud_class, route.action or ("create" if is_open else ""))  # choices of an open form
 
     async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
         return await method(request, crud)

@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user
 from opportune.accounts.models import User
-from opportune.accounts.permissions import ACTIONS, get_permissions, identity_of, refuse_renamed_action
+from opportune.accounts.permissions import ACTIONS, get_permissions, identity_of
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.crud.crud import Crud
 from opportune.crud.options import Permission
 from opportune.crud.registry import Team
-from opportune.crud.row_permissions import WRITE_ACTIONS
+from opportune.crud.row_permissions import WRITE_ACTIONS, permission_of
 from opportune.db.models.row_ids import MAX_ID, RowKey
 from opportune.db.sessions.dependencies import read_session, write_session
 
@@ -55,8 +55,9 @@ def writing(crud_class: type[C], action: str = "") -> Any:
 
 
 def _depends_on(crud_class: type[Crud[Any]], action: str, open_session: Any) -> Any:
-    refuse_renamed_action(action)
-    writes, definition = open_session is write_session, crud_class.definition
+    writes = open_session is write_session
+    actions = {action or "create", "create"} if writes else {action or "list"}
+    permissions = {permission_of(crud_class.definition, name) for name in actions}
 
     async def open_for_all(request: Request) -> Crud[Any]:
         return await open_for_users(request, await get_optional_user(request))
@@ -64,8 +65,8 @@ def _depends_on(crud_class: type[Crud[Any]], action: str, open_session: Any) -> 
     async def open_for_users(request: Request, user: _SignedInUser) -> Crud[Any]:
         return await open_crud(crud_class, request, await open_session(request), user, action, writes=writes)
 
-    permission = definition.write_permission if writes else definition.read_permission
-    call: Any = open_for_all if permission is Permission.ANYONE else open_for_users
+    is_open = permissions == {Permission.ANYONE} and action not in crud_class.team_roles
+    call: Any = open_for_all if is_open else open_for_users
     call.session = open_session  # read by tools: those that write need an approval
     if action and action not in {*ACTIONS, *crud_class.team_roles}:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`

@@ -15,6 +15,16 @@ READ_ACTIONS = {"list", "get"}
 WRITE_ACTIONS = {"create", "update", "delete"}
 
 
+def permission_of(definition: Definition, action: str) -> Permission:
+    """Return the users who may do an action. Actions other than reading and writing need a permission of groups."""
+    if action in READ_ACTIONS:
+        return definition.read_permission
+    if action in WRITE_ACTIONS:
+        return definition.write_permission
+    refuse_renamed_action(action)
+    return Permission.PERMITTED
+
+
 class RowPermissions:
     """Permissions that follow from the options of a data layer."""
 
@@ -43,17 +53,9 @@ class RowPermissions:
         """Return whether the user may do an action on any row."""
         if role := self.options.team_roles.get(action):
             return self._has_role(role)
-        if action in READ_ACTIONS:
-            permission = self.definition.read_permission
-        elif action in WRITE_ACTIONS:
-            permission = self.definition.write_permission
-        else:
-            refuse_renamed_action(action)
-            permission = Permission.PERMITTED
-        if permission is Permission.ANYONE:
-            return True
-        if permission is Permission.SIGNED_IN:
-            return self.user is not None
+        permission = permission_of(self.definition, action)
+        if permission in (Permission.ANYONE, Permission.SIGNED_IN):
+            return permission is Permission.ANYONE or self.user is not None
         if permission is not Permission.PERMITTED and self.owner_id is not None:
             return True
         return permission is not Permission.OWNER and self.has_permission(action)
