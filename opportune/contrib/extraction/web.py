@@ -38,6 +38,7 @@ class SectionParser(HTMLParser):
         elif self._silent_depth:
             return
         elif tag in HEADINGS or tag == "title":
+            self._end_heading()
             self._text = []
             self._is_in_cell = False
         elif tag in CELLS:
@@ -56,8 +57,7 @@ class SectionParser(HTMLParser):
             self.title = self.title or " ".join("".join(self._text).split())
             self._text = self.sections[-1][1]
         elif tag in HEADINGS:
-            self.sections.append((" ".join("".join(self._text).split()), []))
-            self._text = self.sections[-1][1]
+            self._end_heading(has_end_tag=True)
         elif tag in CELLS | ROWS:
             self._is_in_cell = False
             if tag == "table":
@@ -68,6 +68,18 @@ class SectionParser(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._silent_depth:
             self._text.append(data.replace("\n", " "))
+
+    def close(self) -> None:
+        super().close()
+        self._end_heading()
+
+    def _end_heading(self, *, has_end_tag: bool = False) -> None:
+        """Begin a section if a heading is open. Only the first block of one without an end tag is the heading."""
+        if self._text is not self.sections[-1][1]:
+            text = "".join(self._text).strip()
+            heading, _, body = (text, "", "") if has_end_tag else text.partition("\n\n")
+            self._text = [body]
+            self.sections.append((" ".join(heading.replace("\0", " ").split()), self._text))
 
 
 def read_html(text: str) -> Iterator[Page]:

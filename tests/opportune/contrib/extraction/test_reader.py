@@ -47,6 +47,12 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
         ("a.xlsx", make_xlsx({"Prices": PRICES, "Empty": []}), [Page(0, "Prices", ROWS), Page(0, "Empty", "")]),
         ("a.xlsx", make_last_cell("Far away"), [Page(0, "Sheet", "Far away")]),
         ("a.html", HTML.encode(), [Page(0, "Guide", "All about loans."), Page(0, "Fines & fees", HTML_TEXT)]),
+        (
+            "a.html",
+            b"<h2>A<h3>B</h3></h2>c<h1>D<p>e<p>f",
+            [Page(0, "A", "A"), Page(0, "B", "c"), Page(0, "D", "e\n\nf")],
+        ),
+        ("a.html", b"<h1><table><td>A<td>B</table></h1>c<h1>D<p>e", [Page(0, "A B", "c"), Page(0, "D", "e")]),
         ("a.md", MARKDOWN.encode(), SECTIONS),
         ("a.md", b"# Plan" + b" " * 9_999 + b"B ##", [Page(0, f"{'Plan':200}", "Plan")]),
         ("a.html", ("<p>" + "\u2003" * 300_000 + "a").encode(), [Page(0, "", "a")]),
