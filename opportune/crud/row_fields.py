@@ -109,19 +109,10 @@ async def deletion_impact(crud: Crud[Any], row: Any, url_of: TextOf) -> Deletion
     mapper: Mapper[Any] = inspect(crud.model)
 
     async def describe(model: type[Any], count: int, _column: str) -> RelatedModel:
-        if _is_link_table(mapper, model.__table__):
-            return RelatedModel("")
         default = default_crud(model)
         label = label_of_class(default if default and count != 1 else model)
         visible = select(model).where(crud.visible(model)) if default else None
         return RelatedModel(lower_name(label), visible, url_of)
 
-    impact = await find_deletion_impact(crud.session, mapper, crud.model.id == row.id, describe, name_of)
-    impact.deleted = [rows for rows in impact.deleted if rows.label]
-    return impact
-
-
-def _is_link_table(mapper: Mapper[Any], table: Any) -> bool:
-    """Return whether a table is the link table of a many-to-many relationship."""
-    relations = (relation for other in mapper.registry.mappers for relation in other.relationships)
-    return any(relation.secondary is table for relation in relations)
+    links = {relation.secondary for other in mapper.registry.mappers for relation in other.relationships}
+    return await find_deletion_impact(crud.session, mapper, crud.model.id == row.id, describe, name_of, links)

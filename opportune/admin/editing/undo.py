@@ -21,11 +21,14 @@ from opportune.admin.lists.row_keys import key_of, match_primary_keys, quote_key
 from opportune.admin.log import audit
 from opportune.admin.models import AuditEntry, may_be_hash
 from opportune.admin.row_writer import Change, RowWriter
+from opportune.admin.trash.pages import deletion_impact, has_trash
 from opportune.admin.views import AdminView, unwritable_columns
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.row_ids import parse_row_id
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+from opportune.i18n.formats import format_list, format_number
 from opportune.web.rendering.flash import flash
 
 ENTRIES_PARAMETER = "entries"
@@ -128,9 +131,25 @@ async def _delete_added(view: AdminView, writer: RowWriter, entries: Sequence[Au
     """Delete the rows that the entries have added, and return them."""
     rows = await _lock_unchanged(writer, entries, view.check_can_delete)
     deleted = [*rows.values()]
+    if deleted and not has_trash(view):
+        await _refuse_related(view, writer, deleted)
     with translate_database_errors(view.table, deleting=True):
         await writer.delete(deleted)
     return deleted
+
+
+async def _refuse_related(view: AdminView, writer: RowWriter, rows: Sequence[Any]) -> None:
+    """Refuse to delete added rows if that would delete or change other rows. Their links are a part of them.
+
+    Raises:
+        ValidationRefused: Other rows refer to them.
+    """
+    links = [view.mapper.relationships[name].secondary for name in many_to_many_of(view.mapper)]
+    impact = await deletion_impact(writer.session, writer.request, view, [*map(key_of, rows)], links)
+    if related := [*impact.deleted, *impact.cleared, *impact.blocking]:
+        names = format_list([f"{format_number(part.count)} {gettext(part.label)}" for part in related])
+        message = gettext("Other rows still refer to it (%(rows)s). Delete or change them first.", rows=names)
+        raise ValidationRefused(message)
 
 
 async def _lock_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], check: Check) -> dict[str, Any]:
@@ -149,9 +168,12 @@ async def _lock_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], chec
         row = rows.get(entry.row_id)
         if row is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")
-        for name, value in new_values(view, entry).items():
-            if getattr(row, name) != value:
-                label = view.labels.get(name, name)
-                message = gettext("“%(row)s” has been changed again (%(field)s).", row=entry.title, field=label)
-                raise ValidationRefused(message)
+        changed = [name for name, value in new_values(view, entry).items() if getattr(row, name) != value]
+        if entry.action == "create":  # Undo deletes its links too, and the log has their titles
+            titles = {name: entry.changes.get(name, ([], []))[1] for name in many_to_many_of(view.mapper)}
+            changed += [name for name in titles if len(getattr(row, name)) != len(titles[name])]
+        if changed:
+            label = view.labels.get(changed[0], changed[0])
+            message = gettext("“%(row)s” has been changed again (%(field)s).", row=entry.title, field=label)
+            raise ValidationRefused(message)
     return rows

@@ -1,6 +1,6 @@
 """Pages that delete rows, and the trash: deleted rows, their restoration and permanent deletion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqladmin.authorization import Action
@@ -101,7 +101,17 @@ def _undo_url(request: Request, view: AdminView, selection: actions.Selection) -
 
 
 async def _deletion_impact(request: Request, view: AdminView, pks: Sequence[str]) -> DeletionImpact:
-    """Return what deleting these rows does to related rows. Some are named, if the user may list them."""
+    async with view.site.database.reader(fresh=True) as session:
+        return await deletion_impact(session, request, view, pks)
+
+
+async def deletion_impact(
+    session: AsyncSession, request: Request, view: AdminView, pks: Sequence[str], link_tables: Collection[Any] = ()
+) -> DeletionImpact:
+    """Return what deleting these rows does to related rows. Some are named, if the user may list them.
+
+    Deleted rows of `link_tables` are left out.
+    """
 
     async def describe(model: type[Any], count: int, column: str) -> RelatedModel:
         related = view.site.view_for_model(model)
@@ -118,9 +128,8 @@ async def _deletion_impact(request: Request, view: AdminView, pks: Sequence[str]
         list_url = list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else ""
         return RelatedModel(label, related.list_query(request), url_of, list_url)
 
-    async with view.site.database.reader(fresh=True) as session:
-        has_key = match_primary_keys(view, pks)
-        return await find_deletion_impact(session, view.mapper, has_key, describe, title_of)
+    has_key = match_primary_keys(view, pks)
+    return await find_deletion_impact(session, view.mapper, has_key, describe, title_of, link_tables)
 
 
 class DeletedRow(NamedTuple):

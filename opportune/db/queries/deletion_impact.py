@@ -1,6 +1,6 @@
 """Preview of a deletion: counts the related rows it would delete, clear or be blocked by."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -70,9 +70,17 @@ DescribeModel = Callable[[type[Any], int, str], Awaitable[RelatedModel]]
 
 
 async def find_deletion_impact(
-    session: AsyncSession, mapper: Mapper[Any], selected: Condition, describe_model: DescribeModel, title_of: TextOf
+    session: AsyncSession,
+    mapper: Mapper[Any],
+    selected: Condition,
+    describe_model: DescribeModel,
+    title_of: TextOf,
+    link_tables: Collection[Any] = (),
 ) -> DeletionImpact:
-    """Return what deleting the selected rows would do to related rows, also of the same table."""
+    """Return what deleting the selected rows would do to related rows, also of the same table.
+
+    Deleted rows of `link_tables` are left out.
+    """
     rules = _rules_of_relationships(mapper)
     root: Any = mapper.local_table
     deleted = _find_deleted(root, selected, rules)
@@ -81,7 +89,7 @@ async def find_deletion_impact(
     for table, conditions in deleted.items():
         # The first condition of the root is that of the selected rows themselves.
         related = [and_(condition, ~selected) for condition in conditions[1:]] if table is root else conditions
-        if related:
+        if related and table not in link_tables:
             impact.deleted += await counter.count(table, or_(*related))
     for key, rule, condition in _find_references(deleted, rules):
         column = key.columns[0].name if key.referred_table is root and len(key.columns) == 1 else ""

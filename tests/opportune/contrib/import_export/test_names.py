@@ -4,6 +4,7 @@ import json
 import re
 from decimal import Decimal
 from html import unescape
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -71,12 +72,29 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     assert (await read_names(app, Author), (await read_names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
-async def test_undo_keeps_imported_rows_that_others_refer_to(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm_preview(admin, await upload(admin, "name\nHalldór\n", model="author"))
-    (url,) = re.findall(r'action="([^"]*/undo[^"]*)"', (await admin.get("/admin/author/list")).text)
-    await add_rows(app, Book(title="Salka", slug="s", isbn="1", author_id=2))
+OTHERS: list[tuple[type[Any], type[Any], dict[str, Any], str]] = [
+    (Book, Tag, {"name": "Saga"}, "Undone: 1 book."),
+    (Book, Review, {}, "Nothing was undone: Other rows still refer to it (1 review). Delete or change them first."),
+    (Book, BookTag, {"tag_id": 2}, "Nothing was undone: “Emma” has been changed again (Tags)."),
+    (Author, Book, {"title": "", "slug": "", "isbn": ""}, "Other rows still refer to it (1 book)."),
+]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(("model", "other", "values", "message"), OTHERS)
+async def test_undo_keeps_imported_rows_that_others_refer_to(
+    app: FastAPI, admin: AsyncClient, model: type[Any], other: type[Any], values: dict[str, Any], message: str
+) -> None:
+    name = model.__name__.lower()
+    row = "name\nJane\n" if model is Author else "title,slug,isbn,author,tags\nEmma,e,1,Sigrid,Epic\n"
+    await confirm_preview(admin, await upload(admin, row, model=name))
+    (url,) = re.findall(r'action="([^"]*/undo[^"]*)"', (await admin.get(f"/admin/{name}/list")).text)
+    imported_id = max(row.id for row in await read_all(app, model))
+    await add_rows(app, other(**values, **dict.fromkeys(other.model_fields.keys() & {f"{name}_id"}, imported_id)))
+    stored = len(await read_all(app, other))
     await admin.post(unescape(url))
-    assert "Nothing was undone: Something else still refers to it." in (await admin.get("/admin/author/list")).text
+    assert message in unescape((await admin.get(f"/admin/{name}/list")).text)
+    assert len(await read_all(app, other)) == stored
 
 
 async def test_round_trip_has_few_statements(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
