@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import chain
 
-WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]{1,200}")
+"""A word, or a part of a longer one: PostgreSQL rejects words of more than 2046 bytes."""
 CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
 ACCENTS = re.compile("[\u0300-\u036f]+")
@@ -32,7 +33,7 @@ def name_words(name: str) -> list[str]:
     """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
     split_words = [CASE_CHANGE.split(word) for word in WORD.findall(name)]
     parts = chain.from_iterable(split_word for split_word in split_words if len(split_word) > 1)
-    return [*words(name), *map(fold, parts)]
+    return [*words(name), *chain.from_iterable(map(words, parts))]
 
 
 def name_key(text: str) -> str:

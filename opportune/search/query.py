@@ -58,9 +58,8 @@ class Query(NamedTuple):
             if chunk["plain"] in ("or", "OR") and choices[-1].required and chunk.end() < len(text):
                 choices.append(Choice())
                 continue
-            # Folding may lengthen a word, and PostgreSQL rejects words of more than 2046 bytes.
             folded_chunk = normalize(chunk["quoted"] or chunk["plain"] or "")
-            chunk_words = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(folded_chunk)[:remaining_words]]
+            chunk_words = WORD.findall(folded_chunk)[:remaining_words]
             remaining_words -= len(chunk_words)
             if chunk_words and not is_quoted and not is_excluded and chunk.end() == len(text):
                 last_word = chunk_words.pop()  # a prefix, because the visitor may still be typing

@@ -48,6 +48,7 @@ def test_name_is_split_into_words() -> None:
     assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
     assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
     assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
+    assert max(map(len, name_words("aB" + "\ufdfa" * 200))) <= 200  # folds to 18 characters
 
 
 def test_highlighter_marks_starts_of_words() -> None:

@@ -79,6 +79,12 @@ async def test_build_replaces_the_index(source: ScriptedSource, empty_database_u
     assert await find_names(empty_database_url, "alpha") == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
+async def test_words_of_any_length_are_found(empty_database_url: str) -> None:
+    build_index(ScriptedSource({"a": [code_document("alpha", text="字" * 3_000)]}), empty_database_url)
+    assert await find_names(empty_database_url, "字" * 300) == ["alpha"]
+
+
 @pytest.mark.database("postgresql")
 def test_clear_drops_what_a_killed_build_left(source: ScriptedSource, empty_database_url: str) -> None:
     build_index(source, empty_database_url)
