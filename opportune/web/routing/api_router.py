@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from inspect import signature
 from itertools import chain
+from threading import Lock
 from typing import Any
 
 import fastapi
@@ -14,6 +15,8 @@ from starlette.routing import BaseRoute, compile_path, get_name
 ROUTE_OPTIONS = tuple(signature(APIRoute).parameters)
 DERIVED_OPTIONS = ("description", "response_model", "stream_item_type")
 """Options that FastAPI replaces after it has analysed the function."""
+
+publishing = Lock()
 
 
 class LazyRoute(APIRoute):
@@ -27,19 +30,19 @@ class LazyRoute(APIRoute):
     """Options of the route until it is analysed."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        vars(self).update(options, path=path, endpoint=endpoint, options=options)
+        vars(self).update({"form_limits": {}} | options, path=path, endpoint=endpoint, options=options)
         for name in DERIVED_OPTIONS:
             vars(self).pop(name, None)
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         self.name = options.get("name") or get_name(endpoint)
         self.methods = {method.upper() for method in options.get("methods") or ["GET"]}
-        self.form_limits = options.get("form_limits", {})
 
     def __getattr__(self, name: str) -> Any:
-        if self.is_analysed or name.startswith("__"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self.analyse()
-        return getattr(self, name)
+        if not name.startswith("__"):
+            self.analyse()
+            if name in vars(self):
+                return vars(self)[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def is_analysed(self) -> bool:
@@ -51,14 +54,15 @@ class LazyRoute(APIRoute):
         Raises:
             FastAPIError: A parameter or the response has an invalid type.
         """
-        if self.is_analysed:
-            return
-        options = vars(self).pop("options")
-        try:
-            super().__init__(self.path, self.endpoint, **options | {"form_limits": self.form_limits})
-        except BaseException:
-            vars(self)["options"] = options  # the next request fails with the same error
-            raise
+        options = vars(self).get("options")
+        if options is not None:
+            route = copy(self)  # requests of other threads never see a half analysed route
+            vars(route).pop("options", None)
+            super(LazyRoute, route).__init__(self.path, self.endpoint, **options | {"form_limits": self.form_limits})
+            with publishing:
+                if not self.is_analysed:  # OpenAPI needs the same fields throughout
+                    vars(self).update(vars(route))
+                    del self.options
 
 
 class APIRouter(fastapi.APIRouter):

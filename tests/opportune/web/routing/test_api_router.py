@@ -66,6 +66,20 @@ def test_site_in_development_reports_invalid_route() -> None:
 async def nothing() -> None: ...
 
 
+def test_route_responds_while_it_is_analysed() -> None:
+    first, results = iter([True]), []
+
+    def make_id(_route: object) -> str:
+        if next(first, False):
+            results.append((client.get("/").status_code, route.dependant))
+        return "nothing"
+
+    route = LazyRoute("/", nothing, generate_unique_id_function=make_id)
+    client = TestClient(FastAPI(routes=[route]))
+    assert client.get("/").status_code == 200
+    assert [(status, dependant is route.dependant) for status, dependant in results] == [(200, True)]
+
+
 def build_nested_routers() -> fastapi.APIRouter:
     books = fastapi.APIRouter(prefix="/books", tags=["books"], responses={410: {"description": "Lent"}})
 

@@ -63,12 +63,9 @@ async def test_body_of_included_dependency_is_required(clients: Clients) -> None
         assert ours.status_code == status
 
 
-async def test_openapi_equals_fastapi(apps: Apps) -> None:
+async def test_openapi_and_named_urls_equal_fastapi(apps: Apps) -> None:
     assert apps.ours.openapi() == apps.fastapi.openapi()
     assert apps.ours.openapi()["paths"]
-
-
-async def test_named_urls_equal_fastapi(apps: Apps) -> None:
     named_routes: dict[str, tuple[str, dict[str, Any]]] = {"/things": ("list_things", {}), "/both": ("both", {})} | {
         "/things/7": ("thing", {"number": 7}),
         "/static/a.css": ("static", {"path": "/a.css"}),
@@ -87,11 +84,6 @@ async def test_router_dependencies_run_first() -> None:
 
 async def endpoint() -> str:
     return "added"
-
-
-def include_flat(app: FastAPI, router: APIRouter) -> None:
-    assert isinstance(app.router, Router)
-    app.router.include_flat(router)
 
 
 async def test_cached_route_keeps_dependencies(apps: Apps) -> None:
