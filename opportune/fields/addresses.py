@@ -57,7 +57,8 @@ def _parse_phone(text: str, country: str | None = None) -> str:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         raise ValueError(INVALID_PHONE) from None
-    if not phonenumbers.is_possible_number(number):
+    is_complete = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if number.extension or not is_complete:  # E.164 has no extension, and needs the area code
         raise ValueError(INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

@@ -33,6 +33,8 @@ EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
         ("email", "Ada@Example.com", "ada@example.com", "ada", EMAIL_MESSAGE),
         ("home", "https://x.at/a?b", "https://x.at/a?b", "javascript:alert(1)", URL_MESSAGE),
         ("phone", "+43 1 711-000", "+431711000", "711", PHONE_MESSAGE),
+        ("phone", "+1 253-222-0000", "+12532220000", "+1 2530000", PHONE_MESSAGE),
+        ("phone", "", "", "+43 1 711000 ext. 55", PHONE_MESSAGE),
         ("country", "AT", "AT", "XX", "Please choose one of the options."),
         ("keywords", "one\n\n two ", ["one", "two"], None, ""),
         ("facts", '{"a": [1, null]}', {"a": [1, None]}, "{a", JSON_MESSAGE),
