@@ -1,7 +1,7 @@
 """Responses that the pages and the API of accounts share."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,9 @@ from opportune.accounts.sign_in_methods.providers import list_configured_provide
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
+from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.config.settings import Settings
+from opportune.db.sessions.session import undo_changes
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -112,12 +113,16 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
     return safe_redirect_path(submitted_path or request.query_params.get("next"))
 
 
-@contextmanager
-def show_errors_in(form: Form[Any]) -> Iterator[None]:
-    """Add errors of fields and of rate limits to the form, so that the user sees them there."""
+@asynccontextmanager
+async def show_errors_in(form: Form[Any], session: AsyncSession) -> AsyncIterator[None]:
+    """Add errors of fields and of rate limits to the form, so that the user sees them there.
+
+    FieldErrors, such as those of a hook, also roll back the session.
+    """
     try:
         yield
     except FieldErrors as errors:
+        await undo_changes(session)
         form.add_errors(errors)
     except TooManyRequests as refusal:
         form.refuse(refusal.detail, status=refusal.status_code)
@@ -130,7 +135,7 @@ async def request_email(
     """Send an e-mail to the address of the form. The response does not reveal whether the address has an account."""
     form = await read_form(request, EmailRequest)
     if form.data:
-        with show_errors_in(form):
+        async with show_errors_in(form, context.session):
             await send(context, form.data.email)
             return show_email_sent(request)
     return show_form(request, template, form)
@@ -145,19 +150,6 @@ def show_invalid_link(request: Request, request_path: str) -> Response:
     page = templates.render(request, "accounts/invalid_link.html", {"request_path": request_path}, 410)
     page.headers.update(PRIVATE_HEADERS)
     return page
-
-
-async def use_link(
-    request: Request, form: Form[Any], change: Awaitable[User], *, template: str, request_path: str
-) -> User | Response:
-    """Run the change of a link. Return its user, or a page that says why the change was refused."""
-    user: User | None = None
-    try:
-        with show_errors_in(form):
-            user = await change
-    except InvalidLinkError:
-        return show_invalid_link(request, request_path)
-    return user or show_form(request, template, form, PRIVATE_HEADERS)
 
 
 async def show_password_error(

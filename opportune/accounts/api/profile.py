@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.events.service import describe_event, find_events, record_event
 from opportune.accounts.flows.deletion import delete_account, read_personal_data
-from opportune.accounts.flows.profile import change_password, check_email_change, request_email_change, update_profile
+from opportune.accounts.flows.profile import change_password, check_email_change, request_email_change
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.reauthentication import require_password
 from opportune.accounts.schemas import AccountEventRead, Reauthentication
@@ -53,7 +53,7 @@ async def update_me(
     if email and await request_email_change(context, user, email):
         response.status_code = 202
     if project_fields := body.model_fields_set - PROVED_FIELDS:
-        await update_profile(context, user, {name: getattr(body, name) for name in project_fields})
+        await context.manager.user_db.update(user, {name: getattr(body, name) for name in project_fields})
     return user
 
 

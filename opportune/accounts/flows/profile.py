@@ -1,8 +1,5 @@
 """Changes of a user's own account. A new e-mail is stored when its link is opened, in case it has a typing error."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import signed_links
@@ -17,11 +14,6 @@ from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 CHANGE_EMAIL_PATH = "/accounts/change-email"
 CHANGE_EMAIL_PURPOSE = "change-email"
 EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SECONDS)
-
-
-async def update_profile(context: AccountContext, user: User, changes: Mapping[str, Any]) -> None:
-    """Store fields of the project's `UserUpdate`, which need no proof of identity."""
-    await context.manager.user_db.update(user, changes)
 
 
 async def change_password(context: AccountContext, user: User, password: str) -> User:

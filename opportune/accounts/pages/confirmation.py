@@ -36,7 +36,7 @@ async def show_confirmation_form(request: Request, user: CurrentUser, context: A
 async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, Confirmation)
     if form.data:
-        with show_errors_in(form):
+        async with show_errors_in(form, context.session):
             await confirm_identity(context, user, form.data)
             return redirect_to_next(request, form)
     return await _show_form(request, context, user, form)
@@ -72,7 +72,7 @@ async def send_code(request: Request, user: CurrentUser, context: AccountCtx) ->
 async def check_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailConfirmationCode)
     if form.data:
-        with show_errors_in(form):
+        async with show_errors_in(form, context.session):
             await confirm_by_email(request, context, user, form.data)
             return redirect_to_next(request, form)
     return _show_code_form(request, user, form)

@@ -44,7 +44,7 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     """Send an e-mail if the address has an account."""
     form = await read_form(request, EmailSignIn)
     if data := form.data:
-        with responses.show_errors_in(form):
+        async with responses.show_errors_in(form, context.session):
             next_path = responses.next_page(request, form)
             requested = await email_sign_in.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
@@ -87,7 +87,7 @@ async def _find_user_of_code(
     if form.data is None:
         return None
     user: User | None = None
-    with responses.show_errors_in(form):
+    async with responses.show_errors_in(form, context.session):
         device = trusted_device(request, sign_in_request.email)
         user = await email_sign_in.check_code(context, sign_in_request, form.data.code, device)
         if user is None:

@@ -7,12 +7,12 @@ from fastapi import Request, Response
 from sqlalchemy import update
 from sqlmodel import col
 
+from opportune.accounts import responses
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.flows import profile
 from opportune.accounts.flows.registration import request_verification
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication import reauthenticated
-from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
@@ -21,7 +21,6 @@ from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, Invali
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
-from opportune.errors import FieldErrors
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
@@ -56,15 +55,13 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
     form = await read_form(request, UserUpdate, user)
     if form.data:
         changes = {name: getattr(form.data, name) for name in project_fields(form) if name not in form.files.kept}
+        stored = stored_uploads(request.app.state.storage, User, changes)
         try:
-            async with stored_uploads(request.app.state.storage, User, changes) as values:
-                await profile.update_profile(context, user, values)
+            async with responses.show_errors_in(form, context.session), stored as values:
+                await context.manager.user_db.update(user, values)
+                return responses.redirect_with_message(request, PROFILE_PATH, "Your profile is saved.")
         except StorageError as error:
             form.refuse(str(error), status=error.status)
-        except FieldErrors as refusal:
-            form.add_errors(refusal)
-        else:
-            return redirect_with_message(request, PROFILE_PATH, "Your profile is saved.")
     return await show_profile(request, user, form, Form(EmailUpdate))
 
 
@@ -87,7 +84,7 @@ async def change_language(request: Request, user: OptionalUser, database: Databa
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await request_verification(context, user.email)
-    return redirect_with_message(
+    return responses.redirect_with_message(
         request, PROFILE_PATH, "We have sent you an e-mail. Open its link to verify the address."
     )
 
@@ -101,7 +98,8 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
         try:
             await profile.check_email_change(context, user, data.email)
             is_pending = await profile.request_email_change(context, user, data.email)
-            return redirect_with_message(request, PROFILE_PATH, EMAIL_REQUESTED if is_pending else EMAIL_CHANGED)
+            message = EMAIL_REQUESTED if is_pending else EMAIL_CHANGED
+            return responses.redirect_with_message(request, PROFILE_PATH, message)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
     return await show_profile(request, user, Form(UserUpdate, user), form)
@@ -113,8 +111,8 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
     async with database.reader(fresh=True) as session:
         link = await profile.read_email_change(session, request.app.state.settings, user, token)
     if link is None:
-        return show_invalid_link(request, PROFILE_PATH)
-    return show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
+        return responses.show_invalid_link(request, PROFILE_PATH)
+    return responses.show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
 
 
 @router.post("/change-email")
@@ -124,13 +122,13 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
     with suppress(EmailTakenError, InvalidPasswordError):  # another request was faster
         if link := await profile.read_email_change(context.session, context.settings, user, token):
             await profile.apply_email_change(context, *link, is_verified=True)
-            return redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
-    return show_invalid_link(request, PROFILE_PATH)
+            return responses.redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
+    return responses.show_invalid_link(request, PROFILE_PATH)
 
 
 @router.get("/password")
 async def password(request: Request, user: CurrentUser) -> Response:
-    return show(request, "password", form=Form(PasswordUpdate))
+    return responses.show(request, "password", form=Form(PasswordUpdate))
 
 
 @router.post("/password")
@@ -138,7 +136,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
     """Change the password. All sessions and tokens end; this browser gets a new session."""
     form = await read_form(request, PasswordUpdate)
     if not await reauthenticated(context, user, form):
-        await show_password_error(request, context, form, "new_password", user)
+        await responses.show_password_error(request, context, form, "new_password", user)
     if form.data and not form.errors:
         try:
             user = await profile.change_password(context, user, form.data.new_password)
@@ -146,11 +144,11 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             form.refuse(str(error), "new_password")
         else:
             old_session: Session = request.state.session
-            response = redirect_with_message(request, "/accounts/password", PASSWORD_CHANGED)
+            response = responses.redirect_with_message(request, "/accounts/password", PASSWORD_CHANGED)
             await cookies.renew_session(context.session, user, request, response, remember=old_session.is_remembered)
             cookies.trust_device(request, response, user)
             return response
-    return show(request, "password", form=form)
+    return responses.show(request, "password", form=form)
 
 
 async def show_profile(
@@ -176,7 +174,7 @@ async def show_profile(
     if providers:
         context["linking"] = link_form or Form(LinkRequest)
         context["linked"] = await label_accounts(request.app.state.database, request.app.state.settings, user)
-    return show(request, "profile", status, **context)
+    return responses.show(request, "profile", status, **context)
 
 
 def project_fields(form: Form[UserUpdate]) -> list[str]:

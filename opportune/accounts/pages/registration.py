@@ -11,7 +11,7 @@ from opportune.accounts.flows import registration
 from opportune.accounts.models import User
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification, PasswordReset, UserCreate
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
-from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
+from opportune.accounts.users.errors import EmailTakenError, InvalidLinkError, RegistrationClosedError
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext
@@ -45,7 +45,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
         await responses.show_password_error(request, context, form, "password")
         return responses.show_form(request, "register", form)
     try:
-        with responses.show_errors_in(form):
+        async with responses.show_errors_in(form, context.session):
             user = await registration.register(context, form.data.email, form.data.password)
             if not user:
                 return responses.show_email_sent(request)
@@ -85,14 +85,17 @@ async def verify(request: Request, signed_in_user: OptionalUser, context: Accoun
     if not form.data:
         return responses.show_invalid_link(request, VERIFY_PATH)
     owner = _account_owner(request, signed_in_user)
-    change = registration.verify_email(context, form.data.token, form.data.password, owner)
-    user = await responses.use_link(request, form, change, template="verify", request_path=VERIFY_PATH)
-    if isinstance(user, Response):
-        return user
+    user: User | None = None
+    try:
+        async with responses.show_errors_in(form, context.session):
+            user = await registration.verify_email(context, form.data.token, form.data.password, owner)
+    except InvalidLinkError:
+        return responses.show_invalid_link(request, VERIFY_PATH)
+    if not user:
+        return responses.show_form(request, "verify", form, responses.PRIVATE_HEADERS)
     if owner and owner.id == user.id:
-        return responses.redirect_with_message(
-            request, "/", gettext("Thank you, %(email)s is verified.", email=user.email)
-        )
+        message = gettext("Thank you, %(email)s is verified.", email=user.email)
+        return responses.redirect_with_message(request, "/", message)
     return responses.redirect_with_message(
         request, LOGIN_PATH, "Thank you, your address is verified. You can sign in now."
     )
@@ -130,10 +133,11 @@ async def show_password_reset(request: Request, session: ReadSession, token: str
 @router.post("/reset-password")
 async def reset_password(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, PasswordReset)
-    if not form.data:
-        return responses.show_form(request, "reset_password", form, responses.PRIVATE_HEADERS)
-    change = registration.reset_password(context, form.data.token, form.data.password)
-    user = await responses.use_link(request, form, change, template="reset_password", request_path=FORGOT_PASSWORD_PATH)
-    if isinstance(user, Response):
-        return user
-    return responses.redirect_with_message(request, LOGIN_PATH, "You have a new password. Sign in with it.")
+    if form.data:
+        try:
+            async with responses.show_errors_in(form, context.session):
+                await registration.reset_password(context, form.data.token, form.data.password)
+                return responses.redirect_with_message(request, LOGIN_PATH, "You have a new password. Sign in with it.")
+        except InvalidLinkError:
+            return responses.show_invalid_link(request, FORGOT_PASSWORD_PATH)
+    return responses.show_form(request, "reset_password", form, responses.PRIVATE_HEADERS)

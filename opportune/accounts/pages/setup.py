@@ -2,12 +2,10 @@
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import setup
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.models import User
-from opportune.accounts.responses import show, show_password_error
+from opportune.accounts.responses import show, show_errors_in, show_password_error
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import set_confirmed_at
@@ -45,14 +43,17 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
     if not form.data:
         await show_password_error(request, context, form, "password")
         return _show(request, form)
-    user = await _create_superuser(context.session, form)
-    if user is None:
-        return _show(request, form)
-    response = RedirectResponse(await _next_page(request), 303)
-    await cookies.start_session(context.session, user, request, response)
-    await set_confirmed_at(context.session, user, utc_now())  # the user has just typed the password
-    flash(request, "Welcome! You are the first superuser of this site.")
-    return response
+    try:
+        async with show_errors_in(form, context.session):
+            user = await setup.create_first_superuser(context.session, form.data.email, form.data.password)
+            response = RedirectResponse(await _next_page(request), 303)
+            await cookies.start_session(context.session, user, request, response)
+            await set_confirmed_at(context.session, user, utc_now())  # the user has just typed the password
+            flash(request, "Welcome! You are the first superuser of this site.")
+            return response
+    except EmailTakenError:
+        form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
+    return _show(request, form)
 
 
 async def _next_page(request: Request) -> str:
@@ -61,19 +62,6 @@ async def _next_page(request: Request) -> str:
         if feature.admin.setup_page and (path := await feature.admin.setup_page(request.app)):
             return str(path)
     return "/admin"
-
-
-async def _create_superuser(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
-    """Create the superuser, or add an error to the form and return None.
-
-    Raises:
-        NotFound: A superuser exists.
-    """
-    try:
-        return await form.save(lambda new: setup.create_first_superuser(session, new.email, new.password))
-    except EmailTakenError:
-        form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
-        return None
 
 
 async def _show_invalid_link(request: Request) -> Response:

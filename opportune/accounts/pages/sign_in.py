@@ -37,7 +37,7 @@ async def show_login(request: Request, user: OptionalUser) -> Response:
 async def login(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignIn)
     if data := form.data:
-        with responses.show_errors_in(form):
+        async with responses.show_errors_in(form, context.session):
             device = cookies.trusted_device(request, data.email)
             user = await sign_in.check_password(context, data.email, data.password, device)
             if user:
@@ -63,7 +63,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
     if form.data:
-        with responses.show_errors_in(form):
+        async with responses.show_errors_in(form, context.session):
             if await sign_in.check_code(context, user, form.data.code):
                 return await responses.finish_second_step(request, context, user, options)
             form.refuse(sign_in.WRONG_CODE, "code")

@@ -18,6 +18,7 @@ from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
+from opportune.db.sessions.session import undo_changes
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -67,7 +68,7 @@ async def create_form(request: Request, _user: CurrentUser) -> Response:
 @router.post("/new")
 async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, schemas.TeamCreate)
-    if team := await form.save(lambda new: service.create_team(session, user, new)):
+    if team := await form.save(lambda new: service.create_team(session, user, new), session):
         message = gettext("You have created “%(team)s” and are its owner.", team=team.name)
         return redirect_with_message(request, safe_redirect_path(form.value("next"), _path(team.id)), message)
     return _render_new_team(request, form)
@@ -104,6 +105,7 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
     except NotFound:
         return templates.render(request, "teams/no_invitation.html", {}, 404)
     except FieldErrors as refusal:
+        await undo_changes(session)
         return redirect_with_error(request, TEAMS_PATH, refusal)
     return redirect_with_message(request, _path(team.id), gettext("Welcome to “%(team)s”.", team=team.name))
 
@@ -151,7 +153,7 @@ async def update_member(
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
         return redirect_with_message(request, _path(team_id), "This role does not exist.", "danger")
     change = memberships.update_role(session, team_id, user, member_id, form.data.role)
-    return await _apply_change(request, team_id, change, "The role is changed.")
+    return await _apply_change(request, _path(team_id), change, "The role is changed.", session)
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
@@ -159,7 +161,7 @@ async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     change = memberships.delete_member(session, team_id, user, member_id)
-    return await _apply_change(request, team_id, change, "The member is removed.")
+    return await _apply_change(request, _path(team_id), change, "The member is removed.", session)
 
 
 @router.post("/{team_id}/leave")
@@ -167,6 +169,7 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
     try:
         team = await memberships.leave_team(session, team_id, user)
     except FieldErrors as refusal:
+        await undo_changes(session)
         return redirect_with_error(request, _path(team_id), refusal)
     return redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
 
@@ -182,7 +185,7 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
     # Check the team before counting requests for the rate limits.
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     if form.data:
-        with show_errors_in(form):
+        async with show_errors_in(form, context.session):
             invitation = await invitations.invite_by_email(context, team_id, user, form.data)
             message = gettext("%(email)s is invited.", email=invitation.email)
             return redirect_with_message(request, f"{_path(team_id)}/invitations", message)
@@ -207,7 +210,7 @@ async def settings(request: Request, team_id: RowId, user: CurrentUser, session:
 @router.post("/{team_id}/settings")
 async def rename(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, schemas.TeamUpdate)
-    if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name)):
+    if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name), session):
         return redirect_with_message(request, f"{_path(team_id)}/settings", "The name is saved.")
     return await _show_settings(request, session, team_id, user, rename=form)
 
@@ -218,7 +221,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
     await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.session.commit()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
-        with show_errors_in(form):
+        async with show_errors_in(form, context.session):
             owner = await invitations.hand_over_team(context, team_id, user, data.email)
             message = gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
             return redirect_with_message(request, _path(team_id), message)
@@ -279,10 +282,13 @@ async def _read_next(request: Request, default: str) -> str:
     return safe_redirect_path(str((await request.form()).get("next", "")), default)
 
 
-async def _apply_change(request: Request, team_id: int, change: Awaitable[Any], message: str) -> Response:
+async def _apply_change(
+    request: Request, path: str, change: Awaitable[Any], message: str, session: AsyncSession
+) -> Response:
     """Run a change of a team, and redirect to its page with the message, or with the reason of a refusal."""
     try:
         await change
     except FieldErrors as refusal:
-        return redirect_with_error(request, _path(team_id), refusal)
-    return redirect_with_message(request, _path(team_id), message)
+        await undo_changes(session)
+        return redirect_with_error(request, path, refusal)
+    return redirect_with_message(request, path, message)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable, event, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
@@ -114,6 +114,19 @@ def _fetch_in_transaction(session: SyncSession, statement: Executable, values: M
     if session.autoflush and (session.new or session.dirty or session.deleted):
         session.flush()
     return session.connection().execute(statement, values).all()
+
+
+async def undo_changes(session: AsyncSession) -> None:
+    """Roll back, and continue with the stored values. For a route that shows a refusal instead of raising it."""
+    await session.rollback()
+    await reload_expired(session)
+
+
+async def reload_expired(session: AsyncSession) -> None:
+    """Load the rows again that a rollback has expired, because a page shows them."""
+    for row in [*session]:
+        if inspect(row).expired:
+            await session.refresh(row)
 
 
 def before_commit(session: AsyncSession, callback: Callback) -> None:

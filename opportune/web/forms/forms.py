@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeVar, overload
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.db.sessions.session import reload_expired
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -90,9 +90,8 @@ class Form(FormState[M]):
                     await session.flush()
         except FieldErrors as error:
             self.add_errors(error)
-            for row in [*(session or ())]:
-                if session and inspect(row).expired:  # by the rollback
-                    await session.refresh(row)
+            if session:
+                await reload_expired(session)
             return None
         return True if result is None else result
 

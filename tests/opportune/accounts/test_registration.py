@@ -1,13 +1,15 @@
 """Registration, verification and password reset by links in e-mails."""
 
 import json
+from itertools import product
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts import hash_password, signed_links
+from opportune.accounts import hash_password, setup, signed_links
 from opportune.accounts.flows import registration
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, User
 from opportune.accounts.passwords import hashing
@@ -16,8 +18,11 @@ from opportune.accounts.users import context
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError
 from opportune.config import Settings, seal
+from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
-from opportune.testing import PASSWORD, Make, make_token, make_user, signed_in_client
+from opportune.db.hooks.registry import after_create, after_delete, after_update, temporary_hooks
+from opportune.errors import FieldErrors
+from opportune.testing import PASSWORD, Make, make_team, make_token, make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.conftest import token_status
@@ -33,12 +38,16 @@ from tests.opportune.accounts.sent_emails import (
     sign_in_to_api,
     submit_new_password,
 )
+from tests.opportune.contrib.teams.members import member_id
 from tests.opportune.stored_rows import read_all, reload
 
 __all__ = ["settings"]  # a fixture
 
 
-async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_registration_link_works_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    response = await register(client, password="password")
+    assert (response.status_code, "too easy to guess" in response.text) == (422, True)
+    assert await read_sent_subjects(app) == []
     response = await register(client, "Ada@Example.com")
     assert (response.status_code, "Check your mail" in response.text) == (200, True)
     assert "set-cookie" not in response.headers
@@ -47,23 +56,13 @@ async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, da
     page = await client.get(path, params={"token": token})
     assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin")
     assert await read_users(database) == []  # opening the link changes nothing
-    redirect = await client.post(path, data={"token": token, "password": PASSWORD})
+    proof = {"token": token, "password": PASSWORD}
+    redirect = await client.post(path, data=proof)
     assert (redirect.status_code, redirect.headers["location"]) == (303, "/accounts/login")
     assert "Thank you, your address is verified." in (await client.get("/accounts/login")).text
+    for used in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
+        assert (used.status_code, "is no longer valid" in used.text) == (410, True)
     assert (await read_users(database), await sign_in_to_api(client)) == ([(EMAIL, True)], 200)
-
-
-async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    response = await register(client, password="password")
-    assert (response.status_code, "too easy to guess" in response.text) == (422, True)
-    assert await read_sent_subjects(app) == []
-    await register(client)
-    path, token = await read_newest_link(app)
-    proof = {"token": token, "password": PASSWORD}
-    await client.post(path, data=proof)
-    for response in (await client.get(path, params={"token": token}), await client.post(path, data=proof)):
-        assert (response.status_code, "is no longer valid" in response.text) == (410, True)
-    assert len(await read_users(database)) == 1
 
 
 async def test_registered_address_gets_another_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -89,16 +88,20 @@ async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, d
     assert (await client.post("/api/v1/auth/verify", json=proof)).status_code == 410
 
 
-async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    await register(client)
+@pytest.mark.parametrize("has_account", [False, True])
+async def test_link_needs_the_password(
+    app: FastAPI, client: AsyncClient, database: Database, has_account: bool
+) -> None:
+    if has_account:  # staff may have created the account, and know its password
+        await make_user(database, EMAIL)
+    await (client.post("/accounts/verify/again", data={"email": EMAIL}) if has_account else register(client))
     path, token = await read_newest_link(app)
     for password_fields in ({}, {"password": "a password of my own"}):
         page = await client.post(path, data={"token": token, **password_fields})
-        assert page.status_code == 422
-        assert "This is not the password of the registration." in page.text
+        assert (page.status_code, "This is not the password of the registration." in page.text) == (422, True)
         response = await client.post("/api/v1/auth/verify", json={"token": token, **password_fields})
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, ["password"])
-    assert await read_users(database) == []
+    assert await read_users(database) == [(EMAIL, False)] * has_account
 
 
 async def test_guesses_are_limited(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,16 +155,6 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
     assert await read_users(database) == [(EMAIL, True)]
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
-
-
-async def test_verification_needs_password_of_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)  # staff may have created the account, and know its password
-    await client.post("/accounts/verify/again", data={"email": EMAIL})
-    path, token = await read_newest_link(app)
-    for password_fields in ({}, {"password": "a password of my own"}):
-        assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
-        assert (await client.post("/api/v1/auth/verify", json={"token": token, **password_fields})).status_code == 422
-    assert await read_users(database) == [(EMAIL, False)]
 
 
 async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:
@@ -248,18 +241,50 @@ async def test_own_link_needs_no_proof(app: FastAPI, database: Database, user: U
     assert (await reload(database, user)).is_verified
 
 
-async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
+@pytest.mark.parametrize("is_impersonated", [False, True])
+async def test_link_of_another_account_needs_its_password(
+    app: FastAPI, database: Database, user: User, *, is_impersonated: bool
+) -> None:
     token = make_link_token(app.state.settings, "verify", user)
-    async with signed_in_client(app, await make_user(database)) as client:
+    async with signed_in_client(app, await make_user(database, is_superuser=True)) as client:
+        if is_impersonated:
+            await client.post("/accounts/confirm", data={"current_password": PASSWORD})
+            await impersonate(client, user, may_write=True)
         assert 'type="password"' in (await client.get("/accounts/verify", params={"token": token})).text
         assert (await client.post("/accounts/verify", data={"token": token})).status_code == 422
     assert not (await reload(database, user)).is_verified
 
 
-async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, database: Database, user: User) -> None:
-    token = make_link_token(app.state.settings, "verify", user)
-    async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss_client:
-        await boss_client.post("/accounts/confirm", data={"current_password": PASSWORD})
-        await impersonate(boss_client, user, may_write=True)
-        await boss_client.post("/accounts/verify", data={"token": token})
-    assert not (await reload(database, user)).is_verified
+async def refuse(_session: object, _row: object) -> None:
+    raise FieldErrors({"": "Refused by a hook."})
+
+
+async def test_page_undoes_what_a_hook_refuses(
+    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration, "email_is_delivered", lambda _settings: False)
+    models: tuple[Any, ...] = (User, Team, TeamMember)
+    user, member = await make_user(database), await make_user(database)
+    team = await make_team(database, user, {TeamRole.MEMBER: member})
+    path, number = f"/teams/{team.id}", await member_id(database, team, member)
+    verify, reset = (make_link_token(app.state.settings, purpose, user) for purpose in ("verify", "reset"))
+    setup_token = setup.make_setup_link(app.state.settings).partition("token=")[2]
+    form = {"email": "eve@example.com", "password": PASSWORD, "display_name": "Eve", "name": "Eve", "role": "admin"}
+    before = [await read_all(database, model) for model in models]
+    async with signed_in_client(app, user) as browser:
+        with temporary_hooks():
+            for event, model in product((after_create, after_update, after_delete), models):
+                event(model)(refuse)
+            for visitor, page, values in (
+                *((client, "/accounts/register", {}), (client, "/accounts/setup", {"token": setup_token})),
+                *(
+                    (client, "/accounts/verify", {"token": verify}),
+                    (client, "/accounts/reset-password", {"token": reset}),
+                ),
+                *((browser, url, {}) for url in ("/accounts/profile", "/teams/new", f"{path}/settings")),
+                (browser, f"{path}/hand-over", {"email": member.email, "current_password": PASSWORD}),
+                *((browser, f"{path}/members/{number}/{change}", {}) for change in ("role", "remove")),
+            ):
+                response = await visitor.post(page, data={**form, **values}, follow_redirects=True)
+                assert "Refused by a hook." in response.text, page
+                assert [await read_all(database, model) for model in models] == before, page
