@@ -49,14 +49,6 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
     assert [action for action, _ in logged].count("create") == 2
 
 
-async def test_undo_deletes_the_imported_rows(app: FastAPI, admin: AsyncClient) -> None:
-    await confirm_preview(admin, await upload(admin, f"{HEADER}\nfirst,1,red,new,2\nsecond,2,deep_blue,used,3\n"))
-    (url,) = re.findall(r'action="([^"]*/undo[^"]*)"', (await admin.get("/admin/gadget/list")).text)
-    await admin.post(unescape(url))
-    assert await read_gadgets(app) == []
-    assert "Undone: 2 gadgets." in (await admin.get("/admin/gadget/list")).text
-
-
 async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}

@@ -82,7 +82,7 @@ OTHERS: list[tuple[type[Any], type[Any], dict[str, Any], str]] = [
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(("model", "other", "values", "message"), OTHERS)
-async def test_undo_keeps_imported_rows_that_others_refer_to(
+async def test_undo_deletes_imported_rows_unless_others_refer(
     app: FastAPI, admin: AsyncClient, model: type[Any], other: type[Any], values: dict[str, Any], message: str
 ) -> None:
     name = model.__name__.lower()
@@ -95,6 +95,7 @@ async def test_undo_keeps_imported_rows_that_others_refer_to(
     await admin.post(unescape(url))
     assert message in unescape((await admin.get(f"/admin/{name}/list")).text)
     assert len(await read_all(app, other)) == stored
+    assert (imported_id not in [row.id for row in await read_all(app, model)]) is message.startswith("Undone")
 
 
 async def test_round_trip_has_few_statements(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
