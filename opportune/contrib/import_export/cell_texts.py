@@ -13,6 +13,7 @@ from opportune.contrib.import_export.named_columns import NamedColumn, normal_na
 from opportune.contrib.import_export.targets import Target
 from opportune.db.models.columns import is_text, python_type_of
 from opportune.i18n.parsing import parse_yes_no
+from opportune.schemas.text import make_storable
 from opportune.web.forms.form_state import ZONE_SUFFIX
 
 
@@ -61,7 +62,7 @@ class CellTexts:
             text = self._machine_text(name, value)
         except ValueError:
             text = str(value)
-        return normal_name(self._view.model, name, text)
+        return normal_name(self._view.model, name, make_storable(text))
 
     def _ids_of(self, column: NamedColumn, value: Any) -> str:
         ids = self._names.ids(column, column.names_in(value))

@@ -14,6 +14,7 @@ from opportune.db.migrations.value_conversion import CONVERSION_ERRORS, Family, 
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.i18n import gettext
+from opportune.schemas.text import UNSTORABLE
 
 
 class NamedColumn(NamedTuple):
@@ -43,6 +44,8 @@ class NamedColumn(NamedTuple):
             raise ValueError(gettext("Enter one name."))
         is_list_of_csv = self.is_many and isinstance(value, str)
         names = split_names(value) if is_list_of_csv else [str(item).strip() for item in values]
+        if any(map(UNSTORABLE.search, names)):
+            raise ValueError("This text has characters that cannot be stored.")
         if self.key:
             names = [normal_name(self.lookup.model, self.key, name) for name in names]
         return list(dict.fromkeys(filter(None, names)))

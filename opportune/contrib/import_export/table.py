@@ -18,6 +18,7 @@ from opportune.contrib.import_export.workbooks import ZIP_SIGNATURE, read_workbo
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
+from opportune.schemas.text import make_storable
 
 UNREADABLE = _l(
     "Line %(line)s cannot be read: a quotation mark is not closed, or a cell has more than %(limit)s characters."
@@ -218,4 +219,4 @@ def _read_json(content: bytes, max_rows: int) -> Table:
     header = list(dict.fromkeys(name for row in rows for name in row))
     _check_size(header, rows, max_rows)  # the cells of objects with different names are the square of their number
     lines = [TableRow(number, [row.get(name) for name in header]) for number, row in enumerate(rows, 1)]
-    return Table("json", header, lines)
+    return Table("json", [make_storable(name) for name in header], lines)

@@ -85,13 +85,14 @@ async def test_faults_of_csv_lines_are_reported(app: FastAPI, admin: AsyncClient
 
 
 async def test_faults_of_json_rows_are_reported(app: FastAPI, admin: AsyncClient) -> None:
-    valid_row = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
+    valid_row = {"maker_id": 1, "colour": "red", "state": "new", "size": 2, "not stored \0\ud800": 1}
     invalid_values: list[tuple[str, object]] = [
         *(("notes", "nul \0"), ("notes", "\ud800"), ("maker_id", {"a": 1}), ("maker_id", 2**70)),
         *(("size", [1]), ("size", True), ("size", "9" * 5000), ("weight", "NaN"), ("weight", "1e999999")),
-        *(("seen_at", "yesterday"), ("made_on", "9999-99-99"), ("name", "x" * 21)),
+        *(("seen_at", "yesterday"), ("made_on", "9999-99-99"), ("name", "x" * 21), ("name", "\ud800")),
     ]
-    page = await upload(admin, json.dumps([valid_row | {name: value} for name, value in invalid_values]), "rows.json")
+    rows = [valid_row | {"name": str(number), name: value} for number, (name, value) in enumerate(invalid_values)]
+    page = await upload(admin, json.dumps(rows), "rows.json", updates="1")
     faults = read_faults(page)
     for number, (name, value) in enumerate(invalid_values, 1):
         label = name.partition("_id")[0].replace("_", " ").capitalize()
