@@ -218,7 +218,7 @@ async def _call_on_failure(
             await services.prepare_job()
             async with asyncio.timeout(definition.max_seconds):
                 await definition.call_on_failure(UnrecordedJobContext(services, job), error, job.arguments)
-    except (Exception, asyncio.CancelledError) as fault:
+    except (Exception, SystemExit, asyncio.CancelledError) as fault:
         task = asyncio.current_task()
         if is_outage(fault) or (task and task.cancelling()):
             raise  # the worker stores the outcome later, and repeats this call

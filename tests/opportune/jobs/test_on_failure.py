@@ -113,7 +113,7 @@ async def test_lost_database_does_not_end_on_failure(make_queue: MakeQueue, monk
     assert notify.await_count == 2
 
 
-@pytest.mark.parametrize("fault", [IntegrityError("INSERT", {}, Exception("twice")), asyncio.CancelledError()])
+@pytest.mark.parametrize("fault", [IntegrityError("INSERT", {}, Exception()), asyncio.CancelledError(), SystemExit(3)])
 async def test_fault_of_on_failure_is_logged(
     make_queue: MakeQueue, find: Find, caplog: pytest.LogCaptureFixture, fault: BaseException
 ) -> None:
