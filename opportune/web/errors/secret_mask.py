@@ -35,6 +35,8 @@ class SecretMask(reprlib.Repr):
         matches = filter(None, map(PASSWORD_IN_URL.search, values))
         passwords = [match[1] for match in matches if match.string.count(match[1]) == 1]
         secrets = {*values, *passwords, *map(unquote, passwords)}
+        # A repr escapes backslashes and, in a text with both, single quotes.
+        secrets |= {text for secret in secrets for text in (repr(secret)[1:-1], repr(f"{secret}'\"")[1:-4])}
         return cls(sorted((secret for secret in secrets if len(secret) > 5), key=len, reverse=True))
 
     def mask_value(self, name: str, value: object) -> str:

@@ -84,6 +84,9 @@ def test_passwords_in_variables_and_message_are_masked() -> None:
 
 def test_secrets_of_settings_are_masked() -> None:
     settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("sk-abcdef")})
+    escaped = settings.model_copy(update={"llm_api_key": SecretStr("sk-'ab\\cd")})
+    for text in ("sk-'ab\\cd", "sk-'ab\\cd \""):
+        assert "cd" not in build_report(raise_and_catch(text=text), escaped).variables["text"]
     assert "sk-abcdef" not in str(build_report(raise_and_catch(text="sent sk-abcdef"), settings))
     for length in range(130, 160):  # at a cut
         text = f"{'.' * length}sk-abcdef{'.' * 9999}sk-abcdef{'.' * length}"
