@@ -2,61 +2,14 @@
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from opportune.web.static.icons import is_icon
 
-WORDS_BY_ICON = {
-    "arrows-exchange": "transaction",
-    "article": "article post",
-    "box": "asset",
-    "briefcase": "job",
-    "building": "company",
-    "building-community": "city",
-    "building-factory-2": "maker",
-    "building-store": "shop store",
-    "building-warehouse": "warehouse",
-    "calendar-check": "booking reservation",
-    "calendar-event": "appointment event meeting",
-    "car": "vehicle",
-    "cash": "expense",
-    "checkbox": "task",
-    "chef-hat": "recipe",
-    "credit-card": "payment",
-    "currency-dollar": "price",
-    "disc": "album",
-    "door": "room",
-    "file-invoice": "invoice",
-    "file-text": "contract document",
-    "flag": "country",
-    "folder": "project",
-    "hash": "topic",
-    "heartbeat": "patient",
-    "help-circle": "question",
-    "id-badge-2": "employee",
-    "mail": "invitation",
-    "map-pin": "place",
-    "message": "comment",
-    "movie": "movie",
-    "music": "song track",
-    "note": "note",
-    "package": "item product",
-    "photo": "image",
-    "school": "course lesson student teacher",
-    "shield": "role",
-    "shopping-cart": "order",
-    "sitemap": "department",
-    "star": "review",
-    "truck": "supplier vendor",
-    "truck-delivery": "delivery shipment",
-    "user": "member person",
-    "user-circle": "account",
-    "users": "client customer team",
-    "versions": "variant",
-    "writing": "author",
-}
-"""Words that are not the name of an icon, by the icon of Tabler that they have."""
-ICON_BY_WORD = {word: icon for icon, words in WORDS_BY_ICON.items() for word in words.split()}
+LINES = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+"""Icons of Tabler, each with words that are not the name of an icon."""
+ICON_BY_WORD = {word: icon for icon, words in (line.split(": ") for line in LINES) for word in words.split()}
 
 
 class GuessedIcon:

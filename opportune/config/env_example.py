@@ -16,6 +16,7 @@ from typing_extensions import Format, get_annotations
 from opportune.config.base_settings import BaseSettings
 from opportune.config.setting_docstrings import setting_docstrings
 from opportune.config.settings import Settings
+from opportune.project.env_values import quoted_if_needed
 from opportune.project.layout import origin
 
 HEADING = """\
@@ -122,14 +123,6 @@ def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
 def _entry(name: str, setting: Description) -> str:
     lines = [*map(str.strip, setting.text.splitlines()), f"{name.upper()}={quoted_if_needed(setting.default)}"]
     return "".join(f"# {line}\n" for line in lines if line)
-
-
-def quoted_if_needed(value: str) -> str:
-    """Quote a value that `.env` cannot hold in one line without quotes."""
-    if value == value.strip() and not any(mark in value for mark in ("\n", " #", "'", '"')):
-        return value
-    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return f'"{escaped}"'
 
 
 def setting_text(value: Any, *, is_json: bool = False) -> str:

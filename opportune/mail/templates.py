@@ -8,9 +8,8 @@ from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoes
 
 from opportune.i18n.languages import get_language
 from opportune.mail.addresses import InvalidEmailError
-from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, add_formats, format_money
+from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader
 from opportune.web.static.files import assets
-from opportune.web.time_zone import format_date, format_datetime, local
 
 SUBJECT_PREFIX = "Subject: "
 END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
@@ -47,7 +46,6 @@ environment = TemplateEnvironment(
 )
 environment.globals["get_language"] = get_language
 environment.globals["primary_colour"] = assets.primary_colour  # mail programs cannot load style sheets
-add_formats(environment, date=format_date, datetime=format_datetime, local=local, money=format_money)
 
 
 def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> str:

@@ -14,11 +14,11 @@ from dotenv.parser import parse_stream
 
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, generate_key
 from opportune.config.base_settings import FILE_OWNER_HINT
-from opportune.config.env_example import quoted_if_needed
 from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
 from opportune.project.current import OPPMAN
+from opportune.project.env_values import quoted_if_needed
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 

@@ -16,8 +16,7 @@ from jinja2.runtime import Context
 from jinja2.utils import missing
 from markupsafe import Markup, escape
 
-from opportune.i18n import translation
-from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
+from opportune.i18n import formats, translation
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
 from opportune.web.language import url
@@ -25,6 +24,7 @@ from opportune.web.rendering.cache_tag import CacheTag
 from opportune.web.rendering.cached_part import exclude_from_cache
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
+from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 
 FRAMEWORK_PREFIX = "opportune/"
 
@@ -58,15 +58,47 @@ def _fill_in(context: EvalContext, message: str, text: str, values: dict[str, An
     return translation.fill_in(to_text(message), to_text(text), values)
 
 
+def format_money(amount: Decimal | None, currency: str = "") -> str:
+    """Format an amount, with the code of its currency: `{{ book.price | money("EUR") }}` is EUR 1,234.50."""
+    if amount is None:
+        return ""
+    return formats.format_amount(amount, currency)
+
+
+FORMATS: dict[str, Callable[..., Any]] = {
+    "clock": format_local_clock,
+    "date": format_date,
+    "datetime": format_datetime,
+    "filesize": formats.format_size,
+    "join_list": formats.format_list,
+    "local": local,
+    "money": format_money,
+    "number": formats.format_number,
+    "percent": formats.format_percent,
+    "time": format_time,
+    "week_start": formats.week_start,
+    "weekday": formats.format_weekday,
+}
+"""Filters whose result depends on the language or time zone.
+
+Jinja would apply them to constants when it compiles a template, once for all visitors, unless they take the context.
+"""
+
+
+def _ignore_context(format_value: Callable[..., Any], _context: Context, *args: Any, **options: Any) -> Any:
+    return format_value(*args, **options)
+
+
 def add_translation(environment: Environment) -> None:
-    """Add the functions, the tag `{% trans %}` and the filters of numbers, lists and e-mail addresses.
+    """Add the functions, the tag `{% trans %}`, the formats and the filter of e-mail addresses.
 
     Texts in `_()` are escaped like other values. Texts in `{% trans %}` and `ngettext()` may contain HTML.
     """
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
-    add_formats(environment, filesize=format_size, join_list=format_list, number=format_number, percent=format_percent)
+    for name, format_value in FORMATS.items():
+        environment.filters[name] = pass_context(partial(_ignore_context, format_value))
     environment.filters["with_breaks"] = with_breaks
     environment.globals |= {
         "_": translation.gettext,
@@ -76,19 +108,6 @@ def add_translation(environment: Environment) -> None:
         "npgettext": _npgettext,
         "pgettext": _pgettext,
     }
-
-
-def add_formats(environment: Environment, **formats: Callable[..., Any]) -> None:
-    """Add filters whose result depends on the language or time zone of the visitor.
-
-    Jinja applies filters to constants when it compiles a template, once for all visitors, unless they take the context.
-    """
-    for name, format_value in formats.items():
-        environment.filters[name] = pass_context(partial(_ignore_context, format_value))
-
-
-def _ignore_context(format_value: Callable[..., Any], _context: Context, *args: Any, **options: Any) -> Any:
-    return format_value(*args, **options)
 
 
 DIRECT_FUNCTIONS = frozenset({"_", "asset", "form_user", "language_choices", "url"})
@@ -204,13 +223,6 @@ class TemplateLoader(FileSystemLoader):
         if template.startswith(FRAMEWORK_PREFIX):
             return self._framework.get_source(environment, template.removeprefix(FRAMEWORK_PREFIX))
         return super().get_source(environment, template)
-
-
-def format_money(amount: Decimal | None, currency: str = "") -> str:
-    """Format an amount, with the code of its currency: `{{ book.price | money("EUR") }}` is EUR 1,234.50."""
-    if amount is None:
-        return ""
-    return format_amount(amount, currency)
 
 
 def with_breaks(text: str) -> Markup:

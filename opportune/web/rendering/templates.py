@@ -11,25 +11,18 @@ from jinja2.runtime import Context
 
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link
-from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.hidden_fields import form_token
 from opportune.web.forms.kept_form import find_kept_form, restore_kept_form
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
-from opportune.web.rendering.environment import (
-    TemplateEnvironment,
-    TemplateLoader,
-    add_formats,
-    format_money,
-    render_block,
-)
+from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, render_block
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.static.files import assets
 from opportune.web.static.generated import file_of_language
 from opportune.web.static.typeface import preloaded_file
-from opportune.web.time_zone import format_date, format_datetime, format_iso, format_local_clock, format_time, local
+from opportune.web.time_zone import format_iso
 
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
@@ -59,19 +52,7 @@ class Templates:
             "form_token": form_token,
             "kept_form": find_kept_form,
         }
-        add_formats(
-            self.environment,
-            clock=format_local_clock,
-            date=format_date,
-            datetime=format_datetime,
-            local=local,
-            markdown=markdown.render_element,
-            money=format_money,
-            time=format_time,
-            week_start=week_start,
-            weekday=format_weekday,
-        )
-        self.environment.filters["iso"] = format_iso
+        self.environment.filters |= {"iso": format_iso, "markdown": markdown.render_element}
         self.built_in_names = {*self.environment.globals, *self.environment.filters}
 
     def add_helpers(self, features: Iterable[Feature]) -> None:

@@ -34,26 +34,7 @@ from sqlmodel import Field
 
 from opportune.db.models.model import Model
 """
-MIGRATION = """import sqlalchemy as sa
-from alembic import op
-
-revision = "library_0001"
-down_revision = None
-branch_labels = ("library",)
-depends_on = None
-
-
-def upgrade() -> None:
-    op.create_table(
-        "library_badge",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        {columns}sa.PrimaryKeyConstraint("id", name=op.f("pk_library_badge")),
-    )
-
-
-def downgrade() -> None:
-    op.drop_table("library_badge")
-"""
+MIGRATION = Path(__file__).with_name("badge_migration.txt").read_text(encoding="utf-8")
 REQUIRED_FEATURES = ("accounts", USERS, "admin", "jobs")
 COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 TIMEOUT_SECONDS = 60

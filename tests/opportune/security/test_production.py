@@ -77,6 +77,7 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
+        "opportune/contrib/llm/providers/factory.py",  # only reads the proxies of the environment
         "opportune/contrib/llm_vendors/event_streams.py",
         "opportune/contrib/llm_vendors/http_client.py",
         "opportune/contrib/tools/web_search_client.py",

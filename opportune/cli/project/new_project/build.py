@@ -18,9 +18,9 @@ from opportune.cli.project.release import build_wheel, hash_of, hash_of_running_
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
-from opportune.config.env_example import quoted_if_needed
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import file_mode_mask
+from opportune.project.env_values import quoted_if_needed
 from opportune.project.layout import PACKAGE, PROJECT
 
 RENDERED_FILES = ("README.md", "tests/test_access.py", shared_files.LANDING_PAGE)

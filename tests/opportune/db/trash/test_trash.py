@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,22 +165,7 @@ async def test_row_of_another_session_moves_to_the_trash(shop: Database) -> None
     assert await read_all(shop, Good) == []
 
 
-CODE = """
-import sys
-from sqlmodel import Field
-from opportune.db import Model, SoftDelete
-
-class Base(Model, SoftDelete):
-    pass
-
-class Thing(Base, table=True):
-    __tablename__ = "test_thing"
-
-assert "opportune.db.sessions.trash" not in sys.modules
-from sqlalchemy import select
-from opportune.db.sessions.trash import hide_deleted
-print(hide_deleted(select(Thing.id)))
-"""
+CODE = Path(__file__).with_name("new_models.txt").read_text(encoding="utf-8")
 
 
 def test_queries_hide_rows_of_models_declared_first() -> None:
