@@ -78,7 +78,7 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
 
 
 async def _delete_orphan(storage: Storage, original: str, copy: str) -> None:
-    """Delete a new copy whose original was deleted meanwhile."""
+    """Delete a new copy of an image that another request has just deleted."""
     try:
         await storage.read_part(original, 0, 1)
     except MissingFileError:

@@ -61,7 +61,10 @@ class UserDatabase(BaseUserDatabase[U, int]):
             UserTaken: Another user has this address.
         """
         self.session.add(user)
-        user.sqlmodel_update({**update_dict, "email": normalize_email(update_dict.get("email", user.email))})
+        values = dict(update_dict)
+        if "email" in values:
+            values["email"] = normalize_email(values["email"])
+        user.sqlmodel_update(values)
         try:
             await flush_or_refuse(self.session, UserTaken())
         except UserTaken:
