@@ -56,9 +56,7 @@ async def parsed_values(
     conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
     text = ""
     for _ in range(attempts):
-        text = ""
-        read_length = 0
-        is_truncated = False
+        text, read_length, is_truncated = "", 0, False
         async with aclosing(ask(conversation, type_.schema)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):

@@ -19,7 +19,7 @@ _VAGUE = (None, 400, 500, 502)
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
 _MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
 _ANSWER_FIELDS = ("choices", "delta", "finish_reason")
-_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
+_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation", "warning")
 """Fields with texts of the request or the answer."""
 _SUCCESS = ("", "0", "200", "ok", "success")
 

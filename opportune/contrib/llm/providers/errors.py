@@ -53,7 +53,7 @@ UNAVAILABLE = Reason(
     "unavailable",
     _l("The model's endpoint is not working at the moment."),
     # The model wrote a call that its endpoint could not read. It may do better next time.
-    specific=r"tool_use_failed|failed to call a function|model has crashed|degraded function",
+    specific=r"tool_use_failed|failed to call a function|model (has crashed|(is )?unloaded)|degraded function",
     general=r"status (409|42[45]|49[89]|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
     r"|try again",
 )
@@ -102,8 +102,8 @@ REASONS = (
         "not_configured",
         _l("The endpoint does not know this model."),
         "Check LLM_MODEL and LLM_BASE_URL.",
-        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not a valid model"
-        r"|not work with the specified|model (not exist|identifier|disabled)|(invalid|such|unknown).model"
+        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not a valid model|unknown.model"
+        r"|models? (are )?loaded|work with the specified|model (not exist|identifier|disabled)|(invalid|such).model"
         r"|model.not.available|non-serverless|on-demand throughput|provider not provided|configure ai gateway",
         r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|unknown.?model|模型不存在",
     ),
@@ -120,9 +120,9 @@ REASONS = (
     ),
 )
 FILTER_REASONS = re.compile(
-    r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
+    r"filter|safety|sensitive|recitation|prohibited|block|refusal|guardrail|toxic|spii|policy|armor|moderat|language"
 )
-FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
+FAILURE_REASONS = re.compile(r"error(?!_limit)|abort|insufficient|malformed|unexpected|fail|cancel|overload|timeout")
 
 
 def refused_parameter(name: str) -> LlmError:

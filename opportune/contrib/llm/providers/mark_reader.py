@@ -123,6 +123,7 @@ class MarkReader:
         if found is None:
             held = marks if part.ends else (*marks, *table.END_TOKENS, *table.WRAPPERS.values(), "</response>\n")
             length = len(self._pending) - length_of_mark(self._pending, held)
+            length = min(length, len(table.OTHER_TOKENS.sub("", self._pending)))
             self._add(part, self._pending[:length])
             self._pending = self._pending[length:]
             return None

@@ -30,12 +30,13 @@ THOUGHTS = {
     "<|channel>thought": ("<channel|>",),
     "<unused94>thought": ("<unused95>",),
     "<|think|>": ("<|end|>",),
+    "<|open|>think<|sep|>": ("<|close|>think<|sep|>", "<|open|>response<|sep|>", "<|open|>tools<|sep|>"),
 }
 """Closing marks of each opening mark. They count only at the start of an answer."""
 OPENING_TAG = re.compile(rf"<({'|'.join(THOUGHT_TAGS)})\s(?!>)[^<>]{{0,60}}(>|\Z)", re.IGNORECASE)
 """Tag with attributes, such as `<think duration="3">`, or its beginning."""
-CLOSING_LINE = "\n</think>\n"
-"""End of reasoning whose opening tag is in the prompt, in the templates of DeepSeek and Qwen."""
+CLOSING_LINES = ("\n</think>\n", "<|close|>think<|sep|>")
+"""Ends of reasoning whose opening tag is in the prompt, in the templates of DeepSeek, Qwen and Kimi K3."""
 
 HEADERS = ("<|channel|>", "<|start|>")
 """Beginning of the header of a Harmony message: `<|start|>assistant<|channel|>final<|message|>`."""
@@ -54,7 +55,7 @@ PRESUMED: dict[str, tuple[str, Marks]] = {
     **{prose: (prose, ("Here is my response:", "[BEGIN FINAL RESPONSE]")) for prose in PROSE},
 }
 """Reasoning without an opening mark: first characters that are not shown, and ends. Without an end, it is text."""
-OPENED_BY_PROMPT = ("", ("</think>",))
+OPENED_BY_PROMPT = ("", ("</think>", "<|close|>think<|sep|>"))
 
 M3 = "]<]minimax[>["
 """Prefix of the tags of MiniMax M3. Those of arguments have their name: `]<]minimax[>[<title>`."""
@@ -71,6 +72,7 @@ CALLS = {
     **_pairs("<|{}_begin|>", "<|{}_end|>", ("tool_calls_section", "tool_call_section", "tool_call")),
     **_pairs(f"<{BAR}{{}}_begin{BAR}>", f"<{BAR}{{}}_end{BAR}>", ("tool_calls", "tool_call")),
     **_pairs(f"<{BAR}{{}}▁begin{BAR}>", f"<{BAR}{{}}▁end{BAR}>", ("tool▁calls", "tool▁call")),
+    **_pairs("<|open|>{}<|sep|>", "<|close|>{}<|sep|>", ("tools",)),
     **_pairs("<{} name=", "</{}>", ("function", "invoke", "steptml:invoke", "antml:invoke", "tool_call")),
     **_pairs("[{}]", "[/{}]", ("TOOL_CALLS", "TOOL_CALL", "TOOL_REQUEST")),
     "<function=": ("</function>",),
@@ -105,20 +107,20 @@ TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
 
 CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
-ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
-ANSWERS = ("<|START_RESPONSE|>", "<|begin|>assistant<|content|>", "<|begin_of_solution|>")
+BEGINNINGS = ("<|begin_of_text|>", f"<{BAR}begin▁of▁sentence{BAR}>", "<bos>")
+ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>", *BEGINNINGS)
+ANSWERS = ("<|START_RESPONSE|>", "<|begin|>assistant<|content|>", "<|begin_of_solution|>", "<|open|>response<|sep|>")
 WRAPPERS = {"<answer>\n": "</answer>", "<response>\n": "</response>"}
 """Tags around an answer. A closing tag without its opening one was requested by the user."""
-BOXES = ("<|begin_of_box|>", "<|end_of_box|>")
-"""Tokens around the result in a text of GLM, which are dropped."""
+BOXES = ("<|begin_of_box|>", "<|end_of_box|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>")
+"""Tokens around the result in a text of GLM and Kimi K3, which are dropped."""
 START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *WRAPPERS, *THOUGHTS, *HEADERS)
 """Marks before a part, except those of calls. Some models end a thought or a call twice."""
-ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", f"<{BAR}end▁of▁sentence{BAR}>")
-ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<|end_of_solution|>", "<|END_RESPONSE|>", "[END FINAL RESPONSE]")
-END_TOKENS = (*ENDS_OF_TURN, *ENDS_OF_TEXT, "</s>", "[e~[")
+END_TOKENS = ("<end_of_turn>", "<turn|>", "<eos>", "[END FINAL RESPONSE]", "</s>", "[e~[")
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
+OTHER_TOKENS = re.compile(rf"(?:<[|{BAR}][\w▁]{{2,40}}[|{BAR}]>\s*){{0,4}}(?:<(?:[|{BAR}][\w▁]{{0,40}}[|{BAR}]?)?)?\Z")
+"""Other tokens at the end, or the beginning of one."""
 OTHER_TOKEN = re.compile(rf"<[|{BAR}]..", re.DOTALL)
-"""Beginning of another token at the end of an answer."""
 MAX_MARK_LENGTH = 80
 
 

@@ -81,8 +81,7 @@ class OpenAICompatible(RemoteProvider):
         content: object = message.content
         if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
             text = [{"type": "text", "text": message.content}] if message.content else []
-            pictures = ((picture.content_type, b64encode(picture.content).decode()) for picture in message.pictures)
-            urls = (f"data:{content_type};base64,{content}" for content_type, content in pictures)
+            urls = (f"data:{item.content_type};base64,{b64encode(item.content).decode()}" for item in message.pictures)
             content = [*text, *({"type": "image_url", "image_url": {"url": url}} for url in urls)]
         body: dict[str, object] = {"role": message.role, "content": content}
         if message.tool_calls:

@@ -10,7 +10,7 @@ from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
-from opportune.contrib.llm.providers.marks import CLOSING_LINE
+from opportune.contrib.llm.providers.marks import CLOSING_LINES
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
 from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema, not_a_model
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
@@ -26,7 +26,7 @@ UNCOUNTED_FIELDS = frozenset(
 """Fields of an event without token counts."""
 THOUGHT_TAG = re.compile(r"\A\s*<think>\n?|\n?</think>\s*\Z")
 """Tags around a thought that has its own field."""
-LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete|^limit")
+LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|(token|time|error)_limit|of_tokens|incomplete|^limit")
 
 
 class ChatCompletionReader:
@@ -158,7 +158,7 @@ class ChatCompletionReader:
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
-        if CLOSING_LINE in self._content.text and "<think>" not in self._content.text:
+        if any(end in self._content.text for end in CLOSING_LINES) and "<think>" not in self._content.text:
             self._marks.template.opens_reasoning = True
         marked, text = self._marks.feed(self._content.pending)
         pending = self._marks.finish(is_cut=self._is_truncated)

@@ -79,8 +79,7 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
         fields = _with_normal_names({**object_in(fields.get("audio")), **fields})
     type_ = str(fields.get("type") or "")
     is_result = fields.get("role") in TOOL_ROLES or bool(RESULT_TYPE.search(type_))
-    content = fields.get("content")  # Cloudflare sends digits as numbers
-    content = "" if is_result or content is None else content
+    content = "" if is_result or fields.get("content") is None else fields["content"]  # of Cloudflare: also a digit
     calls = objects_in(fields.get("tool_calls"))
     if not calls and is_call(type_):
         calls = [fields]

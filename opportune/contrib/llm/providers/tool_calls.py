@@ -132,10 +132,8 @@ class ToolCallReader:
             is_whole: The piece is a whole call, which may already be known.
         """
         piece = read_call(fields)
-        is_known = is_whole and any(
-            (call.name, call.arguments) == (piece.name, piece.arguments) for call in self._calls
-        )
-        if is_known or not any(piece[1:]):
+        known = [(call.name, call.arguments) for call in self._calls] if is_whole else []
+        if (piece.name, piece.arguments) in known or not any(piece[1:]):
             return 0
         call = self._find(piece)
         if call is None or not call.is_continued_by(piece):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
-from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS
+from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS, pattern_of
 from opportune.contrib.llm.providers.tool_calls import CUT_ARGUMENTS, plain_name, read_call, split_call
 
 Schema = Mapping[str, Any]
@@ -28,6 +28,8 @@ ARGUMENT = re.compile(
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")
+KIMI_TAGS = {"<|open|>call tool": "<invoke name", "<|open|>argument key": "<parameter", "<|close|>": "</parameter>"}
+"""Tags of Kimi K3, as those of other models."""
 MAX_PYTHON_LENGTH = 10_000
 
 
@@ -41,6 +43,7 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
     """
     is_marked = not text.startswith(WHOLE_CALLS)
     plain = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
+    plain = pattern_of(tuple(KIMI_TAGS)).sub(lambda tag: KIMI_TAGS[tag[0]], plain).replace("<|sep|>", ">")
     calls = list[dict[str, Any]]()
     for part in START_OF_CALL.split(plain):
         for piece in map(read_call, _pieces_of(part, tools)):
@@ -59,7 +62,8 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         return calls
     before, brace, rest = part.partition("{")
     name = NAME.match(before)
-    if name and not brace and "(" in part:
+    arguments = ARGUMENT.findall(part)
+    if name and not (brace or arguments) and "(" in part:
         part = f"{{{part.partition('(')[2].rpartition(')')[0]}}}"
     objects = json_objects_in(part, may_lack_end=True)
     if not name:
@@ -69,7 +73,7 @@ def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
         named = [{"name": key, "arguments": item[key]} for item in objects for key in item if key in tools]
         return nested or named or objects
     properties = tools.get(plain_name(name[1], tools), {}).get("properties", {})
-    values = {key: _value_of(value, properties.get(key), more) for key, more, value in ARGUMENT.findall(part)}
+    values = {key: _value_of(value, properties.get(key), more) for key, more, value in arguments}
     return [{"name": name[1], "arguments": values or (objects[0] if objects else brace + rest)}]
 
 

@@ -121,6 +121,7 @@ SAYS_YES = {"delta": {"content": "Yes"}}
 COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 USAGE = usage(COUNTED["usage"])
 RECORDED = (("weather", ARGUMENTS),)
+BEGINNING_OF_ANTHROPIC: Typed = ("message_start", {"message": {"content": [], "role": "assistant"}})
 
 
 def typed(*events: Typed) -> bytes:
@@ -156,9 +157,7 @@ DOCUMENTS = {
 CHOICES = {
     "no choices": says(event({"choices": None}), event({"choices": []}), YES),
     "digits as numbers": says(text("$"), delta(content=0), text("."), delta(content=6), delta(content=6), text="$0.66"),
-    "digits of Workers AI": ends(
-        event({"response": "$"}), event({"response": 0}), event({"response": 0}), DONE, text="$00"
-    ),
+    "digits of Workers AI": ends(event({"response": "$"}), event({"response": 0}), DONE, text="$0"),
     "second choice in its own chunks": says(
         *(chunk({"index": index, "delta": {"role": "assistant", "content": ""}}) for index in (0, 1)),
         *(chunk({"index": index, "delta": {"content": word}}) for word in ("Y", "es") for index in (0, 1)),
@@ -174,6 +173,8 @@ CHOICES = {
     "content parts": says(delta(content=[{"type": "text", "text": "Ye"}, {"type": "text", "text": "s"}, None])),
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
     "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""}), chunk(error={"code": 0})),
+    "tokens around the text": says(text("<bos>Yes<|user|>"), text("<|observation|>\n")),
+    "operator at the end": says(text("x <|f"), text="x <|f"),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "tags of the user": says(text("<answer>Yes</answer>"), text="<answer>Yes</answer>"),
     "box of GLM": says(text("<|begin_of_box|>Y"), text("es<|end_of_box|> it is."), text="Yes it is."),
@@ -182,6 +183,9 @@ CHOICES = {
 }
 FINISHES = {
     "length": ends(YES, finish("length"), truncated=True),
+    **{f"limit: {reason}": ends(YES, finish(reason), truncated=True) for reason in ("ERROR_LIMIT", "out_of_tokens")},
+    **{f"filter: {reason}": fails("filtered", finish(reason)) for reason in ("blocked", "moderation", "LANGUAGE")},
+    "timeout": fails("interrupted", text("Ye"), finish("timeout"), text="Ye"),
     "content filter": fails("filtered", text("Ye"), finish("content_filter"), DONE, text="Ye"),
     "abort": fails("interrupted", text("Ye"), finish("abort"), text="Ye"),
     "only white space": fails("empty", text("\n"), END, text="\n"),
@@ -190,15 +194,14 @@ FINISHES = {
 ERRORS = {
     "code as number": fails("rate_limited", YES, error(code=429), text="Yes"),
     "context_length_exceeded": fails("context_too_long", error(code="context_length_exceeded")),
+    "warning": says(event({"warning": {"code": 1, "message": "Deprecated"}}), YES),
     "progress": says(event({"type": "", "message": "You are number 3", "position": 3}), YES),
     "header of Spark": fails("unavailable", event({"header": {"code": 10013, "message": "x"}})),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
     "error of Groq": fails("unavailable", text("Ye"), event({"x_groq": {"error": "over capacity"}}), text="Ye"),
     "error beside choices": fails("unavailable", chunk({"delta": {}, "finish_reason": "error"}, error={"code": 502})),
-    "error with usage": fails(
-        "unauthorised", document({"usage": {"total_tokens": 0}, "code": 1, "message": "login fail"})
-    ),
+    "error with usage": fails("unauthorised", document({**COUNTED, "code": 1, "message": "login fail"})),
     **{
         f"{code}: {words}": fails(code, error(message=words))
         for code, words in (
@@ -209,6 +212,7 @@ ERRORS = {
             ("context_too_long", "prompt token count of 70000 exceeds the limit of 64000"),
             ("filtered", "The prompt was blocked: PROHIBITED_CONTENT"),
             ("not_configured", "foo/bar is not a valid model ID"),
+            ("not_configured", "No models loaded. Please load a model in the developer page."),
             ("rejected", "invalid params, tool result's tool id(a) not found (2013)"),
             ("not_configured", "Unexpected endpoint or method. Returning 200 anyway"),
             ("context_too_long", "max_tokens (8192) plus prompt (5000) exceeds model context 8192"),
@@ -296,14 +300,14 @@ CALLS = {
         text("<function_calls>\nfind(q=1)\nfind(q=2)\n</function_calls>"), calls=[*FINDS, ("find", '{"q": 2}')]
     ),
     **{
-        f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats"}')])
+        f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats (2)"}')])
         for name, written in {
             "MiniMax M3": M3.join(
-                ("", "<tool_call>", "<invoke name='find'>", "<q>cats", "</q>", "</invoke>", "</tool_call>")
+                ("", "<tool_call>", "<invoke name='find'>", "<q>cats (2)", "</q>", "</invoke>", "</tool_call>")
             ),
-            "LM Studio": '[TOOL_REQUEST]{"name": "find", "arguments": {"q": "cats"}}[END_TOOL_REQUEST]',
-            "MiniMax M2 at LM Studio": '[TOOL_CALL] {"tool": "find", "args": {"q": "cats"}} [/TOOL_CALL]',
-            "Apertus": '<|tools_prefix|>[{"find": {"q": "cats"}}]<|tools_suffix|>',
+            "LM Studio": '[TOOL_REQUEST]{"name": "find", "arguments": {"q": "cats (2)"}}[END_TOOL_REQUEST]',
+            "MiniMax M2 at LM Studio": '[TOOL_CALL] {"tool": "find", "args": {"q": "cats (2)"}} [/TOOL_CALL]',
+            "Apertus": '<|tools_prefix|>[{"find": {"q": "cats (2)"}}]<|tools_suffix|>',
         }.items()
     },
 }
@@ -365,6 +369,8 @@ WRITTEN = {
             "```tool_code\nrows = find(q=1)\n```",
             "```tool_code\nprint(find(q=1))\n```",
             f"commentary to=functions.find json{ARGS}",
+            '<|open|>tools<|sep|><|open|>call tool="find" index="1"<|sep|><|open|>argument key="q"<|sep|>1'
+            "<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>",
             f"<tool_call>{{{json.dumps(FIND)}}}</tool_call>",
             f"<tool_use>{json.dumps(FIND)}</tool_use>",
             f'<tool_call name="find">{ARGS}</tool_call>',
@@ -400,6 +406,7 @@ WRITTEN = {
         for written in (
             "<THINK>Hm.</THINK>Yes",
             "<|think|>Hm.<|end|><|begin|>assistant<|content|>Yes",
+            "<|open|>think<|sep|>Hm.<|open|>response<|sep|>Yes<|close|>response<|sep|><|close|>message<|sep|><|user|>",
             "Here's my thought process:\nHm.Here is my response:\nYes",
             "Here are my reasoning steps:\nHm.[BEGIN FINAL RESPONSE]\nYes[END FINAL RESPONSE]",
         )
@@ -428,13 +435,8 @@ NATIVE = {
             ("filtered", [("message_delta", {"delta": {"stop_reason": "refusal"}})]),
         )
     },
-    **{
-        f"beginning of Anthropic: {number} events": fails(
-            "interrupted",
-            typed(("message_start", {"message": {"content": [], "role": "assistant"}}), ("ping", {}))[:length],
-        )
-        for number, length in ((1, -len(typed(("ping", {})))), (2, None))
-    },
+    "beginning of Anthropic": fails("interrupted", typed(BEGINNING_OF_ANTHROPIC)),
+    "ping of Anthropic": fails("interrupted", typed(BEGINNING_OF_ANTHROPIC, ("ping", {}))),
     "whole text of responses at the end": ends(response_is("completed", output_text="Yes")),
     **{
         f"answer in another list: {answer}": ends(document(answer))
