@@ -40,8 +40,9 @@ MIN_YEAR = 1900
 TOO_LARGE = _l("This workbook is too large when it is unpacked. Divide it into several files.")
 DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
 NO_RESULT = _l("Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.")
+# Tags have a maximum length, because a file of tags that do not end would take hours.
 FORMULA_WITHOUT_RESULT = re.compile(
-    rb'<c r="(\w+)"(?![^>]*t="str")[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>'
+    rb'<c r="(\w{1,10})"(?![^>]{0,300}t="str")[^>]{0,300}><f[^>]{0,300}(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>'
 )
 ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
 

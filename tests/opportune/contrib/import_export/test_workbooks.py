@@ -113,6 +113,7 @@ def workbook_with(column: int, value: str) -> bytes:
         (lambda: archive(xl__workbook_xml=b"", bomb=b"\0" * 100_000_001), "too large when it is unpacked"),
         (lambda: archive(xl__workbook_xml=b'<?xml version="1.0" encoding="gbk"?><a/>'), "is damaged"),
         (lambda: archive(xl__workbook_xml=b"", row=b"<row>" + b"<c/>" * 500_001), "too large when it is unpacked"),
+        (lambda: archive(xl__workbook_xml=b"", xl__worksheets__sheet1_xml=b'<c r="A1" ' * 50_000), "is damaged"),
         (lambda: make_workbook(HEADER), "has no rows"),
         (lambda: make_workbook(HEADER, ROW, change=lambda book: book.active.merge_cells("A1:B1")), "has merged cells"),
         (lambda: workbook_with(1, "=1+1"), "Cell A2 has a formula without a result"),
