@@ -114,7 +114,7 @@ document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } }
 
 // Signing out removes drafts (drafts.js), also in browsers that ignore Clear-Site-Data, as they do without TLS.
 document.addEventListener("submit", ({ target }) => {
-  if (!/^\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"))) return;
+  if (!/\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"))) return;
   try {
     for (const key of Object.keys(localStorage)) if (key.startsWith("draft:")) localStorage.removeItem(key);
   } catch { /* storage is forbidden */ }
