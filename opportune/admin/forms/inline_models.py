@@ -43,7 +43,8 @@ def _default_inlines(parent: AdminView) -> Iterator[Inline]:
 def _table_columns(view: AdminView, reference: str) -> list[str]:
     """Return the required columns and the first short ones. Empty if a new row needs a file or more columns."""
     columns = [name for name in view.names.in_form if name != reference and name in view.mapper.columns]
-    required = [name for name in columns if _is_required(view, name)]
+    fields = getattr(view.model, "model_fields", {})
+    required = [name for name in columns if name in fields and fields[name].is_required()]
     if len(required) > MAX_DEFAULT_COLUMNS or view.files.keys() & {*required}:
         return []
     optional = [name for name in columns if name not in required and not is_long(view.mapper.columns[name])]
@@ -56,8 +57,3 @@ def _is_deleted_with(view: AdminView, name: str) -> bool:
     column: Any = view.mapper.columns[name]
     rules = {(key.ondelete or "").upper() for key in column.foreign_keys}
     return not column.nullable and rules == {"CASCADE"}
-
-
-def _is_required(view: AdminView, name: str) -> bool:
-    fields = getattr(view.model, "model_fields", {})
-    return name in fields and bool(fields[name].is_required())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqladmin.authorization import Action
+from sqlalchemy import true
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
@@ -15,9 +16,9 @@ from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, without_fields
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inline_models import inlines_of
-from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
+from opportune.admin.forms.inlines import MAX_INLINE_ROWS, ROW_IS_GONE, InlineRow, InlineTable, inline_columns
 from opportune.admin.forms.submitted_lines import NEW_KEY, SubmittedLines, edits_lines, unused_key
-from opportune.admin.lists.row_keys import key_of, writable_keys
+from opportune.admin.lists.row_keys import KEY, key_of, match_primary_keys, writable_keys
 from opportune.admin.views import AdminView, build_form_class, shown_fields, unwritable_columns
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -31,7 +32,7 @@ ADD_AGAIN = _l("Another user has deleted this row. Save again to add it as a new
 def inline_file_fields(parent: AdminView) -> dict[str, int]:
     """Return patterns for the names of file fields, each with the maximum number of files in a form."""
     return {
-        rf"{re.escape(prefix)}-[\w;]+-{re.escape(name)}": 2 * MAX_INLINE_ROWS
+        f"{re.escape(prefix)}-{KEY}-{re.escape(name)}": 2 * MAX_INLINE_ROWS
         for inline, view, prefix in inlines_of(parent)
         for name in view.files.keys() & set(inline_columns(inline, view))
     }
@@ -69,25 +70,34 @@ class _TableBuilder:
     async def build(self, parent: Any) -> InlineTable | None:
         rows = await self._load_rows(parent) if parent is not None else []
         if len(rows) > MAX_INLINE_ROWS:
-            return None
+            if not self.submitted.keys:
+                return None
+            rows = await self._load_rows(parent, self.submitted.pks)  # other users have added rows since
         await self._load_references(rows)
         lines = [await self._build_stored_line(row, is_writable=is_writable) for row, is_writable in rows]
         template = None
-        if await may_create(self.request, self.view):
+        may_add = await may_create(self.request, self.view)
+        if may_add:
             template = await self._build_new_line(TEMPLATE_KEY)
             lines += [await self._build_new_line(key) for key in self.submitted.new_keys(self.inline.extra)]
-            lines += await (self._restore_deleted_lines(lines) if parent is not None else self._copy_lines())
+        if parent is not None:
+            lines += await self._restore_deleted_lines(lines, ADD_AGAIN if may_add else ROW_IS_GONE)
+        elif may_add:
+            lines += [await self._build_new_line(key) for key, _ in self.submitted.stored_keys()]  # of a copied parent
         prefix = self.submitted.prefix
         return self._sorted(InlineTable(self.inline, self.view, prefix, lines, template, is_sortable=False))
 
-    async def _load_rows(self, parent: Any) -> list[tuple[Any, bool]]:
-        """Return the rows that the user may see, each with whether the rules of `crud` let the user change it."""
+    async def _load_rows(self, parent: Any, pks: Sequence[str] | None = None) -> list[tuple[Any, bool]]:
+        """Return the rows that the user may see, each with whether the rules of `crud` let the user change it.
+
+        `pks` limits them to rows with these keys.
+        """
         request, view, inline = self.request, self.view, self.inline
         if not (view.has_permission(request, Action.EDIT) or await view.check_can_list(request)):
             return []
         by = view.names.of(inline.by)
         is_child = getattr(inline.model, by) == view.references[by].key_of(parent)
-        children = view.list_query(request).where(is_child)
+        children = view.list_query(request).where(is_child, true() if pks is None else match_primary_keys(view, pks))
         linked = view.many_to_many.keys() & set(view.names.in_form)
         children = children.options(*view.queries.loading(list(linked)))
         order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
@@ -179,11 +189,7 @@ class _TableBuilder:
         is_submitted = data is not None and any(name.startswith(prefix) for name in data)
         return form_class(data if is_submitted else None, data=initial, prefix=prefix), is_submitted
 
-    async def _copy_lines(self) -> list[InlineRow]:
-        """Return a new line for each submitted row, for a copy of the parent or in place of a deleted parent."""
-        return [await self._build_new_line(key) for key, _ in self.submitted.stored_keys()]
-
-    async def _restore_deleted_lines(self, lines: Sequence[InlineRow]) -> list[InlineRow]:
+    async def _restore_deleted_lines(self, lines: Sequence[InlineRow], error: str) -> list[InlineRow]:
         """Return new lines with the user's text in rows that no longer exist."""
         restored: list[InlineRow] = []
         keys = [line.key for line in lines]
@@ -191,7 +197,7 @@ class _TableBuilder:
             new_key = unused_key([*filter(NEW_KEY.fullmatch, keys)])
             line = await self._build_new_line(new_key, self.submitted.renamed(key, new_key))
             if key not in keys and edit_conflicts.is_edited(line.form, seen):
-                line.error = ADD_AGAIN
+                line.error = error
                 restored.append(line)
                 keys.append(new_key)
         return restored

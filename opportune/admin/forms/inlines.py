@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -88,6 +88,7 @@ class InlineTable:
     template: InlineRow | None
     """The line that a script copies to add a row; None if the user may not add one."""
     is_sortable: bool
+    max_lines: ClassVar[int] = MAX_INLINE_ROWS
 
     @property
     def columns(self) -> Sequence[str]:
@@ -105,10 +106,6 @@ class InlineTable:
     def has_buttons(self) -> bool:
         """Whether lines have a column to delete or remove them."""
         return bool(self.template) or self.may_delete
-
-    @property
-    def max_lines(self) -> int:
-        return MAX_INLINE_ROWS
 
     def clean(self) -> bool:
         """Validate all lines and set their values. Return whether all are valid."""

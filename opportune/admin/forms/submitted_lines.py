@@ -39,10 +39,14 @@ class SubmittedLines(NamedTuple):
             keys = [f"new{number}" for number in range(extra)]
         return [*keys, unused_key(keys)] if self.value(ADD_FIELD) else keys
 
+    @property
+    def pks(self) -> list[str]:
+        """Keys of the stored rows."""
+        return [key for key in self.keys if not NEW_KEY.fullmatch(key)][: 2 * MAX_INLINE_ROWS]
+
     def stored_keys(self) -> list[tuple[str, str]]:
         """Return the keys of stored rows in the submitted page that were not deleted, each with its hashes."""
-        keys = self.keys[: 2 * MAX_INLINE_ROWS]
-        hashes = [(key, self.seen(key)) for key in keys if not self.value(f"{key}-delete")]
+        hashes = [(key, self.seen(key)) for key in self.pks if not self.value(f"{key}-delete")]
         return [(key, seen) for key, seen in hashes if seen]
 
     def renamed(self, key: str, new_key: str) -> FormData:

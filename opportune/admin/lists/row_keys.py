@@ -24,6 +24,8 @@ KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
 """One value in the text of a key with several columns, in which `;` separates the values and `\\` precedes a `;`."""
 UNSAFE = re.compile(r"[^\w.@:;-]|^$|^\.(?=\.?$)|^_(?=_None$)")
 """Characters with a meaning in URLs, forms or lists of keys, and texts that browsers or forms would change."""
+KEY = r"[\w.@:;~-]+"
+"""Pattern of the texts of `key_of`."""
 QUOTED = re.compile(r"~(?:[0-9A-F]{2}(?:~[0-9A-F]{2})*)?")
 
 

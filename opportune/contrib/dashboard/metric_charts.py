@@ -59,7 +59,7 @@ async def read_choices(
 ) -> Chart:
     """Count the rows with each choice of the column `by`."""
     name = metric.by.key
-    dates = date_filter(view, metric.at, range_)
+    dates = days_filter(view, metric.at, range_.first_day(), range_.last_day())
     new = Counter[Any]()
     before = Counter[Any]()
     for value, new_rows, older_rows in await session.execute(_by_choice(metric, range_, conditions)):
@@ -124,11 +124,6 @@ def _interval_column(column: ColumnElement[datetime], dialect: str, length: int)
 def _local_day(interval: str) -> date:
     """Return the day of a UTC time whose end is cut off, in the user's zone."""
     return local(datetime.fromisoformat(interval + ZERO_TIME[len(interval) :])).date()
-
-
-def date_filter(view: AdminView, column: Any, range_: Range) -> dict[str, str]:
-    """Return the filter of the list for the days of a range; empty if the list has none."""
-    return days_filter(view, column, range_.first_day(), range_.last_day())
 
 
 def days_filter(view: AdminView, column: Any, first: date, last: date) -> dict[str, str]:

@@ -28,7 +28,7 @@ from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart
 from opportune.contrib.dashboard.latest import creation_time
-from opportune.contrib.dashboard.metric_charts import date_filter, list_url, read_metric
+from opportune.contrib.dashboard.metric_charts import days_filter, list_url, read_metric
 from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
@@ -143,7 +143,8 @@ class Widgets:
             return RenderedWidget(declared, "number", list_url(view, widget.filters), number)
         read = partial(read_metric, session, widget, range_, conditions, view)
         chart = await self._charts.get(key, [view.identity], read)
-        return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), chart)
+        dates = days_filter(view, widget.at, range_.first_day(), range_.last_day())
+        return RenderedWidget(declared, "chart", list_url(view, dates), chart)
 
 
 def _revealed_columns(widget: Widget, view: AdminView) -> Iterator[str]:

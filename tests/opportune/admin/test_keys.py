@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, select, text
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.admin import AdminView, Inline
-from opportune.admin.lists.row_keys import quote_key, unquote_key
+from opportune.admin.lists.row_keys import KEY, quote_key, unquote_key
 from opportune.admin.models import AuditEntry
 from opportune.feature import Admin, Feature
 from tests.opportune.admin.editing.parts_feature import hidden_fields
@@ -127,9 +127,10 @@ async def read_links(admin: AsyncClient, url: str, path: str) -> list[str]:
     return [unescape(link) for link in re.findall(rf'href="([^"]*{path}[^"]*)"', (await admin.get(url)).text)]
 
 
-@pytest.mark.parametrize("key", TEXTS)
+@pytest.mark.parametrize("key", [*TEXTS, str(UNIT)])
 def test_quoted_key_is_read_again(key: str) -> None:
     assert unquote_key(quote_key(key)) == key
+    assert re.fullmatch(KEY, quote_key(key)), "else uploads into inline rows would be ignored"
 
 
 @pytest.mark.parametrize("key", ["a?b", "a~b", "100%", "~zz"])

@@ -134,6 +134,9 @@ async def test_changed_inline_is_deleted_on_repetition(app: FastAPI, admin: Asyn
 async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     await execute(app, delete(Label))
+    async with signed_in_client(app, await make_staff(app, "shelf.update", "label.list", "label.update")) as staff:
+        page = (await staff.post(EDIT, data=form_data | {"label-1-text": "mine"})).text
+        assert ("Another user has deleted or moved this row." in page, 'value="mine"' in page) == (True, True)
     page = (await admin.post(EDIT, data=form_data | {"label-1-text": "mine"})).text
     assert "Another user has deleted this row. Save again to add it as a new row, or remove it." in page
     assert 'value="mine"' in page

@@ -92,6 +92,9 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
     monkeypatch.setattr("opportune.admin.forms.inline_tables.MAX_INLINE_ROWS", 1)
     page = (await admin.get(EDIT)).text
     assert [text in page for text in ('name="label-1-text"', 'href="/admin/label/list?shelf_id=1"')] == [False, True]
+    other_row_was_added_since = {"label-(rows)": ["1", "new0"], "label-1-text": "mine", "label-new0-text": "gold"}
+    assert (await admin.post(EDIT, data=FORM | other_row_was_added_since)).status_code == 303
+    assert [text for _, text, *_ in await read_labels(app)] == ["mine", "blue", "green", "gold"]
 
 
 async def test_moved_inline_is_refused(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
