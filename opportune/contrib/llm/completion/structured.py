@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, from_json
 
@@ -16,6 +16,7 @@ from opportune.contrib.llm.providers.provider import Chunks, Done, LlmError, Mes
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
+from opportune.schemas.text import require_storable_json
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ REFUSED = _l("The model's answer did not have the requested form. It wrote: %(an
 MAX_QUOTED_CHARS = 200
 """Characters of a refusal that are shown."""
 BRACKETS = re.compile(r"[{\[]")
+FENCE = re.compile(r"\A\s*```\w*\n|\n?```\s*\Z")
+STORABLE: TypeAdapter[Any] = TypeAdapter(Annotated[Any, AfterValidator(require_storable_json)])
 CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
 CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
 
@@ -72,9 +75,8 @@ async def parsed_values(
         except ValidationError as error:
             if is_truncated:  # a further answer would have the same limit
                 raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
-            answer = text[:MAX_CORRECTED_CHARS]
             correction = CORRECTION.format(describe_errors(error))
-            conversation += [Message("assistant", answer), Message("user", correction)]
+            conversation += [Message("assistant", text[:MAX_CORRECTED_CHARS]), Message("user", correction)]
         else:
             yield value
             return
@@ -98,8 +100,7 @@ class AnswerType(Generic[T]):
         self._is_object = schema.get("type") == "object"
         # Endpoints require an object.
         model = into if self._is_object else create_model("Answer", result=(into, ...))
-        nested = _nested_model(model)
-        self._model = nested[0] if nested else None
+        self._model: type[BaseModel] | None = (_nested_model(model) or (None, False))[0]
         self._adapter = adapter if self._is_object else TypeAdapter(model)
         self.schema = schema if self._is_object else self._adapter.json_schema()
         self._partial_reader = PartialReader()
@@ -118,21 +119,27 @@ class AnswerType(Generic[T]):
         return self._result(value)
 
     def _validate_candidates(self, text: str) -> Any:
-        for candidate in self._candidates(text):
+        """Return the value in a text; None if there is none, or if there are several."""
+        values = [value for options in self._candidates(text) if (value := self._first_valid(options)) is not None]
+        return values[0] if values and values.count(values[0]) == len(values) else None
+
+    def _first_valid(self, options: Sequence[object]) -> Any:
+        for option in options:
             with suppress(ValidationError):
-                return self._validate(json.dumps(candidate))
+                return self._validate(json.dumps(option))
         return None
 
     def _validate(self, text: str) -> Any:
         value = self._adapter.validate_json(text)
-        data = from_json(text)
+        data = STORABLE.validate_json(text)
         if _has_other_fields(self._result(value), data if self._is_object else data["result"]):
             error = PydanticCustomError("other_fields", "It has none of the fields.")
             raise ValidationError.from_exception_data("Answer", [{"type": error, "input": data}])
         return value
 
-    def _candidates(self, text: str) -> Iterator[object]:
-        """Yield other objects that may be meant: beside others, or in an additional object or list."""
+    def _candidates(self, text: str) -> Iterator[Sequence[object]]:
+        """Yield the readings of each value in the text, which may be in an additional object, list or code fence."""
+        text = FENCE.sub("", text)
         value = json_in(text.strip())
         text = value if isinstance(value, str) else text
         end = max(text.rfind("}"), text.rfind("]")) + 1
@@ -140,20 +147,16 @@ class AnswerType(Generic[T]):
             return
         items = [*filter(None, json_objects_in(text, is_prose=True))]
         if not self._is_object:
-            yield from json_objects_in(self._json_in(text))
             values = [value for item in items for value in item.values()]
             if items and not any("result" in item for item in items):
                 values = [items, *items, *values]
             if not BRACKETS.search(text):  # a choice, number or date
                 values = [text.strip() if value is None else value]
-            yield from ({"result": value} for value in values)
+            yield [*json_objects_in(self._json_in(text)), *({"result": value} for value in values)]
             return
         for item in items:
-            inner = [item.get("properties")]
-            if len(item) == 1:
-                inner += item.values()
-            yield item
-            yield from objects_in(inner)
+            inner = [item.get("properties"), *(item.values() if len(item) == 1 else ())]
+            yield [item, *objects_in(inner)]
 
     def read_partial(self, text: str) -> T | None:
         """Return the value of the beginning of an answer; None if it has none yet."""
@@ -223,8 +226,7 @@ class PartialReader:
 
 def _nested_model(annotation: object) -> tuple[type[BaseModel], bool] | None:
     """Return the only model of a field, or of the items of its list, and whether it is a list."""
-    origin = get_origin(annotation)
-    arguments = get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _nested_model(arguments[0])
     if origin in (Union, UnionType):

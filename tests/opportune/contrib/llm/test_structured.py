@@ -69,7 +69,7 @@ class Chapter(BaseModel):
         (Chapter | None, '{"answer": null}', None),
         (Sad | Glad, '{"answer": {"kind": "glad", "why": "sun"}}', Glad(why="sun")),
         (list[str], "['sun', 'sea',]", ["sun", "sea"]),
-        (Literal["yes", "no"], "yes\n", "yes"),
+        (Literal["yes", "no"], "```\nyes\n```\n", "yes"),
         (int, '```\n{"result": 42}\n```', 42),
     ],
 )
@@ -85,6 +85,8 @@ async def test_other_types_need_no_object_around_them(into: Any, reply: str, val
         (list[Mood], '[{"mood": "good"}, {"mood": "ba'),
         (Chapter, '{title: A, parts: [{"title": "B"}]}'),
         (Chapter, '{"error": "no"}'),
+        (Mood, '[{"mood": "good"}, {"mood": "bad"}]'),
+        (list[float], "[1, NaN]"),
         (Chapter, '{"title": "A "new" one", "parts": [{"title": "B"}]}'),
     ],
 )

@@ -296,9 +296,7 @@ CALLS = {
     "null function_call": calls(delta(function_call=None, tool_calls=[CALL])),
     "calls repeated in message": calls(FOUND, choice(delta={}, message={"tool_calls": [CALL]})),
     "call as part": calls(delta(content=[{"type": "tool_use", "id": "a", "name": "find", "input": {"q": 1}}])),
-    "written calls in lines": calls(
-        text("<function_calls>\nfind(q=1)\nfind(q=2)\n</function_calls>"), calls=[*FINDS, ("find", '{"q": 2}')]
-    ),
+    "written calls in lines": calls(text("<function_calls>\nfind(q=1)\nopen(id=2)\n</function_calls>"), calls=TWO),
     **{
         f"written call of {name}": calls(text(written), calls=[("find", '{"q": "cats (2)"}')])
         for name, written in {
