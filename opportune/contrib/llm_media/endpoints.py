@@ -26,7 +26,7 @@ MAX_TEXT_BYTES = 5_000_000
 SOUND_TYPES = ("audio/", "video/", "application/ogg")
 UNTYPED = ("", "binary/octet-stream", "application/octet-stream")
 SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
-CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\n)?[\d:.,]+ --> .*\n)")
+CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\r?\n)?[\d:.,]+ --> .*\n)")
 """Lines of subtitles without words."""
 HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 DEFAULT_VOICE = "alloy"
