@@ -18,7 +18,7 @@ from opportune.cli.terminal import printable, styled
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.current import with_program
 from opportune.project.installed import installed_features
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path
+from opportune.project.layout import FRAMEWORK, display_path, is_project_code
 
 Place: TypeAlias = tuple[Path, int | None]
 """File and line of code."""
@@ -101,7 +101,7 @@ def describe_unexpected(error: Exception) -> str:
     # Messages about imports end in the whole path of the module.
     reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', first_line)}"
     places = _error_places(error)
-    if indexes := [index for index, (path, _) in enumerate(places) if _is_in_project(path)]:
+    if indexes := [index for index, (path, _) in enumerate(places) if is_project_code(path)]:
         path, line = places[indexes[-1]]
         calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
         # A library refuses a model or schema, which the framework makes from the project's declarations.
@@ -133,8 +133,3 @@ def _error_places(error: Exception) -> list[Place]:
     if isinstance(error, SyntaxError) and error.filename:
         places.append((Path(error.filename), error.lineno))
     return places
-
-
-def _is_in_project(path: Path) -> bool:
-    """Return whether a file is code of the project, and not of the framework or a package."""
-    return path.is_relative_to(PROJECT) and ".venv" not in path.parts and not path.is_relative_to(FRAMEWORK)

@@ -38,6 +38,12 @@ PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
 
 
+def is_project_code(file: Path) -> bool:
+    """Return whether a file is code of the project, and not of a package, the framework or oppman.py, its start."""
+    is_own = file.is_relative_to(PROJECT) and not file.is_relative_to(FRAMEWORK) and file != PROJECT / "oppman.py"
+    return is_own and {".venv", "venv", "site-packages"}.isdisjoint(file.parts)
+
+
 def replacements(folder: str) -> Path:
     """Return the folder whose files replace the framework's: `templates/`, or `templates/opportune/` beside others."""
     return PROJECT / folder if HAS_PROJECT else PROJECT / folder / "opportune"

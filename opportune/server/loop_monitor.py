@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 
 from jinja2 import Environment
 
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path
+from opportune.project.layout import PROJECT, display_path, is_project_code
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,8 @@ class LoopMonitor:
         message = f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
         if has_ended:
             message = f"blocked the event loop for {seconds:.2f} s"
-        level = logging.WARNING if _is_line_of_project(line) else logging.DEBUG
+        file = PROJECT / line.partition(" ")[0].rpartition(":")[0]
+        level = logging.WARNING if is_project_code(file) else logging.DEBUG
         advice = "Await it, or run it in a thread with asyncio.to_thread (oppman.py docs async)."
         logger.log(level, "%s %s. %s", line, message, advice)
 
@@ -149,15 +150,9 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _is_line_of_project(line: str) -> bool:
-    path = Path(line.partition(" ")[0].rpartition(":")[0])
-    is_library = path.is_absolute() or {".venv", "site-packages"} & set(path.parts)
-    return not (is_library or line.startswith(f"{display_path(FRAMEWORK)}/"))
-
-
 def _is_in_project(frame: FrameType) -> bool:
     path = Path(frame.f_code.co_filename)
-    return path.suffix == ".py" and path.is_relative_to(PROJECT) and not {".venv", "site-packages"} & set(path.parts)
+    return path.suffix == ".py" and is_project_code(path)
 
 
 def _module_of(frame: FrameType) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fastapi.exceptions import ResponseValidationError
 
-from opportune.project.layout import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, display_path, is_project_code
 
 CONTEXT_LINES = 3
 """Lines shown before and after the failing line."""
@@ -47,7 +47,7 @@ def code_rank(file: str) -> int:
     path = Path(file)
     if path.is_relative_to(FRAMEWORK):
         return FRAMEWORK_RANK
-    return PROJECT_RANK if path.is_relative_to(PROJECT) and ".venv" not in path.parts else LIBRARY_RANK
+    return PROJECT_RANK if is_project_code(path) else LIBRARY_RANK
 
 
 def _read_source_line(path: Path, number: int) -> SourceLine | None:
@@ -57,5 +57,4 @@ def _read_source_line(path: Path, number: int) -> SourceLine | None:
         return None
     start = max(0, number - 1 - CONTEXT_LINES)
     lines = tuple(enumerate(text[start : number + CONTEXT_LINES], start + 1))
-    short_path = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
-    return SourceLine(short_path.as_posix(), number, lines)
+    return SourceLine(display_path(path), number, lines)

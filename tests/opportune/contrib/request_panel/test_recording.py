@@ -12,6 +12,7 @@ from opportune.accounts.models import User
 from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, PanelMask, RequestRecord
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
+from opportune.project.layout import PROJECT, is_project_code
 from opportune.testing.factories import sign_in
 from tests.opportune.contrib.request_panel.conftest import Probe
 
@@ -42,6 +43,11 @@ async def test_statement_has_line_of_project(probe: Probe) -> None:
     assert statement.line.startswith("tests/opportune/contrib/request_panel/test_recording.py:")
     assert 'session.execute(text("SELECT 41 + 1"))' in statement.code
     assert statement.seconds > 0
+
+
+@pytest.mark.parametrize("file", ["oppman.py", "venv/bin/uvicorn", "lib/site-packages/x.py", "opportune/mount.py"])
+def test_line_of_a_tool_is_not_of_the_project(file: str) -> None:
+    assert [is_project_code(PROJECT / path) for path in ("app/shop/oppman.py", file)] == [True, False]
 
 
 async def test_equal_queries_are_duplicates(probe: Probe) -> None:
