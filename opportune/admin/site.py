@@ -212,9 +212,10 @@ class AdminSite(BaseAdminSite):
         return await form_page(request, self._admin_view(request), None)
 
     async def edit(self, request: Request) -> Response:
-        await self.check_access(request, "edit")
         view = self._admin_view(request)
         row = await view.get_object_for_edit(request)
+        if not (view.can_edit and view.is_accessible(request) and await view.check_can_edit(request, row)):
+            raise HTTPException(403)
         if row is None:
             raise await row_gone_error(request, view)
         return await form_page(request, view, row)

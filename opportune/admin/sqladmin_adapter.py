@@ -234,8 +234,8 @@ class AdapterSite(Admin):
         return self._find_model_view(identity)
 
     async def check_access(self, request: Request, page: str) -> None:
-        """Raise HTTPException if the user may not open the page `create`, `edit`, `import` or `export` of a view."""
-        checks = {"create": self._create, "edit": self._edit, "import": self._import, "export": self._export}
+        """Raise HTTPException if the user may not open the page `create`, `import` or `export` of a view."""
+        checks = {"create": self._create, "import": self._import, "export": self._export}
         await checks[page](request)
 
     async def _list(self, request: Request) -> bool:
