@@ -15,8 +15,8 @@ from opportune.crud.registry import default_crud
 from opportune.db.models.labels import label_of_class, label_of_field
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, TextOf, find_deletion_impact
 from opportune.fields import File
+from opportune.fields.display import is_markdown
 from opportune.i18n import lower_name
-from opportune.schemas.annotations import options_of
 from opportune.storage import Storage
 from opportune.storage.public_folders import is_public
 from opportune.web import markdown, url
@@ -62,9 +62,8 @@ class RowFields:
                 continue
             if isinstance(value, File):
                 texts[name] = format_file(value, value.url() if is_public(value) else await self.storage.url(value))
-            elif _is_markdown(self._shape, name):
-                await markdown.render_in_thread(value)  # fills the cache, because a long text would delay requests
-                texts[name] = markdown.render_element(value)
+            elif is_markdown(self._shape.model, name):
+                texts[name] = await markdown.render_element_in_thread(value)
         return {name: (label_of_field(self._shape.model, name), text) for name, text in texts.items()}
 
     @property
@@ -91,11 +90,6 @@ def _without_title(row: Any, names: Sequence[str]) -> list[str]:
     """Return the fields whose value is not the title of the page."""
     title = name_of(row)
     return [name for name in names if getattr(row, name) != title]
-
-
-def _is_markdown(shape: Shape, name: str) -> bool:
-    info = shape.model.model_fields.get(name)
-    return info is not None and options_of(info).type == "markdown"
 
 
 async def deletion_impact(crud: Crud[Any], row: Any, url_of: TextOf) -> DeletionImpact:

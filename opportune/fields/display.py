@@ -27,6 +27,12 @@ def has_format(info: FieldInfo) -> bool:
     return bool(currency_of(info) or options.type in LINKS or options.choices)
 
 
+def is_markdown(model: type[Any], name: str) -> bool:
+    """Return whether a field holds Markdown, which pages of a row render."""
+    info = getattr(model, "model_fields", {}).get(name)
+    return info is not None and options_of(info).type == "markdown"
+
+
 def display(info: FieldInfo, value: Any) -> Any:
     """Format a value: an amount with its currency, a country by name, an e-mail address or URL as a link.
 

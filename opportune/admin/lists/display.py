@@ -23,13 +23,14 @@ from opportune.db.models.columns import is_amount, is_json
 from opportune.db.models.labels import label_of_field, title_of
 from opportune.db.models.model import Model
 from opportune.db.queries.paths import read_path_values
-from opportune.fields.display import display, has_format
+from opportune.fields.display import display, has_format, is_markdown
 from opportune.fields.files import FileColumn, ImageColumn
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import options_of
 from opportune.schemas.text import shorten
 from opportune.storage import Storage, StorageError
+from opportune.web import markdown
 from opportune.web.rendering.environment import with_breaks
 from opportune.web.time_zone import format_time
 
@@ -97,7 +98,10 @@ class DisplayMixin(BaseAdminView):
             return await super().get_detail_value(obj, prop, request)
         if request:
             await load_references(request, self, [prop], [obj])
-        return await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
+        value, text = await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
+        if value and is_markdown(self.model, prop):
+            text = await markdown.render_element_in_thread(value)
+        return value, text
 
     async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
         if "." in prop:

@@ -82,6 +82,12 @@ def render_element(text: str) -> Markup:
     return Markup('<div class="markdown" dir="auto">{}</div>').format(html)
 
 
+async def render_element_in_thread(text: str) -> Markup:
+    """Return a `<div>` for a text of a row, which may be long."""
+    await render_in_thread(text)
+    return render_element(text)
+
+
 def render_without_footnote_links(text: str) -> str:
     """Render Markdown. `_link_footnotes` numbers and links its footnotes."""
     splitter = Splitter()

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin import AdminView, ValidationRefused
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
-from opportune.schemas.text import Text
+from opportune.fields import Markdown
 from tests.opportune.tables import UnmigratedTable
 
 
@@ -46,7 +46,7 @@ class Gadget(UnmigratedTable, table=True):
     ratio: float | None = None
     made_on: date | None = None
     seen_at: datetime | None = None
-    notes: Text = ""
+    notes: Markdown = ""
     story: str = Field(default="", max_length=2000)
     data: str = ""  # a name that WTForms reserves
     nickname: str | None = Field(default=None, max_length=20)

@@ -38,7 +38,7 @@ def extract_error(response: Response, field: str) -> str:
 async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
     choices = {"colour": "deep_blue", "state": "used", "spare_id": "2"}
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
-    texts = {"weight": "12.50", "ratio": "0.5", "notes": "<b>bold</b>", "nickname": "", "name": " padded "}
+    texts = {"weight": "12.50", "ratio": "0.5", "notes": "<b>bold</b> *soft*", "nickname": "", "name": " padded "}
     assert (await create_gadget(admin, **choices, **times, **texts)).status_code == 303
     gadget = await read_gadget(app)
     assert (gadget.colour, gadget.state, gadget.size, gadget.spare_id) == (Colour.DEEP_BLUE, "used", 2, 2)
@@ -47,7 +47,7 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
     assert (gadget.name, gadget.nickname) == ("padded", None)
     details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
     assert '<a href="/admin/maker/details/2">100% Ltd</a>' in details
-    for text in ("28 Feb 2026, 23:59 UTC", "&lt;b&gt;bold", "Gadget 1"):
+    for text in ("28 Feb 2026, 23:59 UTC", "&lt;b&gt;bold&lt;/b&gt; <em>soft</em>", "Gadget 1"):
         assert text in details
     edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
     for text in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
