@@ -68,7 +68,7 @@ class LoopStack:
         if not frames or _is_ignored(frames):
             return ""
         innermost = frames[0]
-        frame = next(filter(_is_in_project, frames), innermost)
+        frame = next((frame for frame in frames if is_project_code(Path(frame.f_code.co_filename))), innermost)
         inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
         source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
         return f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno} ({source}{inside})"
@@ -148,11 +148,6 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame:
         yield frame
         frame = frame.f_back
-
-
-def _is_in_project(frame: FrameType) -> bool:
-    path = Path(frame.f_code.co_filename)
-    return path.suffix == ".py" and is_project_code(path)
 
 
 def _module_of(frame: FrameType) -> str:
