@@ -102,7 +102,8 @@ async def require_second_factor(request: HTTPConnection, user: User) -> None:
 def _is_part_of_setup_page(request: HTTPConnection) -> bool:
     """Return whether a setup page loads this part, such as a menu. A redirect would load the page again without end."""
     is_part = isinstance(request, Request) and request.method in SAFE_METHODS and is_htmx(request)
-    return is_part and find_return_path(request).startswith(SECOND_FACTOR_PATHS)
+    sender = {**request.scope, "path": find_return_path(request)}
+    return is_part and path_below_root(sender).startswith(SECOND_FACTOR_PATHS)
 
 
 def is_personal(request: HTTPConnection) -> bool:

@@ -49,6 +49,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.web import is_htmx
 from opportune.web.rendering.environment import TemplateLoader
+from opportune.web.routing.root_path import path_below_root
 from opportune.web.static import icons
 from opportune.web.time_zone import format_datetime
 
@@ -174,7 +175,7 @@ class AdminSite(BaseAdminSite):
 
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
         """Render an error page in the layout of the admin, with a link to the list of the model in the URL."""
-        identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
+        identity = path_below_root(request.scope).removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
         list_link = {"list_url": "", "list_name": ""}
         if view and may_act(request, view, Action.LIST):

@@ -17,6 +17,7 @@ from opportune.config.settings import get_settings
 from opportune.server.workers import OpenConnections
 from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
+from opportune.web.routing.root_path import path_below_root
 
 logger = logging.getLogger("opportune.server")
 
@@ -242,7 +243,7 @@ class HealthOnly:
                 message["headers"] = [*message.get("headers", ()), CLOSE_HEADER]
             await send(message)
 
-        if scope["path"] in MACHINE_PATHS:
+        if path_below_root(scope) in MACHINE_PATHS:
             await self.app(scope, receive, send_and_close)
             return
         await send({"type": "http.response.start", "status": 503, "headers": BUSY_HEADERS})

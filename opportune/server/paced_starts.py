@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.web.machine_paths import MACHINE_PATHS
+from opportune.web.routing.root_path import path_below_root
 
 MAX_STARTED_PER_TURN = 4
 """Maximum requests started per iteration of the event loop, about 5 ms of work until their responses."""
@@ -24,7 +25,7 @@ class PacedStarts:
         self._waiting = deque[asyncio.Future[None]]()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if self._started < MAX_STARTED_PER_TURN or scope.get("path") in MACHINE_PATHS:
+        if self._started < MAX_STARTED_PER_TURN or path_below_root(scope) in MACHINE_PATHS:
             self._count_start()
             return self.app(scope, receive, send)
         return self._start_later(scope, receive, send)

@@ -19,6 +19,7 @@ from opportune.config.settings import Settings, site_url
 from opportune.context import use_value
 from opportune.i18n.languages import MAX_HEADER_LENGTH, best_language, current_language
 from opportune.web.cookies import take_cookie
+from opportune.web.routing.root_path import path_below_root
 
 COOKIE = "language"
 COOKIE_PREFIX = f"{COOKIE}=".encode()
@@ -208,16 +209,17 @@ class LanguagePrefixMiddleware:
 
     def _move_prefix(self, scope: Scope) -> Scope:
         """Return the scope with the language beside the path instead of in it."""
-        path: str = scope["path"]
+        path = path_below_root(scope)
+        root = scope["path"].removesuffix(path)
         prefix = next((prefix for prefix in self.url_prefixes if f"{path}/".startswith(f"{prefix}/")), "")
         rest = path.removeprefix(prefix) or "/"
-        raw_path: bytes = scope.get("raw_path") or path.encode()
+        raw_path: bytes = (scope.get("raw_path") or scope["path"].encode()).removeprefix(root.encode())
         # The prefix is neither encoded nor repeated, and a single slash follows it. Else it is an unknown URL.
         is_unknown = rest.startswith("//") or f"/{rest[1:].partition('/')[0]}" in self.url_prefixes
         if not prefix or is_unknown or not raw_path.startswith(prefix.encode()):
             return {**scope, PREFIX_KEY: ""} if has_language(path) else scope
         raw_path = raw_path.removeprefix(prefix.encode()) or b"/"
-        return {**scope, PREFIX_KEY: prefix, "path": rest, "raw_path": raw_path}
+        return {**scope, PREFIX_KEY: prefix, "path": root + rest, "raw_path": root.encode() + raw_path}
 
     def _headers(self, headers: Iterable[Header], scope: Scope) -> Iterator[Header]:
         for name, value in headers:

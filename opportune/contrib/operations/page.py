@@ -14,6 +14,7 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.templates import render_page
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.root_path import path_below_root
 
 OPERATIONS_PATH = "/admin/operations"
 IDENTITY = "operations"
@@ -31,7 +32,7 @@ def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
         if request.method != "GET":
             flash(request, NOT_CHANGED_YET, "info")
             let_repeat(request)
-        is_button = request.method != "GET" and request.url.path.startswith(OPERATIONS_PATH)
+        is_button = request.method != "GET" and path_below_root(request.scope).startswith(OPERATIONS_PATH)
         next_path = OPERATIONS_PATH if is_button else request.url.path
         return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
 

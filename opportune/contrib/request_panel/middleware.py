@@ -21,6 +21,7 @@ from opportune.web.errors.debug_page import CODE_VERSION_PATH, mask_path, mask_r
 from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.rendering.environment import TemplateContext
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.root_path import path_below_root
 from opportune.web.routing.router import CachedRoute, router_of
 
 IGNORED_FOLDERS = (f"{records.PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
@@ -39,12 +40,12 @@ class RequestPanelMiddleware:
         self.records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")  # the lifespan of the site has none
-        if scope["type"] != "http" or path in MACHINE_PATHS or f"{path}/".startswith(IGNORED_FOLDERS):
+        path = path_below_root(scope) if scope["type"] == "http" else ""
+        if not path or path in MACHINE_PATHS or f"{path}/".startswith(IGNORED_FOLDERS):
             await self.app(scope, receive, send)
             return
         scope.setdefault("extensions", {}).setdefault(TEMPLATE_EXTENSION, {})
-        record = records.RequestRecord(scope["method"], path, is_htmx=b"hx-request" in dict(scope["headers"]))
+        record = records.RequestRecord(scope["method"], scope["path"], is_htmx=b"hx-request" in dict(scope["headers"]))
         scope.setdefault("state", {})["request_record"] = record
         self.records.add(record)
         token = records.set_current(record)

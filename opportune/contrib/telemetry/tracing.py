@@ -34,6 +34,7 @@ from opportune.services import observers
 from opportune.services.trace_context import traceparent
 from opportune.web.machine_paths import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
+from opportune.web.routing.root_path import path_below_root
 
 MAX_FLUSH_SECONDS = 3.0
 """Maximum time to send pending spans and metrics at shutdown."""
@@ -88,7 +89,8 @@ class Tracing(observers.Observer):
     def request(self, request: observers.ObservedRequest) -> Iterator[None]:
         """Record a span, except for health checks and static files."""
         scope = request.scope
-        if scope["path"] in MACHINE_PATHS or scope["path"].startswith(UNTRACED):
+        path = path_below_root(scope)
+        if path in MACHINE_PATHS or path.startswith(UNTRACED):
             yield
             return
         method = scope["method"] if scope["method"] in observers.KNOWN_METHODS else "_OTHER"

@@ -13,6 +13,8 @@ from functools import lru_cache, partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.web.routing.root_path import path_below_root
+
 Header = tuple[bytes, bytes]
 
 SECRET_HEADERS = {"Cache-Control": "no-store, no-transform"}
@@ -67,7 +69,7 @@ class CompressionMiddleware:
         self.excluded_prefix = excluded_prefix
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and not scope["path"].startswith(self.excluded_prefix):
+        if scope["type"] == "http" and not path_below_root(scope).startswith(self.excluded_prefix):
             send = CompressedSend(scope, send)
         return self.app(scope, receive, send)
 

@@ -22,6 +22,7 @@ from opportune.web.errors.error_hints import csrf_hint
 from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.problem import problem
 from opportune.web.machine_paths import MACHINE_PATHS
+from opportune.web.routing.root_path import path_below_root
 
 API_PREFIX = "/api/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -50,7 +51,7 @@ class AllowedHostsMiddleware:
         self.usual_hosts = {name.encode() for name in names}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
+        is_machine = scope["type"] == "http" and path_below_root(scope) in MACHINE_PATHS
         if is_machine or self.trusted_host.allow_any or self.has_usual_host(scope):
             return self.app(scope, receive, send)
         return self._check_host(scope, receive, send)
@@ -90,7 +91,7 @@ class ApiCorsMiddleware(CORSMiddleware):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(API_PREFIX):
+        if scope["type"] == "http" and path_below_root(scope).startswith(API_PREFIX):
             await super().__call__(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -142,7 +143,7 @@ class CsrfMiddleware:
         origin = headers.get("origin", "")
         is_bearer = headers.get("authorization", "").lower().startswith("bearer ")
         # Browsers never add a bearer token. The API also takes calls of CORS_ORIGINS, such as to sign in for a token.
-        if "cookie" not in headers and (is_bearer or self._may_call_api(origin, scope["path"])):
+        if "cookie" not in headers and (is_bearer or self._may_call_api(origin, path_below_root(scope))):
             return False
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):

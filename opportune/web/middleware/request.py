@@ -31,6 +31,7 @@ from opportune.web.middleware.request_log import client_traceparent, log_request
 from opportune.web.middleware.security_headers import SecurityHeaders
 from opportune.web.middleware.security_log import log_refused_request
 from opportune.web.rendering import flash
+from opportune.web.routing.root_path import path_below_root
 from opportune.web.time_zone import current_zone, site_zone, zone_of_request
 
 logger = logging.getLogger("opportune.request")
@@ -78,7 +79,7 @@ class RequestMiddleware:
         new_id = request_id_of(scope)
         id_token = request_id.set(new_id)
         trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
-        origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
+        origin_token = current_origin.set(ChangeOrigin(_channel(path_below_root(scope)), scope))
         zone_token = current_zone.set(zone)
         language_token = current_language.set(language)
         languages_token = current_site_languages.set(self.content_languages)

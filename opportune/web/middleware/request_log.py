@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from starlette.types import Scope
 
 from opportune.web.machine_paths import MACHINE_PATHS
+from opportune.web.routing.root_path import path_below_root
 
 logger = logging.getLogger("opportune.request")
 
@@ -42,12 +43,12 @@ def _header(scope: Scope, name: bytes) -> str:
 
 def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log a request, without its query, which may contain a token."""
-    path = scope["path"]
+    path = path_below_root(scope)
     is_wrong_token = path in MACHINE_PATHS and status == 401  # an attacker may be guessing it
     is_quiet = not is_wrong_token and (path in MACHINE_PATHS or f"{path}/".startswith(QUIET_FOLDERS))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
-        method = scope["method"]
+        method, path = scope["method"], scope["path"]
         milliseconds = round(seconds * 1000, 1)
         values = (method, path, status or "cut", milliseconds)  # "cut": the client left before a response
         # `logger.log` searches the stack for its caller, which doubles the cost of a line.

@@ -4,6 +4,7 @@ from starlette.types import Scope
 
 from opportune.config.settings import Settings
 from opportune.storage.location import Bucket, parse_storage_url
+from opportune.web.routing.root_path import path_below_root
 
 CONTENT_SECURITY_POLICY = {
     "default-src": "'self'",
@@ -70,7 +71,7 @@ class SecurityHeaders:
     def add_missing(self, headers: list[Header], scope: Scope) -> None:
         """Add the headers that the response to this request does not set."""
         present = dict(headers)
-        path = scope["path"]
+        path = path_below_root(scope)
         required = self.with_inline_styles if f"{path}/".startswith(INLINE_STYLE_FOLDERS) else self.strict
         if SECURITY_HEADER_NAMES.isdisjoint(present):
             headers += required

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
@@ -30,7 +30,9 @@ async def preflight(client: AsyncClient, origin: str, path: str = "/api/v1/users
     return await client.options(path, headers=headers)
 
 
-async def test_preflight_allows_listed_origins_without_credentials(client: AsyncClient) -> None:
+@pytest.mark.parametrize("root", ["", "/site"])
+async def test_preflight_allows_listed_origins_without_credentials(app: FastAPI, root: str) -> None:
+    client = AsyncClient(transport=ASGITransport(app, root_path=root), base_url=f"http://testserver{root}")
     response = await preflight(client, APP)
     assert (response.status_code, response.headers.get(ORIGIN)) == (200, APP)
     assert "PATCH" in response.headers["access-control-allow-methods"]

@@ -11,11 +11,12 @@ from opportune.testing.plugin import settings_for
 from opportune.web.middleware.origins import CsrfMiddleware
 
 
+@pytest.mark.parametrize("root", ["", "/site"])
 @pytest.mark.parametrize(("host", "status"), [("site.example", 200), ("site.example.evil.example", 400)])
-async def test_unknown_host_names_are_refused(settings: Settings, host: str, status: int) -> None:
+async def test_unknown_host_names_are_refused(settings: Settings, host: str, status: int, root: str) -> None:
     values = {"base_url": "https://site.example", "environment": "development"}
     app = create_test_app(settings.model_copy(update=values))
-    async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
+    async with AsyncClient(transport=ASGITransport(app, root_path=root), base_url=f"http://{host}{root}") as client:
         response = await client.get("/accounts/login")
         assert (response.status_code, "Accepted: site.example." in response.text) == (status, status == 400)
         assert (await client.get("/health/live")).status_code == 200, "health checks accept any host name"
