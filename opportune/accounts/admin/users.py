@@ -65,8 +65,7 @@ class UserWriter(RowWriter):
                 await view.before_delete(session, user, request)
                 if refusal := await find_deletion_refusal(session, request.app.state.features, user):
                     raise ValidationRefused(refusal)
-        for user in users:
-            await delete_dependents_in_batches(view.site.database, User, user.id)
+        await delete_dependents_in_batches(view.site.database, User, *(user.id for user in users))
 
     async def delete(self, rows: Sequence[Any]) -> None:
         for user in rows:

@@ -12,6 +12,7 @@ from sqlmodel import col
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.model import Model
+from opportune.db.sessions.hook_runner import run_before_hooks
 
 BATCH_ROWS = 1_000
 """Maximum rows changed in one transaction."""
@@ -77,21 +78,36 @@ async def update_in_batches(
     return await _change_rows(database, table, condition, table.update().values(**values), skip_locked=True)
 
 
-async def delete_dependents_in_batches(database: Database, model: type[Model], row_id: int) -> None:
-    """Delete dependent rows of a row that is about to be deleted, if they are too many for one transaction.
+async def delete_dependents_in_batches(database: Database, model: type[Model], *row_ids: int) -> None:
+    """Delete dependent rows of rows that are about to be deleted, if they are too many for one transaction.
 
     Dependent rows have a foreign key with ON DELETE CASCADE. If another foreign key could still refuse the deletion,
-    nothing is deleted.
+    nothing is deleted. The `before_delete` hooks run first, and their changes are rolled back. Their errors, such as
+    `FieldErrors`, are raised before anything is deleted.
     """
     table = _table_of(model)
     if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _find_cascading_keys(table)):
         return
-    for dependent, condition in _find_dependents(table, table.c.id == row_id):
-        rows = select(dependent.c.id).where(condition).limit(MAX_CASCADED_ROWS + 1).subquery()
-        async with database.reader(fresh=True) as session:
-            count = await session.scalar(select(func.count()).select_from(rows))
-        if (count or 0) > MAX_CASCADED_ROWS:
-            await _change_rows(database, dependent, condition, dependent.delete(), skip_locked=False)
+    dependents = [*_find_dependents(table, table.c.id.in_(row_ids))]
+    large = [pair for pair in dependents if await _has_many_rows(database, *pair)]
+    if large:
+        await _run_deletion_hooks(database, model, row_ids)
+    for dependent, condition in large:
+        await _change_rows(database, dependent, condition, dependent.delete(), skip_locked=False)
+
+
+async def _has_many_rows(database: Database, table: Table, condition: ColumnElement[bool]) -> bool:
+    rows = select(table.c.id).where(condition).limit(MAX_CASCADED_ROWS + 1).subquery()
+    async with database.reader(fresh=True) as session:
+        return (await session.scalar(select(func.count()).select_from(rows)) or 0) > MAX_CASCADED_ROWS
+
+
+async def _run_deletion_hooks(database: Database, model: type[Model], row_ids: Sequence[int]) -> None:
+    async with database.writer(is_change=False) as session:
+        for row in (await session.scalars(select(model).where(col(model.id).in_(row_ids)))).all():
+            await session.delete(row)
+        await run_before_hooks(session.sync_session)
+        await session.rollback()
 
 
 async def _change_rows(

@@ -9,14 +9,17 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Attempt, Session, User
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
+from opportune.db.hooks.registry import before_delete, temporary_hooks
 from opportune.db.listeners import listening
 from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
+from opportune.errors import FieldErrors
 from opportune.testing.factories import make_user
 from tests.opportune.stored_rows import add_rows, count, read_all
 
@@ -99,10 +102,19 @@ async def test_many_dependent_rows_are_deleted_first(database: Database) -> None
     assert sorted(user_ids) == [kept_user.id] * 5 + [user_with_few_sessions.id] * 3
 
 
-async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    user = await make_user(database)
-    await add_sessions(database, user, 5)
+async def test_refused_deletion_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_session: AsyncSession, row: User) -> None:
+        if row.id == user.id:
+            raise FieldErrors({"": "The user has open invoices."})
+
+    user, other = [await make_user(database) for _ in range(2)]
+    for owner in (user, other):
+        await add_sessions(database, owner, 5)
+    with temporary_hooks():
+        before_delete(User)(refuse)
+        with pytest.raises(FieldErrors, match="open invoices"):
+            await delete_dependents_in_batches(database, User, other.id, user.id)
     (key,) = batches._table_of(ApiToken).c.user_id.foreign_keys
     monkeypatch.setattr(key, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
-    assert await count(database, Session) == 5
+    assert await count(database, Session) == 10
