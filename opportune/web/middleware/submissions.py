@@ -295,10 +295,9 @@ def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
 
 def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -> bool:
     """Return whether the response redirects to a page of this site. URLs of other sites may contain secrets."""
-    if status < 300:
-        return "hx-redirect" in headers or "hx-location" in headers
+    names = headers.keys() & ({"hx-redirect", "hx-location"} if status < 300 else {"location"})
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-    return "location" in headers and urlsplit(headers["location"]).netloc in ("", host)
+    return bool(names) and all(urlsplit(headers[name]).netloc in ("", host) for name in names)
 
 
 def _replay(result: str, scope: Scope) -> Response:
