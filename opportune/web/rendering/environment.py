@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from functools import lru_cache, partial
 from keyword import iskeyword
+from pathlib import Path
 from types import BuiltinMethodType, CodeType
 from typing import Any
 
@@ -273,7 +274,7 @@ def is_replaced(environment: Environment, name: str, block: str) -> bool:
     template = environment.get_template(name)
     templates = (template, *_parent_templates(environment, template))
     owner = next((candidate for candidate in templates if block in candidate.blocks), None)
-    return owner is not None and not str(owner.filename).startswith(str(FRAMEWORK))
+    return owner is not None and not Path(owner.filename or "").is_relative_to(FRAMEWORK)
 
 
 def _parent_templates(environment: Environment, template: Template) -> Iterator[Template]:

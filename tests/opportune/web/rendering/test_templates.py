@@ -1,15 +1,17 @@
 """Filters and globals of templates, and rendering of single blocks."""
 
+from pathlib import Path
+
 import pytest
 from fastapi import FastAPI
-from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
+from jinja2 import DictLoader, Environment, FileSystemLoader, StrictUndefined, UndefinedError
 from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.web import templates
 from opportune.web.language import current_prefixes
-from opportune.web.rendering.environment import TemplateEnvironment, render_block
+from opportune.web.rendering.environment import TemplateEnvironment, is_replaced, render_block
 
 
 def test_texts_are_not_constant() -> None:
@@ -44,6 +46,15 @@ async def test_variable_may_not_hide_url(app: FastAPI) -> None:
     request = Request({"type": "http", "app": app, "state": {}})
     with pytest.raises(OperatorError, match="hides the function url"):
         templates.render(request, "messages_partial.html", {"url": "/books"})
+
+
+def test_feature_package_replaces_a_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("opportune.web.rendering.environment.FRAMEWORK", tmp_path / "opportune")
+    for folder, is_of_package in (("opportune", False), ("opportune_reviews", True)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "list.html").write_text("{% block row %}{% endblock %}")
+        environment = TemplateEnvironment(loader=FileSystemLoader(tmp_path / folder))
+        assert is_replaced(environment, "list.html", "row") is is_of_package
 
 
 BASE = "<html>{% block content %}{% endblock %}</html>"
