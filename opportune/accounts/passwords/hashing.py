@@ -54,6 +54,7 @@ class _PasswordHelper:
         try:
             return self._password_hash.verify_and_update(password, hashed_password)
         except UnknownHashError:  # imported from another site: its user resets the password
+            self.hash(password)  # takes as long as for other accounts
             return False, None
 
     def generate(self) -> str:
