@@ -110,6 +110,7 @@ async def _count_code_of_request(context: AccountContext, sign_in_request: SignI
     try:
         await context.limiter.hit(CODES_PER_REQUEST.by(sign_in_request.number))
     except TooManyRequests:
+        await context.is_first_use(USES.by(sign_in_request.number))  # from now on, its link is refused as well
         context.log_refused_sign_in("email_code", None)
         raise TooManyWrongCodes(TOO_MANY_CODES) from None
 

@@ -99,7 +99,7 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
 
 
 async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    _, code = await emails.request_and_read(app, client)
+    token, code = await emails.request_and_read(app, client)
     cookies = dict(client.cookies)
     wrong_statuses = [(await emails.send_code(client, emails.wrong_code(code))).status_code for _ in range(5)]
     response = await emails.send_code(client, code)
@@ -107,6 +107,7 @@ async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncCl
     assert "too many wrong codes" in (await client.get(emails.SIGN_IN_PAGE)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
     assert (await emails.send_code(client, code)).headers["location"] == response.headers["location"]
+    assert (await emails.submit_link(client, token)).status_code == 410
     assert await count(database, Session) == 0
 
 
