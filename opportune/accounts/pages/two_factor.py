@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.flows.two_factor import InvalidState, TwoFactorSetup
+from opportune.accounts.models import User
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
 from opportune.accounts.sign_in_methods import second_factor
@@ -31,21 +33,17 @@ router = APIRouter(prefix=TWO_FACTOR_PATH)
 
 @router.get("")
 async def show_two_factor(request: Request, user: CurrentUser, session: ReadSession) -> Response:
-    codes_left = await second_factor.count_recovery_codes(session, user)
-    state = request.app.state
-    required = await second_factor.setup_is_required(state.database, state.settings, user)
-    has_passkey = await second_factor.has_passkey(session, user)
-    context = {"codes_left": codes_left, "is_required": required, "has_passkey": has_passkey}
-    return _render(request, "two_factor", Form(TwoFactorStart), **context)
+    return await _show_state(request, user, session, Form(TwoFactorStart))
 
 
 @router.post("")
 async def start(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorStart)
     pending = await _try_change(form, lambda data: setup.start(data.password))
+    if form.errors:
+        return await _show_state(request, setup.user, setup.context.session, form)
     if not pending:
-        context = {"codes_left": 0, "is_required": False, "has_passkey": False}
-        return _render(request, "two_factor", form, **context) if form.errors else _redirect_back()
+        return _redirect_back()
     return _render(request, "two_factor_setup", Form(TwoFactorEnable, pending), setup=pending)
 
 
@@ -101,6 +99,16 @@ async def _try_change(form: Form[M], change: Callable[[M], Awaitable[T]]) -> T |
     with suppress(InvalidState):  # another request has changed the second factor, and the page shows its current state
         return await form.save(change)
     return None
+
+
+async def _show_state(request: Request, user: User, session: AsyncSession, form: Form[TwoFactorStart]) -> Response:
+    state = request.app.state
+    context = {
+        "codes_left": await second_factor.count_recovery_codes(session, user),
+        "is_required": await second_factor.setup_is_required(state.database, state.settings, user),
+        "has_passkey": await second_factor.has_passkey(session, user),
+    }
+    return _render(request, "two_factor", form, **context)
 
 
 def _redirect_back() -> Response:
