@@ -58,7 +58,7 @@ class CrudSearch:
 
     async def _search(self, pages: Pages, query: str) -> EntryGroup | None:
         crud = await self._open(pages)
-        if crud is None or not crud.may("list"):
+        if crud is None or not (crud.may("list") and crud.may("get")):
             return None
         filter_ = crud.Filter(q=query)
         await crud.narrow_search(filter_)

@@ -22,6 +22,7 @@ from opportune.db.sessions.session import undo_changes
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas import Schema
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import templates
@@ -279,7 +280,7 @@ def _path(team_id: int) -> str:
 
 
 async def _read_next(request: Request, default: str) -> str:
-    return safe_redirect_path(str((await request.form()).get("next", "")), default)
+    return safe_redirect_path((await read_form(request, Schema)).value("next"), default)
 
 
 async def _apply_change(

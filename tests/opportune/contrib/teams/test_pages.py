@@ -69,6 +69,9 @@ async def test_user_switches_between_teams(clients: Clients, crew: Crew) -> None
     assert "no-store" in menu.headers["cache-control"]
     assert (await browser.post(f"{second}/switch", data={"next": "//evil.example"})).headers["location"] == second
     assert (await browser.post(f"/teams/{crew.other_team.id}/switch")).status_code == 404
+    unknown_encoding = {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"}
+    body = b'--x\r\nContent-Disposition: form-data; name="next"\r\n\r\n/\r\n--x--\r\n'
+    assert (await browser.post(f"{second}/switch", content=body, headers=unknown_encoding)).status_code == 400
 
 
 async def test_members_change_roles_up_to_their_own(clients: Clients, crew: Crew, database: Database) -> None:
