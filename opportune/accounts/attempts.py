@@ -50,9 +50,11 @@ class DatabaseStorage:
     async def hit(self, *hits: Hit) -> None:
         async with self._database.writer(is_change=False) as session:
             for hit in hits:
-                count, remaining = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
+                now, duration = utc_now(), timedelta(seconds=hit.rate_limit.seconds)
+                times = {"now": now, "latest": now + MAX_DURATIONS * duration, "ends_at": now + duration}
+                count, ends_at = (await session.execute(INCREASE_COUNT, {"key": self.key(hit), **times})).one()
                 if count > hit.rate_limit.limit:
-                    raise TooManyRequests(_seconds(remaining))  # rolls back, so that refused hits do not count
+                    raise TooManyRequests(_seconds(ends_at - now))  # rolls back, so that refused hits do not count
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
                 await _delete_expired(session)
 
@@ -90,12 +92,3 @@ async def _delete_expired(session: AsyncSession) -> None:
     expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
     # Skip the counts that other transactions are changing, instead of waiting for them.
     await session.execute(delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True))))
-
-
-async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, timedelta]:
-    """Increase a count, or start a new one. Return the count, and the time until the end of its time window."""
-    now = utc_now()
-    duration = timedelta(seconds=seconds)
-    values = {"key": key, "now": now, "latest": now + MAX_DURATIONS * duration, "ends_at": now + duration}
-    count, ends_at = (await session.execute(INCREASE_COUNT, values)).one()
-    return count, ends_at - now

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -143,7 +143,8 @@ def _create_event(
         raise OperatorError(f"No feature lists the event {kind}. Add its EventKind to accounts=Accounts(events=[…]).")
     for text in (KINDS[kind].words, KINDS[kind].email):
         text.format(**details)  # raises KeyError for a missing detail
-    by = by or _find_impersonator(context)
+    request = _get_session(context).info.get(REQUEST_KEY)
+    by = by or getattr(request and request.state, "impersonator", None)  # the superuser who is signed in as the user
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
     # The user must not see the IP address of a staff member.
     client = _get_client(context) if actor_id is None else Client()
@@ -176,12 +177,6 @@ def _send_email(context: EventContext, to: str, user: User, event: AccountEvent)
 
 def _get_session(context: EventContext) -> AsyncSession:
     return context.session if isinstance(context, AccountContext) else context
-
-
-def _find_impersonator(context: EventContext) -> User | None:
-    """Return the superuser who impersonates the user of this request, or None."""
-    request = _get_session(context).info.get(REQUEST_KEY)
-    return cast("User | None", getattr(request.state, "impersonator", None)) if request else None
 
 
 def _get_client(context: EventContext) -> Client:

@@ -141,7 +141,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             col(ApiToken.id) == content.row_id, col(ApiToken.expires_at) > utc_now(), col(User.is_active)
         )
         match = (await self.session.execute(query.with_for_update(of=ApiToken))).first()
-        return (match[0], match[1]) if match and content.matches_row(match[0]) else None
+        return (match[0], match[1]) if match and content.created_at == _microseconds(match[0].created_at) else None
 
     def _store_refresh_token(self, row: ApiToken, number: int) -> str:
         """Store the hash of a new refresh token in its row, and return the token. The hash uses a secret key."""
@@ -199,9 +199,6 @@ class RefreshContent(NamedTuple):
     created_at: int
     """Creation time of the row in microseconds. SQLite may reuse the id of a deleted row."""
     number: int
-
-    def matches_row(self, row: ApiToken) -> bool:
-        return self.created_at == _microseconds(row.created_at)
 
 
 def _microseconds(moment: datetime) -> int:

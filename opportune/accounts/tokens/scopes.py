@@ -93,7 +93,9 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
     labels = {feature.name: feature.site.navigation[0].label for feature in features if feature.site.navigation}
     labels[ACCOUNTS] = _l("Your account")
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
-    for scope in chain(_scopes_of_routes(site), _scopes_of_tools(features)):
+    dependants = (getattr(context, "dependant", None) for context in iter_route_contexts(site.routes))
+    scopes_of_routes = chain.from_iterable(map(_declared_scopes, filter(None, dependants)))
+    for scope in chain(scopes_of_routes, _scopes_of_tools(features)):
         name, colon, verb = scope.partition(":")
         if colon:
             verbs_by_name.setdefault(name, {})[verb] = None
@@ -138,12 +140,6 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
     if feature.llm.tools:
         verbs += [READ, WRITE]
     return dict.fromkeys(verbs)
-
-
-def _scopes_of_routes(site: FastAPI) -> Iterator[str]:
-    for context in iter_route_contexts(site.routes):
-        if dependant := getattr(context, "dependant", None):
-            yield from _declared_scopes(dependant)
 
 
 def _scopes_of_tools(features: Sequence[Feature]) -> Iterator[str]:

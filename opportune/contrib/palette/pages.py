@@ -3,8 +3,8 @@
 Results are pages, actions, rows of models with `CrudPages`, and those of the `searches` of features.
 """
 
-from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -17,7 +17,7 @@ from opportune.contrib.palette.entries import action_entries, link_entry, page_e
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.feature import SiteSearch
 from opportune.i18n import gettext
-from opportune.search.everything import HITS_PER_GROUP, EntryGroup, SearchOutcome, Source, matching_entries
+from opportune.search.everything import HITS_PER_GROUP, EntryGroup, SearchOutcome, matching_entries
 from opportune.search.query import clean_query
 from opportune.web.client import client_address
 from opportune.web.language import without_prefix
@@ -44,20 +44,14 @@ async def search(request: Request, session: ReadSession, user: OptionalUser, q: 
     ]
     outcome.add(matching_entries("Pages", await page_entries(request), query))
     outcome.add(matching_entries("Actions", actions, query))
-    await outcome.add_rows([*crud_search.sources(query), *feature_sources(request, session, user, query)])
+    searches = chain.from_iterable(feature.site.searches for feature in request.app.state.features)
+    sources = [(declared.label, partial(_search_feature, declared, session, user, query)) for declared in searches]
+    await outcome.add_rows([*crud_search.sources(query), *sources])
     context = {"outcome": outcome, "search_url": "/search"}
     template = "palette/palette.html" if is_htmx(request) else "palette/search.html"
     response = templates.render(request, template, context)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def feature_sources(
-    request: Request, session: AsyncSession, user: User | None, query: str
-) -> Iterator[tuple[str, Source]]:
-    for feature in request.app.state.features:
-        for declared in feature.site.searches:
-            yield declared.label, partial(_search_feature, declared, session, user, query)
 
 
 async def _search_feature(declared: SiteSearch, session: AsyncSession, user: User | None, query: str) -> EntryGroup:

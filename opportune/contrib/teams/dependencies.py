@@ -1,7 +1,7 @@
 """Dependencies for a route's team: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
 
 from dataclasses import replace
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Request
@@ -64,8 +64,10 @@ async def get_optional_team(request: Request) -> UserTeam | None:
     if path_below_root(request.scope).startswith("/api/") or request.state.token:
         if (team_id := request.headers.get(TEAM_HEADER)) is not None:
             return None if team_id == PERSONAL else _find_team(user_teams, team_id)
+        if request.state.token and len(user_teams.teams) > 1:
+            raise HTTPException(400, TEAM_HEADER_NEEDED)
         if request.state.token:
-            return _only_team(user_teams)
+            return next(iter(user_teams.teams), None)
     _require_same_team(request, user_teams.current)
     return user_teams.current
 
@@ -87,12 +89,6 @@ def _key_of(team: UserTeam | None) -> str:
     return str(team.id) if team else PERSONAL
 
 
-def _only_team(user_teams: UserTeams) -> UserTeam | None:
-    if len(user_teams.teams) > 1:
-        raise HTTPException(400, TEAM_HEADER_NEEDED)
-    return next(iter(user_teams.teams), None)
-
-
 def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
     team = next((team for team in user_teams.teams if str(team.id) == team_id), None)
     if team is None:
@@ -104,12 +100,8 @@ async def get_current_team(request: Request) -> UserTeam:
     """Return the user's current team. Others are redirected to sign in, or to select or create a team."""
     await get_current_user(request)
     team = await get_optional_team(request)
-    if team is None:
-        _refuse_without_team(request)
-    return team
-
-
-def _refuse_without_team(request: Request) -> NoReturn:
+    if team is not None:
+        return team
     has_teams = bool(request.state.teams.teams)
     if wants_json(request):
         raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)

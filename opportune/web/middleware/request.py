@@ -79,7 +79,9 @@ class RequestMiddleware:
         new_id = request_id_of(scope)
         id_token = request_id.set(new_id)
         trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
-        origin_token = current_origin.set(ChangeOrigin(_channel(path_below_root(scope)), scope))
+        segment = path_below_root(scope).removeprefix("/").partition("/")[0]
+        channel = segment if segment in ("admin", "api") else "page"
+        origin_token = current_origin.set(ChangeOrigin(channel, scope))
         zone_token = current_zone.set(zone)
         language_token = current_language.set(language)
         languages_token = current_site_languages.set(self.content_languages)
@@ -179,8 +181,3 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
         return
     response = on_full_disk(request, error) or await on_crash(request, error)
     await with_cors(response, request.app.state.settings)(scope, receive, send)
-
-
-def _channel(path: str) -> str:
-    first_segment = path.removeprefix("/").partition("/")[0]
-    return first_segment if first_segment in ("admin", "api") else "page"
