@@ -98,10 +98,8 @@ async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyP
             return original.verify_and_update(plain_password, hashed_password)
 
     monkeypatch.setattr(hashing, "password_helper", Spy())
-
     assert (await hashing.verify_password("a long password", await hashing.hash_password("a long password")))[0]
     await hashing.verify_without_user("a long password")
-
     assert len(threads) == 3
     assert threading.get_ident() not in threads
     if sys.platform == "linux":

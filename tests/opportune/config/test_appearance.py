@@ -35,13 +35,10 @@ def test_theme_has_readable_text(name: str) -> None:
     assert [pair for pair in graphics if contrast(*pair) < MIN_ACCENT_CONTRAST] == []
 
 
-def test_style_sheet_names_its_appearance() -> None:
+def test_style_sheet_names_its_appearance_and_has_its_colours() -> None:
     appearance = find_appearance("forest", "round", "compact")
     assert appearance
     assert read_appearance(style_sheet(appearance)) == appearance
-
-
-def test_default_sheet_has_colours_of_the_default_theme() -> None:
     sheet = (FRAMEWORK / "static/colours.css").read_text(encoding="utf-8")
     theme_sheet = style_sheet(DEFAULT)
     assert [line for line in sheet.splitlines() if line.endswith(";") and line not in theme_sheet] == []

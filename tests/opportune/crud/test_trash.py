@@ -130,15 +130,12 @@ async def test_error_says_that_the_trash_holds_a_unique_value(client: AsyncClien
         assert [error["field"] for error in response.json()["errors"]] == [["name"]], "not the owner, who is protected"
 
 
-async def test_personal_data_has_deleted_rows(app: FastAPI, owner: User, client: AsyncClient) -> None:
+async def test_trash_is_exported_and_deleted_as_personal_data(app: FastAPI, owner: User, client: AsyncClient) -> None:
     async with app.state.database.reader() as session:
         rows = await read_personal_data(session, app.state.features, owner)
     tools = rows["workshop"]["tool"]
     assert [tool["name"] for tool in tools] == ["Hammer", "Saw"]
     assert "deleted_by_id" not in tools[0]
-
-
-async def test_personal_data_is_deleted_permanently(app: FastAPI, owner: User, client: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await delete_personal_data(session, app.state.features, owner)
     assert await _stored_names(app) == []

@@ -53,14 +53,11 @@ async def test_text_falls_back_like_queries(app: FastAPI, texts: dict[str, str],
         assert await session.scalar(select(Poem).where(title == text))
 
 
-def test_plain_string_replaces_text_in_current_language() -> None:
+def test_texts_replace_those_of_their_languages() -> None:
     poem = Poem(title="Eagle")
     with use_language("de"):
         poem.title = "Adler"
     assert texts_of(poem.title) == {"en": "Eagle", "de": "Adler"}
-
-
-def test_texts_replace_all_languages_of_the_site() -> None:
     poem = Poem(title=TranslatedText({"en": "Eagle", "de": "Adler", "fr": "Aigle"}))
     poem.title = TranslatedText({"en": "Hawk"})
     assert texts_of(poem.title) == {"en": "Hawk", "fr": "Aigle"}

@@ -15,14 +15,11 @@ def ids_and_targets(html: str) -> tuple[list[str], list[str]]:
     return re.findall(r' id="([^"]+)"', html), re.findall(r' href="#([^"]+)"', html)
 
 
-def test_footnotes_are_numbered_by_first_reference() -> None:
+def test_footnotes_are_numbered_and_linked() -> None:
     html = render(NOTES)
     assert re.findall(r"<sup>(\d+)</sup>", html) == ["1", "2", "1"]
     items = re.findall(r"<li id=[^>]+>(.*?)</li>", html, re.DOTALL)
     assert [re.sub("<[^>]+>|↩.", "", item).split() for item in items] == [["About", "one.", "More."], ["About", "two."]]
-
-
-def test_footnotes_and_references_link_to_each_other() -> None:
     ids, targets = ids_and_targets(render(NOTES))
     assert len(ids) == len(set(ids)) == 4
     assert set(targets) == set(ids)
