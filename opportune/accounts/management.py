@@ -1,6 +1,6 @@
 """Changes to accounts, for commands. Each `OperatorError` is one line for the terminal."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pydantic import ValidationError
@@ -166,7 +166,15 @@ async def list_users(
 ) -> list[tuple[User, Sequence[str]]]:
     """Return users with the names of their groups, newest first."""
     users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)))
-    group_names = await _group_names_by_user(session, [user.id for user in users])
+    query = (
+        select(col(Membership.user_id), col(Group.name))
+        .join(Group, col(Group.id) == col(Membership.group_id))
+        .where(col(Membership.user_id).in_([user.id for user in users]))
+        .order_by(col(Group.name))
+    )
+    group_names: dict[int, list[str]] = {}
+    for user_id, name in await session.execute(query):
+        group_names.setdefault(user_id, []).append(name)
     return [(user, group_names.get(user.id, ())) for user in users]
 
 
@@ -232,16 +240,3 @@ async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]
     for permission in await session.scalars(query):
         permissions.setdefault(permission.group_id, []).append(f"{permission.identity}:{permission.action}")
     return [(group.name, member_counts.get(group.id, 0), permissions.get(group.id, [])) for group in groups]
-
-
-async def _group_names_by_user(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
-    query = (
-        select(col(Membership.user_id), col(Group.name))
-        .join(Group, col(Group.id) == col(Membership.group_id))
-        .where(col(Membership.user_id).in_(user_ids))
-        .order_by(col(Group.name))
-    )
-    names: dict[int, list[str]] = {}
-    for user_id, name in await session.execute(query):
-        names.setdefault(user_id, []).append(name)
-    return names

@@ -211,7 +211,10 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     keys = map(shape.column_of, relations.values())
     page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths, *keys])))
     for path, relation in relations.items():
-        _fill_empty_titles(page.items, path, shape.column_of(relation), shape.to_one[relation].mapper.class_)
+        key_column, model = shape.column_of(relation), shape.to_one[relation].mapper.class_
+        for row in page.items:
+            if row[path] == "":  # a related row with an empty title, such as a user without a display name
+                row[path] = str(title_of_key(model, row[key_column]))
     for name in links:
         linked = await read_linked(crud, name, [row["id"] for row in page.items])
         related = [row for rows in linked.values() for (row,) in rows]
@@ -219,10 +222,3 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
         for row in page.items:
             row[name] = [titles[linked_row.id] for (linked_row,) in linked.get(row["id"], ())]
     return page
-
-
-def _fill_empty_titles(rows: Sequence[dict[str, Any]], path: str, key_column: str, model: type[Any]) -> None:
-    """Name related rows with an empty title by model and key, such as users without a display name."""
-    for row in rows:
-        if row[path] == "":
-            row[path] = str(title_of_key(model, row[key_column]))

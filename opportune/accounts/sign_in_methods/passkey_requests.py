@@ -35,7 +35,9 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
         site, port = None, ""
     if site is None:
         raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
-    return PasskeyCeremonies(context, site, _session_id(request) or _cookie_value(request), user)
+    value = COOKIE.read(request)
+    browser_id = _session_id(request) or (value if COOKIE_VALUE.fullmatch(value) else "")
+    return PasskeyCeremonies(context, site, browser_id, user)
 
 
 def start_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
@@ -57,8 +59,3 @@ def start_ceremonies(request: Request, context: AccountContext, user: User | Non
 def _session_id(request: Request) -> str | None:
     session: Session | None = getattr(request.state, "session", None)
     return f"session {session.id}" if session else None
-
-
-def _cookie_value(request: Request) -> str:
-    value = COOKIE.read(request)
-    return value if COOKIE_VALUE.fullmatch(value) else ""

@@ -128,19 +128,17 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             UserAlreadyExists: The address has an account. Its owner must sign in and then link the other account.
         """
         try:
-            linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
-            return linked_user or await self._add_oauth(oauth_name, account_id, account_email, is_verified_by_default)
+            if linked_user := await self.user_db.get_by_oauth_account(oauth_name, account_id):
+                return linked_user
+            new_user = await self.add(account_email, "", is_verified=is_verified_by_default)
+            linked = {"oauth_name": oauth_name, "account_id": account_id, "account_email": account_email}
+            return await self.user_db.add_oauth_account(new_user, linked)
         except (EmailTakenError, AccountLinkedError):
             # Another window of the same browser may have created the account during this request.
             linked_user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
             if linked_user is None:
                 raise UserTaken from None
             return linked_user
-
-    async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> U:
-        new_user = await self.add(email, "", is_verified=is_verified)
-        linked = {"oauth_name": issuer, "account_id": subject, "account_email": email}
-        return await self.user_db.add_oauth_account(new_user, linked)
 
     # Changes
 

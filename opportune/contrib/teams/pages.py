@@ -56,7 +56,7 @@ async def switcher(request: Request, _user: CurrentUser) -> Response:
 
 @router.post("/personal/switch")
 async def switch_to_personal(request: Request, user: CurrentUser, session: WriteSession) -> Response:
-    next_path = await _read_next(request, TEAMS_PATH)
+    next_path = safe_redirect_path((await read_form(request, Schema)).value("next"), TEAMS_PATH)
     await service.switch_to_personal(session, user)
     return redirect_with_message(request, next_path, "You have switched to “Personal”.")
 
@@ -140,7 +140,7 @@ async def members(
 
 @router.post("/{team_id}/switch")
 async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    next_path = await _read_next(request, _path(team_id))
+    next_path = safe_redirect_path((await read_form(request, Schema)).value("next"), _path(team_id))
     team = await service.switch_team(session, team_id, user)
     return redirect_with_message(request, next_path, gettext("You have switched to “%(team)s”.", team=team.name))
 
@@ -277,10 +277,6 @@ def _render(
 
 def _path(team_id: int) -> str:
     return f"{TEAMS_PATH}/{team_id}"
-
-
-async def _read_next(request: Request, default: str) -> str:
-    return safe_redirect_path((await read_form(request, Schema)).value("next"), default)
 
 
 async def _apply_change(

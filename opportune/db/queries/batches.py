@@ -91,7 +91,11 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], *
     dependents = [*_find_dependents(table, table.c.id.in_(row_ids))]
     large = [pair for pair in dependents if await _has_many_rows(database, *pair)]
     if large:
-        await _run_deletion_hooks(database, model, row_ids)
+        async with database.writer(is_change=False) as session:
+            for row in (await session.scalars(select(model).where(col(model.id).in_(row_ids)))).all():
+                await session.delete(row)
+            await run_before_hooks(session.sync_session)
+            await session.rollback()
     for dependent, condition in large:
         await _change_rows(database, dependent, condition, dependent.delete(), skip_locked=False)
 
@@ -100,14 +104,6 @@ async def _has_many_rows(database: Database, table: Table, condition: ColumnElem
     rows = select(table.c.id).where(condition).limit(MAX_CASCADED_ROWS + 1).subquery()
     async with database.reader(fresh=True) as session:
         return (await session.scalar(select(func.count()).select_from(rows)) or 0) > MAX_CASCADED_ROWS
-
-
-async def _run_deletion_hooks(database: Database, model: type[Model], row_ids: Sequence[int]) -> None:
-    async with database.writer(is_change=False) as session:
-        for row in (await session.scalars(select(model).where(col(model.id).in_(row_ids)))).all():
-            await session.delete(row)
-        await run_before_hooks(session.sync_session)
-        await session.rollback()
 
 
 async def _change_rows(

@@ -90,19 +90,14 @@ def _title_and_sentence(status: int, detail: Any, hint: ErrorHint | None) -> tup
 
 
 def _render_page(request: Request, context: Mapping[str, Any], status: int) -> Response:
-    if is_htmx(request) and not context["hint"]:
-        return _render_message(request, context, status)
+    if is_htmx(request) and not context["hint"]:  # a message above the page, which stays as it is, with its forms
+        response = templates.partial(templates.render_to_string(request, "error_partial.html", context), status)
+        response.headers["HX-Reswap"] = "none"
+        return response
     render: ErrorRenderer | None = request.scope.get("state", {}).get(ERROR_RENDERER)
     if render and status < 500 and not context["hint"]:
         return render(context, status)
     return templates.render(request, "error.html", context, status)
-
-
-def _render_message(request: Request, context: Mapping[str, Any], status: int) -> Response:
-    """Return a message above the page for a request of htmx. The page and its forms stay as they are."""
-    response = templates.partial(templates.render_to_string(request, "error_partial.html", context), status)
-    response.headers["HX-Reswap"] = "none"
-    return response
 
 
 def _url_without_invalid_query(request: Request, errors: list[dict[str, Any]]) -> str:

@@ -143,7 +143,8 @@ class CsrfMiddleware:
         origin = headers.get("origin", "")
         is_bearer = headers.get("authorization", "").lower().startswith("bearer ")
         # Browsers never add a bearer token. The API also takes calls of CORS_ORIGINS, such as to sign in for a token.
-        if "cookie" not in headers and (is_bearer or self._may_call_api(origin, path_below_root(scope))):
+        is_listed = origin and not self.cors_origins.isdisjoint({origin, "*"})
+        if "cookie" not in headers and (is_bearer or (is_listed and path_below_root(scope).startswith(API_PREFIX))):
             return False
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):
@@ -153,9 +154,6 @@ class CsrfMiddleware:
             return False
         # A proxy may have changed the Host header. Without BASE_URL, the browser decides.
         return bool(self.base_url) or site != "same-origin"
-
-    def _may_call_api(self, origin: str, path: str) -> bool:
-        return path.startswith(API_PREFIX) and bool(origin) and not self.cors_origins.isdisjoint({origin, "*"})
 
     def _is_same_origin(self, source: str, host: str, scheme: str) -> bool:
         try:

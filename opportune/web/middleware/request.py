@@ -10,7 +10,6 @@ from traceback import walk_tb
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -106,7 +105,9 @@ class RequestMiddleware:
         except asyncio.CancelledError:
             if request.status or not is_stopping(scope[SITE]):
                 raise
-            response = _response_to_stop(on_site(Request(scope)))
+            # Clients must not repeat a stored change.
+            detail, headers = ("", RETRY_HEADERS) if scope["method"] in ("GET", "HEAD") else (STOPPED, None)
+            response = problem(on_site(Request(scope)), 503, detail, headers=headers)
             await with_cors(response, self.settings)(scope, receive, send_complete)
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
             await _respond_to_crash(error, request.status, scope, receive, send_complete)
@@ -164,13 +165,6 @@ def _is_wrong_frame(error: Exception) -> bool:
     """Return whether a client has sent bytes to a route that reads text, or text to one that reads bytes."""
     *_frames, (frame, _line) = walk_tb(error.__traceback__)
     return isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
-
-
-def _response_to_stop(request: Request) -> Response:
-    """Return the response of a process that stops before the route ends. Clients must not repeat a stored change."""
-    if request.method in ("GET", "HEAD"):
-        return problem(request, 503, headers=RETRY_HEADERS)
-    return problem(request, 503, STOPPED)
 
 
 async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
