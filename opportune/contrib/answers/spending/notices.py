@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -56,24 +57,21 @@ class Notices:
             return
         async with self._database.writer() as session:
             # Lower levels get their keys too, because their notices would say less than this one.
-            is_new, *_ = [await self._insert_key(session, key) for key in keys]
-            if is_new:
+            rows = [{"key": key, "at": utc_now()} for key in keys]
+            insertion = upsert(session, LlmState).values(rows).on_conflict_do_nothing()
+            new_keys = await session.scalars(insertion.returning(col(LlmState.key)))
+            if keys[0] in new_keys.all():  # only the process that inserts the key sends the e-mail
                 await self._email(session, limit, percent, now)
         self._sent_keys.update(keys)
-
-    @staticmethod
-    async def _insert_key(session: AsyncSession, key: str) -> bool:
-        """Return True in the process that inserts the key. Only this one sends the e-mail."""
-        insertion = upsert(session, LlmState).values(key=key, at=utc_now()).on_conflict_do_nothing()
-        return (await session.execute(insertion.returning(col(LlmState.key)))).first() is not None
 
     async def _email(self, session: AsyncSession, limit: Limit, percent: int, now: datetime) -> None:
         context = {
             "percent": percent,
-            "amount": self._messages.amount(limit),
             "is_cost": limit.unit == "cost",
-            "span": period_name(limit),
-            "renewed": self._messages.renewal(limit, now),
+            # Functions, because the language is that of each superuser, not of the request that reached the limit.
+            "amount": partial(self._messages.amount, limit),
+            "span": partial(period_name, limit),
+            "renewed": partial(self._messages.renewal, limit, now),
             "setting": limit.setting.upper(),
         }
         await email_superusers(session, self._settings, "answers/mail/spending", context)

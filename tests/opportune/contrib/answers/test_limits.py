@@ -27,6 +27,7 @@ from opportune.contrib.answers.spending.switch import switch_off, switch_on
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
+from opportune.i18n import use_language
 from opportune.jobs.cleanup import clean_up
 from opportune.services.clock import clock
 from opportune.testing import Make, RecordedJobs, make_token, make_user
@@ -225,8 +226,8 @@ async def test_switch_stops_all_calls(make_guard: MakeGuard, user: User, monkeyp
 
 
 async def test_superusers_are_notified_of_limits(app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings) -> None:
-    for number in range(2):
-        await make_user(app.state.database, f"root{number}@example.com", is_superuser=True)
+    for language in ("", "de"):
+        await make_user(app.state.database, f"root{language}@example.com", is_superuser=True, language=language)
     await make_user(app.state.database, "closed@example.com", is_superuser=True, is_active=False)
     # Two processes, and one that starts later in the month.
     limits = AnswersSettings(llm_max_cost_per_month=Decimal("0.0040"), llm_max_tokens_per_day=10_000_000)
@@ -234,7 +235,8 @@ async def test_superusers_are_notified_of_limits(app: FastAPI, recorded_jobs: Re
 
     async def subjects() -> list[str]:
         for guard in guards:
-            await guard.flusher.flush()
+            with use_language("fr"):  # of the request that reaches the limit
+                await guard.flusher.flush()
         emails, recorded_jobs.calls = recorded_jobs.outbox, []
         return [f"{email.to}: {email.subject.partition(': ')[2]}" for email in emails]
 
@@ -244,12 +246,9 @@ async def test_superusers_are_notified_of_limits(app: FastAPI, recorded_jobs: Re
         statuses.append(await subjects())
     with pytest.raises(SpendingRefused):
         await llm_with(guards[0]).complete("Why?")
-    what = "of the cost limit of language models this month"
-    assert statuses == [
-        [],
-        [f"root{number}@example.com: 85 % {what}" for number in range(2)],
-        [f"root{number}@example.com: 127 % {what}" for number in range(2)],
-    ]
+    english = "root@example.com: {} % of the cost limit of language models this month"
+    german = "rootde@example.com: {} Prozent des Kostenlimits der Sprachmodelle diesen Monat"
+    assert statuses == [[], *([english.format(percent), german.format(percent)] for percent in (85, 127))]
     assert await subjects() == []
     for guard in guards:
         await guard.close()
