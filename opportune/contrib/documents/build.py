@@ -3,18 +3,20 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
 from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, Term
 from opportune.db.clock import utc_now
+from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.progress import work
+from opportune.schemas.text import make_storable
 from opportune.search.folding import name_suffix_keys, name_words, words
 
 MAX_KEY_LENGTH = 200
@@ -32,7 +34,7 @@ class NumberedDocument:
 
     @property
     def row(self) -> tuple[str | int, ...]:
-        return self.number, *self.document.row()
+        return self.number, *map(make_storable, astuple(self.document))
 
     @property
     def keys(self) -> Iterator[tuple[str, int, int]]:
@@ -95,6 +97,9 @@ class Vocabulary:
 class Store(ABC):
     """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
 
+    faults: ClassVar[tuple[type[Exception], ...]]
+    """Errors of the database and its driver."""
+
     def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:
         self.index = index
         self.url = url
@@ -113,6 +118,14 @@ class Store(ABC):
         with work("Writing", len(contents.entries)) as progress:
             self.write(contents, progress.advance)
         return contents
+
+    @contextmanager
+    def explained_errors(self) -> Iterator[None]:
+        """Turn errors of the database into OperatorError."""
+        try:
+            yield
+        except self.faults as error:
+            raise OperatorError(explain(error, self.url)) from error
 
     @abstractmethod
     def prepare(self) -> None:

@@ -1,7 +1,7 @@
 """Documents, their sources, results of searches, and the definition of an index."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -50,13 +50,6 @@ class Document:
     def importance(self) -> tuple[Any, ...]:
         """Sort key; smaller values are more important."""
         return len(self.name), self.name, self.slug
-
-    def row(self) -> tuple[Any, ...]:
-        return astuple(self)
-
-
-def columns_of(document: type[Document]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(document))
 
 
 class Source(Protocol):
@@ -153,7 +146,7 @@ class IndexDefinition(Generic[H]):
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        return columns_of(self.document)
+        return tuple(field.name for field in fields(self.document))
 
     @cached_property
     def links(self) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ when they have ended, so that no search waits.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
@@ -18,9 +19,7 @@ from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIG
 from opportune.contrib.documents.spelling import Term
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_postgresql_engine
-from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
-from opportune.errors import OperatorError
 from opportune.search.dialects import write_tsquery
 from opportune.search.query import Query
 
@@ -112,13 +111,15 @@ class PostgreSQLEngine(Engine):
 class PostgreSQLStore(Store):
     """Writer of the index, with a connection of its own."""
 
+    faults = (DBAPIError, psycopg.Error)  # the second ones come from COPY
+
     def prepare(self) -> None:
-        with self._explained_errors(), create_postgresql_engine(self.url).connect() as connection:
+        with self.explained_errors(), create_postgresql_engine(self.url).connect() as connection:
             connection.execute(self._sql("CREATE SCHEMA {schema}_new"))  # rolled back
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         engine = create_postgresql_engine(self.url)
-        with self._explained_errors():
+        with self.explained_errors():
             with engine.begin() as connection:
                 connection.execute(LOCK, {"name": f"opportune documents {self.index.name}"})
                 self._run(connection, SCHEMA)
@@ -133,18 +134,11 @@ class PostgreSQLStore(Store):
                 connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}_old CASCADE"))
 
     def clear(self) -> bool:
-        with self._explained_errors(), create_postgresql_engine(self.url).begin() as connection:
+        with self.explained_errors(), create_postgresql_engine(self.url).begin() as connection:
             exists = self._exists(connection)
             # A build that was killed may have left the old index.
             connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}, {schema}_old CASCADE"))
         return exists
-
-    @contextmanager
-    def _explained_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            raise OperatorError(explain(error, self.url)) from error
 
     def _sql(self, statement: str) -> TextClause:
         columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)

@@ -19,7 +19,6 @@ from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIG
 from opportune.contrib.documents.spelling import max_edit_distance, trigrams
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -160,6 +159,8 @@ def _read_stamp(path: Path) -> Stamp | None:
 class SQLiteStore(Store):
     """Writer of the file."""
 
+    faults = (OSError, sqlite3.Error)
+
     def prepare(self) -> None:
         probe = temporary_path(self.url.path, "probe")
         make_private(probe, f"Set {self.url.name}.")
@@ -167,19 +168,18 @@ class SQLiteStore(Store):
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         new_path = temporary_path(self.url.path, "index")
-        try:
-            with private_file(temporary_path(self.url.path)), private_file(new_path, lock=False) as file:
-                _build(new_path, self.index.columns, contents, advance)
-                sync_file(file)
-                replace_file(new_path, self.url.path)
-        except sqlite3.Error as error:
-            raise OperatorError(explain(error, self.url)) from error
+        lock = private_file(temporary_path(self.url.path))
+        with self.explained_errors(), lock, private_file(new_path, lock=False) as file:
+            _build(new_path, self.index.columns, contents, advance)
+            sync_file(file)
+            replace_file(new_path, self.url.path)
 
     def clear(self) -> bool:
         files = [self.url.path, *(self.url.path.with_name(self.url.path.name + suffix) for suffix in SIDECARS)]
         existing = [file for file in files if file.exists()]
-        for file in existing:
-            file.unlink()
+        with self.explained_errors():
+            for file in existing:
+                file.unlink()
         return bool(existing)
 
 
