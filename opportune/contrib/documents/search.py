@@ -17,6 +17,7 @@ from opportune.errors import NotFound, ReadOnlyError
 from opportune.i18n import current_language
 from opportune.jobs import defer
 from opportune.pagination import page_count
+from opportune.schemas.text import UNSTORABLE
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.folding import WORD, fold
 from opportune.search.hybrid import fuse_rankings
@@ -103,7 +104,7 @@ class DocumentSearch(Generic[H]):
             NotFound: There is no such document.
             IndexMissing: The index has not been built.
         """
-        if not slug.isprintable():  # PostgreSQL refuses NUL
+        if UNSTORABLE.search(slug):
             raise NotFound
         row, children = await self.engine.get(slug)
         if row is None:
@@ -147,9 +148,6 @@ class DocumentSearch(Generic[H]):
         if "engine" in vars(self):
             await self.engine.close()
 
-    async def _page(self, query: Query, limit: int, page: int) -> Rows:
-        return await self._hits(query, limit, (page - 1) * limit)
-
     async def _hits(self, query: Query, limit: int, offset: int) -> Rows:
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
@@ -165,11 +163,12 @@ class DocumentSearch(Generic[H]):
 
     async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
         """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
-        rows = await self._page(query, limit, page)
+        offset = (page - 1) * limit
+        rows = await self._hits(query, limit, offset)
         if rows and not (query.is_dotted and rows[0]["rank"] >= Rank.TEXT_MATCH):  # else it seems misspelt
             return query, rows
         corrected = await self._correct(query)
-        new_rows = await self._page(corrected, limit, page) if corrected else ()
+        new_rows = await self._hits(corrected, limit, offset) if corrected else ()
         if corrected and new_rows and (not rows or new_rows[0]["rank"] < Rank.TEXT_MATCH):
             return corrected, new_rows
         return query, rows
@@ -225,11 +224,11 @@ class DocumentSearch(Generic[H]):
         about = await self.engine.read_status()
         if about is None or about["built_at"] == self._built_at:
             return
-        self._built_at = about["built_at"]
         with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search works without it
             async with database.writer() as session:
                 name = self.index.name
-                defer(session, embed_documents(name), key=f"embed documents {name} {self._built_at}")
+                defer(session, embed_documents(name), key=f"embed documents {name} {about['built_at']}")
+            self._built_at = about["built_at"]
 
     async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
         """Return the existing documents in the order of their slugs."""

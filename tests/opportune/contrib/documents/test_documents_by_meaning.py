@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from sqlalchemy import text
@@ -68,7 +69,7 @@ async def handbook(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
+async def test_documents_are_found_by_meaning(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     handbook.write_index(TEXTS)
     assert await handbook.find_names("sailing") == []
     await handbook.jobs.run(embed_documents("handbook"))
@@ -76,6 +77,8 @@ async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> N
     assert await handbook.find_names("sailing ship") == ["Harbour"]
     assert await handbook.find_names("loaf") == ["Loaf", "Baguette"], "matches of names rank first"
     assert await handbook.find_names('"sailing"') == [], "quoted words are not searched by meaning"
+    monkeypatch.setattr("opportune.contrib.documents.jobs.find_nearest", AsyncMock(return_value={7: 0.9}))
+    assert await handbook.find_names("sailing ship") == [], "a job has just deleted the document"
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -106,6 +109,9 @@ async def test_only_changed_documents_are_embedded_again(handbook: SearchableHan
 async def test_new_index_is_embedded_once(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.contrib.documents.search.CHECK_INTERVAL_SECONDS", 0)
     handbook.write_index(TEXTS)
+    with monkeypatch.context() as outage:
+        outage.setattr(handbook.database, "writer", Mock(side_effect=TimeoutError))
+        assert await handbook.find_names("sailing ship") == []
     assert await handbook.find_names("sailing ship") == []
     assert await handbook.find_names("a sailing ship") == []
     assert handbook.jobs.names == ["jobs.embed_documents"]
