@@ -19,6 +19,7 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.answers.models import Answer, AnswerAttachment
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
 from opportune.contrib.llm import LanguageModel, Llm, LlmError
+from opportune.contrib.llm.media.calls import NO_TEXT
 from opportune.db import Database
 from opportune.errors import require_found
 from opportune.storage import Storage
@@ -29,6 +30,7 @@ from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redir
 SPEECH_FOLDER = "speech"
 CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
 TAG = re.compile("<[^>]*>")
+SENTENCE_END = re.compile(r"[.!?\u2026\u061f](?=\s)|[\u3002\uff01\uff1f]|\n")
 MAX_AGE_SECONDS = 3_600
 _locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 """Locks of answers whose audio is being made, so that a double click makes it once."""
@@ -46,9 +48,8 @@ async def transcribe(request: Request, user: CurrentUser, llm: Llm) -> dict[str,
     form = await read_form(request, Recording)
     if form.data is None:
         raise HTTPException(422, " ".join(form.errors.values()))
-    recording = form.data.recording
     try:
-        return {"text": await llm.transcribe(recording.content, recording.filename)}
+        return {"text": await llm.transcribe(form.data.recording.content, form.data.recording.filename)}
     except LlmError as error:
         if error.code == "rejected":  # the recording, not the model, is at fault
             raise HTTPException(422, str(error)) from None
@@ -60,7 +61,9 @@ async def read_aloud(request: Request, answer: CurrentAnswer, answers: Answers, 
     """Make the audio of an answer once, and play it."""
     if answer.is_running or not answer.text:
         raise HTTPException(409)
-    await _make_speech(answers.database, answers.storage, llm, answer)
+    if not (text := await _spoken_text(answer, llm)):
+        raise HTTPException(422, str(NO_TEXT))
+    await _make_speech(answers.database, answers.storage, llm, answer, text)
     if is_htmx(request):
         return templates.render_block(request, "answers/player.html", "player", {"answer": answer})
     return redirect(request, f"/answers/{answer.id}/speech")
@@ -86,8 +89,8 @@ async def _find_speech(database: Database, answer: Answer) -> AnswerAttachment |
         return await session.scalar(query.limit(1))
 
 
-async def _make_speech(database: Database, storage: Storage, llm: LanguageModel, answer: Answer) -> None:
-    """Make and store the audio of an answer, if it does not exist. A long text ends at the limit of the model.
+async def _make_speech(database: Database, storage: Storage, llm: LanguageModel, answer: Answer, text: str) -> None:
+    """Make and store the audio of an answer with this spoken text, if it does not exist.
 
     Raises:
         LlmError: The site has no model for it, or the call failed.
@@ -96,7 +99,7 @@ async def _make_speech(database: Database, storage: Storage, llm: LanguageModel,
     async with _locks.setdefault(answer.id, asyncio.Lock()):
         if await _find_speech(database, answer):
             return
-        speech = await llm.speech(await _spoken_text(answer, llm))
+        speech = await llm.speech(text)
         async with deleting_files_on_error(storage) as new_names:
             name = await storage.save(SPEECH_FOLDER, "mp3", speech.content, speech.content_type)
             new_names.append(name)
@@ -123,5 +126,5 @@ async def _spoken_text(answer: Answer, llm: LanguageModel) -> str:
     model = llm.media.model("speech")
     if model is None or len(text) <= model.max_chars:
         return text
-    sentences_end = text.rfind(". ", 0, model.max_chars) + 1
-    return text[: sentences_end or model.max_chars]
+    ends = [match.end() for match in SENTENCE_END.finditer(text, 0, model.max_chars)]
+    return text[: ends[-1] if ends else model.max_chars]

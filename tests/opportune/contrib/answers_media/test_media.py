@@ -70,12 +70,14 @@ async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: 
 
 async def test_new_text_is_read_again(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     await user_client.post(path := await add_answer(app, user))
-    for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
+    texts = ("A sentence. " * 1_000, 303), ("文です。" * 1_500, 303), ("Is it? " * 999, 303)
+    for text, status in (*texts, ("", 409), ("```\ncode\n```", 422)):
         await set_all(app.state.database, Answer, text=text)
         assert (await user_client.get(path)).status_code == 404
         assert (await user_client.post(path)).status_code == status
-    spoken = str(media.received[-1])
-    assert (4_000 < len(spoken) <= 4_096, spoken.endswith("sentence.")) == (True, True)
+    spoken = [str(text) for text in media.received[1:]]
+    assert [text[-3:] for text in spoken] == ["ce.", "です。", "it?"]
+    assert all(4_000 < len(text) <= 4_096 for text in spoken)
 
 
 async def test_failed_audio_is_not_kept(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
