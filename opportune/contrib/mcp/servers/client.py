@@ -32,7 +32,6 @@ MAX_TITLE_LENGTH = 80
 MAX_SCHEMA_LENGTH = 10_000
 MARKUP_LENGTH = 500
 """Characters of a result that mark the text as data."""
-OMITTED = "[{} was omitted.]"
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,10 +82,9 @@ def usable_name(server: McpServer, definition: types.Tool) -> str | None:
 
 
 def create_remote_tool(server: McpServer, name: str, definition: types.Tool) -> RemoteTool:
-    annotations = definition.annotations
-    is_read_only = bool(annotations and annotations.read_only_hint)
-    annotated_title = annotations.title if annotations else None
-    title = _printable_title(definition.title or annotated_title or definition.name)
+    annotations = definition.annotations or types.ToolAnnotations()
+    titles = map(_printable_title, (definition.title or "", annotations.title or "", definition.name))
+    title = next(filter(None, titles), name)
 
     async def call(**arguments: Any) -> str:
         return await call_tool(server, definition.name, arguments)
@@ -95,7 +93,7 @@ def create_remote_tool(server: McpServer, name: str, definition: types.Tool) -> 
         call,
         name,
         f"{server.name}: {title}",
-        asks=not (is_read_only and server.trust_read_only),
+        asks=not (annotations.read_only_hint and server.trust_read_only),
         remote_description=(definition.description or title)[:MAX_DESCRIPTION_LENGTH],
         parameters=definition.input_schema,
     )
@@ -127,7 +125,7 @@ def _block_text(block: types.ContentBlock) -> str:
         return block.resource.text
     if isinstance(block, types.ResourceLink):
         return f"{block.title or block.name}: {block.uri}"
-    return OMITTED.format(block.type)
+    return f"[{block.type} was omitted.]"
 
 
 async def _ask(server: McpServer, request: Callable[[Client], Awaitable[T]]) -> T:

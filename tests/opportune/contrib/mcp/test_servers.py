@@ -35,9 +35,8 @@ def weather_server() -> "MCPServer[Any]":
 
     server: MCPServer[Any] = MCPServer("weather")
 
-    @server.tool()
+    @server.tool(title="\u200b", description="")
     async def pressure() -> CallToolResult:
-        """Pressure, without text."""
         return CallToolResult(content=[], structured_content={"hPa": 1013})
 
     @server.tool(title="Fore\ncast", description="d" * 5000, annotations=ToolAnnotations(read_only_hint=True))
@@ -100,6 +99,7 @@ async def test_tools_of_a_server_have_its_name(weather_site: FastAPI, monkeypatc
         assert [*toolbox.tools][-2:] == ["weather_forecast", "weather_make_rain"], "without the name that is too long"
         forecast = toolbox.tools["weather_forecast"]
         assert (forecast.status, len(forecast.description)) == ("weather: Fore cast", MAX_DESCRIPTION_LENGTH)
+        assert toolbox.tools["weather_pressure"].description == "pressure", "without a visible title"
         assert forecast.schema.parameters["required"] == ["city"]
         assert not toolbox.asks("weather_forecast"), "read-only and trusted"
         assert toolbox.asks("weather_make_rain")
