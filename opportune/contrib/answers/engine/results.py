@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.engine.jobs import queue_job
-from opportune.contrib.answers.engine.records import INTERRUPTED, STOPPED, AnswerResult, Claim
+from opportune.contrib.answers.engine.records import INTERRUPTED, AnswerResult, Claim
 from opportune.contrib.answers.engine.store import RUNNING, insert_chunks, lock_answers
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
@@ -59,7 +59,8 @@ def _respect_stop_request(result: AnswerResult, claim: Claim) -> AnswerResult:
     """Return the result, stopped if the answer would wait although the user has requested a stop."""
     if claim != Claim.STOP_REQUESTED or result.outcome.status != AnswerStatus.WAITING:
         return result
-    return replace(result, outcome=STOPPED, tool_runs=stop_jobs(result.tool_runs or ()))
+    outcome = replace(result.outcome, status=AnswerStatus.STOPPED)
+    return replace(result, outcome=outcome, tool_runs=stop_jobs(result.tool_runs or ()))
 
 
 async def _let_wait(session: AsyncSession, results: Sequence[AnswerResult]) -> None:

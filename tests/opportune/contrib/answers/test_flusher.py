@@ -12,9 +12,9 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine import flusher, store
+from opportune.contrib.answers.engine import flusher, results, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
-from opportune.contrib.answers.engine.records import Claim
+from opportune.contrib.answers.engine.records import AnswerResult, Claim, Outcome
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.db.listeners import listening
@@ -25,6 +25,7 @@ from tests.opportune.contrib.answers.questions import (
     wait_until_ended,
     wait_until_saved,
 )
+from tests.opportune.stored_rows import add_rows, read_one
 
 ANSWER_COUNT = 12
 
@@ -156,3 +157,11 @@ async def test_viewers_see_stored_text(manager: AnswerManager, model: Parrot, mo
         model.gates[1].set()
         assert [new.text async for new in growth][-1] == "word "
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
+
+
+async def test_stop_before_the_wait_keeps_the_usage(database: Database, user: User) -> None:
+    await add_rows(database, answer := Answer(owner_id=user.id, worker="1", stop_requested=True))
+    result = AnswerResult(answer.id, "", Outcome(AnswerStatus.WAITING, prompt_tokens=10))
+    await results.finish_answers(database, "1", [result])
+    stopped = await read_one(database, Answer)
+    assert (stopped.status, stopped.prompt_tokens) == (AnswerStatus.STOPPED, 10)
