@@ -194,7 +194,7 @@ class AnswerEngine:
     ) -> list[Answer]:
         """Return the expired answers. The time of the database is read only if it decides about some of them."""
         suspects = [answer for answer in answers if has_expired(answer, END_OF_TIME)]
-        if not suspects:
+        if not suspects or self.database.url.readonly_notice:  # a read-only site shows them as they are
             return []
         async with self.database.reader(fresh=True) as session:
             now = await read_database_time(session)

@@ -20,7 +20,7 @@ from opportune.contrib.answers.engine.engine import MAX_TAKEOVERS
 from opportune.contrib.answers.lifespan import grace_seconds
 from opportune.contrib.answers.testing import create_manager
 from opportune.contrib.llm import FakeProvider, LanguageModel
-from opportune.db import Database, utc_now
+from opportune.db import Database, DatabaseUrl, utc_now
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
 from opportune.jobs import worker_lock
@@ -88,9 +88,14 @@ async def test_stopping_process_hands_over(manager: AnswerManager, sibling: Answ
     assert live.answer.usage_estimated, "token counts of the first process are unknown"
 
 
-async def test_starting_process_takes_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
+async def test_starting_process_takes_over(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = await start_story(manager, owner_id)
     await questions.kill_process(manager, answer)
+    with monkeypatch.context() as readonly_site:
+        readonly_site.setattr(DatabaseUrl, "readonly_notice", "The database is read-only.")
+        assert (await questions.load_answer(sibling, answer)).takeovers == 0
     sibling.engine.open()
     await questions.wait_until_saved(manager, answer, STORY)
     assert (await questions.load_answer(sibling, answer)).takeovers == 1
