@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.contrib.answers.models import Answer
 from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.questions import EvaluatedQuestion
 from opportune.contrib.llm import Done, ErrorCode, LanguageModel, LlmError, estimate_tokens
@@ -140,8 +141,7 @@ class Evaluation:
                     raise
                 await self._save(database, usage, self._row(question, verdict))
                 progress.advance()
-        async with database.writer() as session:
-            (await session.get_one(EvaluationRun, self.run.id)).finished_at = utc_now()
+        await self._save(database, TokenUsage(), is_last=True)
 
     async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
         """Return the verdict, which is `undecided` on a question that a model cannot answer or judge."""
@@ -171,12 +171,16 @@ class Evaluation:
             row.reason = make_storable(verdict.reason)
         return row
 
-    async def _save(self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None) -> None:
+    async def _save(
+        self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None, *, is_last: bool = False
+    ) -> None:
         try:
             async with database.writer() as session:
                 run = await session.get_one(EvaluationRun, self.run.id, with_for_update=True)
                 run.cost_micro += usage.cost_micro
-                if row:
+                run.finished_at = utc_now() if is_last else None
+                # The rated answer may have been deleted since it was read.
+                if row and not (row.answer_id and await session.get(Answer, row.answer_id) is None):
                     session.add(row)
         except IntegrityError:
             raise OperatorError(f"Another command continues evaluation {self.run.id}. Wait for its end.") from None

@@ -14,7 +14,8 @@ from opportune.cli.main import main
 from opportune.config import LlmModel, Settings
 from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict
+from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.run import Verdict
 from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
 from opportune.db import Database
 from opportune.testing import make_user
@@ -189,6 +190,19 @@ async def test_verdicts_leave(evaluate: Evaluate, ratings: list[Answer], user: U
     assert {(row.question, row.reason) for row in verdicts} == {("", "")}
     await delete_row(database, user)
     assert await read_all(database, EvaluationVerdict) == []
+
+
+async def test_answer_deleted_during_a_run_is_left_out(
+    evaluate: Evaluate, ratings: list[Answer], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def delete_and_grade(*_arguments: Any) -> Verdict:
+        if ratings:
+            await delete_row(database, ratings.pop())
+        return Verdict(outcome=Outcome.GRADED, score=5)
+
+    monkeypatch.setattr("opportune.contrib.evaluation.run._grade", delete_and_grade)
+    code, out, _ = await evaluate("--judge", "Judge", "--yes")
+    assert (code, "0 of 3 questions judged" in out) == (0, True)
 
 
 @pytest.mark.usefixtures("ratings")
