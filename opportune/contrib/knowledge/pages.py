@@ -116,7 +116,7 @@ async def show_text(
         "collection": await collections.get(document.collection_id),
         "passages": await documents.list_passages(document, page),
         "marked": query.passage,
-        "original": document.link or await storage.url(document.file, download_as=document.title),
+        "original": document.link or (document.file and await storage.url(document.file, download_as=document.title)),
     }
     return templates.render(request, "knowledge/text.html", context)
 

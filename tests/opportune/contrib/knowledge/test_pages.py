@@ -61,29 +61,21 @@ async def test_document_of_a_cancelled_job_is_read_again(shelf: Shelf) -> None:
     assert len(shelf.jobs.names) == 2
 
 
-async def test_deleted_document_loses_its_file(shelf: Shelf) -> None:
+async def test_deleted_documents_lose_their_files(shelf: Shelf) -> None:
     document = await shelf.add()
     await shelf.client.post(f"/knowledge/documents/{document.id}/delete")
     assert "jobs.delete_files" in shelf.jobs.names
     await shelf.jobs.work()  # the job that reads it finds nothing
     assert await read_documents(shelf.database) == []
     assert (await shelf.add()).id > document.id, "an old citation must not lead to another document"
-
-
-async def test_deleted_collection_loses_its_files(shelf: Shelf) -> None:
-    await shelf.add()
     await shelf.client.post(f"{shelf.path}/delete")
     assert (await read_documents(shelf.database), "jobs.delete_files" in shelf.jobs.names) == ([], True)
 
 
-async def test_number_of_a_passage_is_limited(shelf: Shelf) -> None:
-    document = await shelf.add()
-    page = await shelf.client.get(f"/knowledge/documents/{document.id}", params={"passage": "9" * 18})
-    assert page.status_code == 422
-
-
 async def test_search_page_links_to_passages(shelf: Shelf) -> None:
-    await shelf.add_and_read()
+    document = await shelf.add_and_read()
+    page = await shelf.client.get(f"/knowledge/documents/{document.id}", params={"passage": "9" * 18})
+    assert page.status_code == 422, "their number is limited"
     page = await shelf.client.get("/knowledge/search?q=How long is a loan?")
     assert "guide.md · Loans" in page.text
     assert "<mark>loan</mark>" in page.text

@@ -16,7 +16,7 @@ from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import ToolResult, toolbox_of
 from opportune.db import Database
 from opportune.search.postgresql import PostgreSQL
-from opportune.testing import make_team, make_user
+from opportune.testing import make_team, make_user, signed_in_client
 from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
 from tests.opportune.contrib.knowledge.shelves import make_collection, make_document
 
@@ -74,6 +74,8 @@ async def test_source_links_to_the_passage(app: FastAPI, user: User, database: D
     document = await make_document(database, collection.id, "A loan lasts four weeks.", page=3)
     (source,) = (await search(app, user, "loan")).sources
     assert (source.title, source.url) == ("Guide, page 3", f"/knowledge/documents/{document.id}?passage=1#passage")
+    async with signed_in_client(app, user) as client:
+        assert "Original" not in (await client.get(source.url)).text, "the document has neither a file nor a URL"
 
 
 @pytest.mark.parametrize("words", ["", "the of and", "ä" * 3_000, "-- OR 1=1"])
