@@ -34,7 +34,7 @@ from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import require_feature
-from opportune.schemas.text import shorten
+from opportune.schemas.text import make_storable, shorten
 
 command = typer.Typer()
 
@@ -93,16 +93,14 @@ def list_models(as_json: AsJson = False) -> None:
     """List the models, the default first."""
 
     async def print_models(llm: LanguageModel) -> None:
-        if not llm.models:
-            if as_json:
-                print_json([{"name": llm.name}] if llm.provider else [])
-            else:
-                print(llm.name or NOT_CONFIGURED)
-        elif as_json:
-            print_json([_without_secrets(model) for model in llm.models])
-        else:
+        if as_json:
+            without_settings = [{"name": llm.name}] if llm.provider else []
+            print_json([*map(_without_secrets, llm.models)] or without_settings)
+        elif llm.models:
             headings = ("NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK")
             print_table(headings, map(_table_cells, llm.models), right=("CONTEXT", "PROMPT", "ANSWER"))
+        else:
+            print(llm.name or NOT_CONFIGURED)
 
     _with_llm(print_models)
 
@@ -136,7 +134,7 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, and print the answer with its time and cost."""
-    text = sys.stdin.read() if question == "-" else question
+    text = make_storable(sys.stdin.read() if question == "-" else question)
     if not text.strip():
         raise OperatorError("The question is empty. Enter a question.")
 

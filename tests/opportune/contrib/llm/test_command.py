@@ -70,6 +70,7 @@ def test_ask_prints_answer_and_time(run: Oppman) -> None:
     assert err.startswith("Polly: first chunk after 0.0")
     assert err.endswith("1000 + 2000 tokens, 0.005\n")
     assert run("-q", "llm", "ask", "Hello").err == ""
+    assert run("llm", "ask", "caf\udce9").out == "caf?!\n", "an argument that is not UTF-8"
     (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
     assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
 
