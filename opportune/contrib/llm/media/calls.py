@@ -12,6 +12,7 @@ from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Sp
 from opportune.contrib.llm.providers.provider import Done, LlmError, Message, Picture
 from opportune.i18n import LazyText, gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
 
 MAX_AUDIO_BYTES = 25_000_000
 MAX_DOCUMENTS = 1_000
@@ -117,7 +118,8 @@ class MediaCalls(ModelCalls):
         if not text.strip():
             raise LlmError("rejected", NO_TEXT)
         if model and len(text) > model.max_chars:
-            note = gettext("This text is too long. Send at most %(number)s characters.", number=f"{model.max_chars:,}")
+            number = format_number(model.max_chars)
+            note = gettext("This text is too long. Send at most %(number)s characters.", number=number)
             raise LlmError("rejected", note)
 
     async def _make(

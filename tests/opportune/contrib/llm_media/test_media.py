@@ -20,6 +20,7 @@ from opportune.contrib.llm.media.fake import PIXEL
 from opportune.contrib.llm_media.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError
+from opportune.i18n import use_language
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.metering_guard import MeteringGuard
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, json_response, response, serve_endpoint
@@ -191,6 +192,8 @@ async def test_invalid_input_is_not_sent(call: str, arguments: list[Any], messag
         assert await llm.rerank("bread", []) == []
         with pytest.raises(LlmError, match=message):
             await getattr(llm, call)(*arguments)
+        with use_language("de"), pytest.raises(LlmError, match=r"4\.096"):
+            await llm.speech("x" * 4_097)
     assert endpoint.bodies == []
 
 
