@@ -361,9 +361,7 @@ class LanguageModel(MediaCalls):
     async def close(self) -> None:
         models = {self, *self._models_by_name.values()}
         providers = [vars(model).get("provider") for model in models]  # None if it was not used
-        for provider in filter(None, [*providers, *self._replaced_providers]):
+        for provider in filter(None, [*providers, *self._replaced_providers, self.media.provider]):
             await provider.close()
-        if self.media.provider:
-            await self.media.provider.close()
         if self.guard:
             await self.guard.close()

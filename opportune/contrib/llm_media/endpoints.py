@@ -95,9 +95,8 @@ class MediaEndpoints(MediaProvider):
         options = {"response_format": "json"} | self._body("transcription")
         if language:
             options["language"] = language
-        file = f"audio{PurePath(filename).suffix.lower()}", audio
         path = "/audio/transcriptions"
-        form = {"data": options, "files": {"file": file}}
+        form = {"data": options, "files": {"file": (f"audio{PurePath(filename).suffix.lower()}", audio)}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         content = content_of(body)
         if content is None and content_type.startswith(SUBTITLE_TYPES):

@@ -85,10 +85,9 @@ class ApiTool(Tool):
         properties = {name: schema for name, schema, _ in declared}
         required = [name for name, _, is_required in declared if is_required]
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-        root_schema = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
-        if definitions := self._definitions(root_schema):
-            root_schema["$defs"] = definitions
-        return ToolSchema(self.name, self.description, root_schema)
+        if definitions := self._definitions(parameters):
+            parameters["$defs"] = definitions
+        return ToolSchema(self.name, self.description, parameters)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -131,8 +130,9 @@ class ApiTool(Tool):
             yield BODY, body["content"][JSON]["schema"], body.get("required", False)
 
     @cached_property
-    def _document(self) -> Mapping[str, Any]:
-        return get_openapi(title=self.name, version="1", routes=[self.route])
+    def _document(self) -> Any:
+        document = get_openapi(title=self.name, version="1", routes=[self.route])
+        return json.loads(json.dumps(document).replace(COMPONENTS, DEFS))
 
     @property
     def _operation(self) -> Mapping[str, Any]:
@@ -148,7 +148,7 @@ class ApiTool(Tool):
         definitions: dict[str, Any] = {}
         text = json.dumps(schema)
         while missing := [name for name in models if f'"{DEFS}{name}"' in text and name not in definitions]:
-            definitions |= {name: json.loads(json.dumps(models[name]).replace(COMPONENTS, DEFS)) for name in missing}
+            definitions |= {name: models[name] for name in missing}
             text = json.dumps(definitions)
         return definitions
 

@@ -46,13 +46,11 @@ async def server_metadata(request: Request) -> Response:
     """Authorization server metadata (RFC 8414)."""
     settings: Settings = request.app.state.settings
     paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
+    urls_by_name = {name: urls.build_url(settings, f"{urls.OAUTH_PATH}/{path}") for name, path in paths.items()}
     return JSONResponse(
         {
             "issuer": urls.build_url(settings, ""),
-            **{
-                f"{name}_endpoint": urls.build_url(settings, f"{urls.OAUTH_PATH}/{path}")
-                for name, path in paths.items()
-            },
+            **{f"{name}_endpoint": url for name, url in urls_by_name.items()},
             "scopes_supported": [*tool_scopes(request.app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

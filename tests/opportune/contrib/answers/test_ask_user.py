@@ -76,11 +76,8 @@ async def test_reply_with_invalid_unicode_is_refused(user_client: AsyncClient, a
     assert response.json()["errors"] == [{"field": ["values"], "message": "Must be valid Unicode."}]
 
 
-async def test_question_cannot_be_approved(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
+async def test_only_a_form_answers_a_question(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
     assert (await user_client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0})).status_code == 200
     assert (await find(manager, answer.id)).is_waiting
-
-
-async def test_other_calls_are_not_found(user_client: AsyncClient, answer: Answer) -> None:
     path = f"/answers/{answer.id}/reply"
     assert [(await user_client.get(f"{path}/{call}")).status_code for call in (-1, 1)] == [404, 404]

@@ -106,12 +106,9 @@ async def test_model_is_selected_by_name() -> None:
         llm.using("Slow")
 
 
-async def test_fallback_answers_for_a_failing_model() -> None:
+async def test_fallback_answers_only_before_the_first_chunk() -> None:
     llm = llm_with_models(FakeProvider(KEY_REFUSED), FakeProvider("Quick."), fallback="Fast")
     assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
-
-
-async def test_interrupted_answer_has_no_fallback() -> None:
     fallback = FakeProvider("Quick.")
     llm = llm_with_models(FakeProvider("It is", LlmError("interrupted", "Broke off.")), fallback, fallback="Fast")
     with pytest.raises(LlmError, match="Broke off"):

@@ -94,19 +94,16 @@ async def test_other_program_cannot_use_code_or_token(program: Program) -> None:
     assert await program.status(access) == 200
 
 
-async def test_program_revokes_its_token(program: Program) -> None:
-    access, _ = await program.connect()
-    assert (await program.revoke(access)).status_code == 200
-    assert await program.status(access) == 401
-    assert (await program.revoke("x", client_id="")).status_code == 401
-
-
-async def test_tokens_of_programs_only_work_for_mcp(program: Program) -> None:
+async def test_tokens_only_work_for_mcp_until_they_are_revoked(program: Program) -> None:
     access, refresh = await program.connect()
     for token in (access, refresh):
         headers = {"Authorization": f"Bearer {token}"}
         assert (await program.http.get("/api/v1/users/me", headers=headers)).status_code == 401
     assert await program.status(refresh) == 401
+    assert await program.status(access) == 200
+    assert (await program.revoke(access)).status_code == 200
+    assert await program.status(access) == 401
+    assert (await program.revoke("x", client_id="")).status_code == 401
 
 
 async def test_token_of_another_resource_is_refused(program: Program, site: FastAPI) -> None:

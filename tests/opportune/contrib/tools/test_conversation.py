@@ -83,9 +83,6 @@ async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
     assert len(model.received) == MAX_STEPS + 1
     assert len(model.offered) == MAX_STEPS
     assert chunks[-1] == Done(10 * (MAX_STEPS + 1), 5 * (MAX_STEPS + 1), model="Scripted")
-
-
-async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
     with pytest.raises(LlmError, match="requested a tool that does not exist"):
         await run_conversation(app, [request_calls(RAIN)])
 

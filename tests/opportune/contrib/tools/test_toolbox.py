@@ -96,15 +96,12 @@ async def test_limited_toolbox_calls_no_other_tools(app: FastAPI, ada: User) -> 
     assert not toolbox.allowed("books:read")
 
 
-async def test_users_without_permission_are_refused(app: FastAPI, database: Database, ada: User) -> None:
+async def test_users_need_permission_and_an_active_account(app: FastAPI, database: Database, ada: User) -> None:
     toolbox = Toolbox(app, [rename, export])
     assert (await toolbox.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
     assert await toolbox.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
     await add_permission(database, ada, "user", "export")
     assert await toolbox.call(call("export"), ada) == ToolResult("all")
-
-
-async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Database, ada: User) -> None:
     async with database.writer() as session:
         session.add(ada)
         ada.is_active = False
