@@ -144,7 +144,7 @@ def find_choice_fault(
     if updates:
         if key in chosen:
             return None
-        label = targets[key].label if key in targets else "(none)"
+        label = targets[key].label if key in targets else "\N{EN DASH}"
         return gettext("Rows to change are identified by the field %(field)s. Choose a column for it.", field=label)
     missing = missing_labels(chosen, targets)
     return gettext("These fields need a column: %(names)s.", names=", ".join(missing)) if missing else None
