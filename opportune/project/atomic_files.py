@@ -53,10 +53,12 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
             file.truncate()
             path.chmod(0o600)
             yield file
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    path.unlink(missing_ok=True)
+        finally:
+            if sys.platform == "win32":  # Windows cannot remove open files
+                file.close()
+            # While the lock is held: afterwards, another process may write its own file there.
+            if not lock or file.closed or _is_at(path, file):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeVar
 
 from opportune.config.hosts import is_ephemeral
 from opportune.db.errors import is_full
+from opportune.errors import OperatorError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext as _
 from opportune.project.atomic_files import open_replacement
@@ -68,8 +69,8 @@ class FolderStorage(Storage):
     async def _run(self, function: Callable[..., T], path: Path, *arguments: object) -> T:
         try:
             return await asyncio.to_thread(function, path, *arguments)
-        except OSError as error:
-            logger.error("storage: %s: %s", self.folder, error.strerror)
+        except (OSError, OperatorError) as error:  # another request may be writing the same copy
+            logger.error("storage: %s: %s", self.folder, getattr(error, "strerror", error))
             raise (DiskFullError if is_full(error) else StorageError) from error
 
     def _write(self, path: Path, content: bytes) -> None:

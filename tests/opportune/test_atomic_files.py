@@ -54,6 +54,13 @@ def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path.read_text() == "of the other process"
 
 
+def test_file_of_the_next_writer_stays(tmp_path: Path) -> None:
+    with atomic_files.private_file(tmp_path / "new"):
+        atomic_files.replace_file(tmp_path / "new", tmp_path / "file")
+        (tmp_path / "new").touch()
+    assert (tmp_path / "new").exists()
+
+
 def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
     part = atomic_files.temporary_path(tmp_path / "app.db", "restored")
     for path in (part, part.with_name(f"{part.name}-wal")):
