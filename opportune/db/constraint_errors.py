@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, Column, Table, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
 from sqlmodel import col
@@ -38,6 +38,8 @@ VIOLATIONS = (
     Violation("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT
     Violation("23514", "CHECK", _l("The database does not allow this value.")),
 )
+LIMIT_EXCEEDED = "54000"
+"""PostgreSQL's code for a text that is too long for an index."""
 STILL_IN_USE = _l("Something else still refers to it. Delete that first.")
 STILL_IN_USE_OR_TRASHED = _l("Something else still refers to it. Delete that first, also from the trash.")
 NOT_STORABLE = _l("The database cannot store one of these values.")
@@ -57,7 +59,9 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
     """
     try:
         yield
-    except DataError as error:
+    except (DataError, OperationalError) as error:
+        if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) != LIMIT_EXCEEDED:
+            raise
         raise FieldErrors({"": NOT_STORABLE}) from error
     except IntegrityError as error:
         raise FieldErrors(_explain(error, table, deleting)) from error

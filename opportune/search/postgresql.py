@@ -29,10 +29,12 @@ logger = logging.getLogger(__name__)
 # Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents and punctuation are removed.
 # With punctuation, the parser would detect host names, paths and compounds.
 WORDS = (
-    r"lower(regexp_replace(regexp_replace(normalize(left(coalesce({column}, ''), 100000), NFKD),"
-    r" '[\u0300-\u036f]+', '', 'g'), '[!-/:-@[-`{{-~]+', ' ', 'g'))"
+    r"left(lower(regexp_replace(regexp_replace(normalize(left(coalesce({column}, ''), 100000), NFKD),"
+    r" '[\u0300-\u036f]+', '', 'g'), '[!-/:-@[-`{{-~]+', ' ', 'g')), {length})"
 )
 VECTOR = "setweight(to_tsvector('simple'::regconfig, " + WORDS + "), '{weight}')"
+MAX_LETTERS = 250_000
+"""Letters of a row in its tsvector. Words need at most 4 bytes for each, with their positions."""
 INDEX = "CREATE INDEX {index} ON {table} USING gin (({vector}))"
 EXISTING_OBJECTS = text("""
     SELECT relname, coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class
@@ -99,9 +101,9 @@ def _create(fields: Fields, name: str = "") -> str:
 
 
 def _vector(fields: Fields) -> str:
-    table = fields.quoted_table
-    parts = [VECTOR.format(column=f'{table}."{name}"', weight=weight) for name, weight in fields.weights.items()]
-    return " || ".join(parts)
+    length = MAX_LETTERS // len(fields.weights)
+    columns = {f'{fields.quoted_table}."{name}"': weight for name, weight in fields.weights.items()}
+    return " || ".join(VECTOR.format(column=column, weight=columns[column], length=length) for column in columns)
 
 
 class PostgreSQLVectors(Vectors):

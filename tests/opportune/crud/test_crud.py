@@ -7,13 +7,14 @@ from typing import Any, assert_type
 from unittest.mock import AsyncMock
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.accounts.models import Group, GroupPermission, Membership
 from opportune.crud import Crud, Permission
 from opportune.db import after_commit
-from opportune.db.constraint_errors import VALUE_IN_USE, VALUES_IN_USE, explain_conflict
+from opportune.db.constraint_errors import VALUE_IN_USE, VALUES_IN_USE, explain_conflict, translate_database_errors
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page
 from tests.opportune.crud.library import (
@@ -121,6 +122,15 @@ async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: U
         with pytest.raises(FieldErrors) as refused:
             await editor_volumes.create({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == list(invalid)
+
+
+@pytest.mark.database("postgresql")
+async def test_text_over_the_limit_of_an_index_is_refused(session: AsyncSession) -> None:
+    words = text("SELECT to_tsvector(string_agg(md5(n::text), ' ')) FROM generate_series(1, 40000) AS n")
+    table = Volume.metadata.tables["library_volume"]
+    with pytest.raises(FieldErrors, match="cannot store"), translate_database_errors(table):
+        await session.execute(words)
+    await session.rollback()
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -80,6 +80,13 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
     assert ([book.title for book in unfiltered_page.items], unfiltered_page.total) == (["Baking bread"], 3)
 
 
+@pytest.mark.database("postgresql")
+async def test_long_texts_fit_into_the_index(database: Database, book_search: Searchable[Book]) -> None:
+    texts = [" ".join(chr(0xAC00 + n % 9000) * 4 + chr(first + n // 9000) for n in range(16_600)) for first in (65, 75)]
+    await add(database, texts)
+    assert len(await find_titles(database, book_search, texts[0][:5])) == 1
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_newest_rows_are_ranked(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
