@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any, Self, TypeVar
 
 import sqlmodel
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PositiveInt, StringConstraints
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, PositiveInt, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import Dialect, String, TypeDecorator
@@ -246,7 +246,15 @@ def _create_field(
     public_folders.declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)
     info.metadata.extend((Stored(FileName(file_class, column, length)), FileAttachment(column)))
+    if info.is_required():
+        info.metadata.append(AfterValidator(_require_file))
     return info
+
+
+def _require_file(value: object) -> object:
+    if not value:
+        raise PydanticCustomError("upload_type", FILE_REQUIRED)
+    return value
 
 
 def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:

@@ -112,7 +112,7 @@ def _number_pattern(decimal: str, group: str, has_short_groups: bool) -> re.Patt
     separator = re.escape(group)
     middle = r"\d{2}" if has_short_groups else r"\d{3}"
     groups = rf"[1-9]\d{{0,2}}(?:{separator}{middle})*{separator}\d{{3}}"
-    return re.compile(rf"(?=.*\d)[+-]?(?:{groups}|\d*)(?:{point}\d*)?(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
+    return re.compile(rf"(?=[^eE]*\d)[+-]?(?:{groups}|\d*)(?:{point}\d*)?(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
 
 
 def parse_date(text: str, order: str = "") -> date:

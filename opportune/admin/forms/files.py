@@ -14,14 +14,12 @@ from wtforms.widgets import FileInput
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
 from opportune.fields.files import FileColumn
-from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
 from opportune.storage.storage import deleting_files_on_error
-from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
+from opportune.web.forms.uploads import FILE_REQUIRED, Upload, allow_files, file_attributes, read_upload
 
 CLEAR = "clear"
-FILE_REQUIRED = _l("Please choose a file.")
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types

@@ -201,6 +201,12 @@ async def test_fields_without_an_input_are_kept(admin: AsyncClient) -> None:
     assert "<strong>Big</strong>" in page
 
 
+async def test_api_removes_only_an_optional_image(admin: AsyncClient) -> None:
+    url = await add_poster(admin, "picture", "back")
+    responses = [await admin.patch(f"/api/v1{url}", json={name: ""}) for name in ("picture", "back")]
+    assert [response.status_code for response in responses] == [422, 200]
+
+
 async def test_api_takes_an_upload_in_its_own_route(app: FastAPI, admin: AsyncClient) -> None:
     url = await add_poster(admin, "picture")
     before = (await admin.get(f"/api/v1{url}")).json()["picture"]
