@@ -63,9 +63,8 @@ async def retry(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: The job does not exist, or has neither failed nor been cancelled.
     """
-    if not await _change_job(session, job_id, CAN_BE_RETRIED, _values_for_retry(session)):
-        job = await find_job(session, job_id)
-        raise OperatorError(f"Job {job_id} is {job.state}. Only failed and cancelled jobs can be retried.")
+    advice = "Only failed and cancelled jobs can be retried."
+    await _change_job(session, job_id, CAN_BE_RETRIED, _values_for_retry(session), advice)
 
 
 async def retry_failed(session: AsyncSession, name: str = "") -> int:
@@ -138,9 +137,8 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
         "state": case((is_not_started, JobState.CANCELLED), else_=col(Job.state)),
         "ended_at": case((is_not_started, database_time(session)), else_=None),
     }
-    if not await _change_job(session, job_id, CAN_BE_CANCELLED, values):
-        job = await find_job(session, job_id)
-        raise OperatorError(f"Job {job_id} is {job.state}. Only waiting and running jobs can be cancelled.")
+    advice = "Only waiting and running jobs can be cancelled."
+    await _change_job(session, job_id, CAN_BE_CANCELLED, values, advice)
 
 
 async def pause(session: AsyncSession, queue: str) -> None:
@@ -196,14 +194,15 @@ def _values_for_retry(session: AsyncSession) -> dict[str, object]:
 
 
 async def _change_job(
-    session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]
-) -> bool:
-    """Change a job that is in one of these states, and return whether it was.
+    session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object], advice: str
+) -> None:
+    """Change a job that is in one of these states.
 
     Raises:
-        OperatorError: The job does not exist.
+        OperatorError: The job does not exist, or is in another state.
     """
-    await find_job(session, job_id)
+    job = await find_job(session, job_id)
     condition = (col(Job.id) == job_id) & col(Job.state).in_(states)
     updated = await session.execute(update(Job).where(condition).values(values).returning(col(Job.id)))
-    return updated.scalar_one_or_none() is not None
+    if updated.scalar_one_or_none() is None:
+        raise OperatorError(f"Job {job_id} is {job.state}. {advice}")

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select, update
@@ -55,7 +54,6 @@ TAKEOVER_INTERVAL_SECONDS = 5.0
 HELD_RETRY_SECONDS = 5.0
 """Seconds until the next check if a due job is held. Another process may have queued it, or may end its group's job."""
 
-NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 CLAIMED_COLUMNS = [getattr(Job, field.name) for field in fields(ClaimedJob)]
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 UNSTARTED: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
@@ -65,9 +63,7 @@ UNSTARTED: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attem
 class JobStore:
     """Job queue of one worker. It claims only jobs that this worker's code defines."""
 
-    def __init__(
-        self, database: Database, jobs: Mapping[str, JobDefinition[Any]], limits: Mapping[str, int] = NO_LIMITS
-    ) -> None:
+    def __init__(self, database: Database, jobs: Mapping[str, JobDefinition[Any]], limits: Mapping[str, int]) -> None:
         self.database = database
         self.jobs = jobs
         self.limits = limits

@@ -45,9 +45,9 @@ class WorkerLock:
         """Take the lock, if the operating system has such locks."""
         path = self._folder / self.worker
         for _ in range(MAX_ATTEMPTS):
-            if self._descriptor is not None or sys.platform == "win32" or not make_private_folder(self._folder):
+            if self._descriptor is not None or not make_private_folder(self._folder):
                 return
-            with suppress(FileNotFoundError):  # the folder was removed
+            with suppress(OSError):  # the folder was removed, or this process cannot open files
                 self._descriptor = _open_and_lock(path, os.O_CREAT)
                 if self._descriptor is not None and not path.exists():
                     os.close(self._descriptor)
@@ -117,8 +117,6 @@ class WorkerLock:
 
     def is_dead(self, worker: str) -> bool | None:
         """Return whether a worker has died; None if it has no file here."""
-        if sys.platform == "win32":
-            return None
         try:
             descriptor = _open_and_lock(self._folder / worker)
         except OSError:

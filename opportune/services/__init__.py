@@ -96,7 +96,7 @@ class Services:
 
     async def prepare_job(self) -> None:
         for name, service in self._declared.items():
-            if service.before_job:
+            if service.before_job and self._objects[name] is not None:
                 await service.before_job(self._objects[name])
 
     async def close(self) -> None:

@@ -1,5 +1,7 @@
 """Services that features declare."""
 
+from typing import Any
+
 from opportune.services import Service, Services
 
 
@@ -47,6 +49,7 @@ async def test_services_close_in_reverse_order() -> None:
 
 
 async def test_jobs_are_preceded_by_before_job() -> None:
-    services = Services([CLOCK, CALENDAR])
+    unused = Service[Any]("unused", Calendar, lambda _services: None, before_job=Calendar.refresh)
+    services = Services([CLOCK, CALENDAR, unused])
     await services.prepare_job()
     assert services.get(Clock).events == ["calendar refreshed"]

@@ -39,7 +39,7 @@ WRITE = text("""
 """).bindparams(EXPIRES_AT, VALUE)
 CLAIM = text("""
     INSERT INTO database_cache_row (key, value, expires_at) VALUES (:key, :value, :expires_at)
-    ON CONFLICT (key) DO UPDATE SET expires_at = :expires_at WHERE database_cache_row.expires_at <= :now
+    ON CONFLICT (key) DO UPDATE SET value = :value, expires_at = :expires_at WHERE database_cache_row.expires_at <= :now
     RETURNING key
 """).bindparams(NOW, EXPIRES_AT, VALUE)
 EXPIRED = select(col(CacheRow.key)).where(col(CacheRow.expires_at) <= NOW).limit(MAX_DELETED_AT_ONCE)

@@ -76,6 +76,9 @@ async def test_failed_clearing_is_repeated_with_the_next_write(cache: Cache, dat
 async def test_only_the_claiming_process_releases_a_build(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 60)
     stores = [TableStore(database) for _ in range(3)]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "LEASE_SECONDS", -1)
+        assert await TableStore(database).claim("build")
     claims = []
     for process in stores:
         claims.append(await process.claim("build"))

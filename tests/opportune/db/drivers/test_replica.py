@@ -168,7 +168,7 @@ async def test_job_reads_from_the_primary(settings: Settings, database: Database
 
     claimed = ClaimedJob(1, "read", [], "default", 0, None, 1, utc_now(), "claim", False, "", None)
     services = Services(settings=settings, database=database, storage=None)
-    await asyncio.create_task(run_attempt(claimed, JobStore(database, {"read": read}), services))
+    await asyncio.create_task(run_attempt(claimed, JobStore(database, {"read": read}, {}), services))
     assert recorded == [False]
     assert await reads_from_replica(database)
 
