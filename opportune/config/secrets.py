@@ -99,10 +99,8 @@ def read_settings(secrets_from: str, settings: Collection[str]) -> dict[str, Any
     if scheme == "aws":
         content = dict(chain.from_iterable(store.items() for store in stores.values()))
         return _by_setting(text, with_database_urls(content), settings)
-    values: dict[str, Any] = {}
-    for name, secrets in stores.items():
-        values |= _by_setting(name, secrets, settings)
-    return values
+    values = (_by_setting(name, secrets, settings).items() for name, secrets in stores.items())
+    return dict(chain.from_iterable(values))
 
 
 @cache

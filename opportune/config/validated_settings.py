@@ -154,6 +154,12 @@ class ValidatedSettings(SiteSettings):
     def _lower_log_level(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("cache_url")
+    @classmethod
+    def _lower_scheme(cls, value: SecretStr) -> SecretStr:
+        scheme, colon, location = value.get_secret_value().strip().partition(":")
+        return SecretStr(f"{scheme.lower()}{colon}{location}")
+
     @field_validator("oidc_url")
     @classmethod
     def _check_oidc_url(cls, value: str) -> str:

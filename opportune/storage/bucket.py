@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from opportune.i18n import gettext as _
@@ -35,7 +36,6 @@ class BucketStorage(Storage):
     def __init__(self, bucket: Bucket, signer: UrlSigner) -> None:
         super().__init__(signer)
         self.bucket = bucket
-        self._store: S3Store | None = None
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
         try:
@@ -106,17 +106,16 @@ class BucketStorage(Storage):
 
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
-                yield self._open_store()
+                yield self._store
         except FileNotFoundError:
             raise
         except (BaseError, OSError, ValueError) as error:
             logger.log(level, "storage: %s: %s", self.bucket.label, summarize(error))
             raise StorageError from error
 
-    def _open_store(self) -> "S3Store":
-        if self._store is None:
-            self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=OPERATION_TIMEOUT_SECONDS))
-        return self._store
+    @cached_property
+    def _store(self) -> "S3Store":
+        return open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=OPERATION_TIMEOUT_SECONDS))
 
 
 def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: timedelta) -> "S3Store":

@@ -72,7 +72,7 @@ def parse_location(text: str, setting: str, example: str) -> StorageLocation:
     """
     scheme, _, location = text.strip().partition(":")
     try:
-        return _parse(scheme, location)
+        return _parse(scheme.lower(), location)
     except ValueError as error:
         raise ValueError(f"{setting} {error}. {example}") from None
 

@@ -171,6 +171,12 @@ def test_lines_of_a_shell_script_are_read(tmp_path: Path, line: str) -> None:
     assert load_settings().site_name == "Shelf"
 
 
+def test_scheme_of_cache_url_may_have_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_URL", "REDIS://cache.example/A")
+    settings = load_settings()
+    assert (settings.has_redis, settings.cache_url.get_secret_value()) == (True, "redis://cache.example/A")
+
+
 def test_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PORT=1111\nLLM_MODEL=small\n", encoding="utf-8")
     monkeypatch.setenv("PORT", "2222")

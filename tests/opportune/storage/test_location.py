@@ -23,7 +23,7 @@ def test_folder_is_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "bucket"),
+    ("url", "location"),
     [
         (
             "s3://AK:se/cr+et%3D@s3.eu-central-1.amazonaws.com/photos",
@@ -33,22 +33,13 @@ def test_folder_is_parsed() -> None:
             "s3://AK:p@ss@127.0.0.1:9000/photos/of/ours?region=here&tls=false",
             Bucket("127.0.0.1:9000", "photos", "of/ours", "here", False, "AK", "p@ss"),
         ),
-        ("s3://files.example.org/photos/", Bucket("files.example.org", "photos")),
-    ],
-)
-def test_bucket_is_parsed(url: str, bucket: Bucket) -> None:
-    assert parse_storage_url(settings_with_storage(url)) == bucket
-
-
-@pytest.mark.parametrize(
-    ("url", "location"),
-    [
+        ("S3://files.example.org/photos/", Bucket("files.example.org", "photos")),
         ("database:", DatabaseFiles(10, 200)),
         ("database:///?max_total_megabytes=50", DatabaseFiles(10, 50)),
         ("database:?max_file_megabytes=5&max_total_megabytes=90", DatabaseFiles(5, 90)),
     ],
 )
-def test_database_is_parsed(url: str, location: DatabaseFiles) -> None:
+def test_bucket_or_database_is_parsed(url: str, location: Bucket | DatabaseFiles) -> None:
     assert parse_storage_url(settings_with_storage(url)) == location
 
 

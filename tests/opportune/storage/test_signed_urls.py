@@ -134,14 +134,11 @@ async def test_range_of_file_is_served(visitor: AsyncClient, film_url: str, head
     assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(FILM)}"
 
 
-async def test_range_beyond_the_end_is_416(visitor: AsyncClient, film_url: str) -> None:
+async def test_unusable_range_is_416_or_ignored(visitor: AsyncClient, film_url: str) -> None:
     response = await visitor.get(film_url, headers={"Range": "bytes=9999999-"})
     assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{len(FILM)}")
-
-
-@pytest.mark.parametrize("headers", [{"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"other"'}])
-async def test_unusable_range_is_ignored(visitor: AsyncClient, film_url: str, headers: dict[str, str]) -> None:
-    assert (await visitor.get(film_url, headers=headers)).status_code == 200
+    for ignored in ({"Range": "lines=1-2"}, {"Range": "bytes=0-9", "If-Range": '"other"'}):
+        assert (await visitor.get(film_url, headers=ignored)).status_code == 200
 
 
 async def test_304_needs_an_existing_file(storage: Storage, visitor: AsyncClient, film_url: str) -> None:

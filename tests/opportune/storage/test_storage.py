@@ -69,20 +69,14 @@ async def test_url_of_a_bucket_is_signed_by_the_site_beyond_a_week(s3_url: str) 
     assert [url.partition(":")[0] == "http" for url in urls] == [True, False]
 
 
-async def test_url_that_would_have_expired_is_refused(storage: Storage) -> None:
+async def test_invalid_arguments_are_refused(storage: Storage) -> None:
     with pytest.raises(ValueError, match=r"seconds=-1.* has expired already"):
         await storage.url("photos/x.jpg", seconds=-1)
-
-
-async def test_invalid_name_is_refused(storage: Storage) -> None:
     outside = ("../secret", "photos/../../secret", "/etc/passwd", ".", "")
     for name in (*outside, "photos/x\0.jpg", "photos\\x.jpg", f"photos/{'a' * 300}"):
         with pytest.raises(MissingFileError):
             await storage.read(name)
         await storage.delete(name)
-
-
-async def test_invalid_folder_or_suffix_is_refused(storage: Storage) -> None:
     for folder_name, suffix in [("../x", "jpg"), ("/x", "jpg"), ("x", "../jpg"), ("", "jpg"), ("x", "")]:
         with pytest.raises(ValueError, match="invalid folder or suffix"):
             await storage.save(folder_name, suffix, b"x", "image/jpeg")
