@@ -94,7 +94,7 @@ class HttpsTransport(Transport):
 
     async def send(self, message: "EmailMessage") -> None:
         mail = split_message(message)
-        for address in mail.recipients:
+        for address in (*mail.recipients, *mail.reply_to):
             if not address.addr_spec.isascii():
                 raise self._error(PermanentDeliveryError, f"does not accept addresses like {address.addr_spec}")
         response = await self._post(mail)

@@ -89,10 +89,9 @@ class FileTransport(Transport):
     async def send(self, message: EmailMessage) -> None:
         try:
             await asyncio.to_thread(write_eml, self.path, message)
-        except OSError as error:
-            raise DeliveryError(f"Mail cannot be written to {self.path}: {error.strerror or error}.") from None
-        except OperatorError as error:
-            raise DeliveryError(f"Mail cannot be written to {self.path}: {error}") from None
+        except (OSError, OperatorError) as error:
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+            raise DeliveryError(f"Mail cannot be written to {self.path}: {reason}.") from None
 
 
 def write_eml(folder: Path, message: EmailMessage) -> None:

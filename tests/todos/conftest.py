@@ -10,9 +10,11 @@ from httpx2 import AsyncClient
 
 from app.todos.models import Todo
 from opportune.accounts import User
-from opportune.db import Database
-from opportune.testing import Make, make_user, signed_in_client
+from opportune.testing import Make, signed_in_client
+from opportune.testing.fixtures import user as ann
+from opportune.testing.fixtures import user as bob
 
+__all__ = ["ann", "bob"]
 NUMBER = re.compile(r"\d[\d,]*")
 MakeTodo = Callable[..., Awaitable[Todo]]
 
@@ -22,16 +24,6 @@ def board_numbers(html: str) -> list[str]:
     status = re.search(r'id="board".*?<p[^>]* role="status">(.*?)</p>', html, re.DOTALL)
     assert status
     return NUMBER.findall(re.sub(r"<[^>]*>", "", status[1]))
-
-
-@pytest.fixture
-async def ann(database: Database) -> User:
-    return await make_user(database)
-
-
-@pytest.fixture
-async def bob(database: Database) -> User:
-    return await make_user(database)
 
 
 @pytest.fixture

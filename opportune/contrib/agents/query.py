@@ -21,7 +21,7 @@ MAX_ROWS = 200
 READING_STATEMENT = re.compile(r"\(*\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
 REFUSED_PATTERNS = (
     # Functions that wait, read files or run other SQL, and tables with statistics of columns
-    r"\b(?:pg_|lo_|dblink|set_config|ts_stat|ts_rewrite|crosstab)\w*",
+    r"\b(?:pg_|lo_|dblink|set_config|ts_stat|ts_rewrite|crosstab|connectby|xpath_table)\w*",
     r"\bsqlite_(?!master\b|schema\b)\w*",
     r"\b\w+_to_xml\w*",
     # Escapes, comments, and characters that some databases take for the end of a line, which can hide names of tables

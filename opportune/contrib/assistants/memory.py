@@ -18,8 +18,8 @@ from opportune.contrib.tools import tool
 from opportune.contrib.tools.site_tools import offer
 from opportune.crud import Crud
 from opportune.crud.options import Values
-from opportune.db import WriteSession
-from opportune.db.queries.dialects import acquire_advisory_lock
+from opportune.db import WriteSession, utc_now
+from opportune.db.queries.dialects import acquire_advisory_lock, upsert
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -65,10 +65,11 @@ async def is_memory_on(session: AsyncSession, user_id: int) -> bool:
 
 async def switch_memory(session: AsyncSession, user_id: int, *, is_on: bool) -> None:
     """Turn the memory of a user on or off. The facts stay."""
-    if not is_on:
+    if is_on:
+        consent = upsert(session, MemoryConsent).values(owner_id=user_id, created_at=utc_now())
+        await session.execute(consent.on_conflict_do_nothing())  # after a double click
+    else:
         await session.execute(delete(MemoryConsent).where(col(MemoryConsent.owner_id) == user_id))
-    elif not await is_memory_on(session, user_id):
-        session.add(MemoryConsent(owner_id=user_id))
 
 
 async def add_memory(session: AsyncSession, user_id: int, options: AnswerOptions) -> AnswerOptions:

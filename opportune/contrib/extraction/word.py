@@ -62,10 +62,8 @@ def _block_texts(parent: Any) -> Iterator[tuple[Any, str]]:
     """Yield the paragraphs and rows of tables with their texts. Tracked insertions count, and deletions do not."""
     texts_above: dict[int, str] = {}
     for block in _blocks(parent):
-        if block.tag.endswith("}tr"):
-            yield block, _row_text(block, texts_above)
-        else:
-            yield block, _paragraph_text(block)
+        is_row = block.tag.endswith("}tr")
+        yield block, _row_text(block, texts_above) if is_row else _paragraph_text(block)
 
 
 def _blocks(parent: Any) -> Iterator[Any]:

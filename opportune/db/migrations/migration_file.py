@@ -69,7 +69,7 @@ def read_migration(path: Path) -> Migration:
         with _parser_lock:
             module = ast.parse(_header_of(text))
         values = _read_assignments(module)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, TypeError) as error:
         raise _not_a_migration(path, f"{type(error).__name__}: {error}") from None
     if not values.get("revision"):
         raise _not_a_migration(path, "it sets no revision")

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -114,7 +114,7 @@ def _to_decimal(value: Any, type_: Any) -> Decimal:
     number = Decimal(int(value)) if isinstance(value, bool) else Decimal(str(value).strip())
     if not number.is_finite():
         raise ValueError(value)
-    _, digits, exponent = number.normalize().as_tuple()
+    _, digits, exponent = number.normalize(Context(MAX_PREC)).as_tuple()
     integer_digits = len(digits) + int(exponent)
     decimals = -int(exponent)
     precision, scale = type_.precision, type_.scale

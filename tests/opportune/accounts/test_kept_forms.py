@@ -1,7 +1,6 @@
 """Forms that were rendered in another session: no row for another user, and no lost text."""
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,13 +11,15 @@ from httpx2 import AsyncClient, Response
 from opportune.accounts import User, kept_forms
 from opportune.accounts.models import Attempt
 from opportune.db import Database
-from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
+from opportune.testing import PASSWORD, make_user, sign_in
+from opportune.testing.fixtures import superuser_client as browser
 from opportune.web import RateLimit
 from tests.opportune.crud.library import Note
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_all
 
+__all__ = ["browser"]
 NEW_NOTE = "/notes/new"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
@@ -27,19 +28,8 @@ app = site_fixture(library)
 
 
 @pytest.fixture
-async def ann(database: Database) -> User:
-    return await make_user(database, is_superuser=True)
-
-
-@pytest.fixture
 async def bob(database: Database) -> User:
     return await make_user(database, is_superuser=True)
-
-
-@pytest.fixture
-async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, ann) as client:
-        yield client
 
 
 async def open_form(browser: AsyncClient, page: str = NEW_NOTE) -> dict[str, str]:
@@ -118,28 +108,28 @@ async def test_htmx_loads_page_of_the_current_user(app: FastAPI, browser: AsyncC
 
 
 @pytest.mark.parametrize(("page", "name"), [(NEW_NOTE, "text"), ("/admin/group/create", "name")])
-async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, page: str, name: str) -> None:
+async def test_text_is_shown_after_signing_in(browser: AsyncClient, superuser: User, page: str, name: str) -> None:
     response = await send_signed_out(browser, {name: TEXT}, page)
     assert "Your text is kept" in await follow(browser, response)
-    shown = await log_in(browser, ann, response.headers["location"])
+    shown = await log_in(browser, superuser, response.headers["location"])
     assert "Your text is in the form" in shown
     assert re.search(rf'value="{TEXT}"|<textarea name="{name}"[^>]*>{TEXT}<', shown)
 
 
-async def test_text_for_htmx_is_shown_to_its_user_only(browser: AsyncClient, ann: User, bob: User) -> None:
+async def test_text_for_htmx_is_shown_to_its_user_only(browser: AsyncClient, superuser: User, bob: User) -> None:
     response = await send_signed_out(browser, {"text": TEXT}, **HTMX)
     assert response.status_code == 401
-    assert TEXT in await log_in(browser, ann, response.headers["HX-Redirect"])
+    assert TEXT in await log_in(browser, superuser, response.headers["HX-Redirect"])
     response = await send_signed_out(browser, {"text": TEXT})
     page = await log_in(browser, bob, response.headers["location"])
     assert TEXT not in page
     assert "belongs to another account" in page
 
 
-async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, ann: User) -> None:
+async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, superuser: User) -> None:
     change = {"email": "new@example.com", "current_password": PASSWORD}
     response = await send_signed_out(browser, change, "/accounts/profile", path="/accounts/profile/email")
-    page = await log_in(browser, ann, response.headers["location"])
+    page = await log_in(browser, superuser, response.headers["location"])
     assert re.search(r'value="new@example.com"[^>]* name="email"', page)
     assert PASSWORD not in page
 

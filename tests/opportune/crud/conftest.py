@@ -9,11 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.testing import add_permission, make_user, signed_in_client
+from opportune.testing import add_permission, signed_in_client
+from opportune.testing.fixtures import user as ann
+from opportune.testing.fixtures import user as bob
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import TABLES
 from tests.opportune.site_with import site_fixture
 from tests.opportune.tables import make_tables
+
+__all__ = ["ann", "bob"]
 
 
 @pytest.fixture
@@ -27,16 +31,6 @@ async def library(database: Database) -> Database:
 async def session(library: Database, ann: User, bob: User, superuser: User) -> AsyncIterator[AsyncSession]:
     async with library.writer() as session:
         yield session
-
-
-@pytest.fixture
-async def ann(database: Database) -> User:
-    return await make_user(database)
-
-
-@pytest.fixture
-async def bob(database: Database) -> User:
-    return await make_user(database)
 
 
 @pytest.fixture

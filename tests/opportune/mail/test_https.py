@@ -259,8 +259,9 @@ async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeRespons
 async def test_unsupported_address_is_refused_without_a_request(fake_api: FakeResponses) -> None:
     api = fake_api(accepted_response(RESEND))
     await send_email(settings_with(RESEND), email_to("Zoë <zoe@bücher.example>", html="<p>Zoë</p>"))
-    with pytest.raises(PermanentDeliveryError, match="does not accept addresses like zoë@"):
-        await send_email(settings_with(RESEND), email_to("zoë@example.com"))
+    for email in (email_to("zoë@example.com"), email_to(reply_to="zoë@example.com")):
+        with pytest.raises(PermanentDeliveryError, match="does not accept addresses like zoë@"):
+            await send_email(settings_with(RESEND), email)
     assert len(api.requests) == 1
 
 

@@ -34,22 +34,17 @@ def command(
     url = direct_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
     with progress("Loading", unit="rows") as bar, open_destination(url) as connection, explained_errors(url):
-        rows = with_progress(bar, read_files(files))
-        number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
+        tables = tables_by_name(Model.metadata, installed_names())
+        number = load(connection, tables, models, read_files(files, bar))
     say(f"Loaded {pluralize(number, 'row')}.")
 
 
-def with_progress(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[FixtureObject]:
-    for row in rows:
-        yield row
-        bar.advance()
-
-
-def read_files(files: Sequence[str]) -> Iterator[FixtureObject]:
+def read_files(files: Sequence[str], bar: Progress) -> Iterator[FixtureObject]:
     for name in files:
         label = "Standard input" if name == STDIN else name
         for number, value in enumerate(read_list(name, label), 1):
             yield FixtureObject(f"{label}, object {number}", value)
+            bar.advance()
 
 
 def read_list(name: str, label: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
@@ -55,6 +56,9 @@ async def test_memory_is_off_by_default(app: FastAPI, user: User, database: Data
 
 async def test_model_remembers_and_forgets(app: FastAPI, user: User, database: Database) -> None:
     await turn_on(database, user)
+    with pytest.MonkeyPatch.context() as earlier:  # a double click
+        earlier.setattr(memory, "is_memory_on", AsyncMock(return_value=False))
+        await turn_on(database, user)
     result = await call(app, user, "remember", fact="Likes tea.")
     assert await facts_of(database, user) == ["Likes tea."]
     number = int(result.text.rstrip(".").split()[-1])

@@ -18,7 +18,6 @@ from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict
 from opportune.contrib.evaluation.run import Verdict
 from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
 from opportune.db import Database
-from opportune.testing import make_user
 from tests.opportune.stored_rows import add_rows, delete_row, read_all, read_one
 
 Evaluate = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -57,11 +56,6 @@ NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Prude", "Broken")
 PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
 SHARED = {"provider": f"{__name__}:BirdProvider", **PRICES}
 MODELS = [LlmModel.model_validate({"name": name, "model": name, **SHARED}) for name in NAMES]
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -
 
 @pytest.mark.usefixtures("_pending_migration")
 async def test_invalid_migration_file_is_named(operator: AsyncClient, tmp_path: Path) -> None:
-    (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text("revision =", encoding="utf-8")
-    page = await operator.get(PAGE)
-    assert page.status_code == 200
-    assert "0002_broken.py is not a migration" in page.text
+    for content in ("revision =", "revision = 2"):
+        (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text(content, encoding="utf-8")
+        page = await operator.get(PAGE)
+        assert page.status_code == 200
+        assert "0002_broken.py is not a migration" in page.text

@@ -26,11 +26,6 @@ app = site_fixture(
 )
 
 
-@pytest.fixture
-async def staff(app: FastAPI) -> User:
-    return await make_user(app.state.database, is_staff=True)
-
-
 @pytest.fixture(autouse=True)
 async def group(app: FastAPI, staff: User) -> Group:
     return await add_permission(app.state.database, staff, "gadget", "list")

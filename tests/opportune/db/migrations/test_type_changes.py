@@ -144,6 +144,7 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
         (Decimal("0.12345678901234567890"), Float()),
         ("1.234", Numeric(10, 2)),
         (10**8, Numeric(10, 2)),
+        (Decimal("0.1234567890123456789012345678901"), Numeric(40, 28)),
         ("maybe", Boolean()),
         ("02.12.2026", Date()),
         (MOMENT, Date()),
