@@ -124,9 +124,7 @@ class JobStore:
 
         With `releases_first`, a backlog of jobs without a group does not delay the next job of a group.
         """
-        may_release_more = True
-        if releases_first:
-            may_release_more = (await self._held_jobs.release(session)).may_release_more
+        may_release_more = not releases_first or (await self._held_jobs.release(session)).may_release_more
         claimed = await self._claim_due(session, limit)
         while may_release_more and len(claimed) < limit:
             release = await self._held_jobs.release(session)
