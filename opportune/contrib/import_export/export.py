@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import redirect_with_error
+from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
@@ -88,10 +89,20 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
 
 
 async def _file_columns(request: Request, view: AdminView) -> Columns:
-    """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
+    """Return the columns by their names in a file: those that the user has selected for the list, or all.
+
+    Users need to see related rows to export their natural keys. The view's own choice of columns limits those of users.
+
+    Raises:
+        FieldErrors: The list does not have one of the columns.
+    """
+    names: Sequence[str] = view.names.in_export
+    if "columns" in request.query_params:
+        is_limited = view.column_export_list or view.column_export_exclude_list
+        names = [name for name in listed_columns(request, view) if name in names or not is_limited]
     columns = named_columns(view).values()
     visible = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
-    return {visible[name].name if name in visible else name: visible.get(name) for name in view.names.in_export}
+    return {visible[name].name if name in visible else name: visible.get(name) for name in names}
 
 
 async def _read_batches(view: AdminView, columns: Columns, statement: Select[Any]) -> Batches:

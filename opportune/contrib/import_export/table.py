@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from opportune.admin.errors import ValidationRefused
 from opportune.contrib.import_export.cells import unescape_formula
-from opportune.contrib.import_export.workbooks import ZIP_SIGNATURE, read_workbook
+from opportune.contrib.import_export.workbooks import TOO_MANY_COLUMNS, ZIP_SIGNATURE, read_workbook
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
@@ -26,7 +26,6 @@ UNREADABLE = _l(
 NO_HEADING = _l("Line %(line)s has a text in column %(column)s, which has no heading.")
 NO_ROWS = _l("This file has no rows.")
 TOO_MANY_ROWS = _l("This file has more than %(limit)s rows. Divide it into several files.")
-TOO_MANY_COLUMNS = _l("This file has more than %(limit)s columns. Remove those that you do not need.")
 SEPARATORS = ("\t", ";", ",")
 """Separators of cells. Spreadsheets use semicolons in countries where numbers contain commas."""
 SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[;,\t]*(?:\r\n?|\n)', re.IGNORECASE)
@@ -136,7 +135,7 @@ def _read_csv(content: bytes, max_rows: int) -> Table:
 
 
 def _read_xlsx(content: bytes, max_rows: int) -> Table:
-    sheet, rows = read_workbook(content, max_rows + 2, MAX_COLUMNS + 1)
+    sheet, rows = read_workbook(content, max_rows + 2, MAX_COLUMNS)
     if not rows:
         raise ValidationRefused(NO_ROWS)
     (_, header), *lines = rows

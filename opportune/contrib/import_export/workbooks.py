@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 from xml.parsers import expat
 
 from opportune.admin.errors import ValidationRefused
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
 from opportune.schemas.text import shorten
 
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -24,6 +24,8 @@ MAX_UNPACKED_BYTES = 100_000_000
 MAX_ELEMENTS = 500_000
 """Elements that openpyxl keeps in memory: those of a part, or of a sheet its rows and the cells of one row. An element
 takes 300 bytes."""
+MAX_CELLS = 50_000_000
+"""Cells to read, with the empty ones before the last cell of a row."""
 SHEET = re.compile(r"xl/worksheets/[^/]+")
 READ_AS_A_WHOLE = re.compile("sharedStrings|sheet.main|chartsheet|externalLink(?!Path)")
 """Types of parts that openpyxl reads into memory as a whole."""
@@ -37,6 +39,7 @@ MAX_EXACT_DIGITS = 15
 """Digits that Excel stores of a number."""
 MIN_YEAR = 1900
 """Excel has no earlier dates."""
+TOO_MANY_COLUMNS = _l("This file has more than %(limit)s columns. Remove those that you do not need.")
 TOO_LARGE = _l("This workbook is too large when it is unpacked. Divide it into several files.")
 DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
 NO_RESULT = _l("Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.")
@@ -70,13 +73,17 @@ def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[s
     if sheet is None:
         raise ValidationRefused("This workbook has no visible sheet.")
     sheet.reset_dimensions()  # programs may write wrong ones
-    lines = enumerate(sheet.iter_rows(max_row=MAX_SHEET_ROWS, max_col=max_columns, values_only=True), 1)
-    rows = (
-        (number, _read_values(number, values))
-        for number, values in lines
-        if values.count(None) < len(values) and any(str(value).strip() for value in values if value is not None)
-    )
-    return sheet.title if len(workbook.worksheets) > 1 else "", list(islice(rows, max_rows))
+    rows: list[tuple[int, list[Any]]] = []
+    count = 0
+    for number, values in enumerate(sheet.iter_rows(max_row=MAX_SHEET_ROWS, values_only=True), 1):
+        count += len(values)
+        if count > MAX_CELLS:
+            raise ValidationRefused(TOO_LARGE)
+        if any(str(value).strip() for value in values if value is not None):
+            rows.append((number, _read_values(number, values, max_columns)))
+        if len(rows) == max_rows:
+            break
+    return sheet.title if len(workbook.worksheets) > 1 else "", rows
 
 
 def _check_archive(content: bytes) -> None:
@@ -140,14 +147,16 @@ def _check_sheet(xml: bytes) -> None:
         raise ValidationRefused(gettext(NO_RESULT, cell=match[1].decode()))
 
 
-def _read_values(row: int, values: Sequence[Any]) -> list[Any]:
+def _read_values(row: int, values: Sequence[Any], max_columns: int) -> list[Any]:
     from openpyxl.utils import get_column_letter
 
     for column, value in enumerate(values, 1):
+        if column > max_columns and value is not None and str(value).strip():
+            raise ValidationRefused(gettext(TOO_MANY_COLUMNS, limit=format_number(max_columns)))
         if value in ERRORS:
             cell = f"{get_column_letter(column)}{row}"
             raise ValidationRefused(gettext("Cell %(cell)s has the error %(error)s.", cell=cell, error=value))
-    return [read_value(value) for value in values]
+    return [read_value(value) for value in values[:max_columns]]
 
 
 def read_value(value: Any) -> Any:

@@ -136,6 +136,8 @@ async def test_export_keeps_the_order_and_is_logged(
     entry = await read_one(app, AuditEntry)
     assert (entry.actor, entry.action, entry.identity) == (superuser.email, "export", "gadget")
     assert entry.title == f"csv {query}"
+    (row, *_) = (await admin.get(f"/admin/gadget/export/json?{query}&columns=size,maker_id")).json()
+    assert row == {"size": 120, "maker_id": 1}
 
 
 FORMULAS = ["=1+1", " =1", "\n+1", "-1", "@sum", "\uff1d1", "\u00a0=1", "''-1", "\tx", "\rx"]

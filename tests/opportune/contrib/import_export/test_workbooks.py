@@ -119,6 +119,7 @@ def workbook_with(column: int, value: str) -> bytes:
         (lambda: workbook_with(1, "=1+1"), "Cell A2 has a formula without a result"),
         (lambda: workbook_with(2, "#N/A"), "Cell B2 has the error #N/A"),
         (lambda: make_workbook([*map(str, range(10_000))], [1]), "more than 200 columns"),
+        (lambda: workbook_with(202, "x"), "more than 200 columns"),
         (lambda: make_workbook([], HEADER, ROW, [], *[ROW] * 3), "more than 3 rows"),
     ],
 )
