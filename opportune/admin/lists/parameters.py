@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -30,6 +31,7 @@ POSITION = "position"
 ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns"}
 FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
+NUMBER = TypeAdapter(PositiveInt)
 NarrowedSearch = tuple[str, Sequence[ColumnElement[bool]]]
 _narrowed_search: ContextVar[NarrowedSearch] = ContextVar("narrowed_search", default=("", ()))
 """The words of the current search and a condition that limits it, from the search index of the model."""
@@ -161,15 +163,15 @@ def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
 
 
 def read_number(request: Request, name: str, default: int) -> int:
-    """Return the number in a parameter, which is at least 1.
+    """Return the number in a parameter.
 
     Raises:
-        RequestValidationError: The parameter is not a number.
+        RequestValidationError: The parameter is not a number of at least 1.
     """
     try:
-        return max(int(request.query_params.get(name) or default), 1)
-    except ValueError as error:
-        raise RequestValidationError([_parameter_error(name, "int_parsing", str(error))]) from None
+        return NUMBER.validate_strings(request.query_params.get(name) or str(default))
+    except ValidationError as error:
+        raise RequestValidationError([{**fault, "loc": ("query", name)} for fault in error.errors()]) from None
 
 
 def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sqladmin.pagination import Pagination
-from sqlalchemy import Result, Select, select, true
+from sqlalchemy import Result, Select, false, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import load_references
@@ -129,7 +131,9 @@ class PageReader:
         view = self.view
         position = listing.Position.parse(POSITION, text)
         listed = view.list_query(self.request)
-        row = listed.where(match_primary_keys(view, [position.key])) if position.key else listed
+        row = listed.where(false())
+        with suppress(HTTPException):  # no row can have this key
+            row = listed.where(match_primary_keys(view, [position.key]))
         return await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
 
     def _make_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
