@@ -16,7 +16,7 @@ from starlette.responses import Response
 from opportune.accounts.models import User
 from opportune.admin.authorization import may_see_history
 from opportune.admin.lists.row_keys import row_url
-from opportune.admin.log.audit import read_last_change_by_others
+from opportune.admin.log.audit import load_names, read_last_change_by_others
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.bus import Bus
@@ -53,7 +53,10 @@ async def editors_page(request: Request, view: AdminView) -> Response:
         user = cast("User", request.state.user)
         pk = request.path_params["pk"]
         others = _editors_of(request.app).add((view.identity, pk), user.email)
-        context |= {"row": row, "others": others, "change": await _last_change(request, view, since, user)}
+        change = await _last_change(request, view, since, user)
+        names = await load_names(view, [*others, *([change.actor] if change else [])])
+        others = sorted(names[email] for email in others)
+        context |= {"row": row, "others": others, "change": change, "names": names}
     return await render_page(request, view, "admin/editors.html", context)
 
 

@@ -14,7 +14,7 @@ from opportune.admin.errors import RowChanged
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
-from opportune.admin.log.audit import read_last_changes
+from opportune.admin.log.audit import load_names, read_last_changes
 from opportune.admin.models import AuditEntry
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.seen_values import ChangedFields, find_changed, format_hashes, hash_text, parse_hashes
@@ -30,10 +30,7 @@ class Conflict(NamedTuple):
     """Whether the user has also changed it, to another value."""
     entry: AuditEntry | None
     """The change in the audit log, if the user may see it."""
-
-    @property
-    def author(self) -> str:
-        return (self.entry and self.entry.actor) or str(ANOTHER_USER)
+    author: str
 
 
 def hash_values(form: Iterable[Field]) -> str:
@@ -74,7 +71,12 @@ async def describe_conflicts(
     if may_see_history(request, view):
         async with view.site.database.reader(fresh=True) as session:
             entries = await read_last_changes(session, view.identity, row_id, changed)
-    return [Conflict(name, has_edited, entries.get(name)) for name, has_edited in changed.items()]
+    names = await load_names(view, [entry.actor for entry in entries.values() if entry])
+    return [
+        Conflict(name, has_edited, entry, (entry and names[entry.actor]) or str(ANOTHER_USER))
+        for name, has_edited in changed.items()
+        for entry in [entries.get(name)]
+    ]
 
 
 async def stored_text(request: Request, view: BaseAdminView, row: Any, name: str) -> str:

@@ -116,6 +116,12 @@ async def load_emails(view: BaseAdminView, user_ids: Iterable[int | None]) -> Ma
     return dict(await view.queries.tuples(users)) if ids else {}
 
 
+async def load_names(view: BaseAdminView, emails: Sequence[str]) -> Mapping[str, str]:
+    """Return the names that other users see, by e-mail address. Users without a name keep their address."""
+    named = await view.queries.objects(select(User).where(col(User.email).in_(emails))) if emails else ()
+    return {email: email for email in emails} | {user.email: user.get_short_name() or user.email for user in named}
+
+
 def visible_entries(request: Request, site: BaseAdminSite, *actions: str) -> ColumnElement[bool]:
     """Return the condition for entries of models for which the user has these permissions, limited to listed rows.
 

@@ -47,12 +47,12 @@ async def read(app: FastAPI, model: type[Any], *names: str) -> list[Any]:
 
 async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
-    ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
+    ann = await make_user(app.state.database, email="ann@example.com", display_name="Ann", is_superuser=True)
     async with signed_in_client(app, ann) as client:
         await client.post(EDIT, data=await open_form(client) | {"title": "Plays", "slug": "ann"})
     response = await admin.post(EDIT, data=form_data | {"slug": "mine"})
     assert response.status_code == 409
-    assert response.text.count("ann@example.com, ") == 2, "each changed field names the author and the time"
+    assert response.text.count("(Ann, ") == 2, "each changed field names the author and the time"
     assert 'value="mine"' in response.text, "the user's text is kept"
     assert 'value="Plays" id="title"' in response.text, "unchanged fields have the new value"
     assert await read(app, Shelf, "slug", "title") == ["ann", "Plays"]
