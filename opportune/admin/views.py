@@ -12,7 +12,7 @@ from opportune.admin.base import Inline, parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.field_converter import AdminConverter
-from opportune.admin.forms.files import file_field_for
+from opportune.admin.forms.files import FileField
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
@@ -160,7 +160,7 @@ class AdminView(RowQueriesMixin):
         self.labels = self._default_labels() | column_labels
         self._set_fields()
         self._set_search_and_sort()
-        uploads = {name: file_field_for(column) for name, column in self.files.items()}
+        uploads = {name: type("FileField", (FileField,), {"column": column}) for name, column in self.files.items()}
         # Filters add lookups, which forms do not have.
         self._configure(dict(self.lookups), {**dict.fromkeys(self.lookups, RowField), **uploads})
         self._set_filters()

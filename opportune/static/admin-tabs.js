@@ -15,8 +15,8 @@
     panel.setAttribute("aria-labelledby", tab.id);
     tab.setAttribute("role", "tab");
     tab.setAttribute("aria-controls", panel.id);
-    const count = countErrors(panel);
-    if (count) tab.insertAdjacentHTML("beforeend", ` <span class="badge bg-danger text-danger-fg ms-2">${count}<span class="visually-hidden"> ${count === 1 ? "error" : "errors"}</span></span>`);
+    const count = countErrors(panel), errors = count === 1 ? gettext("error") : gettext("errors");
+    if (count) tab.insertAdjacentHTML("beforeend", ` <span class="badge bg-danger text-danger-fg ms-2">${count}<span class="visually-hidden"> ${errors}</span></span>`);
     list.append(tab);
     return tab;
   });
@@ -45,7 +45,8 @@
   });
   list.addEventListener("keydown", (event) => {
     const index = tabs.indexOf(event.target), last = tabs.length - 1;
-    const next = { ArrowRight: index === last ? 0 : index + 1, ArrowLeft: index === 0 ? last : index - 1, Home: 0, End: last }[event.key];
+    const ends = getComputedStyle(list).direction === "rtl" ? ["ArrowLeft", "ArrowRight"] : ["ArrowRight", "ArrowLeft"];
+    const next = { [ends[0]]: index === last ? 0 : index + 1, [ends[1]]: index === 0 ? last : index - 1, Home: 0, End: last }[event.key];
     if (next === undefined) return;
     event.preventDefault();
     open(next);

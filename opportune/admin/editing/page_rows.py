@@ -131,7 +131,8 @@ async def _build_line(editor: RowEditor, row: Any, editable: Collection[str], ed
     seen = hash_values(stored.values())
     if edit is None:
         return Line(row, stored, seen)
-    fields = {name: edit.submitted_field(name) or stored_field for name, stored_field in stored.items()}
+    sent = {} if edit.form is None else {name: edit.form[name] for name in edit.columns if name in edit.form}
+    fields = {name: sent.get(name, stored_field) for name, stored_field in stored.items()}
     return Line(row, fields, seen, await _errors(editor.request, editor.view, row, edit))
 
 

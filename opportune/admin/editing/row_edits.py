@@ -70,12 +70,6 @@ class RowEdit:
     def is_refused(self) -> bool:
         return bool(self.error or self.faults or self.conflicts or (self.form and self.form.errors))
 
-    def submitted_field(self, column: str) -> Any:
-        """Return the field with the text of the user, or None if the user has not changed it."""
-        if self.form is None or column not in self.columns or column not in self.form:
-            return None
-        return self.form[column]
-
     @property
     def seen(self) -> str:
         """Hashes of the values that the page showed."""

@@ -48,10 +48,6 @@ class FileField(Field):  # type: ignore[misc]  # its base has no types
             raise ValidationError(FILE_REQUIRED)
 
 
-def file_field_for(column: FileColumn) -> type[FileField]:
-    return type("FileField", (FileField,), {"column": column})
-
-
 async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormData:
     """Return the texts of a form, and its files whose field matches one of these patterns.
 

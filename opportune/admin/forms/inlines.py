@@ -58,10 +58,6 @@ class InlineRow:
             self.seen = hash_values(type(self.form)(data=self.stored) if self.is_submitted else self.form)
 
     @property
-    def is_faulty(self) -> bool:
-        return bool(self.error or self.form.errors)
-
-    @property
     def is_blank(self) -> bool:
         """Whether this is a line for a new row that the user has not filled in."""
         has_upload = any(isinstance(field, FileField) and field.upload for field in self.form)
@@ -116,7 +112,7 @@ class InlineTable:
                 line.refuse(refusal)
         if self.inline.sortable:
             self._set_positions()
-        return not any(line.is_faulty for line in self.lines)
+        return not any(line.error or line.form.errors for line in self.lines)
 
     async def save(self, session: AsyncSession, request: Request, parent: Any) -> None:
         """Save the lines in the transaction of the parent row.

@@ -13,6 +13,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.parameters import filtered_query, url_without
 from opportune.admin.lists.range_filters import DAY
 from opportune.db.models.columns import is_indexed, python_type_of
+from opportune.i18n import gettext
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
 
@@ -126,16 +127,14 @@ class DateHierarchy:
         return self._links(request, period, await self._with_rows(view, rows, candidates))
 
     def _links(self, request: Request, selected: Period | None, periods: Sequence[Period]) -> PeriodLinks:
-        label = ""
         wider_periods: list[tuple[str, str]] = []
         if any(request.query_params.get(name) for name in self.parameters):
-            wider_periods.append(("All dates", url_without(request, self.parameters)))
+            wider_periods.append((gettext("All dates"), url_without(request, self.parameters)))
         if selected:
-            label = selected.label
             parents = [Period(selected.parts[:count]) for count in range(1, len(selected.parts))]
             wider_periods += [(period.label, self._url(request, period)) for period in parents]
         links = [(period.label, self._url(request, period)) for period in periods]
-        return PeriodLinks(self.title, label, wider_periods, links)
+        return PeriodLinks(self.title, selected.label if selected else "", wider_periods, links)
 
     def _url(self, request: Request, period: Period) -> str:
         return url_without(request, self.parameters, **dict(zip(self.parameters, period.parts, strict=False)))

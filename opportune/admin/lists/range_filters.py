@@ -26,6 +26,7 @@ BETWEEN = ("", _p("filter", "is between"))
 OLD_COMPARISONS: Mapping[str, Sequence[Operator]] = {"equals": (FROM, TO), "greater_than": (FROM,), "less_than": (TO,)}
 """Comparisons in links and saved views of 0.2, with the ends of the range to which their value belongs."""
 DAY = timedelta(days=1)
+INPUT_TYPES = (date, "date"), (time, "time")
 
 
 class RangeFilter(ListFilter):
@@ -37,11 +38,7 @@ class RangeFilter(ListFilter):
     def __init__(self, *args: Any, type_: type[Any]) -> None:
         super().__init__(*args)
         self.type = type_
-        self.input_type = "number"
-        if issubclass(type_, date):
-            self.input_type = "date"
-        elif issubclass(type_, time):
-            self.input_type = "time"
+        self.input_type = next((text for base, text in INPUT_TYPES if issubclass(type_, base)), "number")
         info = getattr(self.path.end.class_, "model_fields", {}).get(self.path.name)
         self.unit = options_of(info).suffix if info else ""
         self.end_names: Mapping[str, Operator] = {

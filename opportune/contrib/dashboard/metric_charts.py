@@ -28,14 +28,6 @@ ZERO_TIME = "0000-00-00 00:00"
 """Its end completes a time that is cut off."""
 
 
-async def read_metric(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
-) -> Chart:
-    if metric.by is None:
-        return await read_chart(session, metric, range_, conditions, view)
-    return await read_choices(session, metric, range_, conditions, view)
-
-
 async def read_chart(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
@@ -46,7 +38,8 @@ async def read_chart(
     query = select(interval.label("interval_of_metric"), func.count()).where(*is_between(rows.c.moment, since, end))
     counts: Counter[date] = Counter()
     for text, number in await session.execute(query.group_by("interval_of_metric")):
-        counts[_local_day(text)] += number
+        moment = datetime.fromisoformat(text + ZERO_TIME[len(text) :])  # a UTC time whose end was cut off
+        counts[local(moment).date()] += number
     points = [_day_point(view, metric, days, range_, sum(counts[day] for day in days)) for days in range_.steps()]
     first_day = range_.first_day()
     previous = sum(number for day, number in counts.items() if day < first_day)
@@ -119,11 +112,6 @@ def _interval_column(column: ColumnElement[datetime], dialect: str, length: int)
     is_text = dialect != "postgresql"
     text = column if is_text else func.to_char(func.timezone("UTC", column), "YYYY-MM-DD HH24:MI")
     return func.substr(text, 1, length)
-
-
-def _local_day(interval: str) -> date:
-    """Return the day of a UTC time whose end is cut off, in the user's zone."""
-    return local(datetime.fromisoformat(interval + ZERO_TIME[len(interval) :])).date()
 
 
 def days_filter(view: AdminView, column: Any, first: date, last: date) -> dict[str, str]:

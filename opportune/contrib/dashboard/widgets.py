@@ -28,7 +28,7 @@ from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart
 from opportune.contrib.dashboard.latest import creation_time
-from opportune.contrib.dashboard.metric_charts import days_filter, list_url, read_metric
+from opportune.contrib.dashboard.metric_charts import days_filter, list_url, read_chart, read_choices
 from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
@@ -120,8 +120,7 @@ class Widgets:
         async with self._site.database.reader(fresh=True) as session:
             for declared in widgets:
                 if not isinstance(declared.widget, Table):
-                    count = await self._read_count(session, request, declared, declared.widget, range_)
-                    rendered[declared.key] = count
+                    rendered[declared.key] = await self._read_count(session, request, declared, declared.widget, range_)
         # Views open a session for each query, so the session above is closed first.
         for declared in widgets:
             if isinstance(declared.widget, Table):
@@ -141,7 +140,7 @@ class Widgets:
             read_number = partial(_read_number, session, widget, conditions, view)
             number = await self._numbers.get(key, [view.identity], read_number)
             return RenderedWidget(declared, "number", list_url(view, widget.filters), number)
-        read = partial(read_metric, session, widget, range_, conditions, view)
+        read = partial(read_chart if widget.by is None else read_choices, session, widget, range_, conditions, view)
         chart = await self._charts.get(key, [view.identity], read)
         dates = days_filter(view, widget.at, range_.first_day(), range_.last_day())
         return RenderedWidget(declared, "chart", list_url(view, dates), chart)

@@ -38,17 +38,13 @@ def stored_values(row: Any) -> dict[str, Any]:
 def to_json(model: Any, name: str, value: Any) -> Any:
     if value is None:
         return None
+    # The decimal places that the database returns: 9 and 9.00 are the same value.
+    scale = getattr(inspect(model).columns[name].type, "scale", None)
+    scaled = round(value, scale) if scale and isinstance(value, Decimal) else value
     try:
-        scaled = _with_scale(model, name, value)
         return _adapter(model, name).dump_python(scaled, mode="json", warnings=False, context=ALL_LANGUAGES)
     except PydanticSerializationError:
         return str(value)
-
-
-def _with_scale(model: Any, name: str, value: Any) -> Any:
-    """Return a number with the decimal places that the database returns: 9 and 9.00 are the same value."""
-    scale = getattr(inspect(model).columns[name].type, "scale", None)
-    return round(value, scale) if scale and isinstance(value, Decimal) else value
 
 
 def from_json(model: Any, name: str, value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Versions on the history page of a row, with their differences, and the page that restores one."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from difflib import unified_diff
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
@@ -94,14 +93,6 @@ def _parse_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-async def first_version_time(view: AdminView, row: Any) -> datetime | None:
-    """Return the time of the first version. None if the row has no versions."""
-    if row is None or not has_versions(view):
-        return None
-    oldest = service.select_versions(*service.row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
-    return next((version.at for version in await view.queries.objects(oldest)), None)
-
-
 async def list_differences(
     request: Request, view: AdminView, recorded: Sequence[Changes]
 ) -> Sequence[Sequence[Difference]]:
@@ -159,7 +150,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
     if not (view.can_edit and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     row = require_found(await view.get_object_for_edit(request))
-    if not await view.check_can_edit(request, row):
+    if not (await view.check_can_edit(request, row) and await view.check_can_view_details(request, row)):
         raise HTTPException(403)
     return row
 
@@ -208,10 +199,11 @@ class RowVersionsExtension(AdminExtension):
 
     async def log_condition(self, request: Request, view: Any, row: Any) -> ColumnElement[bool] | None:
         """Leave out the changes that the page shows as versions."""
-        first_version = await first_version_time(view, row)
-        if first_version is None:
+        if row is None or not has_versions(view):
             return None
+        oldest = service.select_versions(*service.row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
         is_change = col(AuditEntry.action).in_(("create", "update"))
-        return ~is_change | (col(AuditEntry.at) < first_version)
+        versions = await view.queries.objects(oldest)
+        return ~is_change | (col(AuditEntry.at) < versions[0].at) if versions else None
 
     versions_of = staticmethod(load_versions)

@@ -68,8 +68,7 @@ async def create_view(request: Request, view: AdminView) -> Response:
     user: User = request.state.user
     saved = await queries.load_saved_views(request)
     try:
-        own_views = [row for row in saved.views if row.owner_id == user.id]
-        if len(own_views) >= MAX_VIEWS_PER_USER:
+        if sum(row.owner_id == user.id for row in saved.views) >= MAX_VIEWS_PER_USER:
             raise ValidationRefused(gettext(TOO_MANY, num=MAX_VIEWS_PER_USER))
         row = SavedView(owner_id=user.id, identity=view.identity, name="", query=queries.read_list_state(request, view))
     except FieldErrors as refusal:

@@ -22,6 +22,7 @@ from opportune.admin.views import AdminView
 from opportune.db.database import Database
 from opportune.db.models.labels import label_of
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.schemas.text import make_storable
 
 MAX_LOADED_VIEWS = 500
@@ -130,16 +131,17 @@ def _restore_value(request: Request, view: AdminView, name: str, text: str) -> t
     if name == "columns":
         choices = column_choices(request, view)
         names = parse_columns(text)
-        lost = [f"the column {_label(view, column)}" for column in names if column not in choices]
+        lost = [gettext("the column %(label)s", label=_label(view, part)) for part in names if part not in choices]
         return ",".join(column for column in names if column in choices), lost
     if name == "sortBy" and text not in sortable_names(request, view):
-        return "", [f"the order by {_label(view, text)}"]
+        return "", [gettext("the order by %(label)s", label=_label(view, text))]
     is_number = text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS
     if (name == "pageSize" and not is_number) or (name == "sort" and text not in DIRECTIONS):
         return "", []
     if name in allowed_parameters(view):
         return text, []
-    return "", [f"the filter {_label(view, name.removesuffix('_op').partition('__')[0])}"]
+    label = _label(view, name.removesuffix("_op").partition("__")[0])
+    return "", [gettext("the filter %(label)s", label=label)]
 
 
 def _label(view: AdminView, name: str) -> str:
