@@ -1,13 +1,10 @@
 """Limits of one answer: steps, seconds of work, and cost."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Self
 
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.contrib.answers.engine.tool_runs import Run, count_steps
-from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.contrib.tools.toolbox import MAX_STEPS
 from opportune.i18n import gettext_lazy as _l
@@ -59,9 +56,3 @@ class AnswerLimits:
         """Raises LlmError if this cost reaches the limit."""
         if self.cost and cost_micro >= self.cost * MICRO_PER_UNIT:
             raise LlmError("cost_limit", COST_USED)
-
-    def status_of(self, status: AnswerStatus, runs: Sequence[Run]) -> tuple[AnswerStatus, str, str]:
-        """Return status, error code and error of an answer that has ended with these calls."""
-        if status == AnswerStatus.DONE and count_steps(runs) >= self.max_steps:
-            return AnswerStatus.TRUNCATED, "step_limit", str(STEPS_USED)
-        return status, "", ""

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import records, tool_runs
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.contrib.answers.engine.limits import SECONDS_USED, AnswerLimits
+from opportune.contrib.answers.engine.limits import SECONDS_USED, STEPS_USED, AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.models import Answer, AnswerStatus
@@ -32,6 +32,7 @@ OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds of a database outage after which the result of an answer is dropped."""
+CONTINUE_TURN = llm.Message("user", CONTINUE)
 CHARS_PER_TOKEN = 4
 """Typical of English. An exact estimate of each chunk would cost too much."""
 
@@ -75,6 +76,8 @@ class AnswerTask:
         )
         self.unsaved = UnsavedAnswer(self.live, self.cut)
         self.prompt = build_prompt(progress, model, self._runs)
+        # The turn that asks to continue starts a new count of steps.
+        self._uncounted_runs = len(self._runs) if self.prompt[-1:] == [CONTINUE_TURN] else 0
         self._sources = [*progress.answer.sources]
         self._streamed_length = 0  # characters of text and reasoning in the running call of the model
         self._starts_paragraph = True  # of the next reasoning
@@ -196,7 +199,10 @@ class AnswerTask:
             status = AnswerStatus.WAITING
         else:
             status = AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE
-        status, code, error = self.limits.status_of(status, self._runs)
+        code = error = ""
+        steps = tool_runs.count_steps(self._runs[self._uncounted_runs :])
+        if status == AnswerStatus.DONE and steps >= self.limits.max_steps:
+            status, code, error = AnswerStatus.TRUNCATED, "step_limit", STEPS_USED
         return records.Outcome(status, code, error, reasoning_tokens=done.reasoning_tokens or 0, model=done.model)
 
     def _add_reasoning(self, text: str) -> None:
@@ -338,5 +344,5 @@ def build_prompt(
     """Return the messages for the model. They end with the stored text of an answer to continue."""
     prompt = [*progress.answer.messages, *tool_runs.turns_of(progress.text, runs)]
     if tool_runs.text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
-        prompt.append(llm.Message("user", CONTINUE))
+        prompt.append(CONTINUE_TURN)
     return prompt

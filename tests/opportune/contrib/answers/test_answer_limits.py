@@ -13,6 +13,7 @@ from opportune.contrib.answers.lifespan import site_limits
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
+from opportune.i18n import use_language
 from tests.opportune.contrib.answers.priced_model import PRICED
 from tests.opportune.contrib.answers.questions import ask_and_wait, resume, retry, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import StartManager
@@ -48,13 +49,16 @@ async def ask(manager: AnswerManager, user: User, **limits: Any) -> Answer:
 async def test_last_step_has_no_tools_and_says_so(
     user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    librarian.next_scripts = [["Step. ", FIND], ["It is there."]]
-    answer = await ask(manager, user, steps=2)
+    librarian.next_scripts = [["Step. ", FIND], ["It is there."], [" Look."]]
+    with use_language("de"):
+        answer = await ask(manager, user, steps=2)
     assert (answer.status, answer.error_code, answer.text) == ("truncated", "step_limit", "Step. Step. It is there.")
     assert (len(librarian.offered), len(librarian.received), len(searches)) == (2, 3, 2)
     page = (await user_client.get(f"/answers/{answer.id}")).text
     assert "This answer has used all of its steps, so it may be incomplete." in page
     assert "Cut at the maximum length" not in page
+    ended = await resume(manager, answer)
+    assert (ended.status, ended.error, ended.text[-12:]) == ("done", "", "there. Look.")
 
 
 async def test_time_limit_keeps_the_text(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
