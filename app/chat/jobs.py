@@ -13,6 +13,7 @@ from app.chat.comparison import find_model
 from app.chat.conversations import MAX_TITLE_WORDS_LENGTH
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.prompt import FOLLOW_UP_PROMPT, MAX_FOLLOW_UPS
+from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.db import purge, utc_now, with_deleted
@@ -38,7 +39,7 @@ ROWS_PER_TRANSACTION = 100
 async def write_title(run: JobContext, conversation_id: int) -> None:
     """Replace the first words of the question, unless the user renamed the conversation or the model fails."""
     async with run.database.reader(fresh=True) as session:
-        conversation = await session.get(Conversation, conversation_id)
+        conversation = await find_conversation(session, conversation_id)
         if conversation is None or conversation.titled_by != TitledBy.QUESTION:
             return
         first_messages = (
@@ -53,6 +54,12 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
             reply = await _read_reply(llm, excerpt)
         if title := parse_title(reply):
             await run.write(store_title, conversation_id, title)
+
+
+async def find_conversation(session: AsyncSession, conversation_id: int) -> Conversation | None:
+    """Return a conversation, unless its owner was deactivated and may no longer use models."""
+    query = select(Conversation).join(User, col(User.id) == col(Conversation.owner_id))
+    return await session.scalar(query.where(col(Conversation.id) == conversation_id, col(User.is_active)))
 
 
 def choose_model(run: JobContext, conversation: Conversation, answer: Answer | None) -> LanguageModel:
@@ -94,7 +101,7 @@ async def suggest_follow_ups(run: JobContext, message_id: int) -> None:
     async with run.database.reader(fresh=True) as session:
         message = await session.get(Message, message_id)
         question = await session.get(Message, message.parent_id) if message else None
-        conversation = await session.get(Conversation, message.conversation_id) if message else None
+        conversation = await find_conversation(session, message.conversation_id) if message else None
     if not (message and message.answer and question and conversation and conversation.leaf_id == message_id):
         return
     llm = choose_model(run, conversation, message.answer)

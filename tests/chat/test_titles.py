@@ -7,12 +7,13 @@ from unittest.mock import Mock
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from app.chat import conversations
 from app.chat.conversations import title_from_question
 from app.chat.jobs import parse_title
+from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.models import LlmUsage
@@ -99,12 +100,16 @@ async def test_manual_title_wins(user_client: AsyncClient, fake_llm: FakeProvide
     assert (await user_client.get(url)).json()["title"] == "Mine"
 
 
-async def test_renamed_conversation_is_not_sent_for_a_title(
-    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+async def test_unneeded_title_is_not_requested(
+    app: FastAPI, user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     await user_client.patch((await ask(user_client))["url"], json={"title": "Mine"})
     await recorded_jobs.work()
-    assert len(fake_llm.received) == 1, "only the question"
+    await ask(user_client)
+    async with app.state.database.writer() as session:
+        await session.execute(update(User).values(is_active=False))
+    await recorded_jobs.work()
+    assert len(fake_llm.received) == 2, "only the questions, of a renamed conversation and of a deactivated user"
 
 
 async def test_title_is_charged_to_a_visitor(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:

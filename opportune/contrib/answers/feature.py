@@ -6,6 +6,7 @@ from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
 from opportune.contrib.answers.engine.jobs import run_tool
+from opportune.contrib.answers.engine.takeover import stop_answers_of_inactive_user
 from opportune.contrib.answers.engine.tool_jobs import ToolJobs
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
@@ -52,5 +53,5 @@ answers = Feature(
     llm=Llm(guard=SpendingGuard),
     jobs=Jobs((run_tool,), cleanups=CLEANUPS),
     process=Process(services=(Service("tool_jobs", ToolJobs, _open_tool_jobs),), lifespan=running_answers),
-    hooks=(delete_attachments_of_user,),
+    hooks=(delete_attachments_of_user, stop_answers_of_inactive_user),
 )

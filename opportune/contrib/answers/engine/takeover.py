@@ -3,16 +3,18 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sqlalchemy import false, or_, select
+from sqlalchemy import false, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.models import User
 from opportune.contrib.answers.engine.jobs import cancel_jobs
 from opportune.contrib.answers.engine.records import INTERRUPTED, STOPPED, AnswerProgress, AnswerResult, Outcome
 from opportune.contrib.answers.engine.results import end_answers
 from opportune.contrib.answers.engine.store import RUNNING, assign_worker, read_answers, read_progress_for_update
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.db.hooks.registry import after_update, changes
 from opportune.db.queries.dialects import read_database_time
 
 USAGE = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "usage_estimated", "cost_micro", "seconds")
@@ -35,6 +37,14 @@ async def stop_answer(session: AsyncSession, answer_id: int) -> None:
         await end_answers(session, [result])
     elif progress and progress.answer.is_running:
         progress.answer.stop_requested = True
+
+
+@after_update(User)
+async def stop_answers_of_inactive_user(session: AsyncSession, user: User) -> None:
+    """Request the workers to stop. An answer that waits is refused when it continues."""
+    if not user.is_active and "is_active" in changes(user):
+        is_written = col(Answer.owner_id) == user.id, col(Answer.status) == AnswerStatus.STREAMING
+        await session.execute(update(Answer).where(*is_written).values(stop_requested=True))
 
 
 async def take_over_answers(

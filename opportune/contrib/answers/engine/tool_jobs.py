@@ -36,7 +36,6 @@ PROGRESS_INTERVAL_SECONDS = 0.5
 MAX_NOTE_LENGTH = 200
 WORKER_DIED = f"The server stopped during each of {MAX_ATTEMPTS} attempts of this call."
 CANCELLED = "The operator has cancelled this call."
-INACTIVE = "The account of the user is not active."
 LOST = "The job of this call has ended without a result."
 
 
@@ -94,7 +93,7 @@ class ToolJobs:
 
     async def _call(self, run: Any, answer: Answer, call: Run, owner: User | None) -> ToolResult:
         if answer.owner_id and not (owner and owner.is_active):
-            return ToolResult(INACTIVE, is_error=True)
+            return ToolResult("The account of the user is not active.", is_error=True)
         if run.attempt > MAX_ATTEMPTS:
             return ToolResult(WORKER_DIED, is_error=True)
         toolbox = self.make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import update
 from sqlmodel import col
@@ -16,6 +16,7 @@ from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.llm.providers.fake import Step
 from opportune.db import utc_now
+from tests.opportune.stored_rows import execute, get_row
 
 TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
@@ -54,8 +55,7 @@ async def resume(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def find(manager: AnswerManager, answer_id: int) -> Answer:
-    async with manager.database.reader(fresh=True) as session:
-        return await session.get_one(Answer, answer_id)
+    return cast("Answer", await get_row(manager.database, Answer, answer_id))
 
 
 async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
@@ -97,8 +97,7 @@ async def wait_until_saved(manager: AnswerManager, answer: Answer, text: str) ->
 
 
 async def set_values(manager: AnswerManager, answer: Answer, **values: Any) -> None:
-    async with manager.database.writer() as session:
-        await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(values))
+    await execute(manager.database, update(Answer).where(col(Answer.id) == answer.id).values(values))
 
 
 async def kill_process(manager: AnswerManager, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from opportune.contrib.answers.engine import flusher, results, store, task
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
-from tests.opportune.stored_rows import set_all
+from tests.opportune.stored_rows import change_row, set_all
 
 
 async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
@@ -31,12 +31,19 @@ async def test_deactivated_user_gets_no_answer(manager: AnswerManager, owner_id:
     assert model.received == []
 
 
-async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+@pytest.mark.parametrize("deactivates", [False, True], ids=["stop", "deactivation"])
+async def test_stop_keeps_text_and_closes_the_model(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, *, deactivates: bool
+) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
     answer = await questions.ask(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(questions.TIMEOUT_SECONDS):
         await anext(live.follow(0))
-    await manager.stop(answer)
+    if deactivates:
+        await change_row(manager.database, User, owner_id, is_active=False)
+        await questions.wait_until_ended(manager, answer)
+    else:
+        await manager.stop(answer)
     assert model.stopped.is_set()
     answer = await questions.load_answer(manager, answer)
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
