@@ -9,11 +9,9 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import closing
 from functools import cache
 from itertools import chain
-from multiprocessing.pool import ThreadPool
-from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -146,16 +144,20 @@ def _fetch(scheme: str, name: str, settings: Collection[str]) -> dict[str, Any]:
 
 def _run_with_timeout(function: Callable[[], dict[str, Any]]) -> dict[str, Any] | BaseException:
     """Return the result or the error of a function, without log messages. The thread of a silent store is left."""
-    results = SimpleQueue[dict[str, Any] | BaseException]()
+    results: list[dict[str, Any] | BaseException] = [TimeoutError()]
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except Exception as error:  # noqa: BLE001 - the clients of stores raise errors of many classes
+            results.append(error)
+
+    thread = Thread(target=run, daemon=True)  # a pool needs semaphores, which AWS Lambda lacks
     logging.disable(logging.CRITICAL)  # the SettingsError reports the same, and debug messages contain secrets
-    try:
-        with closing(ThreadPool(1)) as pool:
-            pool.apply_async(function, callback=results.put, error_callback=results.put)
-            return results.get(timeout=TIMEOUT_SECONDS)
-    except Empty:
-        return TimeoutError()
-    finally:
-        logging.disable(logging.NOTSET)
+    thread.start()
+    thread.join(TIMEOUT_SECONDS)
+    logging.disable(logging.NOTSET)
+    return results[-1]
 
 
 def _explain(scheme: str, name: str, error: BaseException) -> str:

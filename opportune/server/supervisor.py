@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+from contextlib import suppress
 
 from uvicorn.supervisors import Multiprocess
 
@@ -36,7 +37,8 @@ class Supervisor(Multiprocess):
         threading.Thread(target=self.should_exit.set).start()
 
     def init_processes(self) -> None:
-        self.config.shares = Shares(self.processes_num)
+        with suppress(OSError):  # without a writable /dev/shm, each worker accepts what it can
+            self.config.shares = Shares(self.processes_num)
         super().init_processes()
 
     def keep_subprocess_alive(self) -> None:

@@ -145,6 +145,7 @@ def test_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch, secr
 
 
 def test_silent_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("_multiprocessing.SemLock")  # as without semaphores
     is_over = Event()
     monkeypatch.setattr(source, "open_secrets", lambda _scheme, _name: is_over.wait() and {})
     monkeypatch.setattr(source, "TIMEOUT_SECONDS", 0.01)

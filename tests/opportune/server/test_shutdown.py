@@ -120,6 +120,13 @@ def test_supervisor_ends_if_no_worker_starts(supervisor: Supervisor, monkeypatch
     assert supervisor.should_exit.is_set()
 
 
+def test_workers_start_without_shared_memory(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.server.supervisor.Shares", Mock(side_effect=FileNotFoundError))
+    supervisor.processes_num = 0
+    supervisor.init_processes()
+    assert supervisor.config.shares is None
+
+
 def test_stop_signal_ends_the_import_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     exit_codes: list[int] = []
     monkeypatch.setattr(os, "_exit", exit_codes.append)
