@@ -43,7 +43,7 @@ class CacheStorage:
         self._limiters: list[FixedWindowRateLimiter] = []
         """One for Redis, if the site has it, and one for the memory of this process. Empty before the first hit."""
         self._unavailable_until = 0.0
-        self._is_unavailable = False
+        """Time of the next attempt after a failure, by `time.monotonic`; 0 while Redis is available."""
 
     async def hit(self, *hits: Hit) -> None:
         for index, hit in enumerate(hits):
@@ -61,10 +61,9 @@ class CacheStorage:
         await self._refund(hits)
 
     async def close(self) -> None:
-        for limiter in self._limiters:
+        for limiter in self._limiters[:-1]:  # without the one for the memory
             storage: Any = limiter.storage
-            if storage is not self._memory:
-                await storage.bridge.get_connection().aclose()
+            await storage.bridge.get_connection().aclose()
 
     async def _refund(self, hits: Iterable[Hit]) -> None:
         for hit in hits:
@@ -96,15 +95,14 @@ class CacheStorage:
         return await command(in_memory, item, key)
 
     def _record_failure(self, error: "StorageError") -> None:
-        self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
-        if not self._is_unavailable:
-            self._is_unavailable = True
+        if not self._unavailable_until:
             reason = type(error.storage_error).__name__
             logger.warning("Redis at CACHE_URL is unavailable (%s): rate limits are counted in this process.", reason)
+        self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
 
     def _record_success(self) -> None:
-        if self._is_unavailable:
-            self._is_unavailable = False
+        if self._unavailable_until:
+            self._unavailable_until = 0.0
             logger.info("Redis at CACHE_URL is available again: rate limits are shared.")
 
     def _open(self) -> None:

@@ -49,6 +49,8 @@ class Bus(ABC):
         self._pending: dict[tuple[str, str], None] = {}
         """Topics and payloads to send, without duplicates."""
         self._sending: asyncio.Task[None] | None = None
+        self._is_unreachable = False
+        """Whether the last messages were not sent."""
         self._failures = 0
         """Lost connections and failed attempts since messages were last received."""
 
@@ -104,15 +106,15 @@ class Bus(ABC):
             self._pending = {}
             results = await asyncio.gather(*map(self._send_in_time, messages), return_exceptions=True)
             errors = [result for result in results if isinstance(result, Exception)]
-            if errors:
+            if errors and not self._is_unreachable:  # once per outage, not once per message
                 logger.warning("Other processes were not notified through %s: %s", self.name, _summary(errors[0]))
+            self._is_unreachable = bool(errors)
 
     async def _send_in_time(self, message: str) -> None:
         """Send a message. Repeat it once after any error, such as that of an idle connection the server has closed."""
         async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-            try:
-                await self.send(message)
-            except Exception:  # noqa: BLE001 - drivers raise errors of many classes
+            (error,) = await asyncio.gather(self.send(message), return_exceptions=True)
+            if error:
                 await self.send(message)
 
     def _encode(self, topic: str, payload: str | None) -> str:

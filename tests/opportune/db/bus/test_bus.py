@@ -157,9 +157,11 @@ async def test_silent_redis_is_noticed(silent_redis: tuple[FaultyProxy, str], mo
 
 async def test_lost_message_does_not_fail_the_sender(caplog: pytest.LogCaptureFixture) -> None:
     bus = RedisBus(f"redis://:secret@127.0.0.1:{free_port()}/0")
-    bus.publish("jobs")
+    for _ in range(2):
+        bus.publish("jobs")
+        await bus.flush()
     await bus.close()
-    assert "Other processes were not notified through Redis: " in caplog.text
+    assert caplog.text.count("Other processes were not notified through Redis: ") == 1
     assert "secret" not in caplog.text
 
 
