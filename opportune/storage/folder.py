@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from shutil import disk_usage
 from typing import BinaryIO, TypeVar
 
 from opportune.config.hosts import is_ephemeral
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MIN_FREE_BYTES = 10_000_000
+"""Free space below which a disk counts as full."""
 OPEN_WITHOUT_LINKS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -115,4 +118,6 @@ class FolderStorage(Storage):
                 "The site may not write to %(folder)s: change its owner, or set STORAGE_URL to another place.",
                 folder=existing,
             )
+        if disk_usage(existing).free < MIN_FREE_BYTES:
+            return _("The disk of %(path)s is full. Free some space.", path=existing)
         return ""

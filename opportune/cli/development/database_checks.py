@@ -23,9 +23,8 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
+from opportune.storage import folder
 
-MIN_FREE_BYTES = 10_000_000
-SAMPLE_DOMAIN = "@example.com"
 MAY_CREATE = text(
     "SELECT installed_version IS NOT NULL OR"
     " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR"
@@ -63,7 +62,7 @@ def _check_writes(url: DatabaseUrl) -> Iterator[Finding]:
     if url.kind == "sqlite":
         if not all(os.access(path, os.W_OK) for path in (url.path, url.path.parent)):
             yield Finding(f"{url.path} cannot be written. Make the file, its folder and its disk writable.")
-        if disk_usage(url.path.parent).free < MIN_FREE_BYTES:
+        if disk_usage(url.path.parent).free < folder.MIN_FREE_BYTES:
             yield Finding(f"The disk of {url.path} is full. Free some space for migrations and uploads.")
 
 
@@ -104,7 +103,7 @@ def check_superusers(_settings: Settings) -> Iterator[Finding]:
 
 async def _sample_superusers(session: AsyncSession) -> list[str]:
     active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
-    return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
+    return [email for email in await session.scalars(active) if email.endswith("@example.com")]
 
 
 def check_vectors(settings: Settings) -> Iterator[Finding]:

@@ -20,8 +20,6 @@ from opportune.project.layout import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
-DATABASE_SUFFIX = "database"
-NOT_MIGRATED = f"Nothing to back up: the database has no migrations. Run: {OPPMAN} migrate"
 
 
 def create_backup(settings: Settings, graph: MigrationGraph, destination: Path | None, notify: Notify) -> Path:
@@ -40,7 +38,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     try:
         remove_abandoned_in(path.parent)
         with open_replacement(path) as file:
-            write_archive(settings, graph, file, temporary_path(path, DATABASE_SUFFIX), notify)
+            write_archive(settings, graph, file, temporary_path(path, "database"), notify)
             with open_archive(temporary_path(path)) as archive:
                 archive.check()
     except OSError as error:
@@ -51,7 +49,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
 def refuse_unmigrated(settings: Settings) -> None:
     """Raise OperatorError if the database has no migrations."""
     if not read_revisions_of_site(settings):
-        raise OperatorError(NOT_MIGRATED)
+        raise OperatorError(f"Nothing to back up: the database has no migrations. Run: {OPPMAN} migrate")
 
 
 def write_archive(

@@ -1,5 +1,6 @@
 """Encryption of backups in the age format: to public keys with pyrage, or with a passphrase."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from opportune.contrib.backup import age
 from opportune.contrib.backup.archive import Sink
 from opportune.contrib.backup.settings import INSTALL, BackupSettings, parse_public_keys
 from opportune.errors import OperatorError
+
+logger = logging.getLogger(__name__)
 
 PRIVATE_KEY_NEEDED = (
     "is encrypted to a public key: pass the file with its private key as --identity, or set BACKUP_IDENTITY to the key."
@@ -57,7 +60,9 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Backu
     if has_public_key and not identity:
         raise OperatorError(f"{name} {PRIVATE_KEY_NEEDED}")
     if has_passphrase and not passphrase:
-        raise OperatorError(f"{name} is encrypted: set BACKUP_PASSPHRASE.")
+        raise OperatorError(f"{name} is encrypted with a passphrase: set BACKUP_PASSPHRASE.")
+    if has_passphrase:
+        report_unused_key(name, "is encrypted with a passphrase", settings)
     try:
         if has_public_key:
             _decrypt_with_key(source, target, identity)
@@ -65,6 +70,11 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Backu
             target.writelines(age.decrypt(source, passphrase))
     except OperatorError as error:
         raise OperatorError(f"{name} cannot be decrypted. {error}") from None
+
+
+def report_unused_key(name: str, reason: str, settings: BackupSettings) -> None:
+    if has_value(settings.backup_identity):
+        logger.warning("%s %s, so the private key is not used.", name, reason)
 
 
 def parse_private_keys(text: str) -> list[Any]:

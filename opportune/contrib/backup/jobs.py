@@ -124,11 +124,6 @@ class BackupState:
 async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:
     backup = await find_last_run(session, BACKUP)
     rehearsal = await find_last_run(session, REHEARSAL)
-    return BackupState(bool(_backup_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
-
-
-def _is_overdue(settings: Settings, backup: LastRun) -> bool:
-    schedule = _backup_schedule(settings)
-    if not schedule or backup.succeeded_at is None:
-        return False
-    return next_run_time(schedule, backup.succeeded_at) + OVERDUE_AFTER < utc_now()
+    schedule, last_time = _backup_schedule(settings), backup.succeeded_at
+    is_overdue = bool(schedule and last_time and next_run_time(schedule, last_time) + OVERDUE_AFTER < utc_now())
+    return BackupState(bool(schedule), backup, rehearsal, is_overdue)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.age import SUFFIX
-from opportune.contrib.backup.encryption import decrypt
+from opportune.contrib.backup.encryption import decrypt, report_unused_key
 from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import NAME, BackupStore
@@ -27,6 +27,7 @@ def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
     if is_local and settings.of(BackupSettings).location is not None and not path.exists():
         raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
     if is_local and path.suffix != SUFFIX:
+        report_unused_key(name, "is not encrypted", settings.of(BackupSettings))
         yield path, name
         return
     with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:

@@ -27,7 +27,6 @@ from opportune.project.current import OPPMAN
 from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
-RESTORED_SUFFIX = "restored"
 RESTORE_ANYWAY = "To restore it anyway, add --from-another-site."
 
 Confirm = Callable[[Manifest], None]
@@ -106,7 +105,7 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
         )
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new_path = temporary_path(path, RESTORED_SUFFIX)
+    new_path = temporary_path(path, "restored")
     with (
         private_file(temporary_path(path)),
         extracted_database(archive, target, new_path),

@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
 from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import Member, Sink, copy_stream
-from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting
+from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting, report_unused_key
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
@@ -33,7 +33,6 @@ RESPONSE_TIMEOUT = timedelta(seconds=120)
 RETRY_TIMEOUT = timedelta(seconds=30)
 NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-[a-z]+\.zip(?:\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-MISSING = "the bucket or file does not exist"
 KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
 SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups (oppman.py docs backups)."
 
@@ -154,6 +153,7 @@ class BackupStore:
             if backup.is_encrypted:
                 decrypt(backup.name, source, file, self._settings)
             else:
+                report_unused_key(backup.name, "is not encrypted", self._settings)
                 shutil.copyfileobj(source, file, PART_BYTES)
         file.flush()
 
@@ -183,7 +183,7 @@ class BackupStore:
         try:
             yield self._open_client()
         except (BaseError, OSError, ValueError) as error:
-            reason = MISSING if isinstance(error, FileNotFoundError) else summarize(error)
+            reason = "the bucket or file does not exist" if isinstance(error, FileNotFoundError) else summarize(error)
             raise OperatorError(f"{self.label} cannot be used for backups: {reason}.") from error
 
     def _open_client(self) -> "LocalStore | S3Store":

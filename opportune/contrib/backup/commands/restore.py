@@ -8,11 +8,10 @@ import typer
 from pydantic import SecretStr
 
 from opportune.cli.options import NoInput
-from opportune.cli.output import say, show_work_progress, warn
+from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import jobs, rehearsal
-from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
 from opportune.contrib.backup.opening import is_local_file, open_backup
 from opportune.contrib.backup.restore import Target, restore_backup
@@ -51,11 +50,9 @@ def command(
         keys = {"backup_identity": read_identity(identity)}
         settings = settings.having(settings.of(BackupSettings).model_copy(update=keys))
     if is_rehearsal:
-        label = rehearse(settings, name)
-        warn_of_unused_key(identity, label)
+        rehearse(settings, name)
         return
-    with show_work_progress(), open_backup(settings, name) as (file, label):
-        warn_of_unused_key(identity, label)
+    with show_work_progress(), open_backup(settings, name) as (file, _label):
         restore(settings, file, name, no_input=no_input, from_another_site=from_another_site)
 
 
@@ -73,24 +70,14 @@ def read_identity(path: Path) -> SecretStr:
         raise OperatorError(f"{path} cannot be read: it is not text.") from None
 
 
-def warn_of_unused_key(identity: Path | None, backup: str) -> None:
-    if identity and not backup.endswith(SUFFIX):
-        warn(f"{backup} is not encrypted, so --identity is not used.")
-
-
-def rehearse(settings: Settings, name: str) -> str:
-    """Restore a backup into a temporary database. Record it if the backup is at BACKUP_URL and the site is migrated.
-
-    Returns:
-        The name of the backup.
-    """
+def rehearse(settings: Settings, name: str) -> None:
+    """Restore a backup into a temporary database. Record it if the backup is at BACKUP_URL and the site is migrated."""
     graph = MigrationGraph(installed_names())
     with show_work_progress():
         result = rehearsal.rehearse(settings, graph, name)
     say(f"Tested the restore. {result}.")
     if not is_local_file(settings, name) and not graph.pending(read_revisions_of_site(settings)):
         in_transaction(lambda session: record_run(session, jobs.REHEARSAL, str(result)))
-    return result.backup
 
 
 def restore(settings: Settings, file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:

@@ -18,7 +18,7 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import User
 from opportune.checks import Check, Finding
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.development import check, database_checks, feature_checks, settings_checks
+from opportune.cli.development import check, feature_checks, settings_checks
 from opportune.cli.development.database_checks import vectors_problem
 from opportune.cli.development.references import check_references
 from opportune.config.settings import Settings
@@ -103,10 +103,12 @@ async def test_missing_pgvector_is_reported(database: Database) -> None:
 
 
 def test_unwritable_disk_is_an_error(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_checks, "MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("opportune.storage.folder.MIN_FREE_BYTES", 1 << 62)
+    out = oppman("check", DATABASE_URL=database_url).out
+    assert out.count(" is full. Free some space") == 2, "the disks of the database and of the uploads"
     monkeypatch.setattr("os.access", lambda *_: False)
     out = oppman("check", DATABASE_URL=database_url).out
-    assert re.search("cannot be written.*disk of .* is full", out, re.DOTALL)
+    assert re.search("may not write to.*cannot be written", out, re.DOTALL)
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:

@@ -57,8 +57,9 @@ def test_restore_replaces_database_and_uploads(oppman: Oppman, site: Site, backu
     assert oppman("migrate", "--check").code == 0
 
 
-def test_unused_identity_is_reported(oppman: Oppman, backup: Path) -> None:
-    assert "so --identity is not used." in oppman("restore", "--rehearse", "--identity", __file__, str(backup)).err
+def test_unused_identity_is_reported(oppman: Oppman, backup: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert oppman("restore", "--rehearse", "--identity", __file__, str(backup)).code == 0
+    assert caplog.messages == [f"{backup} is not encrypted, so the private key is not used."]
 
 
 def test_second_restore_keeps_both_previous_databases(oppman: Oppman, site: Site, backup: Path) -> None:

@@ -44,7 +44,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @only_postgresql
 @pytest.mark.usefixtures("programs")
-def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encrypted_backup_in_a_bucket(
+    oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("BACKUP_URL", s3_url)
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     created = oppman("backup")
@@ -53,7 +55,8 @@ def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, m
     (row,) = json.loads(oppman("backup", "--json").out)
     assert row["file"].endswith("-postgresql.zip.age")
     assert row["encrypted"]
-    rehearsal_output = oppman("restore", "--rehearse").out
+    rehearsal_output = oppman("restore", "--rehearse", "--identity", __file__).out
+    assert "is encrypted with a passphrase, so the private key is not used." in caplog.text
     assert rehearsal_output.startswith(f"Tested the restore. {row['file']}: ")
     assert "rows and 1 upload match the backup (into " in rehearsal_output
     site.add_user("later@example.com")
@@ -66,7 +69,9 @@ def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, m
     monkeypatch.setenv("BACKUP_PASSPHRASE", "another")
     assert "encrypted with another passphrase" in error_line(oppman, "restore", "--latest", "--no-input")
     monkeypatch.delenv("BACKUP_PASSPHRASE")
-    assert "is encrypted: set BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--rehearse", row["file"])
+    assert "is encrypted with a passphrase: set BACKUP_PASSPHRASE" in error_line(
+        oppman, "restore", "--rehearse", row["file"]
+    )
 
 
 def test_bucket_uploads_are_backed_up(
