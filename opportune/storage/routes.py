@@ -22,7 +22,6 @@ PUBLIC_SECONDS = 365 * 24 * 60 * 60
 PART_BYTES = 512 * 1024
 """Bytes per read."""
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-DEFAULT_CONTENT_TYPE = "application/octet-stream"
 INVALID_SIGNATURE = _l("This link to a file is incomplete or was changed. Copy the whole link.")
 EXPIRED = _l("This link to a file has expired. Open the page with the link again.")
 
@@ -90,7 +89,7 @@ async def _read_parts(storage: Storage, name: str, start: int, stop: int) -> Asy
 
 def file_headers(name: str, download_as: str, seconds: int, *, is_public: bool = False) -> dict[str, str]:
     """Return headers that block scripts in the file and keep private files out of shared caches."""
-    content_type = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], DEFAULT_CONTENT_TYPE)
+    content_type = CONTENT_TYPES_BY_SUFFIX.get(name.rpartition(".")[2], "application/octet-stream")
     return {
         "Content-Type": content_type,
         "Content-Disposition": content_disposition(content_type, download_as),

@@ -23,7 +23,6 @@ from opportune.db.models.columns import python_type_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 
-CELL_TEMPLATE = "admin/cell.html"
 CHANGE_TEMPLATE = "admin/cell_change.html"
 TOGGLE = "toggle"
 """Form field with the new value of a column with yes or no."""
@@ -139,7 +138,7 @@ class Cell(ListRow):
             raise HTTPException(403)
         field = await self._stored_field(row)
         cell = OpenCell(self.name, field, hash_values([field]))
-        return await self.render_template(CELL_TEMPLATE, {"cell": cell})
+        return await self.render_template("admin/cell.html", {"cell": cell})
 
     async def save(self) -> Response:
         form_data = await read_form_texts(self.request)

@@ -27,7 +27,6 @@ from opportune.storage.routes import file_headers, file_response
 from opportune.storage.storage import deleting_files_on_error
 from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redirect, templates
 
-SPEECH_FOLDER = "speech"
 CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
 TAG = re.compile("<[^>]*>")
 SENTENCE_END = re.compile(r"[.!?\u2026\u061f](?=\s)|[\u3002\uff01\uff1f]|\n")
@@ -101,7 +100,7 @@ async def _make_speech(database: Database, storage: Storage, llm: LanguageModel,
             return
         speech = await llm.speech(text)
         async with deleting_files_on_error(storage) as new_names:
-            name = await storage.save(SPEECH_FOLDER, "mp3", speech.content, speech.content_type)
+            name = await storage.save("speech", "mp3", speech.content, speech.content_type)
             new_names.append(name)
             row = AnswerAttachment(
                 owner_id=answer.owner_id,

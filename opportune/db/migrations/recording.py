@@ -19,9 +19,6 @@ from opportune.db.migrations.options import OPTIONS
 
 Direction = Literal["upgrade", "downgrade"]
 
-READS_ROWS_MESSAGE = "Run code on existing rows"
-UNKNOWN_STEPS_MESSAGE = "The following steps depend on the database"
-
 
 def record(
     migration: Migration, direction: Direction = "upgrade", dialect_name: str = "sqlite"
@@ -48,7 +45,7 @@ def _run_recorded(migration: Migration, direction: Direction, dialect_name: str)
     try:
         getattr(module, direction)()
     except Exception:  # noqa: BLE001 - code of the project that may need a database
-        recorder.steps.append(CodeOp(UNKNOWN_STEPS_MESSAGE, ""))
+        recorder.steps.append(CodeOp("The following steps depend on the database", ""))
     return recorder.steps
 
 
@@ -86,7 +83,7 @@ class Recorder(Operations):
         yield RecordingBatch(self, SimpleNamespace(table_name=table_name, schema=options.get("schema")))
 
     def get_bind(self) -> Any:
-        self.steps.append(CodeOp(READS_ROWS_MESSAGE, ""))
+        self.steps.append(CodeOp("Run code on existing rows", ""))
         return RecordingConnection(self)
 
 

@@ -14,14 +14,13 @@ from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker, gadgets,
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, count, read_one
 
-CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
 VALID_FORM = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
 app = site_fixture(gadgets, make_makers)
 
 
 async def create_gadget(admin: AsyncClient, **fields: str) -> Response:
-    return await admin.post(CREATE_PAGE, data=VALID_FORM | fields)
+    return await admin.post("/admin/gadget/create", data=VALID_FORM | fields)
 
 
 async def read_gadget(app: FastAPI) -> Any:

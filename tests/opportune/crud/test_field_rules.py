@@ -152,8 +152,7 @@ async def test_choices_neither_come_from_nor_match_hidden_fields(seller: AsyncCl
 @pytest.fixture
 async def tables(database: Database) -> Database:
     await make_tables(database, Ware)
-    async with database.writer() as session:
-        session.add_all(make_wares())
+    await add_rows(database, *make_wares())
     return database
 
 

@@ -25,7 +25,7 @@ from opportune.pagination import Page
 from opportune.testing import make_user
 from tests.opportune.crud.library import TABLES, BookStatus, Opinion, Volume, Volumes, Writer, volume
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, execute
 
 SORTS = ("", "-title", "published_on", "-published_on", "-rating", "-writer.name")
 NUMBER = 23
@@ -155,8 +155,7 @@ async def test_large_list_is_counted_again(client: AsyncClient, app: FastAPI, mo
 
     monkeypatch.setattr(row_count, "monotonic", lambda: 0)
     assert (await read(11))[0]
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Volume).where(col(Volume.pages) > 17))
+    await execute(app, delete(Volume).where(col(Volume.pages) > 17))
     assert (await read(11))[0]
     assert await read(15) == (False, 3)
     monkeypatch.setattr(row_count, "monotonic", lambda: 3_600)

@@ -17,7 +17,6 @@ from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Follower, Sample, Status
 from tests.opportune.stored_rows import add_rows, change_row, get_row, read_all, read_one
 
-DECIMALS_MESSAGE = "Please enter at most 2 digits after the point."
 JSON_MESSAGE = 'Please write this as JSON, such as {"colour": "red"}.'
 PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
 URL_MESSAGE = "Please enter a URL, such as https://example.com."
@@ -28,7 +27,7 @@ EMAIL_MESSAGE = "Please enter an e-mail address, such as ada@example.com."
     ("name", "text", "stored", "invalid", "message"),
     [
         ("status", "for_sale", Status.FOR_SALE, "sold", "Please choose one of the options."),
-        ("price", "1234.50", Decimal("1234.50"), "1.005", DECIMALS_MESSAGE),
+        ("price", "1234.50", Decimal("1234.50"), "1.005", "Please enter at most 2 digits after the point."),
         ("discount", "0.10", Decimal("0.10"), "NaN", "Please enter a number, such as 12.50."),
         ("email", "Ada@Example.com", "ada@example.com", "ada", EMAIL_MESSAGE),
         ("home", "https://x.at/a?b", "https://x.at/a?b", "javascript:alert(1)", URL_MESSAGE),

@@ -40,14 +40,11 @@ async def test_hanging_test_fails_at_its_line() -> None:
     assert "await asyncio.Event().wait()" in "".join(traceback.format_exception(failure.value))
 
 
-ADMIN_LIST = "/admin/user/list"
-
-
 async def test_each_role_has_a_client(
     client: AsyncClient, user_client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
     clients = (client, user_client, staff_client, superuser_client)
-    responses = [await role_client.get(ADMIN_LIST) for role_client in clients]
+    responses = [await role_client.get("/admin/user/list") for role_client in clients]
     assert [response.status_code for response in responses] == [303, 403, 403, 200]
 
 

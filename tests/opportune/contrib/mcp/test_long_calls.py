@@ -1,5 +1,4 @@
 import asyncio
-from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from opportune.db import Database
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.url.direct import direct_url
 from opportune.jobs.service import open_services
+from opportune.services.tasks import cancel_and_wait
 from tests.opportune.contrib.mcp.library import BOTH_MODES, Connect
 from tests.opportune.contrib.mcp.reading_room import LOANS, Loan
 from tests.opportune.stored_rows import reload
@@ -45,9 +45,7 @@ async def test_abandoned_call_is_rolled_back(open_room: Connect, database: Datab
     async with open_room() as client, asyncio.timeout(TIMEOUT_SECONDS):
         call = asyncio.create_task(client.call_tool("lend_book"))
         await loan.started.wait()
-        call.cancel()
-        with suppress(asyncio.CancelledError):
-            await call
+        await cancel_and_wait(call)
         await loan.cancelled.wait()
     assert (await reload(database, ada)).email == "ada@example.com"
 

@@ -28,8 +28,6 @@ from tests.opportune.contrib.operations import pages
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
-PANEL_TEMPLATE = "doctor/admin_operations.html"
-
 
 async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, operator: AsyncClient) -> None:
     states = ["failed", "failed", "done", "cancelled", "waiting", "running"]
@@ -114,7 +112,7 @@ async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient
 
 @pytest.mark.parametrize("without", [(), ("dashboard",)])
 async def test_panel_is_shown_to_superusers(settings: Settings, without: Collection[str]) -> None:
-    panel = AdminPanel("dashboard", PANEL_TEMPLATE, AsyncMock(side_effect=[None, {}, {}]))
+    panel = AdminPanel("dashboard", "doctor/admin_operations.html", AsyncMock(side_effect=[None, {}, {}]))
     async with site_with(Feature("stars", admin=Admin(panels=[panel])), settings, without=without) as app:
         superuser = await make_user(app.state.database, is_superuser=True)
         staff = await make_staff(app, "*.*")

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.testing import add_permission
 from tests.opportune.crud.library import HTMX, VOLUME_FORM, BookStatus, Note, Opinion, Volume, Writer, read_volume
-from tests.opportune.stored_rows import add_rows, read_one
+from tests.opportune.stored_rows import add_rows, change_row, read_one
 
 
 async def test_writing_needs_a_permission(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
@@ -178,8 +178,7 @@ async def test_stale_form_keeps_changes_of_other_users(app: FastAPI, admin: Asyn
 
 async def test_change_outside_the_sections_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(EDIT)).text
-    async with app.state.database.writer() as session:
-        (await session.get_one(Volume, 1)).status = BookStatus.DRAFT
+    await change_row(app, Volume, status=BookStatus.DRAFT)
     assert (await admin.post(EDIT, data=_submission(page, price="7"))).status_code == 303
 
 

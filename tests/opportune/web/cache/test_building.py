@@ -1,10 +1,10 @@
 """Shared builds of concurrent requests, and refreshes of stale responses."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 
+from opportune.services.tasks import cancel_and_wait
 from tests.opportune.waiting import wait_until
 from tests.opportune.web.cache.conftest import Clock, in_redis, in_shared_stores
 from tests.opportune.web.cache.shop import Shop, get_concurrently
@@ -64,9 +64,7 @@ async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
         await wait_until(lambda: shop.builds == 1)
         waiting = [asyncio.create_task(client.get("/things")) for _ in range(5)]
         await wait_until(lambda: shop.counted.lookups == 6)
-        first.cancel()
-        with suppress(asyncio.CancelledError):
-            await first
+        await cancel_and_wait(first)
         await wait_until(lambda: shop.builds == 2)
         shop.may_finish.set()
         responses = await asyncio.gather(*waiting)
@@ -81,9 +79,7 @@ async def test_cancelled_request_does_not_cancel_build(shop: Shop) -> None:
         await wait_until(lambda: shop.builds == 1)
         second = asyncio.create_task(client.get("/things"))
         await wait_until(lambda: shop.counted.lookups == 2)
-        second.cancel()
-        with suppress(asyncio.CancelledError):
-            await second
+        await cancel_and_wait(second)
         shop.may_finish.set()
         assert (await first).status_code == 200
 
