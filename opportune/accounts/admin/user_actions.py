@@ -12,6 +12,7 @@ from opportune.accounts.dependencies import make_account_context
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.two_factor import reset_two_factor
 from opportune.accounts.models import User
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions, lock_superusers
 from opportune.admin.authorization import is_superuser, may_change_user
@@ -99,6 +100,7 @@ class UserActionsMixin(AdminView):
 
     @action("reset-two-factor", "Reset two-factor", "Afterwards a password is enough to sign in.")
     async def reset_two_factor(self, request: Request) -> Response:
+        await get_confirmed_user(request, request.state.user)
         result = gettext("has no second factor anymore")
         return await self._apply(request, "reset-two-factor", reset_two_factor, result, event="two_factor_off")
 

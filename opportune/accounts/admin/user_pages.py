@@ -14,11 +14,10 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.admin.user_actions import check_may_change, record_staff_change
 from opportune.accounts.dependencies import make_account_context
-from opportune.accounts.flows.confirmation import is_confirmed
 from opportune.accounts.flows.impersonation import ImpersonationRefused, find_impersonation_problem, start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
-from opportune.accounts.reauthentication import confirmation_required
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.accounts.schemas import NewPassword
 from opportune.accounts.sessions.cookies import set_session_cookie
 from opportune.accounts.users.context import user_manager
@@ -64,6 +63,7 @@ class PasswordMixin(AdminView):
         user = require_found(await self.get_object_for_details(request))
         if not await self.check_can_edit(request, user):
             raise HTTPException(403)
+        await get_confirmed_user(request, request.state.user)
         form = Form(PasswordChange)
         if request.method == "POST" and await self._change_password(request, await fill_form(request, form), user):
             flash(request, gettext("%(user)s has a new password and is signed out everywhere.", user=user))
@@ -141,13 +141,11 @@ class ImpersonationMixin(AdminView):
         user = require_found(await self.get_object_for_details(request))
         if problem := find_impersonation_problem(request.state.user, user):
             raise HTTPException(403, problem)
-        current: Session | None = request.state.session
-        if current is None or not is_confirmed(current, request.state.user):
-            raise confirmation_required(request)
+        await get_confirmed_user(request, request.state.user)
         form = Form(Impersonation)
         if request.method == "POST" and (data := (await fill_form(request, form)).data):
             try:
-                return await self._impersonate(request, current, user, data)
+                return await self._impersonate(request, request.state.session, user, data)
             except ImpersonationRefused as refusal:
                 form.refuse(str(refusal), "reason")
         context = {"form": form, "obj": user, "model_view": self}

@@ -135,7 +135,7 @@ def _restore_value(request: Request, view: AdminView, name: str, text: str) -> t
         return ",".join(column for column in names if column in choices), lost
     if name == "sortBy" and text not in sortable_names(request, view):
         return "", [gettext("the order by %(label)s", label=_label(view, text))]
-    is_number = text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS
+    is_number = text.isdecimal() and 0 < len(text.lstrip("0")) <= MAX_PAGE_SIZE_DIGITS
     if (name == "pageSize" and not is_number) or (name == "sort" and text not in DIRECTIONS):
         return "", []
     if name in allowed_parameters(view):

@@ -100,6 +100,7 @@ async def test_admin_changes_call_the_hooks(app: FastAPI, admin: AsyncClient, ho
     await admin.post(f"/admin/user/edit/{new_user.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
     assert hook_calls == [("update", EMAIL, {"is_active": False})]
     hook_calls.clear()
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     form = {"password": "another good one", "password_again": "another good one"}
     assert (await admin.post(f"/admin/user/password/{new_user.id}", data=form)).status_code == 303
     assert hook_calls == [("update", EMAIL, {"hashed_password": None})], "secret values are left out"
@@ -128,6 +129,7 @@ async def test_validate_password_is_used_everywhere(
     form = {"new_password": "this is ada", "current_password": PASSWORD}
     assert message in (await user_client.post("/accounts/password", data=form)).text
     assert message in (await admin.post("/admin/user/create", data={"email": EMAIL, "password": "my new one"})).text
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     form = {"password": "this is ada", "password_again": "this is ada"}
     assert message in (await admin.post(f"/admin/user/password/{user.id}", data=form)).text
     async with database.writer() as session:

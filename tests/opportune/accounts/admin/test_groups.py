@@ -20,8 +20,8 @@ ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 @pytest.fixture
 async def staff(app: FastAPI) -> User:
-    """Staff with all permissions on users and groups."""
-    user = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    """Staff with all permissions on users and groups. Without a password, signing in has confirmed their identity."""
+    user = await make_user(app.state.database, "staff@example.com", is_staff=True, hashed_password="")
     for identity in ("user", "group"):
         await add_permission(app.state.database, user, identity, "*")
     return user

@@ -116,6 +116,7 @@ async def test_log_hides_password_hashes(admin: AsyncClient, app: FastAPI) -> No
     await admin.post("/admin/user/create", data=new_user)
     created = (await read_entries(app))[-1]
     assert created.changes["hashed_password"] == [None, "(not shown)"]
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "password_again": PASSWORD})
     entry = (await read_entries(app))[-1]
     assert (entry.action, entry.title, entry.changes) == ("set password", "new@example.com", {})
