@@ -67,8 +67,7 @@ def retry(
     name: Annotated[str, typer.Option(help="With --all, retry only jobs of this name, such as mail.send.")] = "",
 ) -> None:
     """Queue a finished job again, or all failed jobs."""
-    has_number = number is not None
-    if retry_all == has_number or (name and not retry_all):
+    if retry_all == (number is not None) or (name and not retry_all):
         raise typer.BadParameter("Enter the number of a job, --all, or --all with --name.")
     if number is None:
         count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
@@ -111,7 +110,7 @@ def queues(as_json: AsJson = False) -> None:
 def _queue_note(state: management.QueueState) -> str:
     if state.paused_at:
         return f"paused since {_timestamp(state.paused_at)}"
-    return f"oldest due since {_timestamp(state.oldest_due_at)}" if state.oldest_due_at else ""
+    return f"first due {_timestamp(state.oldest_due_at)}" if state.oldest_due_at else ""
 
 
 Queue = Annotated[str, typer.Argument(help="Name of the queue.", show_default=False)]
@@ -140,8 +139,7 @@ def resume(queue: Queue) -> None:
 def _wait_for_running(queue: str, seconds: float) -> int:
     """Wait until no job of a queue runs, at most `seconds`. Return the number of running jobs."""
     deadline = time.monotonic() + seconds
-    count_running = partial(management.count_running, queue=queue)
-    while (running := in_transaction(count_running)) and time.monotonic() < deadline:
+    while (running := in_transaction(partial(management.count_running, queue=queue))) and time.monotonic() < deadline:
         time.sleep(min(0.5, seconds))
     return running
 

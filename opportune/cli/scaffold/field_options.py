@@ -24,10 +24,15 @@ def with_options(field: Field, options: Sequence[str]) -> Field:
     """Apply the options of a definition, such as `optional` and `default=draft`, to its field.
 
     Raises:
-        OperatorError: An option is unknown, or does not fit the type or the other options.
+        OperatorError: An option is unknown or repeated, or does not fit the type or the other options.
     """
+    used: dict[str, str] = {}
     for option in filter(None, options):
         field = _with_option(field, option)
+        name = next((name for name in field.spec.options if name == option.partition("=")[0]), field.type)
+        if name in used:
+            raise OperatorError(f"{field.name}: {used[name]} and {option} set the same option. Omit one of them.")
+        used[name] = option
     _check_combination(field)
     default = _default_code(field) if field.options.get("default") else None
     if field.spec.is_number:

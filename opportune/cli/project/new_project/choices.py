@@ -113,13 +113,9 @@ def examples() -> dict[str, str]:
 
 
 def _feature_files() -> dict[str, Path]:
-    files = [
-        file
-        for file in sorted((shared_files.STARTER_ROOT / PACKAGE).glob("*/feature.py"))
-        if file.parent.name not in ALWAYS
-    ]
+    files = sorted((shared_files.STARTER_ROOT / PACKAGE).glob("*/feature.py"))
     framework_files = [FRAMEWORK / "contrib" / name / "feature.py" for name in OPTIONAL_FRAMEWORK_FEATURES]
-    return {file.parent.name: file for file in [*framework_files, *files]}
+    return {file.parent.name: file for file in [*framework_files, *files] if file.parent.name not in ALWAYS}
 
 
 def _read_argument(file: Path, name: str, default: Any) -> Any:
@@ -145,7 +141,7 @@ def parse_example_names(text: str) -> list[str]:
     if names in ([], ["none"], ["all"]):
         return list(files) if names == ["all"] else []
     if unknown := [name for name in names if name not in files]:
-        raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(files)}, all or none.")
+        raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(files)}; only all; or none.")
     required = {other for name in names for other in _read_argument(files[name], "requires", ())}
     return [name for name in files if name in {*names, *required}]
 

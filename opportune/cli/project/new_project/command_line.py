@@ -13,7 +13,7 @@ from opportune.cli.process import signals_as_interrupts
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import STARTER_ROOT, ProjectNames
-from opportune.cli.registry import NO_TERMINAL, handle_output_error, no_such_option, wrong_usage
+from opportune.cli.registry import NO_TERMINAL, empty_value, handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
 from opportune.config.themes import THEMES
 from opportune.errors import OperatorError
@@ -90,8 +90,8 @@ def _parse_arguments(arguments: Sequence[str]) -> Arguments:
     namespace, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((word for word in unknown if word.startswith("-")), ""):
         parser.error(no_such_option(option.partition("=")[0], re.findall(r"--[\w-]+", parser.format_usage())))
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if message := f"unrecognized arguments: {' '.join(unknown)}" if unknown else empty_value(arguments):
+        parser.error(message)
     return Arguments(**vars(namespace))
 
 

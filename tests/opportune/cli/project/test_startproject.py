@@ -67,6 +67,7 @@ def test_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
         (["Shop", "nowhere/shop"], 1, "nowhere. Create it"),
         (["Shop", str(PROJECT / "shop")], 1, "is inside the starter"),
         (["Shop", "--with", "tood"], 1, "There is no example 'tood'. Choose from "),
+        (["Shop", "--with", ""], 2, "The value after --with is empty. Enter one, or omit it. See: "),
         (["Shop", "--theme", "pink"], 2, "Argument --theme: invalid choice: 'pink'"),
         (["Shop", "--language", "xq"], 1, "There is no language 'xq'. Choose from ar, bg, ca, "),
         (["Shop", "--wiht=none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),

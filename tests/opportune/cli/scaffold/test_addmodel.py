@@ -117,6 +117,7 @@ INVALID_ARGUMENTS = (
     ("blog Post status:enum:a,b:default=c", "'c' is not a valid default for enum"),
     ("blog Post x:str:10:default=abcdefghijklmnop", "x: the default has 16 characters, but the field allows 10"),
     ("blog Post stars:int:default=7:max=5", "stars: default=7 is greater than max=5."),
+    ("blog Post title:str:9:10", "title: 9 and 10 set the same option. Omit one of them."),
     ("blog Post title:CharField", "unknown type 'CharField'. Write title:str."),
     ('blog Post title:str --group A"b', "is not a group name"),
     ("blog Post slug:slug stars:int", "the model has no str field"),
