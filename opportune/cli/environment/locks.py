@@ -1,11 +1,13 @@
 """Locks of a project, those that a command needs, and the wheel that they pin. Uses only the standard library."""
 
+import os
 import re
 from hashlib import sha256
 from pathlib import Path
 
 from opportune.cli.environment.installation import InstallError
-from opportune.project.layout import PROJECT, read_setting
+from opportune.project.layout import PACKAGE, PROJECT, read_setting
+from opportune.project.optional_features import source_of
 
 TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
@@ -27,7 +29,8 @@ SETTINGS_BY_LOCK = {
     "telemetry": ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
     "llm-vendors": ("LLM_DIALECT",),
 }
-"""Optional locks that a command needs if one of these settings has a value."""
+"""Optional locks of features that a site lists, which a command needs if one of these settings has another value."""
+VALUES_WITHOUT_LOCK = {"", "openai"}
 OPTIONAL_LOCKS = {name: f"requirements/{name}.lock" for name in (*SECRET_STORES, *SETTINGS_BY_LOCK, "office", "ag-ui")}
 """Locks that a project gets when it needs them, by name."""
 LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
@@ -42,7 +45,10 @@ def required_locks(arguments: list[str]) -> list[str]:
         locks += locks_of_tests(arguments)
     elif any(words[: len(command)] == command for command in DEVELOPMENT_COMMANDS):
         locks.append(DEV)
-    return locks + [OPTIONAL_LOCKS[lock] for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
+    # Importing the list of features would need the packages.
+    listed = {*re.findall(r"\w+", source_of(f"{PACKAGE}.installed").decode(errors="replace"))}
+    are_set = (lock for lock, names in SETTINGS_BY_LOCK.items() if {*map(read_setting, names)} - VALUES_WITHOUT_LOCK)
+    return locks + [OPTIONAL_LOCKS[lock] for lock in are_set if lock.replace("-", "_") in listed]
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -56,10 +62,10 @@ def locks_of_tests(arguments: list[str]) -> list[str]:
 
 def _project_tests(arguments: list[str]) -> list[Path]:
     """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
-    words = [word.partition("::")[0] for word in arguments if not word.startswith("-")]
-    paths = [(PROJECT / word).resolve() for word in words if (PROJECT / word).exists()]
+    words = (PROJECT / word.partition("::")[0] for word in arguments if not word.startswith("-"))
+    paths = [path.resolve() for path in filter(os.path.exists, words)]  # an expression may be too long for a path
     if ONLY_PROJECT in arguments or not (paths or FRAMEWORK_TESTS.is_dir()):
-        return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
+        return [path for path in TESTS.glob("*") if path != FRAMEWORK_TESTS]
     belong_to_project = (TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths)
     return paths if all(belong_to_project) else []
 

@@ -22,7 +22,7 @@ ONLY_STARTER = (
     *("render.yaml", ".opportune-deploy.json"),
 )
 """Files and folders of the starter that projects do not have."""
-PROGRAM_FOLDERS = ("cli", "config", "contrib", "errors", "i18n", "project")
+PROGRAM_FOLDERS = ("cli", "config", "contrib", "errors", "features", "i18n", "project")
 """Folders of the framework that startproject needs to run."""
 LOCAL_FILES = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 LARGE_FOLDERS = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
