@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 
 WORK_TREE_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
 """Options of the temporary work tree: no hooks, and unchanged line endings."""
-LOCK = re.compile(r"requirements(/\w+)?\.lock")
+LOCK = re.compile(r"requirements(/[\w-]+)?\.lock")
 MAX_CONFLICTS = 127
 """`git merge-file` exits with the number of conflicts, or a higher code if it cannot merge, such as binary files."""
 

@@ -61,7 +61,7 @@ def next_starter(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     edit(folder / "opportune/__init__.py", __version__, "99.0")
     edit(folder / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
     edit(folder / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
-    edit(folder / "requirements/aws.lock", "boto3==", "boto2==1.0\nboto3==")
+    edit(folder / "requirements/llm-vendors.lock", "boto3==", "boto2==1.0\nboto3==")
     (folder / "opportune/migrations/accounts").mkdir(parents=True, exist_ok=True)
     (folder / "opportune/migrations/accounts/0099_names.py").touch()
     return folder

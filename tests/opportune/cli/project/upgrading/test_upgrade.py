@@ -53,13 +53,13 @@ def test_version_of_index_is_pinned(oppman: Oppman, shop: Path, wheel: Path, mon
 def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, wheel: Path) -> None:
     edit(shop / "Dockerfile", "useradd", "useradd --system")
     edit(shop / "requirements.lock", "aiosqlite==", "aiodns==1.0 \\\n    --hash=sha256:00\naiosqlite==")
-    shutil.copy(PROJECT / "requirements/aws.lock", shop / "requirements")
+    shutil.copy(PROJECT / "requirements/llm-vendors.lock", shop / "requirements")
     commit(shop)
     assert oppman("upgrade", str(wheel)).code == 0
     for name, texts in (
         ("Dockerfile", ["useradd --system", "EXPOSE 8080"]),
         ("requirements.lock", ["aiodns==1.0", "opportune==99.0"]),
-        ("requirements/aws.lock", ["boto2==1.0\nboto3=="]),
+        ("requirements/llm-vendors.lock", ["boto2==1.0\nboto3=="]),
     ):
         assert [text for text in texts if text not in (shop / name).read_text()] == [], name
 
@@ -67,12 +67,15 @@ def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, wheel: Pat
 def test_conflict_stays_on_the_branch(oppman: Oppman, shop: Path, wheel: Path) -> None:
     edit(shop / "Dockerfile", "EXPOSE 8000", "EXPOSE 9000")
     edit(shop / "requirements.lock", "packaging==", "ours==1.0 \\\n    --hash=sha256:00\npackaging==")
+    shutil.copy(PROJECT / "requirements/llm-vendors.lock", shop / "requirements")
+    edit(shop / "requirements/llm-vendors.lock", "boto3==", "ours==1.0\nboto3==")
     commit(shop)
     outcome = oppman("upgrade", str(wheel))
     assert (outcome.code, outcome.err) == (1, "")
     assert outcome.out.partition("Conflicts:\n")[2].startswith("  Dockerfile: line ")
     assert "EXPOSE 9000\n=======\nEXPOSE 8080\n>>>>>>> " in (shop / "Dockerfile").read_text()
-    assert "requirements.lock is the release's, without your own dependencies." in outcome.out
+    for name in ("requirements.lock", "requirements/llm-vendors.lock"):
+        assert f"{name} is the release's, without your own dependencies." in outcome.out
     assert "opportune==99.0" in (shop / "requirements.lock").read_text()
     git(shop, "switch", "--quiet", "main")
     assert "<<<<" not in (shop / "Dockerfile").read_text()
