@@ -224,3 +224,7 @@ def test_commands_name_a_missing_application(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "pyproject.toml").write_text('[tool.fastapi]\nentrypoint = "nothing.main:app"', encoding="utf-8")
     with pytest.raises(OperatorError, match=r"write into pyproject\.toml"):
         command_line.find_application()
+    for name, value in {"HAS_PROJECT": False, "_offer_commands": list, "run_command_line": lambda: 7}.items():
+        monkeypatch.setattr(command_line, name, value)
+    monkeypatch.setattr(sys, "argv", ["opportune", "migrate", "-h"])
+    assert command_line.main() == 7, "the help needs no application"

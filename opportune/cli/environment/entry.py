@@ -41,7 +41,7 @@ def _find_environment(arguments: list[str]) -> None:
         sys.exit(1)  # completion must not install packages
     if not are_installed([BASE]):
         _refuse_misspelt_command(arguments)
-    if is_overview_request(arguments) or _is_help_request(arguments):
+    if is_overview_request(arguments) or is_help_request(arguments):
         _show_help(arguments, is_in_venv=is_in_venv)
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
@@ -63,7 +63,7 @@ def _uses_own_packages(*, is_in_venv: bool) -> bool:
 
 def _refuse_misspelt_command(arguments: list[str]) -> None:
     """Exit for a misspelt command before packages are installed. Other unknown names may be commands of features."""
-    name = _command_name(arguments)
+    name = command_name(arguments)
     hint = "" if name in MODULES or name.startswith("-") else did_you_mean(name, MODULES)
     if hint:
         print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
@@ -73,17 +73,17 @@ def _refuse_misspelt_command(arguments: list[str]) -> None:
 def _show_help(arguments: list[str], *, is_in_venv: bool) -> None:
     """Install nothing for the help, and return or restart if the command line can show it."""
     if not are_installed([BASE]):
-        sys.exit(show_help(_command_name(arguments)))
+        sys.exit(show_help(command_name(arguments)))
     if not is_in_venv:
         _restart(arguments)
 
 
-def _command_name(arguments: list[str]) -> str:
+def command_name(arguments: list[str]) -> str:
     words = [word for word in arguments if word not in COMMON_OPTIONS]
     return next(iter(words[1:] if words[:1] == ["help"] else words), "-")
 
 
-def _is_help_request(arguments: list[str]) -> bool:
+def is_help_request(arguments: list[str]) -> bool:
     own_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return arguments[:1] == ["help"] or not {"-h", "--help"}.isdisjoint(own_arguments)
 

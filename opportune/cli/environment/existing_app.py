@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from opportune.cli.environment.entry import command_name, is_help_request
 from opportune.cli.error_reports import print_error, report_unexpected_error
 from opportune.cli.main import main as run_command_line
 from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
@@ -29,7 +30,7 @@ def main() -> int:
         with suppress(Exception, SystemExit):  # other commands report mistakes in the application
             _load_application()
         return show_overview()
-    is_help_of_command = "--help" in sys.argv and sys.argv[1] in MODULES
+    is_help_of_command = is_help_request(sys.argv[1:]) and command_name(sys.argv[1:]) in MODULES
     try:
         if "--version" not in sys.argv and not is_help_of_command:
             _load_application()
