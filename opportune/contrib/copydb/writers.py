@@ -95,12 +95,11 @@ class SQLiteWriter(Writer):
         driver = sqlite_driver(self.connection)
         statement = str(insert(table).compile(dialect=self.connection.dialect))
         for rows in batches:
-            changes_before = driver.total_changes
+            remaining = iter(rows)
             try:
-                driver.executemany(statement, rows)
+                driver.executemany(statement, remaining)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
-                refused_row = driver.total_changes - changes_before
-                raise row_error(table, _keys(table, rows)[refused_row], str(error)) from error
+                raise row_error(table, _keys(table, rows)[-1 - len([*remaining])], str(error)) from error
 
     @contextmanager
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:

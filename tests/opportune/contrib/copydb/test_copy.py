@@ -159,7 +159,7 @@ def test_destination_with_unknown_migrations_is_refused(databases: AccountDataba
     assert "has tables that no migration has created (accounts_" in databases.read_refusal(source, target)
 
 
-def test_database_is_not_copied_onto_itself(databases: AccountDatabases, tmp_path: Path) -> None:
+def test_database_is_not_copied_onto_itself_or_into_memory(databases: AccountDatabases, tmp_path: Path) -> None:
     file = databases.create_migrated("sqlite")
     (tmp_path / "other.db").hardlink_to(DatabaseUrl.parse(file).path)
     assert "the same file" in databases.read_refusal(file, file.replace("databases/", "databases/../databases/"))
@@ -167,6 +167,8 @@ def test_database_is_not_copied_onto_itself(databases: AccountDatabases, tmp_pat
     server = databases.create_migrated("postgresql")
     read_refusal = databases.read_refusal(server, server.replace("127.0.0.1", "localhost"))
     assert read_refusal == "Source and destination are the same database."
+    target = databases.missing_url("sqlite").replace("sqlite:", "sqlite+memory:")
+    assert "never written" in databases.read_refusal(file, target)
 
 
 def test_copy_through_a_pooler(databases: AccountDatabases) -> None:
@@ -177,11 +179,6 @@ def test_copy_through_a_pooler(databases: AccountDatabases) -> None:
         databases.run(pooled, target)
         assert databases.read_refusal(pooled, direct) == "Source and destination are the same database."
     assert two_databases.emails(target) == ["a@example.com"]
-
-
-def test_database_in_memory_cannot_be_a_destination(databases: AccountDatabases) -> None:
-    target = databases.missing_url("sqlite").replace("sqlite:", "sqlite+memory:")
-    assert "never written" in databases.read_refusal(databases.create_migrated("sqlite"), target)
 
 
 def test_destination_is_locked_during_the_copy(databases: AccountDatabases) -> None:

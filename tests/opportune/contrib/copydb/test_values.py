@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.contrib.copydb.copy import TableReport, copy
+from opportune.contrib.copydb.writers import writer_for
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import NAMING_CONVENTION
@@ -198,3 +199,14 @@ def test_broken_foreign_key_is_refused_by_sqlite(shop: SampleFeatures, items: st
     with pytest.raises(OperatorError, match=r"shop_item, row 7 refers to a missing row of shop_shelf"):
         copy_all(items, target, shop.graph)
     assert not has_tables(target)
+
+
+def test_row_refused_by_sqlite_is_named() -> None:
+    name = sa.Column("name", sa.Text, nullable=False)
+    item = sa.Table("item", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), name)
+    with sa.create_engine("sqlite://").connect() as connection:
+        item.create(connection)
+        # As the triggers of a search index, it changes further rows.
+        connection.exec_driver_sql("CREATE TRIGGER i AFTER INSERT ON item BEGIN UPDATE item SET name = name; END")
+        with pytest.raises(OperatorError, match=r"item, row 3: NOT NULL"):
+            writer_for(connection).write(item, [[(1, "a"), (2, "b"), (3, None), (4, "d")]])
