@@ -13,6 +13,7 @@ from pathlib import Path
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.instance import Instance
 from opportune.contrib.deploy.rehearsal.limits import Limits
+from opportune.project.layout import FRAMEWORK
 from opportune.testing.services.ports import free_port
 
 EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
@@ -90,7 +91,13 @@ class Launcher:
                 path.chmod(path.stat().st_mode & ~0o222)
 
     def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
-        return IGNORED_NAMES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
+        excluded = IGNORED_NAMES(folder, names) | {name for name in names if self._leads_out(Path(folder, name))}
+        return excluded | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
+
+    def _leads_out(self, path: Path) -> bool:
+        """Return whether a link leads to files of this machine, such as uploads, which an image does not have."""
+        is_foreign = path.is_symlink() and path.resolve() != FRAMEWORK
+        return is_foreign and (path.readlink().is_absolute() or not path.resolve().is_relative_to(self.source))
 
     def written_files(self) -> list[str]:
         """Return the files that the site has written outside `data`."""

@@ -172,8 +172,8 @@ def _copied_file(url: str) -> str:
     """Return the URL of a SQLite file in the copied project; empty for PostgreSQL."""
     if not url or url.startswith("$") or (database := DatabaseUrl.parse(url)).kind == "postgresql":
         return ""
-    is_inside = database.path.is_relative_to(PROJECT)  # a site on this machine may use another file
-    file = database.path.relative_to(PROJECT) if is_inside else "data/app.db"
+    path = database.path.resolve()  # a site on this machine may use another file, also through a link
+    file = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else "data/app.db"
     return f"{'sqlite+memory' if database.kind == 'memory' else 'sqlite'}:///{file}"
 
 

@@ -144,11 +144,6 @@ class Stage:
     def is_on_sqlite(self) -> bool:
         return self.launcher.environ["DATABASE_URL"].startswith("sqlite")
 
-    @property
-    def loses_rows(self) -> bool:
-        """A deploy deletes the database."""
-        return self.is_on_sqlite and not self.rules.host.keeps_disk
-
     def freeze(self, is_frozen: bool) -> None:
         if self.instance and not self.rules.host.runs_between_requests:
             self.instance.measure_memory()

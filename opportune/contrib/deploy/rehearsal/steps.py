@@ -26,7 +26,7 @@ async def redeploy(stage: Stage) -> str:
     old = require_instance(stage)
     stage.launcher.deploy()
     new = await stage.start()
-    if stage.loses_rows:
+    if stage.is_on_sqlite and not stage.rules.host.keeps_disk:  # a deploy deletes the database
         return f"{_describe_stop(stage, await _switch_to(stage, old, new))}; its SQLite database was deleted"
     try:
         answer, path, expected = await ask_question(stage)

@@ -106,7 +106,7 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
         yield Finding(
             f"{name} uses port {port}, which {host.title} blocks{plans}: "
             "use a provider with an HTTPS API, such as resend://KEY, or port 2525 (oppman.py docs mail).",
-            is_error=deployment.is_plan_known,
+            is_error=deployment.options.is_paid is not None or not recipe.free_limits,
         )
 
 

@@ -50,10 +50,6 @@ class Deployment:
         removed_limits = {name: UNLIMITED[name] for name in self.recipe.free_limits} if self.options.is_paid else {}
         return replace(self.recipe.host, **removed_limits)  # type: ignore[arg-type]  # fields by name
 
-    @property
-    def is_plan_known(self) -> bool:
-        return self.options.is_paid is not None or not self.recipe.free_limits
-
     @cached_property
     def database(self) -> DatabaseUrl | None:
         """Database URL, or None if it is invalid, which another rule reports."""

@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.config.hosts import HOSTS, RESERVED_STOP_SECONDS
-from opportune.contrib.deploy.rules.deployment import Deployment
+from opportune.contrib.deploy.rules.deployment import LOOPBACK, Deployment
 
 TAKE_ANY_PORT = ("render", "railway", "linux")
 """Hosts that detect the site's port, or leave it to your own proxy."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ADDRESS_HEADERS = {host.client_address_header.lower() for host in HOSTS.values() if host.client_address_header}
 WORKER_MEMORY_BYTES = 130 * 1024 * 1024
 """Memory of a worker with all features and a few users signing in."""

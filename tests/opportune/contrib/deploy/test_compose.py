@@ -39,16 +39,12 @@ def test_containers_end_within_their_grace_period(services: dict[str, Any]) -> N
         assert services[name]["stop_grace_period"] == f"{seconds:g}s"
 
 
-def test_machines_change_only_services_of_the_site(services: dict[str, Any]) -> None:
+def test_machines_run_services_with_the_first_database(services: dict[str, Any]) -> None:
     machines = yaml(FILES["machines.yaml"])["services"]
     assert machines.keys() <= services.keys()
     for service in machines.values():
         assert service.keys() <= {"environment", "ports"}
         assert all(port.startswith("${PRIVATE_ADDRESS:?}:") for port in service.get("ports", []))
-
-
-def test_machines_use_the_database_of_the_first(services: dict[str, Any]) -> None:
-    machines = yaml(FILES["machines.yaml"])["services"]
     for name in ("web-a", "web-b", "worker"):
         for variable, value in machines[name]["environment"].items():
             old = services[name]["environment"][variable]

@@ -99,12 +99,6 @@ def test_probes_use_the_port_and_only_readiness_the_database(objects: Objects) -
     assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
 
 
-def test_pods_end_within_their_grace_period(objects: Objects) -> None:
-    values = data_of(objects, "ConfigMap")
-    seconds = float(values["STOP_DELAY_SECONDS"]) + float(values["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
-    assert {pod_of(data)["terminationGracePeriodSeconds"] for data in workloads(objects)} == {seconds}
-
-
 def test_pools_of_all_pods_stay_within_the_budget(objects: Objects) -> None:
     values = {name.lower(): value for name, value in data_of(objects, "ConfigMap").items()}
     settings = load_settings(**values)
@@ -117,11 +111,14 @@ def test_secret_has_the_settings_unchanged(objects: Objects) -> None:
     assert [f"{name}={value}" for name, value in secret.items()] == sorted(ENV)
 
 
-def test_pods_read_the_generated_settings(objects: Objects) -> None:
+def test_pods_read_their_settings_and_end_in_time(objects: Objects) -> None:
+    values = data_of(objects, "ConfigMap")
+    seconds = float(values["STOP_DELAY_SECONDS"]) + float(values["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
     names = {kind: name for kind, name in objects if kind in ("ConfigMap", "Secret")}
     expected = [{"configMapRef": {"name": names["ConfigMap"]}}, {"secretRef": {"name": names["Secret"]}}]
     for data in workloads(objects):
         assert pod_of(data)["containers"][0]["envFrom"] == expected
+        assert pod_of(data)["terminationGracePeriodSeconds"] == seconds
 
 
 def test_pods_run_without_rights(objects: Objects) -> None:

@@ -102,6 +102,8 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (project / "data").mkdir(parents=True)
     (project / "data/app.db").write_text("the project's own")
     (project / ".env").write_text("SECRET_KEY=theirs")
+    for name, target in (("uploads", tmp_path), ("drafts", project / "data"), ("more", "../uploads")):
+        (project / name).symlink_to(target)
     folder.mkdir()
     launcher = Launcher(HostRules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
     assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
