@@ -165,7 +165,8 @@ class Archive:
 
     def _read_manifest(self) -> Manifest:
         entry = next((entry for entry in self._zip.infolist() if entry.filename == MANIFEST), None)
-        if not entry or entry.file_size > MAX_MANIFEST_BYTES:
+        is_cut = any(member.header_offset < 0 for member in self._zip.infolist())  # its beginning is missing
+        if is_cut or not entry or entry.file_size > MAX_MANIFEST_BYTES:
             raise OperatorError(NOT_A_BACKUP.format(path=self.path))
         manifest = Manifest.model_validate_json(self._zip.read(entry))
         if manifest.version > 1:

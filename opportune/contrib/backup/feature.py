@@ -57,7 +57,6 @@ def _queue_job(session: AsyncSession, request: Request, job: JobDefinition[[]], 
     return message
 
 
-PANELS = (AdminPanel("operations", "backup/admin_operations.html", _panel_context),)
 OPERATIONS = {"back-up-now": back_up_now, "rehearse-restore": rehearse_now}
 
 
@@ -82,7 +81,7 @@ backup = Feature(
     admin=Admin(
         "opportune.contrib.backup.admin.views",
         actions=OPERATIONS,
-        panels=PANELS,
+        panels=(AdminPanel("operations", "backup/admin_operations.html", _panel_context),),
         setup_steps=(SetupStep("backup", "Schedule backups", _has_schedule, "/docs/backups"),),
     ),
     monitoring=Monitoring(

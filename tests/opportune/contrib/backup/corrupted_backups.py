@@ -98,6 +98,7 @@ def add_symbolic_link(path: Path) -> None:
 
 CORRUPTIONS: list[tuple[Corrupt, str]] = [
     (lambda path: path.write_bytes(path.read_bytes()[:-200]), "is not a complete backup"),
+    (lambda path: path.write_bytes(path.read_bytes()[100:]), "is not a complete backup"),
     (Path.unlink, "cannot be read: No such file"),
     (flip_bits, "is damaged"),
     (replace_with_zip, "is damaged"),

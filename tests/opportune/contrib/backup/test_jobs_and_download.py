@@ -80,16 +80,13 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert len(recorded_jobs.outbox) == 2
 
 
-async def test_backup_that_was_never_made_is_not_well(app: FastAPI, tmp_path: Path) -> None:
-    app.state.settings = app.state.settings.having(to_folder(str(tmp_path)))
-    assert [light.state for light in await backup_lights(app)] == ["notice"]
-
-
 async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
     settings = app.state.settings.having(BackupSettings(backup_schedule="0 0 1 1 *"))
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
     settings = settings.having(to_folder("away"))
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
+    app.state.settings = settings
+    assert [light.state for light in await backup_lights(app)] == ["notice"], "no backup has been made yet"
 
 
 async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
