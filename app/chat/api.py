@@ -79,8 +79,7 @@ async def list_shares(user: CurrentUser, session: ReadSession, paging: Annotated
 
 @router.delete("/shares/{share_id}", status_code=204)
 async def delete_share(user: CurrentUser, session: WriteSession, share_id: RowId) -> None:
-    if not await Shares(session, user.id).delete(share_id):
-        raise HTTPException(404)
+    await Shares(session, user.id).delete(share_id)
 
 
 @router.post("/{conversation_id}/shares", status_code=201, response_model=ShareRead)

@@ -138,7 +138,7 @@ class ChatPage:
                 "compare_with": {"": _("No second model"), **llm.choices},
             }
         )
-        model, notice = find_model(llm, conversation, setup.options["model"])
+        model, notice = find_model(llm, conversation.model or setup.options["model"])
         second, missing = find_second_model(llm, conversation)
         starters = setup.assistant.starters if setup.assistant else ()
         return {

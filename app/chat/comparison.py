@@ -40,9 +40,9 @@ def answers_to_start(
     used if the conversation selects none.
     """
     if repeated and repeated.topic == conversation.beside_topic:
-        model, notice = _model_or_default(llm, repeated.model)
+        model, notice = find_model(llm, repeated.model)
         return [AnswerStart(model, repeated.topic, notice)]
-    model, notice = find_model(llm, conversation, default_model)
+    model, notice = find_model(llm, conversation.model or default_model)
     second, missing = find_second_model(llm, conversation)
     first = AnswerStart(model, conversation.topic, f"{notice} {missing}".strip())
     if second is None or repeated:
@@ -50,12 +50,8 @@ def answers_to_start(
     return [AnswerStart(second, conversation.beside_topic), first]
 
 
-def find_model(llm: LanguageModel, conversation: Conversation, default: str = "") -> tuple[LanguageModel, str]:
-    """Return the model of a conversation, and a notice for the user if the selected model is not available."""
-    return _model_or_default(llm, conversation.model or default)
-
-
-def _model_or_default(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
+def find_model(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
+    """Return the model of this name, or the default with a notice for the user if it is not available."""
     try:
         return llm.using(name), ""
     except LlmError:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Query
+from fastapi import Depends, Query
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -63,9 +63,7 @@ def message_by(role: Role) -> Any:
     """Return a dependency for messages of the model or of the user only."""
 
     async def get_message_by_role(message: CurrentMessage) -> Message:
-        if message.role != role:
-            raise HTTPException(404)
-        return message
+        return require_found(message if message.role == role else None)
 
     return Depends(get_message_by_role)
 

@@ -8,12 +8,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.assistants import read_setup
 from app.chat.comparison import find_model, max_question_length
 from app.chat.conversations import title_from_question
 from app.chat.models import Conversation, Document, DocumentVersion, Message
 from app.chat.schemas import DocumentForm
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus, QuestionTooLong
+from opportune.errors import require_found
 
 MAX_VERSIONS = 100
 """Versions of a document that are kept."""
@@ -118,18 +120,18 @@ async def write_document(answers: AnswerManager, owner_id: int, document_id: int
     """Save the text of a document, and ask the model for the next version if the form has an instruction.
 
     Raises:
-        DocumentChanged, AnswerRunning, QuestionTooLong, TooManyAnswers: Nothing was stored.
+        DocumentChanged, AnswerRunning, NotFound, QuestionTooLong, TooManyAnswers: Nothing was stored.
     """
     async with answers.database.writer() as session:
         documents = Documents(session, owner_id)
-        document = await documents.get(document_id, for_update=True)
-        if document is None:  # deleted during the request
-            return
+        document = require_found(await documents.get(document_id, for_update=True))  # deleted during the request
         await documents.save(document, form.text, form.version)
         if not (form.is_question and form.instruction):
             return
         texts = await documents.texts(document)
-        model, _ = find_model(answers.llm, await session.get_one(Conversation, document.conversation_id))
+        conversation = await session.get_one(Conversation, document.conversation_id)
+        setup = await read_setup(session, answers.llm, conversation)
+        model, _ = find_model(answers.llm, conversation.model or setup.options["model"])
         prompt = f"{form.instruction}\n\n{llm.as_data(document.title, texts[document.version])}"
         if model.provider and llm.estimate_tokens(prompt) > model.context_budget:
             raise QuestionTooLong(max_question_length(model))

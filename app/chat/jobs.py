@@ -63,10 +63,13 @@ async def find_conversation(session: AsyncSession, conversation_id: int) -> Conv
 
 
 def choose_model(run: JobContext, conversation: Conversation, answer: Answer | None) -> LanguageModel:
-    """Return the model of a conversation, charged like its answer: to the visitor, if visitors share the account."""
+    """Return the model of a conversation or of its answer, charged like the answer.
+
+    That is to the visitor, if visitors share the account.
+    """
     site_model = run.service(LanguageModel)
     charged_model = site_model.charged_to(answer.payer) if answer else site_model.for_user(conversation.owner_id)
-    return find_model(charged_model, conversation)[0]
+    return find_model(charged_model, conversation.model or (answer.model if answer else ""))[0]
 
 
 async def _read_reply(llm: LanguageModel, excerpt: str) -> str:

@@ -190,12 +190,7 @@ async def edit_question(
     if data := form.data:
         with refusals_in(form, "content", REFUSALS):
             question, _ = await service.ask(
-                answers,
-                user.id,
-                question.conversation_id,
-                data,
-                replaced_question=question,
-                files=data.attachments,
+                answers, user.id, question.conversation_id, data, replaced_question=question, files=data.attachments
             )
     return await page.show_branch(question, form)
 

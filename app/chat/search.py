@@ -56,6 +56,7 @@ async def _read_hits(session: AsyncSession, query: str, ids: Sequence[tuple[int,
     return [
         _hit(query, conversation_id, message_id, titles[conversation_id], texts.get(message_id, ""))
         for conversation_id, message_id in ids
+        if conversation_id in titles  # else deleted since the query of the ids
     ]
 
 

@@ -18,12 +18,7 @@ from app.chat.comparison import (
     max_question_length,
     require_one_question,
 )
-from app.chat.conversations import (
-    Conversations,
-    find_files,
-    find_leaf,
-    read_branch,
-)
+from app.chat.conversations import Conversations, find_files, find_leaf, read_branch
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.prompt import build_prompt, find_first_read
 from app.chat.schemas import ConversationPlace, ConversationSettings, MessageCreate

@@ -41,8 +41,7 @@ async def create_share(
 
 @router.post("/shared/{share_id}/delete")
 async def delete_share(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
-    if not await Shares(session, user.id).delete(share_id):
-        raise HTTPException(404)
+    await Shares(session, user.id).delete(share_id)
     flash(request, "The link is deleted.")
     return redirect(request, "/chat/shared")
 

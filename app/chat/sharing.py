@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
-from app.chat.conversations import find_leaf, message_id_column, path_to, read_branch
+from app.chat.conversations import find_leaf, is_listed, message_id_column, path_to, read_branch
 from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
+from opportune.errors import require_found
 from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging, paginate
 
@@ -72,18 +73,19 @@ class Shares:
         await self.session.flush()
         return share
 
-    async def delete(self, share_id: int) -> bool:
-        """Delete a link. Return False if it does not exist."""
-        result = await self.session.execute(
-            delete(Share).where(col(Share.id) == share_id, self._is_owner).returning(col(Share.id))
-        )
-        return result.scalar_one_or_none() is not None
+    async def delete(self, share_id: int) -> None:
+        """Delete a link. Raises NotFound if it does not exist."""
+        deletion = delete(Share).where(col(Share.id) == share_id, self._is_owner)
+        require_found(await self.session.scalar(deletion.returning(col(Share.id))))
 
 
 async def read_share(session: AsyncSession, token: str, before: int | None = None) -> SharedView | None:
-    """Read the end of a shared branch, or messages `before` one. None for unknown links and inactive owners."""
+    """Read the end of a shared branch, or messages `before` one. None for unknown and closed links.
+
+    A link is closed while its owner is inactive, or its conversation is temporary or in the trash.
+    """
     query = select(Share).join(Conversation).join(User, col(User.id) == col(Conversation.owner_id))
-    share = await session.scalar(query.where(col(Share.token) == token, col(User.is_active)))
+    share = await session.scalar(query.where(col(Share.token) == token, col(User.is_active), is_listed))
     if share is None:
         return None
     last_id: int | None = share.message_id

@@ -100,10 +100,12 @@ async def test_model_gets_facts_after_the_user_agreed(
     await make(Memory, owner_id=user.id, text=FACT)
     await ask_with_memory(app, user, manager, is_on=False)
     await ask_with_memory(app, user, manager, is_on=True)
-    before, after = (messages[0].content for messages in model.received)
-    assert FACT not in before
-    assert FACT in after
-    assert after.startswith(SYSTEM_PROMPT)
+    question = ConversationCreate(content="Why?", is_temporary=True)
+    _, answer = await service.ask(manager, user.id, None, question, settings=question)
+    await wait_until_ended(manager, answer)
+    systems = [messages[0].content for messages in model.received]
+    assert [FACT in system for system in systems] == [False, True, False], "a temporary conversation uses none"
+    assert systems[1].startswith(SYSTEM_PROMPT)
 
 
 async def test_shared_link_shows_no_facts(
@@ -118,14 +120,3 @@ async def test_shared_link_shows_no_facts(
         page = await stranger.get(share["path"])
     assert page.status_code == 200
     assert FACT not in page.text
-
-
-async def test_temporary_conversation_uses_no_facts(
-    app: FastAPI, manager: AnswerManager, model: FakeProvider, user: User, make: Make
-) -> None:
-    await make(Memory, owner_id=user.id, text=FACT)
-    await ask_with_memory(app, user, manager, is_on=True)
-    question = ConversationCreate(content="Why?", is_temporary=True)
-    _, answer = await service.ask(manager, user.id, None, question, settings=question)
-    await wait_until_ended(manager, answer)
-    assert [FACT in messages[0].content for messages in model.received] == [True, False]

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from unittest.mock import Mock
 
 import pytest
 from fastapi import FastAPI
@@ -13,17 +14,20 @@ from sqlmodel import col
 from app.chat import service
 from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.conversations import Conversations
+from app.chat.documents import Documents, write_document
+from app.chat.jobs import choose_model
 from app.chat.models import Conversation, Message
-from app.chat.schemas import ConversationSettings, MessageCreate
+from app.chat.schemas import ConversationSettings, DocumentForm, MessageCreate
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.testing import create_manager
+from opportune.contrib.assistants import Assistant
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database
 from opportune.errors import FieldErrors
 from opportune.storage import open_storage
-from opportune.testing import signed_in_client
+from opportune.testing import Make, signed_in_client
 from tests.chat.conversations import make_two_models, read_messages, wait_until_ended
 
 WHY = MessageCreate(content="Why?")
@@ -101,6 +105,21 @@ async def test_two_answers_count_as_two(chat: Comparison) -> None:
         await chat.ask()
     async with chat.manager.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Message)) == 4, "nothing was stored"
+
+
+async def test_titles_and_documents_are_by_the_model_of_the_answer(chat: Comparison, make: Make) -> None:
+    assistant = await make(Assistant, name="Librarian", owner_id=chat.owner_id, model="Sharp")
+    settings = ConversationSettings(assistant_id=assistant.id)
+    _, answer = await service.ask(chat.manager, chat.owner_id, None, WHY, settings=settings)
+    async with chat.manager.database.writer() as session:
+        conversation = await session.get_one(Conversation, answer.conversation_id)
+        documents = Documents(session, chat.owner_id)
+        document = await documents.create(answer, "A draft.")
+    form = DocumentForm(text="A draft.", version=1, instruction="Shorter.", is_question=True)
+    await write_document(chat.manager, chat.owner_id, document.id, form)
+    async with chat.manager.database.reader(fresh=True) as documents.session:
+        assert [version.model for version in await documents.versions(document)] == ["Sharp", "Sharp"]
+    assert choose_model(Mock(service=lambda _: chat.manager.llm), conversation, answer.answer).name == "Sharp"
 
 
 async def test_deletion_stops_both_answers(chat: Comparison) -> None:

@@ -21,6 +21,7 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, QuestionTooLong
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import utc_now
+from opportune.errors import NotFound
 from opportune.testing import make_user, sign_in_browser, signed_in_client
 from tests.chat import conversations
 
@@ -66,9 +67,6 @@ async def draft(manager: AnswerManager, owner_id: int) -> Draft:
 
 def test_code_blocks_keep_their_fences() -> None:
     assert code_blocks(CODE) == ["```python\nprint(1)\n```", "~~~\nplain\n~~~"]
-
-
-def test_code_block_ends_at_a_fence_of_its_length() -> None:
     assert code_blocks("````md\n```py\n1\n```\n````") == ["````md\n```py\n1\n```\n````"]
     assert code_blocks("````md\n1\n```") == []
 
@@ -76,6 +74,8 @@ def test_code_block_ends_at_a_fence_of_its_length() -> None:
 async def test_each_changed_text_is_a_version(draft: Draft) -> None:
     await draft.write("# Plan\r\n\r\nFirst.\r\n", 1)
     assert await draft.read() == (1, [FIRST]), "the text has not changed"
+    with pytest.raises(NotFound):
+        await write_document(draft.manager, draft.owner_id, draft.id + 1, DocumentForm(text="Deleted."))
     await draft.write("Second.", 1)
     assert await draft.read() == (2, [FIRST, "Second."])
     with pytest.raises(DocumentChanged):

@@ -41,17 +41,13 @@ async def test_form_asks_for_variables(user_client: AsyncClient, prompt: Prompt)
         assert 'name="variable_1"' in page.text
 
 
-async def test_page_fills_the_question_without_javascript(user_client: AsyncClient, prompt: Prompt) -> None:
+async def test_question_is_filled_with_and_without_htmx(user_client: AsyncClient, prompt: Prompt) -> None:
     number = await start(user_client)
     values = {"variable_0": "formal", "variable_1": "Ada"}
     page = await user_client.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
     assert ">Write a formal letter to Ada.</textarea>" in page.text
     assert f'action="/chat/{number}/messages"' in page.text
-
-
-async def test_htmx_receives_the_text(user_client: AsyncClient, prompt: Prompt) -> None:
-    values = {"variable_0": "formal", "variable_1": "<b>"}
-    part = await user_client.post(f"/chat/prompts/{prompt.id}", data=values, headers=HTMX)
+    part = await user_client.post(f"/chat/prompts/{prompt.id}", data=values | {"variable_1": "<b>"}, headers=HTMX)
     assert part.text.strip() == "<p hidden data-prompt>Write a formal letter to &lt;b&gt;.</p>"
 
 
