@@ -80,15 +80,11 @@ async def _try_to_write(server: ServerContext, fix: str) -> Finding:
     except DBAPIError as error:
         if not _is_denied(error):
             raise
-        return _report_missing_right(server, fix)
+        message = "this user may not create tables"
+        if server.role is Role.WRITER and server.doctor.settings.database_direct_url.get_secret_value():
+            return notice("writes", f"{message}, so the user of DATABASE_DIRECT_URL must", possible=False)
+        return fault("writes", f"{message}, as migrations do", fix, possible=False)
     return ok("writes", "possible: test table created and rolled back", possible=True)
-
-
-def _report_missing_right(server: ServerContext, fix: str) -> Finding:
-    message = "this user may not create tables"
-    if server.role is Role.WRITER and server.doctor.settings.database_direct_url.get_secret_value():
-        return notice("writes", f"{message}, so the user of DATABASE_DIRECT_URL must", possible=False)
-    return fault("writes", f"{message}, as migrations do", fix, possible=False)
 
 
 async def check_replica(server: ServerContext) -> Finding:

@@ -56,14 +56,11 @@ def test_written_file_restarts_once(file_reloader: FilesReload, project: Path, n
     assert file_reloader.should_restart() is None
 
 
-def test_deleted_file_restarts(file_reloader: FilesReload, project: Path) -> None:
-    (project / ".env").unlink()
-    assert next_changes(file_reloader) == [project / ".env"]
-
-
-def test_replaced_env_restarts(file_reloader: FilesReload, project: Path) -> None:
+def test_replaced_or_deleted_env_restarts(file_reloader: FilesReload, project: Path) -> None:
     (project / ".env.new").write_text("2")
     (project / ".env.new").replace(project / ".env")  # like editors
+    assert next_changes(file_reloader) == [project / ".env"]
+    (project / ".env").unlink()
     assert next_changes(file_reloader) == [project / ".env"]
 
 

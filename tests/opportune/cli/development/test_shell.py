@@ -19,19 +19,16 @@ def _shell_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shell, "get_settings", lambda: settings)
 
 
-def test_code_may_await_and_import(oppman: Oppman) -> None:
+def test_code_may_await_and_import(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import math\nawait asyncio.sleep(0)\nprint(await session.scalar(select(math.ceil(41.5))))"
     assert oppman("shell", "-c", code) == (0, "42\n", "")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
+    assert oppman("shell") == (0, "0\n1\n", "")
 
 
 def test_all_models_are_imported(oppman: Oppman) -> None:
     models = [model.__name__ for feature in installed_features() for model in feature.models]
     assert oppman("shell", "-c", f"print({', '.join(models)})").out.count("<class") == len(models)
-
-
-def test_code_on_standard_input_is_run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
-    assert oppman("shell") == (0, "0\n1\n", "")
 
 
 def test_only_committed_changes_are_saved(oppman: Oppman) -> None:

@@ -28,13 +28,12 @@ def test_unreachable_database_is_reported_after_retries(monkeypatch: pytest.Monk
     assert "opensesame" not in str(caught.value)
 
 
-def test_ephemeral_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_an_ephemeral_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = settings_for(f"sqlite:///{tmp_path}/app.db")
+    assert startup.data_loss_warning(file) is None
     monkeypatch.setenv("RENDER", "something")
-    assert "deletes all data" in str(startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")))
-
-
-def test_persistent_databases_have_no_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert startup.data_loss_warning(settings_for(f"sqlite:///{tmp_path}/app.db")) is None
+    assert "deletes all data" in str(startup.data_loss_warning(file))
+    monkeypatch.delenv("RENDER")
     monkeypatch.setenv("FLY_APP_NAME", "site")
     assert startup.data_loss_warning(settings_for("postgresql://user@host/name")) is None
     if Path("/dev/shm").is_dir():  # noqa: S108 - a mounted folder, like a volume

@@ -103,9 +103,6 @@ def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> 
     )
     assert code == 0, output[-5000:]
     assert "failed" not in output
-
-
-def test_access_tables_have_the_responses_of_the_site(generated: GeneratedProject) -> None:
     code, output = generated.run("pytest", "-q", "tests/test_access.py")
     assert code == 0, output[-5000:]
 

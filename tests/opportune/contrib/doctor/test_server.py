@@ -249,10 +249,6 @@ async def test_tls_is_described(database_url: str) -> None:
     assert finding.text.startswith("TLSv1.3, certificate of CN=")
     assert "not verified (sslmode=require" in finding.text
     assert (finding.values["in_use"], finding.values["trusted"]) == (True, False)
-
-
-@on_postgresql
-async def test_certificate_that_expires_soon_is_a_notice(database_url: str) -> None:
     with pgbouncer(database_url, certificate_days=3) as url:
         finding = await check_tls(url, "require")
     assert finding.status == Status.NOTICE

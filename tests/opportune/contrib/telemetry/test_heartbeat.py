@@ -41,14 +41,11 @@ def watched(recorded_jobs: RecordedJobs, monitor: FakeEndpoint) -> RecordedJobs:
     return recorded_jobs
 
 
-async def test_url_is_called_while_jobs_run(watched: RecordedJobs, monitor: FakeEndpoint) -> None:
-    await watched.run(watch_jobs())
-    assert called_paths(monitor) == ["/v1/secret-path"]
-
-
-async def test_monitor_error_is_logged_without_its_secret(
+async def test_url_is_called_and_its_secret_not_logged(
     watched: RecordedJobs, monitor: FakeEndpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await watched.run(watch_jobs())
+    assert called_paths(monitor) == ["/v1/secret-path"]
     monitor.steps = [response("500 X")]
     await watched.run(watch_jobs())
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
