@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import unicodedata
 from ipaddress import ip_network
 from typing import Self
 from urllib.parse import urlsplit
@@ -96,7 +97,8 @@ class ValidatedSettings(SiteSettings):
     @field_validator("site_name")
     @classmethod
     def _strip_site_name(cls, value: str) -> str:
-        if not (value.strip() and value.isprintable()):
+        # Unlike `isprintable`, this accepts joiners, which Persian and Hindi need, and no-break spaces.
+        if not value.strip() or not {"Cc", "Cs", "Zl", "Zp"}.isdisjoint(map(unicodedata.category, value)):
             raise ValueError("must be one line of text")
         return value.strip()
 
@@ -110,10 +112,7 @@ class ValidatedSettings(SiteSettings):
         except (LookupError, OSError, ValueError):
             raise ValueError("must be the name of a time zone, such as Europe/Vienna") from None
 
-    @field_validator("language")
-    @classmethod
-    def _normalize_language(cls, value: str) -> str:
-        return _language_code(value)
+    _normalize_language = field_validator("language")(_language_code)
 
     @field_validator("languages")
     @classmethod

@@ -24,7 +24,7 @@ from opportune.jobs.models import ClaimedJob, JobState, JobStep
 from opportune.jobs.schedules import record_run
 from opportune.jobs.store import JobStore
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, require_feature
-from opportune.schemas.text import UNSTORABLE
+from opportune.schemas.text import make_storable
 from opportune.services import ServiceMissing, Services
 from opportune.services.observers import JobAttempt, observed_job
 from opportune.services.tasks import run_in_background
@@ -104,7 +104,7 @@ class DatabaseJobContext(ServicesContext):
         return JobStep(job_id=self._job.id, position=self._step_number, result=to_jsonable_python(result))
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        self._job.note = UNSTORABLE.sub("", note)[:200]  # also the note of a scheduled job's last run
+        self._job.note = make_storable(note)[:200]  # also the note of a scheduled job's last run
         await self._store.report(self._job, done, total, self._job.note)
 
 

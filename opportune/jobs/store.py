@@ -247,14 +247,16 @@ class JobStore:
             await self._change(session, jobs, UNSTARTED)
 
     async def report(self, job: ClaimedJob, done: int, total: int, note: str) -> None:
-        """Store the progress of a job.
+        """Store the progress of a job. Numbers that are too large for their columns, such as bytes, are scaled.
 
         Raises:
             JobCancelled: Another worker has taken over the job, or a user has cancelled it.
         """
+        scale = 1 + max(done, total) // 2**31
+        values = {"done": done // scale, "total": total // scale, "note": note}
         async with self.database.writer() as session:
             await renew_lease(session, job)
-            await self._change(session, [job], {"done": done, "total": total, "note": note})
+            await self._change(session, [job], values)
 
     async def _change(self, session: AsyncSession, jobs: Iterable[ClaimedJob], values: Mapping[str, Any]) -> None:
         """Change jobs that this worker still holds."""

@@ -1,5 +1,6 @@
 """Targets of redirects: paths of this site, and pages to return to, because some URLs only accept forms."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote, urlencode
 
@@ -8,6 +9,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 MAX_URL_LENGTH = 2000
+UNSAFE = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Backslash, control characters, line ends, and halves of surrogate pairs. Joiners, as in Persian, are safe."""
 
 
 def safe_redirect_path(url: str | None, default: str = "/") -> str:
@@ -24,7 +27,7 @@ def with_next(page: str, next_path: str) -> str:
 
 def _is_path(text: str) -> bool:
     # Browsers read a backslash as a slash, skip tabs and line ends, and read `//` as another host.
-    return text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text.startswith("/") and not text.startswith("//") and not UNSAFE.search(text)
 
 
 def nearest_page(request: HTTPConnection, path: str) -> str:

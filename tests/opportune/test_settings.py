@@ -167,8 +167,8 @@ def test_unreadable_line_is_named_but_not_shown(tmp_path: Path, line: str, fault
 
 @pytest.mark.parametrize("line", ["export PORT=1", "export PATH", "PORT = 1 # comment"])
 def test_lines_of_a_shell_script_are_read(tmp_path: Path, line: str) -> None:
-    (tmp_path / ".env").write_text(f"SITE_NAME=Shelf\n{line}\n", encoding="utf-8")
-    assert load_settings().site_name == "Shelf"
+    (tmp_path / ".env").write_text(f"SITE_NAME=She\u200clf\n{line}\n", encoding="utf-8")
+    assert load_settings().site_name == "She\u200clf"
 
 
 def test_scheme_of_cache_url_may_have_capitals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 
 from sqlalchemy import Connection, inspect, text
 
@@ -90,10 +91,10 @@ class Contents:
     def notices(self) -> Iterator[str]:
         """Yield lines about omitted objects, grouped by type."""
         for name in self.keyless_tables:
-            yield f"Omitted {name}, which has no primary key. To query it: inspectdb --views {_quoted(name)}"
+            yield f"Omitted {name}, which has no primary key. To query it: inspectdb --views {quote(name)}"
         for type_, names in (("view", self.views), ("materialized view", self.materialized_views)):
             if names:
-                command = f"inspectdb --views {' '.join(map(_quoted, names))}"
+                command = f"inspectdb --views {' '.join(map(quote, names))}"
                 yield f"Omitted the {_enumerated(type_, names)}. To query: {command}"
         for parent in dict.fromkeys(self.partitions.values()):
             names = [name for name, table in self.partitions.items() if table == parent]
@@ -176,7 +177,3 @@ def _names_with_tables(connection: Connection, query: str) -> list[str]:
 def _enumerated(type_: str, names: Sequence[str]) -> str:
     plural = "es" if type_.endswith("x") else "s"
     return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
-
-
-def _quoted(name: str) -> str:
-    return name if name.replace("_", "").isalnum() else f"'{name}'"

@@ -79,7 +79,7 @@ async def quit_work(run: JobContext, code: int | None = None) -> None:
 async def wait(run: JobContext) -> None:
     """Write, wait for the gate, and write again."""
     await run.write(add_user, "first@example.com")
-    await run.progress(1, 2, "half\0way")
+    await run.progress(2**30, 2**31, "half\0way")
     gate.started.set()
     await gate.opened.wait()
     await run.write(add_user, "second@example.com")

@@ -78,7 +78,7 @@ async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, 
         job_id = await queue.enqueue(tasks.wait())
         await tasks.gate.started.wait()
     job = await find(job_id)
-    assert (job.state, job.attempt, job.progress) == (JobState.WAITING, 0, "1 of 2: halfway")
+    assert (job.state, job.attempt, job.progress) == (JobState.WAITING, 0, "536870912 of 1073741824: halfway")
     tasks.gate.opened.set()
     await make_queue().worker.drain()
     assert (await find(job_id)).state == JobState.DONE

@@ -92,7 +92,8 @@ def folder_name(name: str) -> str:
 
 def name_error(name: str, slug: str) -> str | None:
     """Return an error message if a project cannot have this name; None if it can."""
-    if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+    is_printable = {"Cc", "Cs", "Zl", "Zp"}.isdisjoint(map(unicodedata.category, name))  # joiners are, as in Persian
+    if not name.strip() or not is_printable or len(name) > MAX_NAME_LENGTH:
         return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
     if re.match(r"([.~]*|[A-Za-z]:)[/\\]", name):
         return f'{name!r} is a path, but the first argument is the name of the site. Use: {CALL} Bookshelf "{name}"'

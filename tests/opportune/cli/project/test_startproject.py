@@ -62,7 +62,7 @@ def test_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
         (["FastAPI"], 1, "is the name of a package of the project. Choose another name, such as fastapi-site."),
         (["../shop"], 1, 'the name of the site. Use: python3 oppman.py startproject Bookshelf "../shop"'),
         (["two\nlines"], 1, "is not a site name"),
-        (["本棚"], 1, "Add a folder: python3 oppman.py startproject NAME FOLDER"),
+        (["本\u200c棚"], 1, "Add a folder: python3 oppman.py startproject NAME FOLDER"),
         (["Shop", "full"], 1, "full is not empty. Choose another name or an empty folder."),
         (["Shop", "nowhere/shop"], 1, "nowhere. Create it"),
         (["Shop", str(PROJECT / "shop")], 1, "is inside the starter"),
