@@ -1,20 +1,18 @@
 """Fixtures of the tests of to-dos."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from httpx2 import AsyncClient
 
 from app.todos.models import Todo
 from opportune.accounts import User
-from opportune.testing import Make, signed_in_client
-from opportune.testing.fixtures import user as ann
+from opportune.testing import Make
 from opportune.testing.fixtures import user as bob
+from opportune.testing.fixtures import user_client as browser
 
-__all__ = ["ann", "bob"]
+__all__ = ["bob", "browser"]
 NUMBER = re.compile(r"\d[\d,]*")
 MakeTodo = Callable[..., Awaitable[Todo]]
 
@@ -24,12 +22,6 @@ def board_numbers(html: str) -> list[str]:
     status = re.search(r'id="board".*?<p[^>]* role="status">(.*?)</p>', html, re.DOTALL)
     assert status
     return NUMBER.findall(re.sub(r"<[^>]*>", "", status[1]))
-
-
-@pytest.fixture
-async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, ann) as client:
-        yield client
 
 
 @pytest.fixture

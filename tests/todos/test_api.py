@@ -21,8 +21,8 @@ from tests.todos.conftest import MakeTodo
 TODOS = "/api/v1/todos"
 
 
-async def test_change_keeps_omitted_fields(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
+async def test_change_keeps_omitted_fields(browser: AsyncClient, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user, "Buy milk", notes="2 litres", due_on=utc_now().date())
     response = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
     assert response.status_code == 200
     assert response.json()["done_at"]
@@ -30,8 +30,8 @@ async def test_change_keeps_omitted_fields(browser: AsyncClient, ann: User, make
     assert (await browser.patch(f"{TODOS}/{todo.id}", json={"done": False})).json()["done_at"] is None
 
 
-async def test_export_has_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann, "Buy milk", notes="two litres")
+async def test_export_has_only_own_todos(browser: AsyncClient, user: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(user, "Buy milk", notes="two litres")
     await make_todo(bob, "Hide")
     rows = (await browser.get("/api/v1/users/me/export")).json()["todos"]["todo"]
     assert [(row["title"], row["notes"]) for row in rows] == [("Buy milk", "two litres")]
@@ -44,22 +44,22 @@ async def call_tool(app: FastAPI, user: User | None, name: str, /, **arguments: 
     return result.text, result.is_error
 
 
-async def test_tool_lists_only_own_todos(app: FastAPI, ann: User, bob: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann, "Buy milk")
+async def test_tool_lists_only_own_todos(app: FastAPI, user: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(user, "Buy milk")
     await make_todo(bob, "Sell milk")
-    text, _ = await call_tool(app, ann, "list_todos")
+    text, _ = await call_tool(app, user, "list_todos")
     assert [todo["title"] for todo in json.loads(text)] == ["Buy milk"]
-    assert await call_tool(app, ann, "list_todos", state="done") == ("[]", False)
+    assert await call_tool(app, user, "list_todos", state="done") == ("[]", False)
     assert await call_tool(app, None, "list_todos") == ("The user has to sign in first.", True)
-    assert "state" in (await call_tool(app, ann, "list_todos", state="lost"))[0]
+    assert "state" in (await call_tool(app, user, "list_todos", state="lost"))[0]
 
 
-async def test_tool_adds_a_todo_after_approval(app: FastAPI, ann: User) -> None:
+async def test_tool_adds_a_todo_after_approval(app: FastAPI, user: User) -> None:
     assert toolbox_of(app).asks("create_todo")
     assert not toolbox_of(app).asks("list_todos")
-    assert await call_tool(app, ann, "create_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
-    assert "Buy milk" in (await call_tool(app, ann, "list_todos"))[0]
-    text, is_error = await call_tool(app, ann, "create_todo", todo={"title": "", "owner_id": 1})
+    assert await call_tool(app, user, "create_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
+    assert "Buy milk" in (await call_tool(app, user, "list_todos"))[0]
+    text, is_error = await call_tool(app, user, "create_todo", todo={"title": "", "owner_id": 1})
     assert is_error
     assert "title" in text
 
@@ -75,20 +75,20 @@ async def read_changes(app: FastAPI) -> list[tuple[str, str, str]]:
     return [(entry.actor, entry.channel, entry.action) for entry in await read_entries(app)]
 
 
-async def test_changes_record_their_channel(app: FastAPI, client: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann, "Buy milk")  # like a command, which is not recorded
-    headers = {"Authorization": f"Bearer {await make_token(app.state.database, ann)}"}
+async def test_changes_record_their_channel(app: FastAPI, client: AsyncClient, user: User, make_todo: MakeTodo) -> None:
+    await make_todo(user, "Buy milk")  # like a command, which is not recorded
+    headers = {"Authorization": f"Bearer {await make_token(app.state.database, user)}"}
     added = await client.post("/api/v1/todos", json={"title": "Buy milk"}, headers=headers)
     url = f"/api/v1/todos/{added.json()['id']}"
     await client.patch(url, json={"title": "Buy oat milk"}, headers=headers)
     await client.delete(url, headers=headers)
-    await toolbox_of(app).call(ToolCall("call_0", "create_todo", '{"todo": {"title": "Buy milk"}}'), ann)
+    await toolbox_of(app).call(ToolCall("call_0", "create_todo", '{"todo": {"title": "Buy milk"}}'), user)
     with changes_come_from(ChangeOrigin("job todos.tidy")):
         async with app.state.database.writer() as session:
-            session.add(Todo(owner_id=ann.id, title="Buy milk"))
+            session.add(Todo(owner_id=user.id, title="Buy milk"))
     assert await read_changes(app) == [
-        *((ann.email, "api", action) for action in ("create", "update", "delete")),
-        (ann.email, "tool create_todo", "create"),
+        *((user.email, "api", action) for action in ("create", "update", "delete")),
+        (user.email, "tool create_todo", "create"),
         ("", "job todos.tidy", "create"),
     ]
     assert (await read_entries(app))[1].changes["title"] == ["Buy milk", "Buy oat milk"]

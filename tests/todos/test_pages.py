@@ -30,8 +30,8 @@ async def read_todo(database: Database, todo: Todo) -> Todo | None:
         return await session.get(Todo, todo.id)
 
 
-async def test_list_page_shows_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann, "Buy <b>milk</b>")
+async def test_list_page_shows_only_own_todos(browser: AsyncClient, user: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(user, "Buy <b>milk</b>")
     await make_todo(bob, "Secret")
     response = await browser.get("/todos")
     assert response.status_code == 200
@@ -49,8 +49,8 @@ async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
         assert board_numbers(response.text) == ["0"] * 4
 
 
-async def test_todo_is_edited(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann, "Buy milk", notes="\n2 litres", due_on=date(2026, 3, 10))
+async def test_todo_is_edited(browser: AsyncClient, database: Database, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user, "Buy milk", notes="\n2 litres", due_on=date(2026, 3, 10))
     page = await browser.get(f"/todos/{todo.id}")
     assert 'value="Buy milk"' in page.text
     assert ">\n\n2 litres</textarea>" in page.text
@@ -62,8 +62,8 @@ async def test_todo_is_edited(browser: AsyncClient, database: Database, ann: Use
     assert (saved.title, saved.notes, saved.due_on) == ("Buy oat milk", "", None)
 
 
-async def test_todo_is_done_and_open(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
+async def test_todo_is_done_and_open(browser: AsyncClient, database: Database, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user)
     response = await browser.post(f"/todos/{todo.id}/done?q=write&page=1", data={"done": "true"})
     assert (response.status_code, response.headers["location"]) == (303, "/todos?q=write&page=1")
     assert (saved := await read_todo(database, todo)) is not None
@@ -73,8 +73,8 @@ async def test_todo_is_done_and_open(browser: AsyncClient, database: Database, a
     assert saved.done_at is None
 
 
-async def test_todo_is_restored(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
+async def test_todo_is_restored(browser: AsyncClient, database: Database, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user)
     response = await browser.post(f"/todos/{todo.id}/delete")
     assert (response.status_code, response.headers["location"]) == (303, "/todos")
     assert await read_todo(database, todo) is None
@@ -85,8 +85,8 @@ async def test_todo_is_restored(browser: AsyncClient, database: Database, ann: U
     assert await read_todo(database, todo)
 
 
-async def test_htmx_gets_the_board(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
+async def test_htmx_gets_the_board(browser: AsyncClient, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user)
     response = await browser.post(
         f"/todos/{todo.id}/done?state=done", data={"done": "true"}, headers=HTMX, follow_redirects=True
     )
@@ -108,10 +108,10 @@ async def test_foreign_todo_is_hidden(browser: AsyncClient, database: Database, 
 
 
 async def test_start_page_lists_open_todos_of_user(
-    browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo, client: AsyncClient
+    browser: AsyncClient, user: User, bob: User, make_todo: MakeTodo, client: AsyncClient
 ) -> None:
-    await make_todo(ann, title="Ring the bell")
-    await make_todo(ann, title="Old phone", done_at=utc_now())
+    await make_todo(user, title="Ring the bell")
+    await make_todo(user, title="Old phone", done_at=utc_now())
     await make_todo(bob, title="Bake bread")
     page = (await browser.get("/")).text
     assert [title in page for title in ("Ring the bell", "Old phone", "Bake bread")] == [True, False, False]

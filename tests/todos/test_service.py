@@ -40,18 +40,18 @@ async def session(database: Database) -> AsyncIterator[AsyncSession]:
 
 
 @pytest.fixture
-def todos(session: AsyncSession, ann: User) -> Todos:
-    todos = Todos(session, ann)
+def todos(session: AsyncSession, user: User) -> Todos:
+    todos = Todos(session, user)
     todos.today = TODAY
     return todos
 
 
 @pytest.fixture
-async def five_todos(ann: User, bob: User, make_todo: MakeTodo) -> None:
-    await make_todo(ann, "Sleep", notes="100% rest")
-    await make_todo(ann, "Pay the Rent", due_on=TODAY)
-    await make_todo(ann, "Call the bank", due_on=YESTERDAY)
-    await make_todo(ann, "Pay taxes", due_on=YESTERDAY, done_at=NOON)
+async def five_todos(user: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(user, "Sleep", notes="100% rest")
+    await make_todo(user, "Pay the Rent", due_on=TODAY)
+    await make_todo(user, "Call the bank", due_on=YESTERDAY)
+    await make_todo(user, "Pay taxes", due_on=YESTERDAY, done_at=NOON)
     await make_todo(bob, "Pay Ann", due_on=YESTERDAY)
 
 
@@ -72,15 +72,15 @@ async def test_filters(todos: Todos) -> None:
         assert await list_titles(todos, **filters) == expected, filters
 
 
-async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann, done_at=NOON)
+async def test_done_keeps_the_first_time(todos: Todos, user: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(user, done_at=NOON)
     assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at == NOON
     assert (await todos.update(todo.id, TodoUpdate(done=False))).done_at is None
     assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
 @pytest.fixture
-async def admin(database: Database, ann: User) -> User:
+async def admin(database: Database, user: User) -> User:
     return await make_user(database, is_superuser=True)
 
 
