@@ -13,7 +13,7 @@ from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.events.service import describe_event, find_events, record_event
 from opportune.accounts.flows import deletion
 from opportune.accounts.reauthentication import reauthenticated
-from opportune.accounts.responses import show
+from opportune.accounts.responses import show, show_errors_in
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
 from opportune.config.email_domains import normalize_email
@@ -85,13 +85,13 @@ async def delete_personal_data(
         form.refuse("Please enter the address of this account.", "email")
     if await reauthenticated(context, user, form):
         try:
-            await deletion.delete_account(context, database, request.app.state.features, user)
+            async with show_errors_in(form, context.session):
+                await deletion.delete_account(context, database, request.app.state.features, user)
+                response = RedirectResponse("/accounts/left", 303)
+                await cookies.sign_out(context.session, request, response)
+                return response
         except deletion.DeletionRefused as refusal:
             form.refuse(str(refusal))
-        else:
-            response = RedirectResponse("/accounts/left", 303)
-            await cookies.sign_out(context.session, request, response)
-            return response
     return render_personal_data(request, form)
 
 

@@ -240,8 +240,9 @@ async def delete(
         form.refuse(WRONG_NAME, "name")
     if await reauthenticated(context, user, form):
         await context.session.commit()  # do not block other writes
-        await service.delete_team(context.session, database, team_id, user)
-        return redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
+        async with show_errors_in(form, context.session):
+            await service.delete_team(context.session, database, team_id, user)
+            return redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
     return await _show_settings(request, context.session, team_id, user, delete=form)
 
 

@@ -20,7 +20,9 @@ from starlette.types import Send
 from opportune.accounts.flows.deletion import write_archive
 from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db import Database, Model
+from opportune.db.hooks.registry import before_delete, temporary_hooks
 from opportune.db.queries import batches
+from opportune.errors import FieldErrors
 from opportune.feature import Accounts, Feature, Person, PersonalData
 from opportune.project.installed import installed_features
 from opportune.testing import PASSWORD, Make, RecordedJobs, make_user, signed_in_client
@@ -222,7 +224,15 @@ async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, r
 async def test_account_with_many_rows_is_deleted(
     ada_client: AsyncClient, user: User, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def refuse(_session: AsyncSession, _user: User) -> None:
+        raise FieldErrors({"": "You have open invoices."})
+
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+    with temporary_hooks():
+        before_delete(User)(refuse)
+        page = await ada_client.post("/accounts/data/delete", data=DELETION_FORM)
+    assert (page.status_code, "You have open invoices." in page.text, 'name="email"' in page.text) == (422, True, True)
+    assert (await ada_client.get(ME)).status_code == 200
     for body, status in (({}, 422), ({"current_password": "wrong"}, 422), ({"current_password": PASSWORD}, 204)):
         assert (await ada_client.request("DELETE", ME, json=body)).status_code == status
     assert await count_rows(database, user.id) == {}
