@@ -34,14 +34,11 @@ def test_commands_are_documented() -> None:
     assert [name for name in modules if f"| `{name}` | {help_line(modules[name])} |" not in documented] == []
 
 
-def test_pages_name_existing_commands() -> None:
+def test_pages_name_existing_commands_and_modules() -> None:
     texts = [(PROJECT / name).read_text() for name in project_files() if name.endswith(".md") or name == "Dockerfile"]
     named = {name for text in texts for name in COMMAND.findall(text)}
     assert {"quickstart", "startapp"} < named
     assert named - {*MODULES, *feature_modules(), *COMMANDS_OF_EXAMPLES} == set()
-
-
-def test_pages_name_existing_modules() -> None:
     pages = [page for page in (PROJECT / "docs").rglob("*.md") if page.stem not in PAGES_OF_OLD_NAMES]
     named = {name for page in pages for name in MODULE_NAME.findall(page.read_text())}
     for name in named - OTHER_DOTTED_NAMES:

@@ -23,6 +23,7 @@ from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas import Schema
 from opportune.storage import StorageError
 from opportune.web.cookies import set_cookie
 from opportune.web.forms.forms import Form, read_form
@@ -68,10 +69,10 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
 @router.post("/language")
 async def change_language(request: Request, user: OptionalUser, database: DatabaseDependency) -> Response:
     """Store the language of the menu in a cookie, and in the profile of a user who is signed in."""
-    form = await request.form()
+    form = await read_form(request, Schema)
     settings: Settings = request.app.state.settings
-    code = str(form.get("language", ""))
-    response = redirect(request, safe_redirect_path(str(form.get("next", ""))))
+    code = form.value("language")
+    response = redirect(request, safe_redirect_path(form.value("next")))
     if code not in offered_languages(settings):
         return response
     set_cookie(response, settings, COOKIE, code, COOKIE_SECONDS)

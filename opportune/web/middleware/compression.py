@@ -113,7 +113,8 @@ class CompressedSend:
             if more:  # a chunked body in spite of its Content-Length
                 self._stream = _compressor()
             else:
-                body = await _compress_whole(body, is_cacheable=any(name == b"etag" for name, _ in start["headers"]))
+                is_cached = len(body) <= MAX_BYTES_IN_LOOP and any(name == b"etag" for name, _ in start["headers"])
+                body = _cached_gzip(body) if is_cached else await _run_in_thread_if_large(_gzip, body)
                 start["headers"].append((b"content-length", b"%d" % len(body)))
             await self._send(start)
         if self._stream:
@@ -156,12 +157,6 @@ def _compressor(*, is_events: bool = False) -> "zlib._Compress":
 
 def _compress_chunk(stream: "zlib._Compress", body: bytes, *, more: bool) -> bytes:
     return stream.compress(body) + stream.flush(zlib.Z_SYNC_FLUSH if more else zlib.Z_FINISH)
-
-
-async def _compress_whole(body: bytes, *, is_cacheable: bool) -> bytes:
-    if is_cacheable and len(body) <= MAX_BYTES_IN_LOOP:
-        return _cached_gzip(body)
-    return await _run_in_thread_if_large(_gzip, body)
 
 
 def _gzip(body: bytes) -> bytes:

@@ -38,12 +38,8 @@ def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_every_health_path_exists(text: str) -> None:
+def test_every_health_path_and_setting_exists(text: str) -> None:
     assert {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)} <= HEALTH_PATHS
-
-
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_every_setting_exists(text: str) -> None:
     names = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - {*OTHER_VARIABLES.split(), *HOST_VARIABLES}
     listed = [getattr(features, name) for name in OPTIONAL_FEATURES]
     framework = [*features.CORE_FEATURES, *listed]
