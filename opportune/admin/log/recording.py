@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from opportune.accounts.models import UserBase
 from opportune.accounts.permissions import identity_of
@@ -92,7 +92,7 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "row_id": recorded_key_of(row),
         "title": title_of(row)[:200],
         "changes": changed,
-        "address": client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
+        "address": client_address(HTTPConnection(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
     }
 
 

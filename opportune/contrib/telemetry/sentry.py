@@ -94,7 +94,7 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
     if template := (event.get("logentry") or {}).get("message"):  # without its arguments
         report["logentry"] = {"message": remove_private_data(str(template))}
     scope = origin.scope if (origin := current_origin.get()) else {}
-    request = {"route": route_template(scope), "method": scope["method"]} if scope else {}
+    request = {"route": route_template(scope), "method": scope.get("method", "WEBSOCKET")} if scope else {}
     ids = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
     report["tags"] = {name: value for name, value in {**request, **ids}.items() if value}
     return cast("Event", report)

@@ -14,6 +14,7 @@ from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION,
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
+from opportune.context import use_value
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.db.sessions.dependencies import SITE, on_site
 from opportune.i18n import gettext_lazy as _l
@@ -61,10 +62,10 @@ class RequestMiddleware:
             return self.app(scope, receive, send)
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope[SITE] = scope["app"]  # for applications in mounts
-        if scope["type"] == "websocket":
-            return _run_websocket(self.app, scope, receive, send)
         scope, zone = zone_of_request(scope)
         scope, language = self.language.select(scope)
+        if scope["type"] == "websocket":
+            return self._run_websocket(scope, zone or self.zone, language, receive, send)
         request = ObservedRequest(scope)
         run = self._run_observed if observers else self._run
         return run(request, zone or self.zone, language, receive, send)
@@ -78,9 +79,7 @@ class RequestMiddleware:
         new_id = request_id_of(scope)
         id_token = request_id.set(new_id)
         trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
-        segment = path_below_root(scope).removeprefix("/").partition("/")[0]
-        channel = segment if segment in ("admin", "api") else "page"
-        origin_token = current_origin.set(ChangeOrigin(channel, scope))
+        origin_token = current_origin.set(_origin_of(scope))
         zone_token = current_zone.set(zone)
         language_token = current_language.set(language)
         languages_token = current_site_languages.set(self.content_languages)
@@ -121,6 +120,20 @@ class RequestMiddleware:
             current_language.reset(language_token)
             current_site_languages.reset(languages_token)
 
+    async def _run_websocket(self, scope: Scope, zone: tzinfo, language: str, receive: Receive, send: Send) -> None:
+        with (
+            use_value(current_origin, _origin_of(scope)),
+            use_value(current_zone, zone),
+            use_value(current_language, language),
+            use_value(current_site_languages, self.content_languages),
+        ):
+            await _run_websocket(self.app, scope, receive, send)
+
+
+def _origin_of(scope: Scope) -> ChangeOrigin:
+    segment = path_below_root(scope).removeprefix("/").partition("/")[0]
+    return ChangeOrigin(segment if segment in ("admin", "api") else "page", scope)
+
 
 async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a WebSocket route, log its close code, and close the connection if the route crashed."""
@@ -148,7 +161,10 @@ async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
     except Exception as error:
         if not is_accepted:
             raise  # the server logs it and responds 500
-        close_code = WS_1003_UNSUPPORTED_DATA if _is_wrong_frame(error) else WS_1011_INTERNAL_ERROR
+        # Bytes for a route that reads text, or the reverse, are an error of the client.
+        *_frames, (frame, _line) = walk_tb(error.__traceback__)
+        is_wrong_frame = isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
+        close_code = WS_1003_UNSUPPORTED_DATA if is_wrong_frame else WS_1011_INTERNAL_ERROR
         if close_code == WS_1011_INTERNAL_ERROR:
             logger.exception("unhandled error")
         with suppress(Exception):  # the client may be gone
@@ -159,12 +175,6 @@ async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
         if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
             log_refused_request(connection, 403)
         request_id.reset(token)
-
-
-def _is_wrong_frame(error: Exception) -> bool:
-    """Return whether a client has sent bytes to a route that reads text, or text to one that reads bytes."""
-    *_frames, (frame, _line) = walk_tb(error.__traceback__)
-    return isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
 
 
 async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """WebSockets on a feature's routers: accepted and refused connections, and their close codes."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
@@ -9,12 +10,16 @@ from httpx2 import AsyncClient
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
+from opportune.accounts.models import Group
+from opportune.admin.log.recording import _entry_values
 from opportune.config import Settings, installed_features
 from opportune.db import DatabaseDependency, ReadSession
 from opportune.errors import NotFound, Refused
 from opportune.feature import Feature
+from opportune.i18n.languages import current_site_languages
 from opportune.testing import add_permission, make_token, make_user, sign_in
 from opportune.testing.app import create_test_app
+from opportune.web.time_zone import current_zone
 
 Messages = list[dict[str, Any]]
 SITE_ORIGIN = "http://testserver"
@@ -44,6 +49,14 @@ async def endless(socket: WebSocket, _database: DatabaseDependency) -> None:
 @pages.websocket("/raises/{name}")
 async def raises(_socket: WebSocket, name: str) -> None:
     raise ERRORS[name]
+
+
+@pages.websocket("/origin")
+async def describe_origin(socket: WebSocket, _user: OptionalUser) -> None:
+    await socket.accept()
+    entry = _entry_values("create", Group(id=1, name="Staff"), {}) or {}
+    values = [entry.get(name) for name in ("actor_id", "channel", "address")]
+    await socket.send_json([*values, str(current_zone.get()), current_site_languages.get()[0]])
 
 
 @pages.websocket("/crashes")
@@ -122,6 +135,14 @@ async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     sent = await connect(app, "/live/echo/7?prefix=to+", "you", "me", headers=await session_headers(app, user))
     assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
+
+
+async def test_socket_has_origin_zone_and_language(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    headers = await session_headers(app, user)
+    headers["cookie"] += "; time_zone=Asia/Tokyo"
+    _, message = await connect(app, "/live/origin", headers=headers)
+    assert json.loads(message["text"]) == [user.id, "page", "127.0.0.1", "Asia/Tokyo", "en"]
 
 
 async def test_socket_needs_a_user_with_its_permission(app: FastAPI) -> None:
