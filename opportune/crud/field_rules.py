@@ -76,7 +76,9 @@ class FieldRules:
 
     def _complete(self, option: str, names: frozenset[str]) -> frozenset[str]:
         self._require_fields(option, names)
-        complete = self._with_foreign_keys(names)
+        # Add the column of each relationship, and the relationship of each foreign key.
+        pairs = [{relation, self.shape.column_of(relation)} for relation in self.shape.to_one]
+        complete = names.union(*(pair for pair in pairs if pair & names))
         return self._with_computed_values(complete) if option == HIDDEN else complete
 
     def _require_fields(self, option: str, names: frozenset[str]) -> None:
@@ -90,11 +92,6 @@ class FieldRules:
             fields.update(schema.model_fields, schema.model_computed_fields)
         for name in sorted(names):
             self._declaration.require_one_of(option, name, fields)
-
-    def _with_foreign_keys(self, names: frozenset[str]) -> frozenset[str]:
-        """Add the column of each relationship, and the relationship of each foreign key."""
-        pairs = [{relation, self.shape.column_of(relation)} for relation in self.shape.to_one]
-        return names.union(*(pair for pair in pairs if pair & names))
 
     def _with_computed_values(self, names: frozenset[str]) -> frozenset[str]:
         """Add the annotations and properties that are computed from hidden fields."""

@@ -89,17 +89,14 @@ def _derive_filters_of(declaration: Declaration, name: str) -> dict[str, Filter]
         raise declaration.error("filters", message)
     declaration.require_one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     column = shape.column_of(name) if name in shape.to_one else name
-    type_ = _value_type(shape, column)
+    target = shape.references.get(column)  # a reference has the type of an id
+    type_ = (
+        Annotated[int, Reference(target)] if target else comparable_type(shape.model.model_fields[column].annotation)
+    )
     if type_ is None:
         message = f"{name!r} has values that cannot be compared. Write a filter with @filter_by."
         raise declaration.error("filters", message)
     return _column_filters(shape, column, name, type_)
-
-
-def _value_type(shape: Shape, column: str) -> Any:
-    """Return the type of values to compare a column with, or None. A reference has the type of an id."""
-    target = shape.references.get(column)
-    return Annotated[int, Reference(target)] if target else comparable_type(shape.model.model_fields[column].annotation)
 
 
 def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[str, Filter]:

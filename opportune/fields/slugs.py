@@ -161,7 +161,8 @@ async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | No
         model: Model with a `slug_field(…, keeps_old=…)`.
         slug: Previous slug.
     """
-    name = _field_of_old_slugs(model)
+    sources = (source for info in model.model_fields.values() for source in annotations_of(info, SlugSource))
+    name = next((source.keeps_old for source in sources if source.keeps_old), None)
     if not name or slugify(slug, len(slug)) != slug:
         return None
     columns: Any = model
@@ -169,9 +170,3 @@ async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | No
     # A slug needs no escaping in JSON and LIKE.
     newest = select(model).where(old_slugs.like(f'%"{slug}"%')).order_by(desc(columns.id)).limit(1)
     return (await session.scalars(newest)).first()
-
-
-def _field_of_old_slugs(model: type[SQLModel]) -> str | None:
-    """Return the field that collects previous slugs; None if there is none."""
-    sources = (source for info in model.model_fields.values() for source in annotations_of(info, SlugSource))
-    return next((source.keeps_old for source in sources if source.keeps_old), None)

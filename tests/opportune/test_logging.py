@@ -97,14 +97,11 @@ def test_traceback_cached_by_another_handler_is_escaped() -> None:
     assert "\x1b" not in LineFormatter().format(record)
 
 
-def test_json_line_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_escapes_characters_and_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     error = make_exception_with_user_input()
     line = write_log(capsys, "json", CONTROL_CHARACTERS, f"app{CONTROL_CHARACTERS}", CONTROL_CHARACTERS, error)
     assert line.removesuffix("\n").isprintable()
     assert json.loads(line)["message"] == CONTROL_CHARACTERS
-
-
-def test_json_line_has_the_logged_fields(capsys: pytest.CaptureFixture[str]) -> None:
     entry = json.loads(write_log(capsys, "json", "a\nb"))
     fields = {"message": "a\nb", "level": "WARNING", "logger": "app.test", "request_id": "request-1", "status": 200}
     assert entry.items() >= fields.items()

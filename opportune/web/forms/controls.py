@@ -161,6 +161,8 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
     example = _l(str(info.examples[0])) if info.examples else None
     # An empty checkbox is a valid value, unless the model only accepts True.
     is_required = schema.get("const") is True if type_ == "checkbox" else info.is_required()
+    places = (getattr(constraint, "decimal_places", None) for constraint in info.metadata)
+    decimals = next((number for number in places if number is not None), None)
     return Control(
         name=name,
         label=default_label(name, info),
@@ -174,13 +176,8 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         suffix=options.suffix,
         is_reference=is_reference,
         is_translated=any(annotations_of(info, Translation)),
-        decimals=0 if schema.get("type") == "integer" else _decimal_places(info),
+        decimals=0 if schema.get("type") == "integer" else decimals,
     )
-
-
-def _decimal_places(info: FieldInfo) -> int | None:
-    places = (getattr(constraint, "decimal_places", None) for constraint in info.metadata)
-    return next((number for number in places if number is not None), None)
 
 
 def default_label(name: str, info: FieldInfo) -> str:

@@ -118,16 +118,12 @@ def test_compiled_catalogue_is_saved_until_the_source_changes(folders: list[Path
 
 
 @pytest.mark.usefixtures("folders")
-def test_lazy_text_is_translated_when_rendered() -> None:
+def test_lazy_text_is_translated_and_keeps_its_meaning() -> None:
     title, month = gettext_lazy("Books"), pgettext_lazy("month", "May")
     with use_language("de"):
         assert (str(title), f"{title}!", str(month)) == ("Bücher", "Bücher!", "Mai")
         assert Environment(autoescape=True).from_string("{{ title }}").render(title=title) == "Bücher"
     assert (str(title), title) == ("Books", "Books")
-
-
-@pytest.mark.usefixtures("folders")
-def test_lazy_text_keeps_its_meaning() -> None:
     month = gettext_lazy(pgettext_lazy("month", "May"))
     greeting = format_lazy("Hello %(name)s", name=gettext_lazy("Books"))
     assert greeting == "Hello Books"
