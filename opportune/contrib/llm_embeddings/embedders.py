@@ -7,7 +7,7 @@ from typing import Any
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Embedded, Embedder, EmbeddingModel, Timeouts
 from opportune.contrib.llm.providers.factory import make_custom
-from opportune.contrib.llm.providers.loose_json import bytes_in, json_in
+from opportune.contrib.llm.providers.loose_json import bytes_in, json_in, object_in
 from opportune.contrib.llm.providers.token_counts import counts_in
 from opportune.contrib.llm.whole_responses import ModelEndpoint, content_of, results_in
 
@@ -38,8 +38,7 @@ class OpenAIEmbedder(Embedder):
             vectors = []
         if not vectors:
             raise self._endpoint.failure(response, NO_EMBEDDING)
-        usage = response.get("usage") if isinstance(response, dict) else None
-        return Embedded(vectors, counts_in(usage).get("prompt_tokens"))
+        return Embedded(vectors, counts_in(object_in(response).get("usage")).get("prompt_tokens"))
 
     async def close(self) -> None:
         await self._endpoint.close()

@@ -146,7 +146,8 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - these libraries raise errors of many kinds
         logger.warning("the LLM endpoint sent something that is not an answer: %s", type(error).__name__)
-        raise not_a_model() from None
+        # The library has no class for a stream that ends before the first part of the answer.
+        raise (LlmError("interrupted", INTERRUPTED) if "ended without" in str(error) else not_a_model()) from None
 
 
 def _cause_of(error: BaseException) -> LlmError | None:

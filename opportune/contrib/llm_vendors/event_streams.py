@@ -97,6 +97,8 @@ class ResponsesEvents(EventStream):
     _has_text: bool = False
 
     def events_for(self, event: Event) -> Iterator[Event]:
+        if "refusal" in str(event.get("type")):  # the library would call it filtered; its words are in the item
+            return
         is_text = event.get("type") == TEXT_TYPE
         is_item = event.get("type") == "response.output_item.done"
         items = objects_in(event.get("item") if is_item else object_in(event.get("response")).get("output"))

@@ -142,8 +142,7 @@ class AnswerType(Generic[T]):
         text = FENCE.sub("", text)
         value = json_in(text.strip())
         text = value if isinstance(value, str) else text
-        end = max(text.rfind("}"), text.rfind("]")) + 1
-        if missing_brackets(text[:end]):  # the answer was cut off
+        if missing_brackets(text[: max(text.rfind("}"), text.rfind("]")) + 1]):  # the answer was cut off
             return
         items = [*filter(None, json_objects_in(text, is_prose=True))]
         if not self._is_object:

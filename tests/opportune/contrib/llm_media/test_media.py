@@ -74,8 +74,7 @@ async def test_image_is_made(content: bytes) -> None:
     assert (picture.content, picture.content_type) == (PIXEL, "image/png")
     request = {"model": "painter", "prompt": "A cat", "n": 1, "size": "256x256", "response_format": "b64_json"}
     assert endpoint.bodies == [request]
-    assert b"POST /v1/images/generations" in endpoint.headers[0]
-    assert b"Bearer the-key" in endpoint.headers[0]
+    assert all(part in endpoint.headers[0] for part in (b"POST /v1/images/generations", b"Bearer the-key"))
 
 
 async def test_speech_is_read_aloud() -> None:

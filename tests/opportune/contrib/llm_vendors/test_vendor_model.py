@@ -160,6 +160,8 @@ DEVIATIONS = {
     "other": ("google", GOOGLE.replace(b'"STOP"', b'"OTHER"'), ""),
     "unknown part": ("google", events(candidate({"newPart": {}})) + GOOGLE, ""),
     "bad call": ("google", events(candidate({"text": ""}, finishReason="MALFORMED_FUNCTION_CALL")), "unavailable"),
+    "refusal": ("openai-responses", OPENAI.replace(b"output_text", b"refusal"), ""),
+    "nothing": ("anthropic", events({"type": "ping"}), "interrupted"),
     "text only in its item": ("openai-responses", OPENAI.replace(b"output_text.delta", b"content_part.added"), ""),
     "cut": (
         "openai-responses",

@@ -234,9 +234,8 @@ async def test_refused_pictures_become_notes(refusal: str) -> None:
 async def test_ids_of_calls_from_another_endpoint_are_shortened(words: str) -> None:
     call = ToolCall("call_0fypS1hVX", "find", "{}")
     turns = [ASKED, Message("assistant", "", tool_calls=(call,)), Message("tool", "5", tool_call_id=call.id)]
-    refusal = refuse(words)
     async with serve_provider(*ANSWER) as (provider, endpoint):
-        endpoint.refuse = lambda body: refusal if "_" in body["messages"][-1]["tool_call_id"] else None
+        endpoint.refuse = lambda body: refuse(words) if "_" in body["messages"][-1]["tool_call_id"] else None
         assert (await read_answer(provider, (), turns))[0] == "Because."
     _, question, result = endpoint.bodies[-1]["messages"]
     assert question["tool_calls"][0]["id"] == result["tool_call_id"]
