@@ -19,7 +19,7 @@ succeed."""
 
 # psycopg raises other classes for these: 25006 read-only, 25P03 idle transaction timeout.
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
-REFUSED_STATEMENTS = ("0A", "21", "22", "23", "42")
+REFUSED_STATEMENTS = ("0A", "21", "22", "23", "42", "54")
 """Classes of SQLSTATE for statements and values that PostgreSQL does not accept."""
 TWO_RESULTS = "results from command"
 """Part of psycopg's message if PgBouncer reports twice that it has lost the server."""
@@ -151,7 +151,7 @@ def is_outage(error: BaseException) -> bool:
         return True
     if code is not None and code & 0xFF in DAMAGED_FILE_CODES:
         return True
-    return isinstance(error, UNAVAILABLE) and code != sqlite3.SQLITE_ERROR
+    return isinstance(error, UNAVAILABLE) and not is_refused_statement(error)
 
 
 def is_full(error: BaseException) -> bool:

@@ -118,6 +118,7 @@ def test_outages_are_told_from_wrong_statements() -> None:
     for raised, outage in (
         (PoolTimeoutError(), True),
         (make_error("anything"), True),
+        (OperationalError("", None, psycopg.errors.ProgramLimitExceeded()), False),
         (InternalError("", None, psycopg.errors.ReadOnlySqlTransaction()), True),
         (InternalError("", None, psycopg.errors.InFailedSqlTransaction()), False),
         (InternalError("", None, psycopg.InternalError("received 2 results from command 'BEGIN'")), True),
