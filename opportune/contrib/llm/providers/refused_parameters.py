@@ -17,7 +17,7 @@ LIMIT_WORDS = "maximum tokens you requested|max tokens must be|maxOutputTokens"
 OTHER_NAMES = {**LIMITS, "documents": "texts"}
 """Names for other endpoints. Rerankers of TEI need `texts`."""
 FORMAT_OPTION = "response_format"
-FORMAT_WORDS = "(?i:grammar|schema|requested parameters|data policy)"
+FORMAT_WORDS = "(?i:grammar|schema|generate json|requested parameters|data policy)"
 OTHER_WORDS = {**dict.fromkeys(LIMITS, LIMIT_WORDS), FORMAT_OPTION: FORMAT_WORDS}
 """Words of refusals that do not name the parameter."""
 OPTIONAL = frozenset({*OTHER_NAMES, *RETURNED_FIELDS, USAGE_OPTION, FORMAT_OPTION, "temperature"})
