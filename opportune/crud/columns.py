@@ -23,7 +23,6 @@ from opportune.schemas.annotations import options_of
 from opportune.web import url
 
 MAX_DEFAULT_COLUMNS = 6
-ROW_LINK_CLASS = "leads"
 NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
 """Column types whose values are short and never wrap."""
 SEPARATOR = "\0"
@@ -52,7 +51,7 @@ class ListColumn:
     @property
     def opening(self) -> str:
         """The opening tag of a cell. On small screens, CSS shows the label in each cell instead of the table head."""
-        css_class = ROW_LINK_CLASS if self.links_to_row else self.css_class
+        css_class = "leads" if self.links_to_row else self.css_class
         css_attribute = f' class="{css_class}"' if css_class else ""
         return f'<td data-label="{escape(self.label)}"{css_attribute}>'
 

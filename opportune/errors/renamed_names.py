@@ -74,6 +74,12 @@ TEMPLATE_ATTRIBUTES = {
     "feature.navigation": "feature.site.navigation",
     "feature.home_card": "feature.site.home_card",
 }
+GENERATED_CODE = {
+    "feature.home_card for feature in": "feature.site.home_card for feature in",
+    'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>': 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>',
+    '    links = [Link("One", "/one"': '    app.state.navigation = links = [Link("One", "/one"',
+}
+"""Code of the landing page and tests that `startproject` wrote."""
 ADMIN_VIEW = {
     "column_editable": "editable",
     "readonly_columns": "readonly",

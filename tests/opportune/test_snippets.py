@@ -13,7 +13,6 @@ from opportune.web.errors.error_hints import hint_for
 from tests.opportune.snippets import PACKAGE, find_snippets, write_modules
 
 GUIDES = sorted([*(PROJECT / "docs").glob("*.md"), *(PROJECT / ".agents/skills").glob("*/SKILL.md")])
-SURROUNDINGS = "tests.opportune.snippet_surroundings"
 MYPY_SECONDS = 300
 """Without a cache mypy also checks the framework. With one it takes a few seconds."""
 LAZY_LOAD = "Parent instance <Book at 0x1> is not bound; lazy load operation of attribute 'author' cannot proceed"
@@ -42,7 +41,7 @@ def test_snippets_of_guides_and_error_page_pass_mypy(tmp_path: Path) -> None:
     wrong = "select(Book).options(selectinload(Book.owner))"
     wrong_code = "from sqlalchemy.orm import selectinload"
     added = [guide(tmp_path, "error_page", hint.code), guide(tmp_path, "wrong", wrong_code, wrong)]
-    write_modules([*GUIDES, *added], SURROUNDINGS, tmp_path)
+    write_modules([*GUIDES, *added], "tests.opportune.snippet_surroundings", tmp_path)
     assert sum(len(find_snippets(path)) for path in GUIDES) > 100
     (error,) = (line for line in mypy(tmp_path).splitlines() if ": error: " in line)
     assert error.startswith('wrong_6.py:6: error: Argument 1 to "selectinload"')

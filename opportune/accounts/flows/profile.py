@@ -11,7 +11,6 @@ from opportune.accounts.users.errors import EmailTakenError
 from opportune.config.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
-CHANGE_EMAIL_PATH = "/accounts/change-email"
 CHANGE_EMAIL_PURPOSE = "change-email"
 EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SECONDS)
 
@@ -54,7 +53,7 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
         return False
     token = signed_links.make_link_token(settings, CHANGE_EMAIL_PURPOSE, user, email=email)
     template = "email_taken" if await context.manager.is_taken(email) else "email_change"
-    path = f"{CHANGE_EMAIL_PATH}?token={token}"
+    path = f"/accounts/change-email?token={token}"
     send_account_email(context.session, settings, email, template, old=user.email, path=path)
     return True
 

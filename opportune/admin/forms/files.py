@@ -19,8 +19,6 @@ from opportune.storage.images import ImageRefusedError
 from opportune.storage.storage import deleting_files_on_error
 from opportune.web.forms.uploads import FILE_REQUIRED, Upload, allow_files, file_attributes, read_upload
 
-CLEAR = "clear"
-
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
     """A file field. Its data is the stored name, which only an upload or the checkbox to clear it changes."""
@@ -39,7 +37,7 @@ class FileField(Field):  # type: ignore[misc]  # its base has no types
     def process_formdata(self, valuelist: list[Any]) -> None:
         uploads = [value for value in valuelist if isinstance(value, Upload)]
         self.upload = uploads[-1] if uploads else None
-        self.is_cleared = CLEAR in valuelist and not uploads and not self.is_required
+        self.is_cleared = "clear" in valuelist and not uploads and not self.is_required
 
     def pre_validate(self, form: Form) -> None:
         if self.upload and (fault := self.column.fault(self.upload)):

@@ -40,7 +40,6 @@ from opportune.web.forms.seen_values import ROW_IS_GONE, SEEN_FIELD
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
-SAVE_AS_NEW = "Save as new"
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 Conditions = Mapping[str, Any]
@@ -151,7 +150,7 @@ async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_da
 
 
 async def _is_saved_as_new(request: Request, view: AdminView, form_data: FormData) -> bool:
-    if not view.save_as or form_data.get("save") != SAVE_AS_NEW:
+    if not view.save_as or form_data.get("save") != "Save as new":
         return False
     if not await may_create(request, view):
         raise HTTPException(403)

@@ -97,6 +97,7 @@ def _name_of_base(node: ast.expr) -> str:
 
 
 def _rename(upgrade: CodeUpgrade, name: str, text: str, roots: Mapping[str, str]) -> str:
+    text = _rename_texts(upgrade, name, text, renamed_names.GENERATED_CODE)
     code = RenamedCode(text, roots)
     for _ in range(MAX_PASSES):
         new = code.text
@@ -125,12 +126,17 @@ def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
 
     if new_name := renamed_names.find_template(name.partition("/")[2]):
         upgrade.remaining.append(f"{name}: rename the file to {new_name}")
-    for old, new in renamed_names.TEMPLATE_ATTRIBUTES.items():
+    text = _rename_texts(upgrade, name, text, renamed_names.TEMPLATE_ATTRIBUTES)
+    return PERMISSION_IN_TEMPLATE.sub(rename, text)
+
+
+def _rename_texts(upgrade: CodeUpgrade, name: str, text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
         renamed = re.sub(rf"(?<![\w.-]){re.escape(old)}(?![\w-])", new, text)
         if renamed != text:
             upgrade.changed.append(f"{name}: {old} -> {new}")
             text = renamed
-    return PERMISSION_IN_TEMPLATE.sub(rename, text)
+    return text
 
 
 def _list_features(upgrade: CodeUpgrade, text: str) -> str:

@@ -14,7 +14,6 @@ from opportune.web.forms.input_texts import DATETIME_LOCAL, MACHINE_FORMATS
 
 MACHINE = "machine"
 """Numbers as in an export: 1234.5."""
-EXAMPLE_NUMBER = "1,234.5"
 EXAMPLE_DAY = date(2026, 12, 31)
 
 
@@ -43,7 +42,7 @@ def format_choices(control: Control | None) -> Mapping[str, str]:
 
 def _number_example(code: str) -> str:
     with use_language(code):
-        return localize_number(EXAMPLE_NUMBER)
+        return localize_number("1,234.5")
 
 
 def guess_formats(columns: Sequence[tuple[Control | None, Sequence[Any]]]) -> list[Guess]:

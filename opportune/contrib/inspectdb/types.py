@@ -21,7 +21,6 @@ CAST_SEQUENCE = re.compile(r"(?P<call>nextval\('.+')::regclass\)")
 NOW = ("now()", "CURRENT_TIMESTAMP")
 SQLITE_TYPES = {sa.NVARCHAR: sa.String, sa.NCHAR: sa.String, sa.CLOB: sa.Text, sa.DOUBLE: sa.Double}
 """Types that only SQLite accepts, with portable replacements."""
-ZERO_DATE = "'0000-00-00"
 BASE_TYPE = "base type"
 """Key in `Column.info` with the base type of a domain."""
 TYPES = {name for name, value in vars(builtins).items() if isinstance(value, type) and name.islower()}
@@ -57,7 +56,7 @@ def adapt_columns(metadata: sa.MetaData) -> list[str]:
             continue
         if default.arg.text.upper() == "NULL":  # PostgreSQL does not store it
             column.server_default = None
-        elif isinstance(column.type, (sa.Date, sa.DateTime)) and default.arg.text.startswith(ZERO_DATE):
+        elif isinstance(column.type, (sa.Date, sa.DateTime)) and default.arg.text.startswith("'0000-00-00"):
             column.server_default = None
             zero_dates.append(f"{column.table.name}.{column.name}")
         elif column is not column.table.autoincrement_column:

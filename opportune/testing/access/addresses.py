@@ -24,7 +24,6 @@ OPTIONAL_PAGES = {"/{identity}/trash": SoftDelete, "/{identity}/version/": Versi
 """Base classes of the models that have these pages in the admin."""
 SHARED_PAGES = re.compile(r"/{identity}/(ajax|cell|columns|editors|edit-page|edit-selected|row|views)\b")
 """Pages of the admin without rules of a model. The tables list those of one model."""
-SHARED_PAGES_IDENTITY = "group"
 
 
 def list_addresses(app: FastAPI) -> list[tuple[str, str, str]]:
@@ -48,7 +47,7 @@ def _paths_by_model(app: FastAPI, path: str) -> Iterator[tuple[str, str]]:
 def _has_page(view: ModelView, path: str) -> bool:
     """Return whether to list the page for this view. Only views of some models have a trash and versions."""
     if SHARED_PAGES.search(path):
-        return bool(view.identity == SHARED_PAGES_IDENTITY)
+        return bool(view.identity == "group")
     return all(issubclass(view.model, base) for page, base in OPTIONAL_PAGES.items() if page in path)
 
 

@@ -37,7 +37,6 @@ PAGE_KEY = "form_user_rendered"
 TEAM_KEY = "form_team"
 """Key of the request's state with the current team, if the route has read it: letters and digits."""
 USER_INPUT = Markup('<input type="hidden" name="form_user" value="{}" autocomplete="off">')
-USER_PURPOSE = "form user"
 MARK_LENGTH = 22
 TEAM_SEPARATOR = "-"
 """Separates the team from the mark, which has only hexadecimal digits."""
@@ -99,5 +98,5 @@ def user_marks(settings: Settings, user_id: int) -> list[str]:
     """Return the mark of a user, followed by those with older secret keys."""
     return [
         hmac.digest(key.encode(), str(user_id).encode(), "sha256").hex()[:MARK_LENGTH]
-        for key in derived_keys(settings, USER_PURPOSE)
+        for key in derived_keys(settings, "form user")
     ]

@@ -12,8 +12,6 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 MATCHES = "SELECT rowid FROM trigrams_of_library_book WHERE trigrams_of_library_book MATCH '\"mma\"'"
 
-CREATES_EXTENSION = "TAG IN ('CREATE EXTENSION')"
-
 
 def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", *columns())
@@ -103,7 +101,7 @@ def test_migration_continues_without_extension(books: SampleFeatures, caplog: py
     books.make_migrations()
     # An event trigger refuses the extension, as for a role without the permission.
     books.execute("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
-    refusal = f"ddl_command_start WHEN {CREATES_EXTENSION} EXECUTE FUNCTION refuse()"
+    refusal = "ddl_command_start WHEN TAG IN ('CREATE EXTENSION') EXECUTE FUNCTION refuse()"
     books.execute(f"CREATE EVENT TRIGGER refuse ON {refusal}")
     assert books.migrate() == ["upgrade library.0002_book_search_index"]
     (message,) = caplog.messages
