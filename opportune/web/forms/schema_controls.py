@@ -1,5 +1,7 @@
 """The type, choices and HTML attributes of a control, derived from the JSON schema of its field."""
 
+from decimal import ROUND_CEILING, Decimal
+
 from pydantic.json_schema import JsonSchemaValue
 
 from opportune.i18n.translation import DerivedLabel
@@ -89,14 +91,19 @@ def attributes_of(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
         return {}
     attributes: dict[str, Attribute] = {"max": MAX_VALUES[type_]} if type_ in MAX_VALUES else {}
     attributes |= {name: schema[keyword] for keyword, name in ATTRIBUTES_BY_KEYWORD.items() if keyword in schema}
-    if attributes.get("pattern") == ONE_LINE or type_ in ("textarea", "markdown"):
-        attributes.pop("pattern", None)
+    pattern = str(attributes.pop("pattern", ONE_LINE))
+    if pattern != ONE_LINE and type_ not in ("textarea", "markdown"):
+        # Browsers compare the whole text. Pydantic searches the pattern in it.
+        is_whole = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
+        attributes["pattern"] = pattern if is_whole else f".*(?:{pattern}).*"
     if attributes.get("minlength") == 1:  # same as `required`
         del attributes["minlength"]
-    if schema.get("type") == "number":
-        return {"step": "any", **attributes}
-    if "exclusiveMinimum" in schema:
+    is_integer = schema.get("type") != "number"
+    if is_integer and "exclusiveMinimum" in schema:
         attributes["min"] = schema["exclusiveMinimum"] + 1
-    if "exclusiveMaximum" in schema:
+    if is_integer and "exclusiveMaximum" in schema:
         attributes["max"] = schema["exclusiveMaximum"] - 1
-    return attributes
+    if "min" in attributes and "step" in attributes:  # browsers count the steps from the minimum
+        minimum, step = (Decimal(str(attributes[name])) for name in ("min", "step"))
+        attributes["min"] = str((minimum / step).to_integral_value(ROUND_CEILING) * step + 0)
+    return attributes if is_integer else {"step": "any", **attributes}
