@@ -69,7 +69,9 @@ class Definition:
         self.filter_fields = {name: filter_.as_pydantic_field for name, filter_ in self.filters.items()} | {
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
         }
-        self._check_filter_schema(declaration)
+        if schema := crud_class.filter_schema:
+            for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
+                declaration.require_one_of("filter_schema", name, self.filter_fields, noun=crud_class.__name__)
 
     @property
     def _depends_on_user(self) -> bool:
@@ -141,11 +143,6 @@ class Definition:
         for action, role in self.crud_class.team_roles.items():
             refuse_renamed_action(action)
             declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
-
-    def _check_filter_schema(self, declaration: Declaration) -> None:
-        if schema := self.crud_class.filter_schema:
-            for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
-                declaration.require_one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
 
     @property
     def team(self) -> TeamOwners | None:

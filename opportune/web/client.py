@@ -54,7 +54,11 @@ class Client(NamedTuple):
 def client_address(request: HTTPConnection) -> str:
     """Return the address of the client, behind trusted proxies. For IPv6, return its /64 network."""
     peer = request.client.host if request.client else ""
-    for host in filter(None, (_forwarded_address(request), peer)):
+    header = on_site(request).app.state.settings.client_address_header
+    values = request.headers.getlist(header) if header else []
+    # The host's proxy adds the last value. Visitors can forge the values before it.
+    forwarded = values[-1].rpartition(",")[2].strip() if values else ""
+    for host in filter(None, (forwarded, peer)):
         with suppress(ValueError):  # a forged header, a Unix socket or a test client
             return _normalize(host)
     return peer
@@ -67,13 +71,6 @@ def _normalize(host: str) -> str:
         return str(address)
     # Dual-stack sockets show IPv4 addresses as mapped IPv6 addresses.
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
-
-
-def _forwarded_address(request: HTTPConnection) -> str:
-    """Return the address that the host's proxy adds as the last value. Visitors can forge the values before it."""
-    header = on_site(request).app.state.settings.client_address_header
-    values = request.headers.getlist(header) if header else []
-    return values[-1].rpartition(",")[2].strip() if values else ""
 
 
 def describe_user_agent(agent: str) -> str:

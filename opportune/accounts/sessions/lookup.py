@@ -61,13 +61,9 @@ async def _find_by_key(
     width = len(_columns(model))
     credential = _load_instance(model, values[:width])
     user = _load_instance(User, values[width:])
-    return credential, user, ALL_PERMISSIONS if user.is_superuser else _parse_permissions(texts)
-
-
-def _parse_permissions(texts: str | None) -> PermissionSet:
-    """Return the permissions in lines such as `todo:list`."""
-    pairs = [line.partition(":") for line in texts.split("\n")] if texts else []
-    return frozenset((identity, action) for identity, _, action in pairs)
+    pairs = [line.partition(":") for line in texts.split("\n")] if texts else []  # lines such as `todo:list`
+    permissions = frozenset((identity, action) for identity, _, action in pairs)
+    return credential, user, ALL_PERMISSIONS if user.is_superuser else permissions
 
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses

@@ -118,12 +118,8 @@ def _missing_template_hint(error: BaseException) -> ErrorHint | None:
     similar_name = closest_name(name, (path.relative_to(folder).as_posix() for folder, path in files))
     suggestion = f" Did you mean templates/{similar_name}?" if similar_name else ""
     cause = f"templates/{name} does not exist.{suggestion}"
-    return ErrorHint("The template does not exist", cause, "Create it:", _example_template(name))
-
-
-def _example_template(name: str) -> str:
-    body = '{% extends "base.html" %}\n{% block content %}\n{% endblock %}'
-    return f"templates/{name}\n\n{body}" if name.endswith(".html") else f"templates/{name}"
+    body = '\n\n{% extends "base.html" %}\n{% block content %}\n{% endblock %}' if name.endswith(".html") else ""
+    return ErrorHint("The template does not exist", cause, "Create it:", f"templates/{name}{body}")
 
 
 def _circular_import_hint(error: BaseException) -> ErrorHint | None:

@@ -60,13 +60,8 @@ def complete_responses(schema: dict[str, Any]) -> None:
         content = operation["responses"].get("422", {}).get("content", {})
         if content.get("application/json", {}).get("schema") == FASTAPI_ERROR:
             operation["responses"]["422"] = error_responses(422)[422]
-        _use_model_of_stream(operation)
+        content = operation["responses"].get("200", {}).get("content", {})
+        if "$ref" in (schema := content.get("text/event-stream", {}).get("schema", {})):
+            schema.pop("type", None)  # which FastAPI writes next to the model of an event stream
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-
-
-def _use_model_of_stream(operation: dict[str, Any]) -> None:
-    """Remove the type that FastAPI writes next to the model of an event stream."""
-    content = operation["responses"].get("200", {}).get("content", {})
-    if "$ref" in (schema := content.get("text/event-stream", {}).get("schema", {})):
-        schema.pop("type", None)
