@@ -74,7 +74,7 @@ async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None
     assert "Books by day: 1 from" in (await admin.get("/admin/?complete=1")).text
 
 
-def test_operations_of_the_guide_exist() -> None:
+def test_operations_and_options_of_the_guide_exist() -> None:
     files = [FRAMEWORK / "templates/operations/index.html", *(FRAMEWORK / "templates").glob("*/admin_operations.html")]
     pages = "".join(file.read_text(encoding="utf-8") for file in files)
     table = GUIDE.partition("## Operations\n")[2].partition("\n## ")[0]
@@ -83,9 +83,6 @@ def test_operations_of_the_guide_exist() -> None:
     for part, commands in rows:
         assert f">{part}</" in pages or f'>{{{{ _("{part}") }}}}</' in pages, part
         assert set(re.findall(r"`(\w+)`", commands)) <= MODULES.keys() | feature_modules().keys()
-
-
-def test_options_of_the_guide_exist() -> None:
     options = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
     assert len(options) > 10
     assert [name for name in options if not hasattr(AdminView, name) and name not in ModelBase.__annotations__] == []

@@ -278,21 +278,18 @@ async def test_hook_of_a_base_class_runs_for_subclasses(database: Database) -> N
 async def hook(session: AsyncSession, play: Play) -> None: ...
 
 
-def test_feature_with_invalid_hook_is_refused() -> None:
+def test_invalid_hook_and_its_feature_are_refused() -> None:
     after_create(Play)(hook)
     assert find_hook_error("plays", [hook]) is None
     for value, name in ((after_create, "after_create"), ("hook", "'hook'")):
         message = find_hook_error("plays", [value]) or ""
         assert message.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
-
-
-def name_play(play: Play) -> str:
-    return play.title
-
-
-def test_invalid_hook_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"@after_create takes a model, .* not 'Play'"):
         after_create("Play")  # type: ignore[arg-type]
     message = r"test_hooks\.name_play: .*@after_create must be `async def` with \(session"
     with pytest.raises(OperatorError, match=message):
         after_create(Play)(name_play)  # type: ignore[arg-type]
+
+
+def name_play(play: Play) -> str:
+    return play.title

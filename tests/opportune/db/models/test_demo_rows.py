@@ -29,7 +29,7 @@ async def set_time(database: Database, user: User, time: datetime) -> None:
     await execute(database, update(User).where(col(User.id) == user.id).values(created_at=time))
 
 
-async def test_rows_are_recognised_on_later_days(database: Database) -> None:
+async def test_rows_of_other_days_and_releases_are_recognised(database: Database) -> None:
     user = await make_user(database)
     async with database.reader() as session:
         time, _ = (await demo_users.missing(session))[0]
@@ -37,9 +37,6 @@ async def test_rows_are_recognised_on_later_days(database: Database) -> None:
     async with database.writer() as session:
         assert [sample for _, sample in await demo_users.missing(session)] == ["b"]
         assert await demo_users.clear(session) == 1
-
-
-async def test_rows_of_older_releases_are_recognised(database: Database) -> None:
     await set_time(database, await make_user(database), FIRST)
     async with database.writer() as session:
         assert [sample for _, sample in await demo_users.missing(session)] == ["b"]
