@@ -73,12 +73,9 @@ def test_wrong_hash_is_refused(oppman: Oppman, shop: Path, wheel: Path, digest: 
     assert_refused(oppman("upgrade", f"{wheel}#{digest}"), message, shop)
 
 
-def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path) -> None:
+def test_damaged_wheel_and_other_package_are_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path) -> None:
     file = tmp_path / wheel.name
     file.write_bytes(wheel.read_bytes()[:-200])
     assert_refused(oppman("upgrade", str(file)), f"{wheel.name} cannot be installed (", shop)
-
-
-def test_other_package_is_refused(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     other = write_wheel(tmp_path)
     assert_refused(oppman("upgrade", str(other)), f"{other} is not a release of Opportune", shop)
