@@ -130,11 +130,12 @@ class FeatureRemoval:
 
     def _use_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """Return patterns of Python code and of templates that use the feature."""
-        package = re.escape(PACKAGE)
         name = re.escape(self.name)
-        imported = rf"^[ \t]*(?:from|import) (?:{package}\.|{PREFIX}){name}\b"
-        imported += rf"|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
-        referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
+        longer_names = (path.name for path in (self.project / PACKAGE).glob(f"{self.name}_*"))  # with tables of theirs
+        others = "".join(f"(?!{other}_)" for other in longer_names)
+        imported = rf"^[ \t]*(?:from|import) (?:{PACKAGE}\.|{PREFIX}){name}\b"
+        imported += rf"|^[ \t]*from {PACKAGE} import (?:\([^)]*|.*)\b{name}\b"
+        referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{others}{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
         included = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
         return re.compile(f"{imported}|{referenced}", re.MULTILINE), re.compile(included)
 

@@ -197,7 +197,8 @@ def test_entry_is_removed_from_any_tuple_format(entries: str) -> None:
 
 
 def test_broken_feature_can_be_removed(project: Path) -> None:
-    write_files(project, {"app/books/feature.py": "def broken(:\n"})
+    other = 'loan_id: int = Field(foreign_key="books_lent_loan.id")\n'  # of another feature
+    write_files(project, {"app/books/feature.py": "def broken(:\n", "app/books_lent/models.py": other})
     removal = FeatureRemoval("books", project)
     removal.check()
     removal.apply()
