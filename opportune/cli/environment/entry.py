@@ -42,7 +42,11 @@ def _find_environment(arguments: list[str]) -> None:
     if not are_installed([BASE]):
         _refuse_misspelt_command(arguments)
     if is_overview_request(arguments) or is_help_request(arguments):
-        _show_help(arguments, is_in_venv=is_in_venv)
+        # Install nothing for the help, and continue or restart if the command line can show it.
+        if not are_installed([BASE]):
+            sys.exit(show_help(command_name(arguments)))
+        if not is_in_venv:
+            _restart(arguments)
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
@@ -68,14 +72,6 @@ def _refuse_misspelt_command(arguments: list[str]) -> None:
     if hint:
         print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
         sys.exit(2)
-
-
-def _show_help(arguments: list[str], *, is_in_venv: bool) -> None:
-    """Install nothing for the help, and return or restart if the command line can show it."""
-    if not are_installed([BASE]):
-        sys.exit(show_help(command_name(arguments)))
-    if not is_in_venv:
-        _restart(arguments)
 
 
 def command_name(arguments: list[str]) -> str:

@@ -69,17 +69,11 @@ def find_application() -> str:
     entrypoint = str(settings.get("tool", {}).get("fastapi", {}).get("entrypoint", ""))
     file = next((file for file in USUAL_FILES if Path(file).is_file()), "")
     module = entrypoint.partition(":")[0] or file.removesuffix(".py").replace("/", ".")
-    if module and _exists(module):
-        return module
+    with suppress(ImportError, ValueError):  # of a package above the module
+        if module and find_spec(module):
+            return module
     cause = f"There is no module {module}" if module else "No application was found"
     raise OperatorError(
         f"{cause}. Create a project: opportune new NAME. Or, in the folder of your application, write into "
         'pyproject.toml the line [tool.fastapi], and below it entrypoint = "main:app"'
     )
-
-
-def _exists(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False

@@ -76,11 +76,6 @@ class Field:
         return not (is_set_by_the_site or self.default.text)
 
     @property
-    def prevents_deletion(self) -> bool:
-        """True if the referenced row cannot be deleted while this row exists."""
-        return self.type == "reference" and not self.on_delete
-
-    @property
     def on_delete(self) -> str:
         """ON DELETE action of a reference; empty to refuse the deletion. Accounts can always be deleted."""
         if "cascade" in self.options:

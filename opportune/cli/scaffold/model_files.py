@@ -17,7 +17,6 @@ from opportune.cli.scaffold.model_request import plan_model
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.new_model import ModelRequest, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.source import UnexpectedStructure, bound_names, merge_modules
-from opportune.cli.scaffold.words import snake
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.new_migration import write_migration
 from opportune.errors import OperatorError
@@ -69,8 +68,7 @@ def write_model(
 def write_with_migration(files: Mapping[Path, str], texts: FileTexts, model: NewModel, graph: MigrationGraph) -> None:
     """Write files and the migration of the model that `texts` contains, all or none."""
     models = texts.project / PACKAGE / model.feature / "models.py"
-    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in model.link_names)]
-    migration = draft_creation(model.feature, texts[models], models, tables, graph)
+    migration = draft_creation(model.feature, texts[models], models, model.tables, graph)
     with write_files(files, graph.folder(model.feature)):
         write_migration(graph, migration)
 
@@ -121,7 +119,8 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
     texts[new_file] = tests_module(model)
     table = tests / "access.txt"
     texts[table] = with_model_rows(texts[table], model)
-    for target in (field.target for field in model.fields if field.prevents_deletion):
+    # Rows of these models cannot be deleted while a row of the new model exists.
+    for target in (field.target for field in model.fields if field.type == "reference" and not field.on_delete):
         if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"
             texts[table] = with_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)

@@ -15,6 +15,7 @@ from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.new_model import PERMISSION_LEVELS, ModelRequest, NewModel
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
+from opportune.project.installed import feature_of_table
 from opportune.web.static.icons import unknown_icon_message
 
 MAX_NAME_LENGTH = 24
@@ -47,7 +48,19 @@ def plan_model(project: Path, request: ModelRequest) -> NewModel:
     model = NewModel(**vars(replace(request, read=read, write=write, path=path)), fields=fields)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
         raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
+    _check_owners(model, models)
     return model
+
+
+def _check_owners(model: NewModel, models: ExistingModels) -> None:
+    """Check that each table belongs to its feature, which the beginning of its name decides."""
+    features = [*models.installed_names]
+    owners = {existing.table: feature_of_table(existing.table, features) for existing in models.all}
+    owners |= dict.fromkeys(model.tables, model.feature)
+    for table, owner in owners.items():
+        new_owner = feature_of_table(table, [*features, model.feature])
+        if owner not in (new_owner, None):
+            raise OperatorError(f"The table {table} of {owner} would belong to {new_owner}. Choose another name.")
 
 
 def _check_model_name(name: str, models: ExistingModels) -> None:

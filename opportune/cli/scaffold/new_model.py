@@ -78,6 +78,11 @@ class NewModel(ModelRequest):
         return f"{self.feature}_{name}"
 
     @property
+    def tables(self) -> Sequence[str]:
+        """Its table, and those of its many-to-many fields."""
+        return [self.table, *(f"{self.feature}_{snake(link)}" for link in self.link_names)]
+
+    @property
     def label(self) -> str:
         return label(self.snake_plural)
 

@@ -13,15 +13,12 @@ from opportune.errors import OperatorError
 from tests.opportune.cli.scaffold.wheels import FEATURE, write_wheel
 
 
-def test_folder_without_a_package_is_refused(tmp_path: Path) -> None:
+def test_broken_folder_and_wheel_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"has no pyproject\.toml, so it is not a package\."):
         packages.find_wheel(str(tmp_path), tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project\n")
     with pytest.raises(OperatorError, match="cannot be built: "):
         packages.find_wheel(str(tmp_path), tmp_path)
-
-
-def test_truncated_wheel_is_refused(tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path)
     wheel.write_bytes(wheel.read_bytes()[:-30])
     with pytest.raises(OperatorError, match=r"^opportune_journals-1.0-py3-none-any.whl cannot be installed \(.*\)\.$"):
@@ -66,15 +63,12 @@ uvloop==0.22 ; sys_platform != 'win32' \\
 """
 
 
-def test_requirement_is_the_last_dependency() -> None:
+def test_requirement_and_pin_are_added_and_removed() -> None:
     text = packages.with_dependency(PYPROJECT, "Opportune_Journals==1.0")
     assert '>=3",\n    "Opportune_Journals==1.0",\n]\n\n[other]' in text
     text = packages.with_dependency(text, "opportune-journals==2.0")
     assert text.lower().count("journals") == 1
     assert packages.without_dependency(text, "opportune-journals") == PYPROJECT
-
-
-def test_pin_is_added_in_order_and_removed() -> None:
     lock = with_wheel(LOCK, "opportune-journals", "1.0", "02")
     assert "sha256:01\nopportune-journals==1.0 \\\n    --hash=sha256:02\nuvloop" in lock
     assert packages.without_pin(lock, "opportune-journals") == LOCK

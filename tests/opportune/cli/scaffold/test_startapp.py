@@ -69,6 +69,7 @@ def test_startapp_creates_and_installs_a_feature(oppman: Oppman, project: Path) 
         *((name, "is reserved") for name in ("class", "list", "pages", "teams")),
         *((name, "Python module") for name in ("json",)),
         ("books", "tests/books already exists"),
+        ("accounts_linked", "accounts_linked_account of accounts would belong to accounts_linked"),
     ],
 )
 def test_invalid_name_is_refused(oppman: Oppman, project: Path, name: str, message: str) -> None:
