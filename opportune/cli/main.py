@@ -135,5 +135,5 @@ def _abort_result(error: BaseException) -> tuple[int, str]:
     if isinstance(error.__context__, KeyboardInterrupt):
         return 130, ""
     if isinstance(error.__context__, EOFError):
-        return 2, registry.NO_TERMINAL
+        return 2, registry.NO_ANSWER
     return 1, "Stopped."

@@ -48,7 +48,7 @@ DJANGO_COMMANDS = {
 }
 """Django's commands without an equivalent of the same name."""
 
-NO_TERMINAL = "There is no terminal for the question. Add --yes, or an option with the value (see --help)."
+NO_ANSWER = "The question has no answer. Use a terminal, --yes, or an option with the value (see --help)."
 
 
 def is_overview_request(arguments: list[str]) -> bool:

@@ -19,6 +19,17 @@ ENTRY_START = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR_ENTRY = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL)")
 
 
+class LogFile(RotatingFileHandler):
+    """Private file that is renamed when it is full."""
+
+    def rotate(self, source: str, dest: str) -> None:
+        os.replace(source, dest)  # noqa: PTH105 - the handler passes texts
+        make_private(Path(source))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Ignore a full disk or a file of another user. Standard error has each line, and needs no traceback."""
+
+
 def open_log_file() -> logging.Handler:
     """Return a handler that writes the file, or one that does nothing if the file cannot be created.
 
@@ -28,14 +39,7 @@ def open_log_file() -> logging.Handler:
         make_private(PATH)
     except OperatorError:
         return logging.NullHandler()
-    handler = RotatingFileHandler(PATH, maxBytes=MAX_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
-    handler.rotator = _rotate
-    return handler
-
-
-def _rotate(source: str, destination: str) -> None:
-    os.replace(source, destination)  # noqa: PTH105 - the handler passes texts
-    make_private(Path(source))
+    return LogFile(PATH, maxBytes=MAX_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
 
 
 def read_entries() -> Sequence[str]:

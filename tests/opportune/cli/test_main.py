@@ -175,7 +175,7 @@ def test_no_terminal_is_exit_2(oppman: Oppman, replace_check: ReplaceCheck, monk
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     replace_check(lambda: typer.prompt("Your name"))
     code, _, error = oppman("check")
-    assert (code, "There is no terminal for the question. Add --yes" in error) == (2, True)
+    assert (code, "The question has no answer. Use a terminal, --yes" in error) == (2, True)
 
 
 def test_sigterm_cleans_up_as_ctrl_c_does(run: RunCommand) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from opportune.errors import OperatorError
 from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
 from opportune.server.log_formats import LineFormatter, MaskedFormatter
@@ -123,9 +122,12 @@ def test_only_development_writes_the_file(environment: str, handlers: list[str])
     assert config["root"]["handlers"] == handlers
 
 
-def test_read_only_folder_disables_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
-        raise OperatorError(str(path))
-
-    monkeypatch.setattr(log_file, "make_private", refuse)
+def test_missing_folder_disables_the_file(folder: Path) -> None:
+    folder.touch()
     assert isinstance(log_file.open_log_file(), logging.NullHandler)
+
+
+def test_unwritable_file_is_ignored(logger: logging.Logger, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.rename(folder.with_name("old"))
+    log_error(logger)
+    assert "Logging error" not in capsys.readouterr().err

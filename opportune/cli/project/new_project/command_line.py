@@ -13,7 +13,7 @@ from opportune.cli.process import signals_as_interrupts
 from opportune.cli.project.git import COMMIT_STEPS, NO_IDENTITY
 from opportune.cli.project.new_project import build, choices
 from opportune.cli.project.shared_files import STARTER_ROOT, ProjectNames
-from opportune.cli.registry import NO_TERMINAL, empty_value, handle_output_error, no_such_option, wrong_usage
+from opportune.cli.registry import NO_ANSWER, empty_value, handle_output_error, no_such_option, wrong_usage
 from opportune.cli.terminal import printable
 from opportune.config.themes import THEMES
 from opportune.errors import OperatorError
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
     except OperatorError as error:
         return _print_error(" ".join(str(error).split()), 1)
     except EOFError:
-        return _print_error(NO_TERMINAL, 1)
+        return _print_error(NO_ANSWER, 1)
     except OSError as error:
         if error.filename:  # without one, it is an error of the output
             raise

@@ -68,17 +68,13 @@ def test_ids_and_names_in_arguments_are_shown(argument: object) -> None:
 def test_job_is_cancelled_and_retried(oppman: Oppman, url: str) -> None:
     assert oppman("jobs", "cancel", "2", DATABASE_URL=url).out == "Job 2 is cancelled.\n"
     assert oppman("jobs", "retry", "2").out == "Job 2 is waiting.\n"
-    output = oppman("jobs", "retry", "1", JOBS="worker").out
-    assert output == "Job 1 is waiting. Run it with a worker: python3 oppman.py worker\n"
-
-
-NO_JOB = "There is no job 9. List them: python3 oppman.py jobs list\n"
+    assert oppman("jobs", "retry", "1", JOBS="worker").out.endswith(" Run it with a worker: python3 oppman.py worker\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        *[([action, "9"], 1, NO_JOB) for action in ("show", "retry", "cancel")],
+        *[([action, "9"], 1, "There is no job 9. List them: python3 ") for action in ("show", "retry", "cancel")],
         (["cancel", "1"], 1, "Job 1 is failed. Only waiting and running jobs can be cancelled.\n"),
         *[(["retry", *names], 2, "Enter the number of a job, --all") for names in ([], ["1", "--all"])],
     ],
