@@ -35,8 +35,7 @@ def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
     wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _has_answer(name, item)), None)
     if wrapper is None or not depth:
         return event
-    others = {name: item for name, item in event.items() if name != wrapper}
-    return unwrap(others | event[wrapper], depth - 1)
+    return unwrap({name: item for name, item in event.items() if name != wrapper} | event[wrapper], depth - 1)
 
 
 def type_of(event: Fields) -> str:

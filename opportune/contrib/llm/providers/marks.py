@@ -28,6 +28,7 @@ THOUGHTS = {
     "<|inner_prefix|>": ("<|inner_suffix|>",),
     "<|START_THINKING|>": ("<|END_THINKING|>",),
     "<|channel>thought": ("<channel|>",),
+    "<|channel>\n": ("<channel|>",),
     "<unused94>thought": ("<unused95>",),
     "<|think|>": ("<|end|>",),
     "<|open|>think<|sep|>": ("<|close|>think<|sep|>", "<|open|>response<|sep|>", "<|open|>tools<|sep|>"),
@@ -107,7 +108,7 @@ TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
 """Calls at the beginning of a line, for each offered tool."""
 
 CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
-BEGINNINGS = ("<|begin_of_text|>", f"<{BAR}begin▁of▁sentence{BAR}>", "<bos>")
+BEGINNINGS = ("<|begin_of_text|>", f"<{BAR}begin▁of▁sentence{BAR}>", "<bos>", "<|turn>model\n")
 ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>", *BEGINNINGS)
 ANSWERS = ("<|START_RESPONSE|>", "<|begin|>assistant<|content|>", "<|begin_of_solution|>", "<|open|>response<|sep|>")
 WRAPPERS = {"<answer>\n": "</answer>", "<response>\n": "</response>"}
@@ -116,11 +117,12 @@ BOXES = ("<|begin_of_box|>", "<|end_of_box|>", "<|close|>response<|sep|>", "<|cl
 """Tokens around the result in a text of GLM and Kimi K3, which are dropped."""
 START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *WRAPPERS, *THOUGHTS, *HEADERS)
 """Marks before a part, except those of calls. Some models end a thought or a call twice."""
-END_TOKENS = ("<end_of_turn>", "<turn|>", "<eos>", "[END FINAL RESPONSE]", "</s>", "[e~[")
+END_TOKENS = ("<end_of_turn>", "[|endofturn|]", "<eos>", "[END FINAL RESPONSE]", "</s>", "[e~[")
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
-OTHER_TOKENS = re.compile(rf"(?:<[|{BAR}][\w▁]{{2,40}}[|{BAR}]>\s*){{0,4}}(?:<(?:[|{BAR}][\w▁]{{0,40}}[|{BAR}]?)?)?\Z")
+TOKEN = rf"<(?:[|{BAR}][\w▁]{{2,40}}[|{BAR}]|\w{{2,40}}\|)>"
+OTHER_TOKENS = re.compile(rf"(?:{TOKEN}\s*){{0,4}}(?:<[|{BAR}]?[\w▁]{{0,40}}[|{BAR}]?)?\Z")
 """Other tokens at the end, or the beginning of one."""
-OTHER_TOKEN = re.compile(rf"<[|{BAR}]..", re.DOTALL)
+OTHER_TOKEN = re.compile(rf"<[|{BAR}]..|{TOKEN}", re.DOTALL)
 MAX_MARK_LENGTH = 80
 
 
@@ -132,7 +134,7 @@ class OfferedMarks:
         calls = CALLS if tools or tools is None else ()
         # Calls that count only at the beginning of a line, and the beginning of an answer that consists of calls
         self.lines = tuple(form.format(name) for name in tools or () for form in TEXT_CALLS)
-        self.whole_calls = (*WHOLE_CALLS, *self.lines) if tools else ()
+        self.whole_calls = (*WHOLE_CALLS, *self.lines, *(f"call:{name}{{" for name in tools)) if tools else ()
         self.in_text = (*calls, *self.lines, *BOXES)
         self.after_part = (*START_MARKS, *calls, *self.whole_calls)
         self.at_start = (*PRESUMED, *self.after_part)

@@ -149,8 +149,7 @@ class ChatCompletionReader:
         self._is_too_long = max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
         self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
-        thoughts = [Reasoning(reasoning)] if reasoning else []
-        return [*thoughts, text] if text else [*thoughts]
+        return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
 
     @property
     def _is_truncated(self) -> bool:

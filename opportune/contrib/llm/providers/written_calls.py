@@ -23,8 +23,8 @@ PRINT = re.compile(r"(?m)^print\((.*)\)$")
 """Output of a call, as Gemma's models request it."""
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
-    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
-    r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*(?:parameter|function|invoke|tool_call))))*)"
+    r"<(?:\w*arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(</\w*arg_key|[^<>]*)>(?:\s*<\w*arg_value>)?"
+    r"((?:[^<]|<(?!/?(?:\w*arg_|[^<>\s]*(?:parameter|function|invoke|tool_call))))*)"
 )
 """Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 M3_ARGUMENT = re.compile(re.escape(M3) + r"<(/?)(?!/?(?:tool_call|invoke))(\w+)>")

@@ -173,7 +173,7 @@ CHOICES = {
     "content parts": says(delta(content=[{"type": "text", "text": "Ye"}, {"type": "text", "text": "s"}, None])),
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
     "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""}), chunk(error={"code": 0})),
-    "tokens around the text": says(text("<bos>Yes<|user|>"), text("<|observation|>\n")),
+    "tokens around the text": says(text("<bos>Yes<|user|>"), text("<channel|>\n")),
     "operator at the end": says(text("x <|f"), text="x <|f"),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "tags of the user": says(text("<answer>Yes</answer>"), text="<answer>Yes</answer>"),
@@ -182,12 +182,9 @@ CHOICES = {
     "code of the vendor": says(event({"type": "response.code_interpreter_call_code.delta", "delta": "1 + 1"}), YES),
 }
 FINISHES = {
-    "length": ends(YES, finish("length"), truncated=True),
-    **{f"limit: {reason}": ends(YES, finish(reason), truncated=True) for reason in ("ERROR_LIMIT", "out_of_tokens")},
-    **{f"filter: {reason}": fails("filtered", finish(reason)) for reason in ("blocked", "moderation", "LANGUAGE")},
-    "timeout": fails("interrupted", text("Ye"), finish("timeout"), text="Ye"),
-    "content filter": fails("filtered", text("Ye"), finish("content_filter"), DONE, text="Ye"),
-    "abort": fails("interrupted", text("Ye"), finish("abort"), text="Ye"),
+    **{reason: ends(YES, finish(reason), truncated=True) for reason in ("length", "ERROR_LIMIT", "out_of_tokens")},
+    **{reason: fails("filtered", text("Ye"), finish(reason), text="Ye") for reason in ("content_filter", "LANGUAGE")},
+    **{reason: fails("interrupted", text("Ye"), finish(reason), text="Ye") for reason in ("abort", "timeout")},
     "only white space": fails("empty", text("\n"), END, text="\n"),
     "only reasoning": fails("out_of_tokens", finish("length")),
 }
@@ -367,6 +364,8 @@ WRITTEN = {
             "```tool_code\nrows = find(q=1)\n```",
             "```tool_code\nprint(find(q=1))\n```",
             f"commentary to=functions.find json{ARGS}",
+            "call:find{q: 1}",
+            "<longcat_tool_call>find\n<longcat_arg_key>q</longcat_arg_key><longcat_arg_value>1</longcat_arg_value>",
             '<|open|>tools<|sep|><|open|>call tool="find" index="1"<|sep|><|open|>argument key="q"<|sep|>1'
             "<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>",
             f"<tool_call>{{{json.dumps(FIND)}}}</tool_call>",
@@ -405,6 +404,7 @@ WRITTEN = {
             "<THINK>Hm.</THINK>Yes",
             "<|think|>Hm.<|end|><|begin|>assistant<|content|>Yes",
             "<|open|>think<|sep|>Hm.<|open|>response<|sep|>Yes<|close|>response<|sep|><|close|>message<|sep|><|user|>",
+            "<|channel>\nHm.<channel|>Yes",
             "Here's my thought process:\nHm.Here is my response:\nYes",
             "Here are my reasoning steps:\nHm.[BEGIN FINAL RESPONSE]\nYes[END FINAL RESPONSE]",
         )
