@@ -77,6 +77,7 @@ TEMPLATE_ATTRIBUTES = {
 GENERATED_CODE = {
     "feature.home_card for feature in": "feature.site.home_card for feature in",
     'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>': 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>',
+    'account">ada@example.com</span>': 'text-truncate">ada@example.com</span>',
     '    links = [Link("One", "/one"': '    app.state.navigation = links = [Link("One", "/one"',
 }
 """Code of the landing page and tests that `startproject` wrote."""
