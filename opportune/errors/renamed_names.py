@@ -153,6 +153,7 @@ IMPORTS = {
     "opportune.testing:grant": "opportune.testing:add_permission",
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",
     "opportune.text": "opportune.fields",
+    "opportune.web.forms.uploads:too_large": "opportune.web.forms.uploads:too_large_message",
     "opportune.web.rendering.icons": "opportune.web.static.icons",
     "opportune.web.rendering.loader": "opportune.web.rendering.environment",
     "opportune.web.rendering.static_files": "opportune.web.static.files",
