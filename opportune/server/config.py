@@ -12,7 +12,6 @@ from opportune.server.paced_starts import PacedStarts
 from opportune.server.shutdown import exit_at_signal
 from opportune.server.workers import Shares
 
-ANY_PROXY = "*"
 MAX_WEBSOCKET_MESSAGE_BYTES = 1_000_000
 
 
@@ -28,7 +27,7 @@ class ServerConfig(uvicorn.Config):
     def load(self) -> None:
         """Import the site, trust the configured proxies, and pace the start of requests."""
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
-        addresses = [name for name in names if name != ANY_PROXY]
+        addresses = [name for name in names if name != "*"]
         self.forwarded_allow_ips = addresses
         gc.disable()  # importing the site creates no garbage, and searching for it delays the start
         try:
