@@ -15,7 +15,7 @@ from opportune.admin import AdminView
 from opportune.contrib.palette import pages
 from opportune.feature import Feature, Link, SiteSearch
 from opportune.testing import add_permission, make_user, signed_in_client
-from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Writer
+from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Volumes, Writer
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows
@@ -75,11 +75,13 @@ async def read(client: AsyncClient, query: str = "", at: str = "/", **headers: A
     return response.text
 
 
-async def test_visitors_find_public_rows(client: AsyncClient) -> None:
+async def test_visitors_find_public_rows(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     page = await read(client, "emma")
     assert page.index('href="/volumes/emma"') < page.index('href="/volumes/emma-7"'), "the exact match is first"
     assert "Emma draft" not in page
     assert "Emma, " not in page, "notes belong to users"
+    monkeypatch.setattr(Volumes, "may", lambda _volumes, action: action == "list")
+    assert "/volumes/emma" not in await read(client, "emma"), "hits lead to pages that the visitor may open"
 
 
 async def test_users_find_their_rows(member: AsyncClient) -> None:
