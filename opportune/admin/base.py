@@ -17,10 +17,11 @@ from opportune.admin.forms.admin_form import Fieldset, FormExtension
 from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView, visible_actions
 from opportune.admin.view_parts import CrudRules, FieldNames, Queries
 from opportune.crud import Crud
-from opportune.crud.registry import default_crud
+from opportune.crud.registry import TeamOwners, default_crud
 from opportune.db.database import Database
 from opportune.errors.arguments import strict
 from opportune.errors.option_constraints import DISTINCT, Names
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.fields.files import FileColumn
 
 INLINES_KEY = "(inlines)"
@@ -50,6 +51,11 @@ class BaseAdminSite(AdapterSite):
     def row_views(self) -> "list[BaseAdminView]":
         """The views of models. Other views, such as the status page, have no rows."""
         return [view for view in self.views if isinstance(view, BaseAdminView)]
+
+    @cached_property
+    def team_owners(self) -> TeamOwners | None:
+        """The model of teams that own rows of a view, by the rules of its data layer. None if no team does."""
+        return next(filter(None, (view.crud.team_owners() for view in self.row_views if view.crud)), None)
 
     @cached_property
     def has_field_rules(self) -> bool:
@@ -118,6 +124,10 @@ class BaseAdminView(AdapterView):
 
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(*self.rules.readable(request))
+
+    def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
+        has_role = self.rules.has_role(request, RENAMED_ACTIONS.get(action, action))
+        return has_role and super().has_permission(request, action, obj)
 
     def get_filters(self) -> list[Any]:
         return [filter_ for filter_ in self._filters if not self.names.hides(parameter_name(filter_))]

@@ -34,6 +34,8 @@ async def request_of(site: AdminSite, user: User, path: str, query: Any = (), me
     """Return a request of a user, with the permissions that they have now."""
     async with site.database.reader(fresh=True) as session:
         permissions = await read_permissions(session, user)
+        team = await site.team_owners.read_current(session, user) if site.team_owners else None
+    state = {"user": user, "permissions": permissions, "crud_team": team}
     scope = {
         "type": "http",
         "method": method,
@@ -42,6 +44,6 @@ async def request_of(site: AdminSite, user: User, path: str, query: Any = (), me
         "headers": [],
         "app": site.site_app,
         "router": site.site_app.router,
-        "state": {"user": user, "permissions": permissions, "impersonator": None, "session": None, "token": None},
+        "state": {**state, "impersonator": None, "session": None, "token": None},
     }
     return Request(scope)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException
 from jinja2 import BytecodeCache
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import URL, URLPath
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -154,6 +155,8 @@ class LazyAdmin:
         show_errors_with(request, partial(self.site.render_error, request))
         if not await get_permissions(request):
             raise HTTPException(403, NO_PERMISSIONS)
+        if (owners := self.site.team_owners) and not request.state.user.is_superuser:
+            request.state.crud_team = await owners.find(request, cast("AsyncSession", None), False, False)
 
         async def report_changes(message: Message) -> None:
             if message["type"] == "http.response.start" and (identities := changed_identities(request)):

@@ -30,6 +30,12 @@ class CrudRules:
         """Return the conditions for rows that the user may change or delete."""
         return [crud.writable()] if (crud := self._crud_for(request)) else []
 
+    def has_role(self, request: Request, action: str) -> bool:
+        """Return whether the user has the role in the current team that `team_roles` requires for an action."""
+        needs_role = self.crud_class is not None and action in self.crud_class.team_roles
+        crud = self._crud_for(request) if needs_role else None
+        return crud is None or crud.may(action)
+
     @property
     def hidden(self) -> frozenset[str]:
         """Columns and relationships that the current user may not see."""
@@ -47,8 +53,9 @@ class CrudRules:
         user: User = request.state.user
         if self.crud_class is None or user.is_superuser:
             return None
-        # The rules of a data layer need no session.
-        return self.crud_class(cast("AsyncSession", None), user, request.state.permissions)
+        # The rules of a data layer need no session. The middleware has read the current team, as for pages.
+        team = getattr(request.state, "crud_team", None)
+        return self.crud_class(cast("AsyncSession", None), user, request.state.permissions, team)
 
     def _crud_with_field_rules(self) -> Crud[Any] | None:
         request = current_request.get()

@@ -15,11 +15,11 @@ from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import submitted_texts, without_fields
-from opportune.admin.lists.row_keys import parse_id
 from opportune.admin.log.history import entries_of_row
 from opportune.admin.models import AuditEntry
 from opportune.admin.views import AdminView
-from opportune.errors import FieldErrors
+from opportune.db.models.row_ids import parse_row_id
+from opportune.errors import FieldErrors, require_found
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
@@ -57,10 +57,7 @@ async def submit_values(request: Request, view: AdminView, values: Mapping[str, 
 
 
 async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
-    try:
-        has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
-    except ValueError:
-        raise HTTPException(404) from None
+    has_id = col(AuditEntry.id) == require_found(parse_row_id(request.query_params.get("entry", "")))
     row = await view.get_object_for_edit(request)
     entries = entries_of_row(request, view, pk, row).where(has_id, col(AuditEntry.action) == "update")
     found = await view.queries.objects(entries) if row is not None else []

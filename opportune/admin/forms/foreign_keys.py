@@ -20,6 +20,7 @@ from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.lists.row_keys import parse_key, quote_key, unquote_key
+from opportune.crud.registry import team_owners
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_text, python_type_of
 from opportune.db.models.labels import title_of
@@ -121,9 +122,10 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return select(self.model).where(self.key == self.own_id(request))
 
     def own_id(self, request: Request) -> int | None:
-        """Return the id of the current user if the column refers to users."""
-        user_id: int = request.state.user.id
-        return user_id if isinstance(request.state.user, self.model) else None
+        """Return the id of the current user if the column refers to users, or of the current team if to teams."""
+        is_team = self.model in team_owners
+        owner: Any = getattr(request.state, "crud_team", None) if is_team else request.state.user
+        return owner.id if owner and (is_team or isinstance(owner, self.model)) else None
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""

@@ -98,11 +98,6 @@ class InlineTable:
     def may_delete(self) -> bool:
         return any(line.may_delete for line in self.lines)
 
-    @property
-    def has_buttons(self) -> bool:
-        """Whether lines have a column to delete or remove them."""
-        return bool(self.template) or self.may_delete
-
     def clean(self) -> bool:
         """Validate all lines and set their values. Return whether all are valid."""
         for line in self.lines:

@@ -50,8 +50,7 @@ class RangeFilter(ListFilter):
         return (self.parameter_name, self.operation_name, *self.end_names)
 
     def operations(self) -> list[tuple[str, str]]:
-        ranges = DATE_RANGES if self.input_type == "date" else {}
-        return [*ranges.items(), *self.null_operations()]
+        return [*(DATE_RANGES.items() if self.input_type == "date" else ()), *self.null_operations()]
 
     def form_operations(self) -> list[tuple[str, str]]:
         operations = self.operations()

@@ -17,7 +17,7 @@ from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.lists.row_keys import parse_id, quote_key, row_by_key
+from opportune.admin.lists.row_keys import quote_key, row_by_key
 from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
@@ -27,7 +27,9 @@ from opportune.admin.templates import render_page
 from opportune.admin.trash.pages import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.choices import choice_label
+from opportune.db.models.row_ids import parse_row_id
 from opportune.db.sessions.trash import with_deleted
+from opportune.errors import require_found
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import shorten
 
@@ -236,10 +238,7 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
         if (condition := await extension.log_condition(request, view, row)) is not None:
             entries = entries.where(condition)
     if before := request.query_params.get("before", ""):
-        try:
-            entries = entries.where(col(AuditEntry.id) < parse_id(before))
-        except ValueError:
-            raise HTTPException(404) from None
+        entries = entries.where(col(AuditEntry.id) < require_found(parse_row_id(before)))
     newest = entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
     return await view.queries.objects(newest)
 

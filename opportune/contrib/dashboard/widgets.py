@@ -180,7 +180,8 @@ async def _read_number(session: AsyncSession, number: Number, conditions: Sequen
 
 async def _read_table(request: Request, declared: DeclaredWidget, table: Table) -> RenderedWidget:
     view = declared.view
-    names = [name for name in table.columns or _default_columns(view) if not view.names.hides(name)]
+    defaults = [name for name in view.names.in_list if name not in key_names_of(view.mapper)][:DEFAULT_COLUMNS]
+    names = [name for name in table.columns or defaults if not view.names.hides(name)]
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
     rows = await view.queries.objects(query.options(*view.queries.loading(names)).limit(table.limit))
     await load_references(request, view, names, rows)
@@ -193,10 +194,6 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
         for filter_ in view.get_filters():
             query = await apply_filter(query, filter_, QueryParams(dict(filters)), view.model)
     return query
-
-
-def _default_columns(view: AdminView) -> Sequence[str]:
-    return [name for name in view.names.in_list if name not in key_names_of(view.mapper)][:DEFAULT_COLUMNS]
 
 
 class Section(NamedTuple):

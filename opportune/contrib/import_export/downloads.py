@@ -118,5 +118,5 @@ def workbook_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> by
     target = io.BytesIO()
     writer = SheetWriter(header)
     writer.append([[cell_of(cell) if isinstance(cell, dict | list) else cell for cell in row] for row in rows])
-    writer.save(target)
+    writer.workbook.save(target)
     return target.getvalue()

@@ -83,7 +83,7 @@ async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes
     async for batch in batches:
         await asyncio.to_thread(writer.append, [[cells.xlsx_value(value) for value in row.values()] for row in batch])
     with tempfile.TemporaryFile() as file:
-        await asyncio.to_thread(writer.save, file)
+        await asyncio.to_thread(writer.workbook.save, file)
         async for part in read_parts(file):
             yield part
 

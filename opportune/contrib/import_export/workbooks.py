@@ -188,10 +188,6 @@ class SheetWriter:
         for row in rows:
             self.sheet.append([self._cell(value) for value in row])
 
-    def save(self, target: Any) -> None:
-        """Write the workbook into a binary file."""
-        self.workbook.save(target)
-
     def _cell(self, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
 

@@ -128,7 +128,7 @@ async def version_page(request: Request, view: AdminView) -> Response:
             values = await service.restorable_values(session, row, version)
     except Refused as refusal:
         flash(request, str(refusal), "danger")
-        return _redirect(request, view)
+        return RedirectResponse(_history_url(request, view), 303)
     fields = {*view.names.in_form} - {*unwritable_columns(request, view, row)}
     restored = {name: value for name, value in values.items() if name in fields}
     error = ""
@@ -139,7 +139,7 @@ async def version_page(request: Request, view: AdminView) -> Response:
             error = str(refusal)
         else:
             flash(request, gettext("Version %(number)s was restored.", number=version.number))
-            return _redirect(request, view)
+            return RedirectResponse(_history_url(request, view), 303)
     return await _render(request, view, row, version, restored, error, left_out=values.keys() - fields)
 
 
@@ -187,10 +187,6 @@ async def _render(
 
 def _history_url(request: Request, view: AdminView) -> str:
     return str(request.url_for("admin:history", identity=view.identity, pk=request.path_params["pk"]))
-
-
-def _redirect(request: Request, view: AdminView) -> Response:
-    return RedirectResponse(_history_url(request, view), 303)
 
 
 class RowVersionsExtension(AdminExtension):

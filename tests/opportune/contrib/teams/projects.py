@@ -9,10 +9,11 @@ from sqlalchemy import Column, ForeignKey
 from sqlmodel import Field
 
 from opportune.accounts import User
+from opportune.admin import AdminView
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.db import BigId, Database
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.schemas.text import Line
 from tests.opportune.site_with import site_fixture
 from tests.opportune.tables import UnmigratedTable
@@ -68,6 +69,10 @@ class Notes(Crud[Note]):
     search = ("name",)
 
 
+class ProjectAdmin(AdminView, model=Project):
+    crud = Projects
+
+
 router = APIRouter(prefix="/board")
 
 
@@ -95,6 +100,7 @@ PATHS: Mapping[str, type[Crud[Any]]] = {"/projects": Projects, "/tasks": Tasks, 
 
 projects = Feature(
     "projects",
+    admin=Admin((ProjectAdmin,)),
     models=[crud_class.model for crud_class in PATHS.values()],
     pages=[*(CrudPages(crud_class, path).router for path, crud_class in PATHS.items()), router],
     api=[*(CrudApi(crud_class, path).router for path, crud_class in PATHS.items()), router],

@@ -14,7 +14,8 @@ from opportune.crud import Crud
 from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.testing import Make, make_token, signed_in_client
+from opportune.testing import Make, make_token, make_user, signed_in_client
+from opportune.testing.factories import add_permission
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id
 from tests.opportune.contrib.teams.projects import Note, Project, Task, app, database
@@ -47,6 +48,27 @@ async def test_rows_of_other_teams_are_not_found(clients: Clients) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         assert (await clients["owner"].request(method, f"{API}/{number}", json={})).status_code == 404, method
     assert (await clients["member"].get(f"/projects/{number}")).status_code == 404
+
+
+async def test_admin_has_the_rows_of_the_current_team(app: FastAPI, database: Database, make: Make, crew: Crew) -> None:
+    user = await make_user(database, is_staff=True)
+    await add_permission(database, user, "project", "*")
+    await add_member(database, crew.team, user, TeamRole.MEMBER)
+    await make(Project, name="Ours", team_id=crew.team.id)
+    theirs = await make(Project, name="Theirs", team_id=crew.other_team.id)
+    async with signed_in_client(app, user) as staff:
+        page = (await staff.get("/admin/project/list")).text
+        assert ("Ours" in page, "Theirs" in page, "/project/delete" in page) == (True, False, False)
+        assert (await staff.post("/admin/project/delete?pks=1", data={"confirmed": "yes"})).status_code == 403
+        assert (await staff.get(f"/admin/project/edit/{theirs.id}")).status_code == 404
+        form = {"name": "New", "team_id": str(crew.other_team.id)}
+        assert (await staff.post("/admin/project/create", data=form)).status_code == 400
+        assert f'<option value="{crew.team.id}" selected>' in (await staff.get("/admin/project/create")).text
+        form["team_id"] = str(crew.team.id)
+        assert (await staff.post("/admin/project/create", data=form)).status_code == 303
+        await add_member(database, crew.other_team, user, TeamRole.MEMBER)
+        await staff.post(f"/teams/{crew.other_team.id}/switch")
+        assert "Theirs" in (await staff.get("/admin/project/list")).text
 
 
 async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew) -> None:
