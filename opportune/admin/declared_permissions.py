@@ -37,10 +37,6 @@ class DeclaredPermissions:
         return {identity_of(model) for feature in self.features for model in feature.models}
 
     @cached_property
-    def _superuser_only(self) -> AbstractSet[str]:
-        return {identity for identity, _, is_superuser_only in self._view_permissions if is_superuser_only}
-
-    @cached_property
     def _view_permissions(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
         from opportune.admin.view_classes import views_with_permissions  # SQLAdmin and forms import slowly
 
@@ -94,7 +90,7 @@ class DeclaredPermissions:
 
     def _find_faults_of(self, identity: str, actions: Sequence[str]) -> Iterator[str]:
         """Yield a message about the model, or about each unknown action of a group."""
-        if identity in self._superuser_only:
+        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._view_permissions):
             yield f"{identity} is for superusers only."
         elif identity not in self.actions:
             yield self._describe_unknown_model(identity)

@@ -76,15 +76,11 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     async with deleting_files_on_error(storage) as new_names:
         for field in form:
             if isinstance(field, FileField) and field.upload:
-                values[field.short_name] = await _store(storage, field, field.upload)
+                try:
+                    values[field.short_name] = await field.column.save(storage, field.upload)
+                except (StorageError, ImageRefusedError) as error:
+                    raise ValidationRefused(str(error), field.short_name) from error
                 new_names.extend(field.column.names(values[field.short_name]))
             elif isinstance(field, FileField) and field.is_cleared:
                 values[field.short_name] = field.empty_value
         yield
-
-
-async def _store(storage: Storage, field: FileField, upload: Upload) -> str:
-    try:
-        return await field.column.save(storage, upload)
-    except (StorageError, ImageRefusedError) as error:
-        raise ValidationRefused(str(error), field.short_name) from error

@@ -81,9 +81,6 @@ async def test_wildcard_permissions_all_actions_or_models(app: FastAPI, client: 
     assert await find_allowed_requests(client, ALL_REQUESTS) == ALL_REQUESTS
     others = [f"GET {name}/{page}" for name in ("maker", "user", "group") for page in ("list", "create", "export/csv")]
     assert await find_allowed_requests(client, others) == set()
-
-
-async def test_wildcard_opens_no_pages_for_superusers_only(app: FastAPI, client: AsyncClient, group: Group) -> None:
     await set_permissions(app, group, "*.*")
     for identity in ("session", "api-token", "membership"):
         for page in ("list", "details/1", "export/csv", "delete?pks=1"):

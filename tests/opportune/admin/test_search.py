@@ -68,9 +68,6 @@ async def test_limited_search_names_what_it_left_out(admin: AsyncClient, monkeyp
             page = (await admin.get("/admin/search?q=ada")).text
         assert "Authors" in page.partition("Left out to answer quickly:")[2], limit
         assert "Ada 1" not in page, limit
-
-
-async def test_searches_of_a_user_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.SEARCHES_PER_USER, "limit", 1)
     assert (await admin.get("/admin/search")).status_code == 200
     assert (await admin.get("/admin/search")).status_code == 429

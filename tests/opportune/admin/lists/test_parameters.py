@@ -28,8 +28,7 @@ async def test_unknown_parameter_is_named_and_removed(admin: AsyncClient) -> Non
 
 
 async def test_pages_that_do_not_exist_are_named(admin: AsyncClient) -> None:
-    sizes = ("pageSize=-3", "pageSize=0")
-    for query in ("page=abc", "position=abc", "position=after:999", "position=after:abc", *sizes):
+    for query in ("page=abc", "position=abc", "position=after:999", "position=after:abc", "pageSize=-3"):
         page = await admin.get(f"{LIST}?{query}", headers=ACCEPT_HTML)
         assert (page.status_code, f"<dt>{query.partition('=')[0]}</dt>" in page.text) == (422, True), query
         assert page.text.count("Begin with the first page.") <= 1, "the sentence is not repeated"

@@ -121,13 +121,10 @@ async def test_staff_add_rows_of_their_own(staff: AsyncClient, clerk: User, supe
         assert response.status_code == status, owner
 
 
-async def test_trash_of_another_user_is_closed(app: FastAPI, staff: AsyncClient) -> None:
+async def test_trash_needs_the_rows_and_the_permission_to_list(app: FastAPI, staff: AsyncClient) -> None:
     for action in ("restore", "purge"):
         response = await staff.post(f"/admin/paper/trash/{action}", data={"pk": "2", "confirmed": "yes"})
         assert response.status_code == 404, action
-
-
-async def test_trash_needs_the_permission_to_list(app: FastAPI, staff: AsyncClient) -> None:
     async with signed_in_client(app, await make_staff(app, "paper.delete")) as client:
         assert (await client.get("/admin/paper/trash")).status_code == 403
 

@@ -25,15 +25,12 @@ def services() -> dict[str, Any]:
     return dict(yaml(FILES["compose.yaml"])["services"])
 
 
-def test_release_waits_until_a_web_container_is_ready(services: dict[str, Any]) -> None:
+def test_release_waits_for_containers_to_start_and_end(services: dict[str, Any]) -> None:
     for name in ("web-a", "web-b"):
         command = services[name]["healthcheck"]["test"][-1]
         (path,) = re.findall(rf":{RECIPE.host.port}(/[a-z/]+)", command)
         assert path == "/health/ready"
         assert path in HEALTH_PATHS
-
-
-def test_containers_end_within_their_grace_period(services: dict[str, Any]) -> None:
     for name in SITE_SERVICES:
         seconds = float(services[name]["environment"]["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
         assert services[name]["stop_grace_period"] == f"{seconds:g}s"

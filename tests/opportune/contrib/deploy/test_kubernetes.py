@@ -82,16 +82,13 @@ def test_selectors_match_the_pods(objects: Objects) -> None:
     assert objects["Service", "web"]["spec"]["selector"].items() <= labels.items()
 
 
-def test_requests_reach_the_port_of_the_site(objects: Objects) -> None:
+def test_requests_and_probes_use_the_port_of_the_site(objects: Objects) -> None:
     (rule,) = objects["Ingress", "web"]["spec"]["rules"]
     (path,) = rule["http"]["paths"]
     service = objects["Service", path["backend"]["service"]["name"]]["spec"]
     (port,) = [port for port in service["ports"] if port["name"] == path["backend"]["service"]["port"]["name"]]
     (container,) = pod_of(objects["Deployment", "web"])["containers"]
     assert container["ports"] == [{"name": port["targetPort"], "containerPort": RECIPE.host.port}]
-
-
-def test_probes_use_the_port_and_only_readiness_the_database(objects: Objects) -> None:
     (container,) = pod_of(objects["Deployment", "web"])["containers"]
     probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
     assert {probe["port"] for probe in probes.values()} == {container["ports"][0]["name"]}

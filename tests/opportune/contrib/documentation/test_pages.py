@@ -10,13 +10,10 @@ from opportune.web.routing.router import router_of
 from tests.opportune.cli.conftest import Oppman
 
 
-async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
+async def test_pages_are_listed_and_searched(client: AsyncClient) -> None:
     html = (await client.get("/docs")).text
     assert [name for name in content.page_names() if f'href="/docs/{name}"' not in html] == ["index"]
     assert html.index("Tutorial</h2>") < html.index('href="/docs/tutorial"') < html.index("How-to guide</h2>")
-
-
-async def test_search_links_to_sections_also_while_typing(client: AsyncClient) -> None:
     html = (await client.get("/docs", params={"q": "many-to-many"})).text
     assert 'href="/docs/cookbook#' in html
     assert "<mark>" in html
@@ -24,13 +21,10 @@ async def test_search_links_to_sections_also_while_typing(client: AsyncClient) -
     assert response.text.lstrip().startswith('<section id="docs-results"')
 
 
-async def test_pages_are_shown(client: AsyncClient) -> None:
+async def test_existing_pages_are_shown(client: AsyncClient) -> None:
     responses = {name: await client.get(f"/docs/{name}") for name in ("index", "crud", "crud.md", "deploy/render")}
     assert {name for name, response in responses.items() if "<h1" not in response.text} == set()
     assert {name for name, response in responses.items() if response.status_code != 200} == set()
-
-
-async def test_unknown_page_is_not_found(client: AsyncClient) -> None:
     for name in ("nope", "../README", "..%2F..%2Fpyproject", "deploy/nope"):
         assert (await client.get(f"/docs/{name}")).status_code == 404, name
 

@@ -55,7 +55,7 @@ async def test_list_links_to_requests(client: AsyncClient, found: RequestRecord)
     assert "test_pages.py:" in html
 
 
-async def test_query_is_explained(client: AsyncClient, found: RequestRecord) -> None:
+async def test_only_queries_are_explained(client: AsyncClient, found: RequestRecord) -> None:
     url = plan_url(found, "SELECT id FROM")
     fragment = (await client.get(url, headers=PARTIAL)).text
     assert fragment.lstrip().startswith("<pre")
@@ -63,9 +63,6 @@ async def test_query_is_explained(client: AsyncClient, found: RequestRecord) -> 
     heading, plan = (await client.get(url)).text.split("<h1>Query plan</h1>")
     assert "<html" in heading
     assert "accounts_user" in plan
-
-
-async def test_unexplained_statement_is_refused(client: AsyncClient, found: RequestRecord) -> None:
     for word, message in (("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")):
         response = await client.get(plan_url(found, word), headers=JSON)
         assert response.status_code == 409, word
@@ -106,16 +103,13 @@ def test_disabled_panel_leaves_no_trace(settings: Settings, environment: str, de
     assert not hasattr(site.state, "request_records")
 
 
-async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
+async def test_listeners_need_the_panel_and_end_with_the_site(settings: Settings) -> None:
     site = create_test_app(settings.model_copy(update={"debug": False}))
     handlers, observed = logging.getLogger().handlers[:], observers[:]
     async with site.router.lifespan_context(site):
         assert not any(engine.dispatch.before_cursor_execute for engine in site.state.database.sync_engines)
         assert templates.environment.context_class is TemplateContext
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
-
-
-async def test_listeners_end_with_the_site(settings: Settings) -> None:
     site = create_test_app(settings)
     handlers = logging.getLogger().handlers[:]
     async with site.router.lifespan_context(site):
