@@ -23,7 +23,6 @@ from opportune.db.migrations.ownership import find_other_tables, find_site_table
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
-# Newer client programs set this; servers before version 17 do not support it.
 SETTING = re.compile(rb"^SET ")
 FIRST_OBJECT = (b"CREATE ", b"COPY ", b"ALTER ")
 """Begins of the first statement after the settings. The rest of a dump is copied unread."""
@@ -106,7 +105,7 @@ def _render_statements(statements: Sequence[sql.Composable]) -> bytes:
 def copy_script(script: IO[bytes], statements: IO[bytes]) -> None:
     """Copy a script with `SET` as `SET LOCAL`: a pooler would give session settings to other clients."""
     for line in script:
-        if not line.startswith(b"SET transaction_timeout"):
+        if not line.startswith(b"SET transaction_timeout"):  # of newer programs; servers before 17 do not support it
             local = SETTING.sub(rb"SET LOCAL ", line)
             statements.write(local.replace(b"'search_path', '', false", b"'search_path', '', true"))
         if line.startswith(FIRST_OBJECT):
