@@ -25,13 +25,17 @@ def test_file_is_replaced_only_after_success(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - only the names
 
 
-def test_concurrent_writer_is_refused(tmp_path: Path) -> None:
+def test_concurrent_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with atomic_files.open_replacement(path) as file:
         file.write(b"first")
         with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
             pass
     assert path.read_text() == "first"
+    with atomic_files.private_file(tmp_path / "new"):
+        atomic_files.replace_file(tmp_path / "new", path)
+        (tmp_path / "new").touch()  # by the next writer
+    assert (tmp_path / "new").exists()
 
 
 def lock_after(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
@@ -52,13 +56,6 @@ def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
         pass
     assert path.read_text() == "of the other process"
-
-
-def test_file_of_the_next_writer_stays(tmp_path: Path) -> None:
-    with atomic_files.private_file(tmp_path / "new"):
-        atomic_files.replace_file(tmp_path / "new", tmp_path / "file")
-        (tmp_path / "new").touch()
-    assert (tmp_path / "new").exists()
 
 
 def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
