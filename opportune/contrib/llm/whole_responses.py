@@ -28,7 +28,7 @@ class ModelEndpoint:
     def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
         """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
         self._setting = setting
-        self._url = model.base_url.rstrip("/")
+        self._url_of = model.url_of
         self._client = connect(model, replace(timeouts, first=read_seconds, idle=read_seconds))
 
     async def close(self) -> None:
@@ -43,7 +43,7 @@ class ModelEndpoint:
             LlmError: The request failed.
         """
         client = await self._client.open()
-        parameters = RefusedParameters(f"{self._url}{path}", json or {})
+        parameters = RefusedParameters(self._url_of(path), json or {})
         try:
             content_type, body = await client.read(parameters, max_bytes, **form)
         except LlmError as error:

@@ -27,7 +27,7 @@ class OpenAICompatible(RemoteProvider):
         super().__init__(model)
         self.continues = model.continues
         host = urlsplit(model.base_url).hostname
-        self._url = f"{model.base_url.rstrip('/')}/chat/completions"
+        self._url = model.url_of("/chat/completions")
         self._limit_name = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
         self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]
@@ -96,9 +96,5 @@ class OpenAICompatible(RemoteProvider):
         # Some endpoints fail at arguments that are no JSON, even if their model wrote them.
         arguments = call.arguments if is_object(call.arguments) else "{}"
         function = {"name": call.name, "arguments": arguments}
-        return {
-            "id": call.id,
-            "type": "function",
-            "function": function,
-            **fields_for(self.origin, call.returned, "call"),
-        }
+        returned = fields_for(self.origin, call.returned, "call")
+        return {"id": call.id, "type": "function", "function": function, **returned}

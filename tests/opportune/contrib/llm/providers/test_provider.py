@@ -103,3 +103,9 @@ def test_mistake_in_llm_models_is_one_line(value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)) as caught:
         load_settings(_env_file=None, environment="test", llm_models=value)
     assert "\n" not in str(caught.value)
+
+
+def test_path_precedes_the_query_of_a_base_url() -> None:
+    ends = ("", "/", "/chat/completions", "?api-version=1")
+    urls = [LlmModel(name="Fast", base_url=URL + end).url_of("/chat/completions") for end in ends]
+    assert urls == [f"{URL}/chat/completions"] * 3 + [f"{URL}/chat/completions?api-version=1"]
