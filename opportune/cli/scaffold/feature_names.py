@@ -28,7 +28,7 @@ def name_problem(name: str) -> str:
     modules = {path.stem for pattern in ("*", "contrib/*") for path in FRAMEWORK.glob(pattern)}
     if keyword.iskeyword(name) or name in {*dir(builtins), *FRAMEWORK_PATHS, *OPTIONAL_FEATURES, *RESERVED, *modules}:
         return f"{name!r} is reserved by Python or by the framework."
-    if existing := next((folder for folder in folders(name) if folder.exists()), None):
+    if existing := next(filter(files_in, folders(name)), None):
         return f"{existing.relative_to(PROJECT)} already exists."
     return ""
 
@@ -42,7 +42,7 @@ def check_name(name: str) -> None:
     problem = name_problem(name)
     if not problem and (package := feature_packages().get(name)):
         problem = f"The package {Path(package).name} has a feature named {name!r}."
-    if not problem and (importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name)):
+    if not problem and ((PROJECT / PACKAGE / f"{name}.py").exists() or importlib.util.find_spec(name)):
         problem = f"There is a Python module named {name!r}."
     if problem:
         raise OperatorError(problem if "." in name else f"{problem} Choose another name.")
@@ -61,6 +61,11 @@ def _spelling_problem(name: str) -> str:
 
 def folders(name: str) -> list[Path]:
     return [PROJECT / parent / name for parent in (PACKAGE, "tests")]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder, without compiled ones, which stay when git removes the others."""
+    return [file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
 
 
 def require_feature_folder(project: Path, name: str) -> None:

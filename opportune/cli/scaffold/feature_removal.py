@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from opportune.cli.scaffold.feature_names import files_in
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
@@ -49,9 +50,8 @@ class FeatureRemoval:
     def summary(self) -> Iterator[str]:
         """Yield the folders, files and lines to delete."""
         for path in self.paths:
-            files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
             name = self._relative(path)
-            yield f"{name}/ ({pluralize(len(files), 'file')})" if path.is_dir() else name
+            yield f"{name}/ ({pluralize(len(files_in(path)), 'file')})" if path.is_dir() else name
         for path, text in self.new_texts.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
             yield f"{pluralize(lines, 'line')} of {self._relative(path)}"

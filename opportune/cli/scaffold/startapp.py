@@ -57,11 +57,8 @@ def command(
         raise typer.BadParameter("--folder needs --package.")
     check_name(name)
     path = path or ("" if model else f"/{name.replace('_', '-')}")
-    has_model = bool(model)
-    model = model or camel(singular(name))
-    fields = fields or [*DEFAULT_FIELDS]
     options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    request = ModelRequest(name, model, fields, *options)
+    request = ModelRequest(name, model or camel(singular(name)), fields or [*DEFAULT_FIELDS], *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         parent = PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()
@@ -77,10 +74,10 @@ def command(
     }
     created = plan_model(PROJECT, request)
     # Users change the default model before they create its migration.
-    write_model(PROJECT, created, base, has_migration=has_model)
+    write_model(PROJECT, created, base, has_migration=bool(model))
     say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
     say(f"Added {name} to {INSTALLED}.")
-    addmodel.print_next_steps(created, () if has_model else (f"makemigrations {name}",))
+    addmodel.print_next_steps(created, () if model else (f"makemigrations {name}",))
 
 
 def _distribution_name(feature: str) -> str:

@@ -29,9 +29,6 @@ INSTALLED: tuple[Feature, ...] = (
 '''
 
 
-PLANT = 'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with nothing but its list of features."""
@@ -50,10 +47,9 @@ def file_names(project: Path) -> set[str]:
 
 def test_startapp_creates_and_installs_a_feature(oppman: Oppman, project: Path) -> None:
     out = oppman("startapp", "notes").out
-    code = ("admin", "api", "feature", "models", "pages", "service")
     assert file_names(project) == {
         "app/installed.py",
-        *(f"app/notes/{name}.py" for name in ("__init__", *code)),
+        *(f"app/notes/{name}.py" for name in ("__init__", "admin", "api", "feature", "models", "pages", "service")),
         "tests/notes/access.txt",
         *(f"tests/notes/{name}.py" for name in ("__init__", "test_notes")),
     }
@@ -74,9 +70,15 @@ def test_startapp_creates_and_installs_a_feature(oppman: Oppman, project: Path) 
 )
 def test_invalid_name_is_refused(oppman: Oppman, project: Path, name: str, message: str) -> None:
     (project / "tests/books").mkdir(parents=True)
+    (project / "tests/books/test_books.py").touch()
     assert message in oppman("startapp", name).line()
-    assert file_names(project) == {"app/installed.py"}
+    assert file_names(project) == {"app/installed.py", "tests/books/test_books.py"}
     assert (project / "app/installed.py").read_text() == INSTALLED
+
+
+def test_compiled_files_do_not_take_a_name(oppman: Oppman, project: Path) -> None:
+    (project / "app/notes/__pycache__").mkdir(parents=True)
+    assert oppman("startapp", "notes").code == 0
 
 
 def test_unwritable_folder_leaves_nothing(oppman: Oppman, project: Path) -> None:
@@ -113,15 +115,15 @@ def test_failing_models_are_not_left_imported(tmp_path: Path) -> None:
 
 
 def test_existing_folder_of_a_package_is_refused(oppman: Oppman, project: Path) -> None:
-    package = project.parent / "opportune-journals"
-    package.mkdir()
-    message = f"{package} already exists. Choose another folder with --folder.\n"
-    assert oppman("startapp", "journals", "--package") == (1, "", message)
+    (project.parent / "opportune-journals").mkdir()
+    assert "opportune-journals already exists. Choose another" in oppman("startapp", "journals", "--package").line()
 
 
 def test_package_cannot_refer_to_a_model_of_the_project(oppman: Oppman, project: Path) -> None:
     (project / "app/plants").mkdir()
-    (project / "app/plants/models.py").write_text(PLANT)
+    (project / "app/plants/models.py").write_text(
+        'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
+    )
     line = oppman("startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package").line()
     assert line.startswith("plant: a package cannot refer to Plant, which is a model of this")
     assert not (project.parent / "opportune-gardens").exists()
