@@ -25,7 +25,6 @@ from opportune.web.routing.router import LIFESPAN_REPLACED
 from tests.opportune.guides import code_blocks, read_guide
 
 HEROES = Path(__file__).with_name("heroes")
-DEADPOND = {"name": "Deadpond", "age": None, "id": 1, "is_trained": False}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def visits(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_routes_stay_as_they_are(visits: dict[str, Any]) -> None:
-    assert visits["/heroes/"] == [200, [DEADPOND]]
+    assert visits["/heroes/"] == [200, [{"name": "Deadpond", "age": None, "id": 1, "is_trained": False}]]
     assert visits["/heroes/7"] == [404, {"detail": "Hero not found"}]
     assert visits["/heroes/x"][1]["detail"][0]["type"] == "int_parsing"
     assert visits["/divide"] == [418, {"message": "Oops!"}]

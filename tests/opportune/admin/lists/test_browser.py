@@ -15,7 +15,6 @@ from tests.opportune.stored_rows import read_one
 
 COLUMNS = "/admin/gadget/list?columns=name,size,state"
 ROWS = "/admin/gadget/list?columns=id,data,size&size=7"
-MOTTO = "Word " * 40
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
     "story": "\nfirst empty\n\nlast empty\n",
@@ -26,7 +25,7 @@ app = site_fixture(
     gadgets,
     lambda: [
         *make_makers(),
-        *(Gadget(name=f"long {number}", maker_id=1, size=7, data=MOTTO) for number in range(3)),
+        *(Gadget(name=f"long {number}", maker_id=1, size=7, data="Word " * 40) for number in range(3)),
         *(Gadget(name=f"red {number}", maker_id=1) for number in range(26)),
         Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE, **TEXTS),
     ],

@@ -38,13 +38,12 @@ async def refuse(_session: AsyncSession) -> int:
 
 
 feature_with_demo = Feature("people", "Has a demo.", data=Data(demo=Demo(load, clear)))
-feature_without_demo = Feature("plain", "Has no demo.")
 failing_feature = Feature("picky", "Refuses.", data=Data(demo=Demo(refuse, refuse)))
 
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, feature_without_demo))
+    monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, Feature("plain", "Has no demo.")))
 
 
 @pytest.fixture

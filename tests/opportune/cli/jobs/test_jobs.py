@@ -13,7 +13,6 @@ from tests.opportune.cli.conftest import Oppman, read_until
 from tests.opportune.cli.development.processes import running
 
 FAILED_JOB = ("removed.fail", "failed", '[7, "a"]', 5, "No response.")
-WAITING_JOB = ("removed.wait", "waiting", "[]", 0, "")
 INSERT_JOB = """
     INSERT INTO jobs_job (name, state, arguments, attempt, error, due_at, created_at, cancel_asked, done, total, note)
     VALUES (?, ?, ?, ?, ?, '2026-01-03 04:05:06', '2026-01-02 03:04:05', 0, 0, 0, '')
@@ -24,7 +23,7 @@ INSERT_JOB = """
 def url(tmp_path: Path, sqlite_template: Path) -> str:
     """Database with a failed and a waiting job of features that are not installed."""
     (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
-    add_jobs(tmp_path / "app.db", FAILED_JOB, WAITING_JOB)
+    add_jobs(tmp_path / "app.db", FAILED_JOB, ("removed.wait", "waiting", "[]", 0, ""))
     return f"sqlite:///{tmp_path / 'app.db'}"
 
 

@@ -16,7 +16,6 @@ from tests.opportune.contrib.deploy.published_formats import run_program, yaml
 
 RECIPE = RECIPES["compose"]
 FILES = {Path(path).name: text for path, text in render_files(RECIPE, SITE).items()}
-SITE_SERVICES = ("web-a", "web-b", "worker", "migrate")
 ENV = "BASE_URL=https://books.example.org\nPOSTGRES_PASSWORD=abc\nMAIN_ADDRESS=10.0.0.1\nPRIVATE_ADDRESS=10.0.0.2\n"
 
 
@@ -31,7 +30,7 @@ def test_release_waits_for_containers_to_start_and_end(services: dict[str, Any])
         (path,) = re.findall(rf":{RECIPE.host.port}(/[a-z/]+)", command)
         assert path == "/health/ready"
         assert path in HEALTH_PATHS
-    for name in SITE_SERVICES:
+    for name in ("web-a", "web-b", "worker", "migrate"):
         seconds = float(services[name]["environment"]["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
         assert services[name]["stop_grace_period"] == f"{seconds:g}s"
 

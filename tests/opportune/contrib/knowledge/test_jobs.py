@@ -19,7 +19,6 @@ from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.knowledge.shelves import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
-SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
 PUBLIC_ADDRESSES = ("93.184.215.14", "2606:2800:220:1::1")
 PRIVATE_ADDRESSES = (
     *("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "168.63.129.16", "192.0.0.192", "192.88.99.1"),
@@ -58,7 +57,7 @@ async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkey
     assert document.fault == "guide.md could not be read at the moment. Try again later."
 
 
-@given(SENTENCES)
+@given(st.text(st.sampled_from("ab .!?\n"), max_size=4_000))
 def test_passages_are_the_text_in_order(text: str) -> None:
     passages = [*split_text(text)]
     assert text.startswith("".join(passages))

@@ -12,7 +12,6 @@ from opportune.contrib.operations import appearance
 from opportune.testing.services.accessibility import find_violations
 
 ADDRESS = "/admin/appearance"
-PLUM = find_appearance("plum")
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ async def test_saving_writes_the_file_of_the_project(superuser_client: AsyncClie
     form = {"theme": "plum", "corners": "", "density": ""}
     response = await superuser_client.post(f"{ADDRESS}/save", data=form, follow_redirects=True)
     assert "Commit this file." in response.text
-    assert read_appearance(stored_sheet(stored_file)) == PLUM
+    assert read_appearance(stored_sheet(stored_file)) == find_appearance("plum")
     assert 'value="round" selected' in response.text
 
 

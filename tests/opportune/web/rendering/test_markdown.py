@@ -152,18 +152,14 @@ def count_calls(text: str) -> int:
     return calls
 
 
-HOSTILE_INLINES = ["[", "![a](b", "*a", "``a` ", "<a:b>", "$a ", "\\(", "[^1]"]
-HOSTILE_BLOCKS = ["> ", "- a\n> a\n", "```\n", "|a\n|-\n", "$$\n", "[^1]: a\n"]
-
-
-@pytest.mark.parametrize("unit", HOSTILE_INLINES)
+@pytest.mark.parametrize("unit", ["[", "![a](b", "*a", "``a` ", "<a:b>", "$a ", "\\(", "[^1]"])
 def test_rendering_time_is_linear(unit: str) -> None:
     calls, calls_of_triple = (count_calls(unit * (length // len(unit))) for length in (250, 750))
     assert calls_of_triple < 750 * MAX_CALLS_PER_CHARACTER
     assert calls_of_triple < 4.5 * calls, "quadratic time would need nine times as many calls"
 
 
-@pytest.mark.parametrize("unit", HOSTILE_BLOCKS)
+@pytest.mark.parametrize("unit", ["> ", "- a\n> a\n", "```\n", "|a\n|-\n", "$$\n", "[^1]: a\n"])
 def test_block_rendering_time_is_linear(unit: str) -> None:
     length = MAX_BLOCK_CHARS + 500  # split into several pieces
     assert count_calls(unit * (length // len(unit))) < length * MAX_CALLS_PER_CHARACTER
