@@ -82,6 +82,8 @@ class BaseAdminView(AdapterView):
     _form_extension: ClassVar[type[FormExtension]] = FormExtension
     _logged_fields: ClassVar[Sequence[str]] = ()
     """Fields that the log shows, although no page of the row does."""
+    _confirmed_actions: ClassVar[Sequence[str]] = ()
+    """Actions for which users confirm their identity first."""
     _has_history: ClassVar[bool] = True
     """Whether each row has a history page."""
 

@@ -12,7 +12,6 @@ from opportune.accounts.dependencies import make_account_context
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.two_factor import reset_two_factor
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions, lock_superusers
 from opportune.admin.authorization import is_superuser, may_change_user
@@ -58,6 +57,8 @@ def record_staff_change(session: AsyncSession, request: Request, user: User, eve
 class UserActionsMixin(AdminView):
     """The actions on users, as a part of `UserAdmin`."""
 
+    _confirmed_actions = ("reset-two-factor",)
+
     def _actions_for(self, request: Request, row: User) -> dict[str, str]:
         inapplicable = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
         if not row.has_two_factor:
@@ -100,7 +101,6 @@ class UserActionsMixin(AdminView):
 
     @action("reset-two-factor", "Reset two-factor", "Afterwards a password is enough to sign in.")
     async def reset_two_factor(self, request: Request) -> Response:
-        await get_confirmed_user(request, request.state.user)
         result = gettext("has no second factor anymore")
         return await self._apply(request, "reset-two-factor", reset_two_factor, result, event="two_factor_off")
 

@@ -55,8 +55,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
         others = _editors_of(request.app).add((view.identity, pk), user.email)
         change = await _last_change(request, view, since, user)
         names = await load_names(view, [*others, *([change.actor] if change else [])])
-        others = sorted(names[email] for email in others)
-        context |= {"row": row, "others": others, "change": change, "names": names}
+        context |= {"row": row, "others": sorted(names[email] for email in others), "change": change, "names": names}
     return await render_page(request, view, "admin/editors.html", context)
 
 

@@ -16,10 +16,8 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.log.audit import load_names, read_last_changes
 from opportune.admin.models import AuditEntry
-from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import gettext
 from opportune.web.forms.seen_values import ChangedFields, find_changed, format_hashes, hash_text, parse_hashes
-
-ANOTHER_USER = _l("Another user")
 
 
 class Conflict(NamedTuple):
@@ -73,7 +71,7 @@ async def describe_conflicts(
             entries = await read_last_changes(session, view.identity, row_id, changed)
     names = await load_names(view, [entry.actor for entry in entries.values() if entry])
     return [
-        Conflict(name, has_edited, entry, (entry and names[entry.actor]) or str(ANOTHER_USER))
+        Conflict(name, has_edited, entry, (entry and names[entry.actor]) or gettext("Another user"))
         for name, has_edited in changed.items()
         for entry in [entries.get(name)]
     ]

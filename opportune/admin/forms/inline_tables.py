@@ -176,8 +176,7 @@ class _TableBuilder:
         form_class = await self._form_class(None)
         form, is_submitted = self._bind(form_class, key, {}, form_data)
         shown = inline_columns(self.inline, self.view)
-        seen = self.submitted.seen(key)
-        return InlineRow(None, key, form, {}, shown, is_submitted=is_submitted, seen=seen)
+        return InlineRow(None, key, form, {}, shown, is_submitted=is_submitted, seen=self.submitted.seen(key))
 
     def _bind(
         self, form_class: type[AdminForm], key: str, initial: Any, form_data: FormData | None = None

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message
 
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.admin.authorization import may_act, may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
@@ -134,6 +135,8 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     async def confirm_or_run(request: Request) -> Response:
         if not may_act(request, view, custom_action(slug)):
             raise HTTPException(403)
+        if slug in view._confirmed_actions:
+            await get_confirmed_user(request, request.state.user)
         body = await request.body()
 
         async def receive() -> Message:  # for actions that read the form again

@@ -141,14 +141,11 @@ def _comparison_text(control: FilterControl, query: QueryParams) -> str:
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
     filter_ = control.filter
     if isinstance(filter_, RangeFilter):
-        return " ".join(f"{_word_of_end(name)} {end}" for name, end in filter_.ends(query).items())
+        words = {True: pgettext("range", "from"), False: pgettext("range", "to")}
+        return " ".join(f"{words[name.endswith(FROM.suffix)]} {end}" for name, end in filter_.ends(query).items())
     text = query.get(filter_.parameter_name, "").strip()
     label = dict(control.operations).get(control.operation)
     return f"{label} {text}" if text and label else ""
-
-
-def _word_of_end(parameter: str) -> str:
-    return pgettext("range", "from") if parameter.endswith(FROM.suffix) else pgettext("range", "to")
 
 
 def _active_values(request: Request, control: FilterControl, title: str) -> Iterator[ActiveFilter]:

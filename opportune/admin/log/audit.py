@@ -103,12 +103,6 @@ async def read_last_change_by_others(
     return entry
 
 
-async def read_recent(session: AsyncSession, visible: ColumnElement[bool], limit: int) -> Sequence[AuditEntry]:
-    """Return the newest entries that meet a condition, such as `visible_entries`."""
-    listed = select(AuditEntry).where(visible)
-    return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()
-
-
 async def load_emails(view: BaseAdminView, user_ids: Iterable[int | None]) -> Mapping[int | None, str]:
     """Return the addresses by id of the user, in one query. Deleted users are left out."""
     ids = {*user_ids} - {None}

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from sqladmin.authorization import Action
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -105,7 +107,8 @@ class Dashboard(AdminExtension):
         """Return the newest entries that the user may see, each with the labels of its action and its model."""
         visible = audit.visible_entries(request, self.site, Action.LIST)
         recent = []
-        for entry in await audit.read_recent(session, visible, MAX_RECENT_ENTRIES):
+        newest = select(AuditEntry).where(visible).order_by(col(AuditEntry.id).desc()).limit(MAX_RECENT_ENTRIES)
+        for entry in await session.scalars(newest):
             view = self.site.view_by_identity(entry.identity)
             recent.append((entry, get_action_label(entry, view), get_model_label(entry, view)))
         return recent
