@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Sequence
 
-from opportune.cli.scaffold.source import Source, with_imports, with_item
+from opportune.cli.scaffold.source import read_source, with_imports, with_item
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
@@ -21,9 +21,9 @@ def with_feature(text: str, name: str, module: str = "") -> str:
         module: Module of its declaration. By default, it is in the project.
 
     Raises:
-        OperatorError: The file does not define a tuple `INSTALLED`.
+        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
     """
-    source = Source(text)
+    source = read_source(text, INSTALLED)
     features, _ = _find_installed(source.tree)
     return with_imports(with_item(source, features, name).text, {module or f"{PACKAGE}.{name}.feature": {name}})
 
@@ -32,9 +32,9 @@ def listed_names(text: str) -> set[str]:
     """Return the names of the installed features.
 
     Raises:
-        OperatorError: The file does not define a tuple `INSTALLED`.
+        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
     """
-    features, _ = _find_installed(ast.parse(text))
+    features, _ = _find_installed(read_source(text, INSTALLED).tree)
     return {ast.unparse(entry) for entry in features.elts}
 
 
@@ -42,9 +42,9 @@ def without_feature(text: str, name: str) -> str:
     """Remove the import and the entry of a feature of the project or of the framework.
 
     Raises:
-        OperatorError: The file does not define a tuple `INSTALLED`.
+        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
     """
-    features, imports = _find_installed(ast.parse(text))
+    features, imports = _find_installed(read_source(text, INSTALLED).tree)
     removed = {node: [alias for alias in node.names if _is_import_of(node, alias, name)] for node in imports}
     names = {alias.asname or alias.name for aliases in removed.values() for alias in aliases}
     lines = text.splitlines()

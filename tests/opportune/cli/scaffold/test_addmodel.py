@@ -187,6 +187,9 @@ def test_unexpected_feature_file_names_the_code_to_add(oppman: Oppman, project: 
     )
     assert message in oppman("addmodel", "blog", "Post", "title:str").line()
     assert file_texts(project) == texts_before
+    for name in ("shop/service.py", "app/installed.py"):
+        (project / "app" / name.removeprefix("app/")).write_text("(\n")
+        assert f"{name}:1 has a syntax error" in oppman("addmodel", "blog", "Post", "label:shop.Label").line()
 
 
 @pytest.mark.usefixtures("no_migration")
