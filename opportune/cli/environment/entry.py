@@ -87,5 +87,5 @@ def is_help_request(arguments: list[str]) -> bool:
 def _restart(arguments: list[str]) -> Never:
     """Run the same command with the Python of `.venv`."""
     isolated = ["-I"] if sys.flags.isolated else []
-    environ = ONE_MALLOC_ARENA | os.environ | {PREPARED: "1"}
-    exec_process([str(PYTHON), *isolated, str(SCRIPT), *arguments], environ)
+    command = [str(PYTHON), *isolated, str(SCRIPT), *arguments]
+    exec_process(command, ONE_MALLOC_ARENA | os.environ | {PREPARED: "1"})

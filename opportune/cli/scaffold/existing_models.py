@@ -135,8 +135,7 @@ def _table_of(node: ast.ClassDef) -> str:
 def _crud_options(model: ExistingModel) -> dict[str, Any]:
     """Return owner column, read permission and address of a model, from its `Crud` class."""
     file = model.file.with_name("service.py")
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    tree = read_source(text, f"{file.parent.name}/{file.name}").tree
+    tree = read_source(file.read_text("utf-8") if file.is_file() else "", f"{file.parent.name}/{file.name}").tree
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     cruds = [node for node in classes if f"Crud[{model.name}]" in map(ast.unparse, node.bases)]
     if not cruds:
