@@ -197,11 +197,6 @@ class LlmModel(BaseModel):
     def has_price(self) -> bool:
         return bool(self.price_per_million_prompt_tokens or self.price_per_million_answer_tokens)
 
-    def url_of(self, path: str) -> str:
-        """Return the URL of a path, before a query of `base_url` such as Azure's `?api-version=2024-10-21`."""
-        base, mark, query = self.base_url.partition("?")
-        return f"{base.rstrip('/').removesuffix('/chat/completions')}{path}{mark}{query}"
-
 
 class EmbeddingModel(LlmModel):
     """A model for embeddings, for semantic search.

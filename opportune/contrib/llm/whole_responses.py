@@ -11,7 +11,7 @@ from opportune.contrib.llm.providers.events import EventReader
 from opportune.contrib.llm.providers.loose_json import count_in, json_in, objects_in, plain_key
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
-from opportune.contrib.llm.providers.remote import connect
+from opportune.contrib.llm.providers.remote import connect, url_of
 
 CONTAINERS = (
     *("artifacts", "channels", "data", "result", "results", "output", "predictions", "candidates", "choices"),
@@ -28,7 +28,7 @@ class ModelEndpoint:
     def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
         """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
         self._setting = setting
-        self._url_of = model.url_of
+        self._base_url = model.base_url
         self._client = connect(model, replace(timeouts, first=read_seconds, idle=read_seconds))
 
     async def close(self) -> None:
@@ -43,7 +43,7 @@ class ModelEndpoint:
             LlmError: The request failed.
         """
         client = await self._client.open()
-        parameters = RefusedParameters(self._url_of(path), json or {})
+        parameters = RefusedParameters(url_of(self._base_url, path), json or {})
         try:
             content_type, body = await client.read(parameters, max_bytes, **form)
         except LlmError as error:

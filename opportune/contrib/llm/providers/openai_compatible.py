@@ -14,7 +14,7 @@ from opportune.contrib.llm.completion.request import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
-from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect
+from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect, url_of
 from opportune.contrib.llm.providers.request_forms import Body
 from opportune.contrib.llm.providers.returned_fields import fields_for
 
@@ -27,7 +27,7 @@ class OpenAICompatible(RemoteProvider):
         super().__init__(model)
         self.continues = model.continues
         host = urlsplit(model.base_url).hostname
-        self._url = model.url_of("/chat/completions")
+        self._url = url_of(model.base_url, "/chat/completions")
         self._limit_name = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
         self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]

@@ -44,6 +44,12 @@ class LazyClient(Generic[C]):
             self._client = None
 
 
+def url_of(base_url: str, path: str) -> str:
+    """Return the URL of a path, before the query of a base URL such as Azure's `?api-version=2024-10-21`."""
+    base, mark, query = base_url.partition("?")
+    return f"{base.rstrip('/').removesuffix('/chat/completions')}{path}{mark}{query}"
+
+
 def connect(model: LlmModel, timeouts: provider.Timeouts) -> "LazyClient[EndpointClient]":
     """Return the client of an endpoint with OpenAI's API."""
 

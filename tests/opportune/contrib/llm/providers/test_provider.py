@@ -12,6 +12,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.llm import EmbeddingModel, FakeProvider, LlmModel, feature, make_provider, models_of
 from opportune.contrib.llm.providers import factory
+from opportune.contrib.llm.providers.remote import url_of
 from opportune.contrib.llm_local import local
 from opportune.errors import OperatorError, SettingsError
 from opportune.features import llm
@@ -107,5 +108,5 @@ def test_mistake_in_llm_models_is_one_line(value: str, message: str) -> None:
 
 def test_path_precedes_the_query_of_a_base_url() -> None:
     ends = ("", "/", "/chat/completions", "?api-version=1")
-    urls = [LlmModel(name="Fast", base_url=URL + end).url_of("/chat/completions") for end in ends]
+    urls = [url_of(URL + end, "/chat/completions") for end in ends]
     assert urls == [f"{URL}/chat/completions"] * 3 + [f"{URL}/chat/completions?api-version=1"]
