@@ -78,13 +78,14 @@ def make_cell_renderer(columns: Sequence[ListColumn], url_of: UrlOf) -> Cells:
 
 
 def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the escaped contents of a column's cells. An empty link to the row shows the row's id."""
+    """Return the escaped contents of a column's cells. An empty link shows the row's id. Rows may have no page."""
     texts = escape_texts(format_all([row[column.path] for row in rows], column.format))
     if not column.links_to_row:
         return texts
     urls = escape_texts([url(url_of(row)) for row in rows])
     titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
-    return [f'<a href="{row_url}">{title}</a>' for row_url, title in zip(urls, titles, strict=True)]
+    links = zip(urls, titles, strict=True)
+    return [f'<a href="{row_url}">{title}</a>' if row_url else title for row_url, title in links]
 
 
 def escape_texts(texts: Sequence[str]) -> Sequence[str]:

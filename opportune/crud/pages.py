@@ -214,14 +214,15 @@ class CrudPages(PageOptions[M]):
     ) -> Context:
         filters = visible_filters(crud)
         renders_rows = not is_replaced(templates.environment, self.template("list"), "row")
+        url_of = self.url_of if self.has("get") and crud.may("get") else lambda _row: ""
         active = {name for name, value in query if name in query.model_fields_set and value not in (None, "", [])}
         return {
             "pages": self,
             "page": page,
             "query": query,
             "columns": columns,
-            "cells": make_cell_renderer(columns, self.url_of),
-            "rendered_rows": render_rows(columns, self.url_of, page.items) if renders_rows else "",
+            "cells": make_cell_renderer(columns, url_of),
+            "rendered_rows": render_rows(columns, url_of, page.items) if renders_rows else "",
             "hidden": crud.hidden_names,
             "sorts": [path for path in self.crud_class.sort if not crud.hides(path)],
             "filters": filters,
