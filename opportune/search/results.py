@@ -74,15 +74,11 @@ class Highlighter:
         for word in self.words:
             start = folded_text.find(word)
             while start >= 0:
-                if _is_word_start(text, start):
+                previous_character = text[start - 1 : start]
+                is_part = text[start].isupper() and not previous_character.isupper()  # of a CamelCase name
+                if is_part or not previous_character.isalnum():
                     yield start, start + len(word)
                 start = folded_text.find(word, start + 1)
-
-
-def _is_word_start(text: str, position: int) -> bool:
-    """Return whether a word, or a part of a CamelCase name, begins at a position."""
-    previous_character = text[position - 1 : position]
-    return not previous_character.isalnum() or (text[position].isupper() and not previous_character.isupper())
 
 
 def _fold(text: str) -> str:

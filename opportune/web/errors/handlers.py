@@ -267,16 +267,13 @@ async def _close(socket: WebSocket, error: Exception) -> None:
     """Close with 1008 for refusals and 1013 for temporary errors. Bugs are raised."""
     if isinstance(error, DBAPIError) and not is_outage(error):
         raise error
-    code = status.WS_1008_POLICY_VIOLATION if _is_refusal(error) else status.WS_1013_TRY_AGAIN_LATER
+    status_code: int = getattr(error, "status_code", getattr(error, "status", 500))
+    is_refusal = status_code < 500 or isinstance(error, (NotFound, Forbidden, FieldErrors))
+    code = status.WS_1008_POLICY_VIOLATION if is_refusal else status.WS_1013_TRY_AGAIN_LATER
     if code == status.WS_1013_TRY_AGAIN_LATER:
         logger.error("a WebSocket was closed: %s", type(error).__name__)
     if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
         await socket.close(code, _reason(error))
-
-
-def _is_refusal(error: Exception) -> bool:
-    status_code: int = getattr(error, "status_code", getattr(error, "status", 500))
-    return status_code < 500 or isinstance(error, (NotFound, Forbidden, FieldErrors))
 
 
 def _reason(error: Exception) -> str:
