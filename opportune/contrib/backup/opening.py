@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.age import SUFFIX
@@ -31,14 +30,20 @@ def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
         yield path, name
         return
     with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
-        if is_local:
-            _decrypt_file(path, file, settings)
-        else:
-            store = BackupStore(settings)
-            backup = store.find(name)
-            name = backup.name
-            with work(f"Downloading {name}"):
-                store.fetch(backup, file)
+        try:
+            if is_local:
+                with path.open("rb") as source:
+                    decrypt(name, source, file, settings.of(BackupSettings))
+            else:
+                store = BackupStore(settings)
+                backup = store.find(name)
+                name = backup.name
+                with work(f"Downloading {name}"):
+                    store.fetch(backup, file)
+            file.flush()
+        except OSError as error:
+            problem = "read" if error.filename else f"stored in {folder}"  # TMPDIR is full
+            raise OperatorError(f"{name} cannot be {problem}: {error.strerror}.") from error
         yield Path(file.name), name
 
 
@@ -46,12 +51,3 @@ def is_local_file(settings: Settings, name: str) -> bool:
     """Return True for a local file, False for a name at BACKUP_URL, or no name, which means the newest one there."""
     can_be_at_url = settings.of(BackupSettings).location is not None and NAME.fullmatch(name)
     return bool(name) and (Path(name).exists() or not can_be_at_url)
-
-
-def _decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
-    try:
-        with path.open("rb") as source:
-            decrypt(str(path), source, file, settings.of(BackupSettings))
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
-    file.flush()

@@ -155,7 +155,6 @@ class BackupStore:
             else:
                 report_unused_key(backup.name, "is not encrypted", self._settings)
                 shutil.copyfileobj(source, file, PART_BYTES)
-        file.flush()
 
     def delete(self, backup: StoredBackup) -> None:
         with self._connected() as client:

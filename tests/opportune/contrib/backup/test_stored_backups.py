@@ -22,7 +22,7 @@ from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql
+from tests.opportune.contrib.backup.backups import Site, error_line, files_no_larger_than, only_postgresql
 from tests.opportune.storage.s3_server import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures
@@ -218,6 +218,16 @@ def test_private_key_opens_backup(
     assert site.upload.read_bytes() == b"picture"
     monkeypatch.setenv("BACKUP_IDENTITY", str(KEY))
     assert "match the backup" in oppman("restore", "--rehearse").out
+
+
+@pytest.mark.usefixtures("site")
+def test_full_temporary_folder_is_reported(oppman: Oppman, away: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_RECIPIENT", "")
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    oppman("backup")
+    for source in ("--latest", str(only_backup(away))):
+        with files_no_larger_than(1_000):
+            assert "zip.age cannot be stored in " in error_line(oppman, "restore", "--no-input", source)
 
 
 @pytest.mark.usefixtures("site")
