@@ -75,12 +75,13 @@ TEMPLATE_ATTRIBUTES = {
     "feature.home_card": "feature.site.home_card",
 }
 GENERATED_CODE = {
+    'prefix="filter-"': "is_filter=True",
     "feature.home_card for feature in": "feature.site.home_card for feature in",
     'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>': 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>',
     'account">ada@example.com</span>': 'text-truncate">ada@example.com</span>',
     '    links = [Link("One", "/one"': '    app.state.navigation = links = [Link("One", "/one"',
 }
-"""Code of the landing page and tests that `startproject` wrote."""
+"""Code of pages and tests that `startproject` wrote."""
 ADMIN_VIEW = {
     "column_editable": "editable",
     "readonly_columns": "readonly",
@@ -154,6 +155,7 @@ IMPORTS = {
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",
     "opportune.text": "opportune.fields",
     "opportune.web.forms.uploads:too_large": "opportune.web.forms.uploads:too_large_message",
+    "opportune.web.markdown:rendered": "opportune.web.markdown:render_in_thread",
     "opportune.web.rendering.icons": "opportune.web.static.icons",
     "opportune.web.rendering.loader": "opportune.web.rendering.environment",
     "opportune.web.rendering.static_files": "opportune.web.static.files",
