@@ -53,9 +53,9 @@ MISTAKES = {
         "books = (await session.scalars(select(Book))).all()",
     ),
     "was changed in a reader|readonly database|read-only transaction": ErrorHint(
-        "A reader cannot write",
-        "A ReadSession stores no changes. A WriteSession needs a database that this process may write.",
-        "Take a WriteSession, which commits when the route returns:",
+        "This session cannot write",
+        "It is a ReadSession, which stores no changes, or this user may not write to the database.",
+        "Take a WriteSession. If it is one, `python3 oppman.py doctor` names the problem of the database:",
         "async def create_book(session: WriteSession) -> Book:",
     ),
     "Session has been permanently closed": ErrorHint(

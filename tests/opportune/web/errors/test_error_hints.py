@@ -201,7 +201,7 @@ def test_startup_error_in_production_is_raised(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_statement_of_a_reader_is_explained(faulty: AsyncClient) -> None:
     problem = (await faulty.post("/deleted", headers={"Accept": "application/json"})).json()
-    assert problem["detail"].startswith("A reader cannot write.")
+    assert problem["detail"].startswith("This session cannot write.")
 
 
 MISTAKES: dict[str, Callable[[AsyncSession], object]] = {
