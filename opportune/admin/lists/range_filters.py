@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import BigInteger, ColumnElement, Integer, and_
 from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.filters import ListFilter
@@ -99,13 +99,23 @@ class RangeFilter(ListFilter):
     def _end_condition(self, operator: Operator, text: str) -> ColumnElement[bool]:
         """Return the condition for one end of a range. Errors: `parse_condition`."""
         if self.input_type != "date":
-            value = time.fromisoformat(text) if self.input_type == "time" else _parse_number(self.type, text)
+            value = time.fromisoformat(text) if self.input_type == "time" else self._parse_number(text)
             return operator.compare(self.path.attribute, value)
         if self._type_for(text) == DATETIME_LOCAL:
             moment = datetime.fromisoformat(text)
             return operator.compare(self.path.attribute, in_utc(moment) if moment.tzinfo else to_utc(moment))
         day = date.fromisoformat(text)
         return self._since(day) if operator is FROM else self._until(day)
+
+    def _parse_number(self, text: str) -> Any:
+        if not MACHINE_NUMBER.fullmatch(text):
+            raise ValueError
+        number = self.type(text)
+        column_type = self.path.end.columns[self.path.name].type
+        bits = 31 if isinstance(column_type, Integer) and not isinstance(column_type, BigInteger) else 63
+        if not abs(number) < 2**bits:  # also rejects NaN, whose comparisons are always false
+            raise ValueError
+        return number
 
     def _since(self, day: date) -> ColumnElement[bool]:
         return FROM.compare(self.path.attribute, start_of_day(day) if self.type is datetime else day)
@@ -129,12 +139,3 @@ def _days_of(operation: str) -> tuple[date, date]:
             first = today.replace(day=1)
             return first, (first + 31 * DAY).replace(day=1) - DAY
     return date(today.year, 1, 1), date(today.year, 12, 31)
-
-
-def _parse_number(type_: type[Any], text: str) -> Any:
-    if not MACHINE_NUMBER.fullmatch(text):
-        raise ValueError
-    number = type_(text)
-    if not abs(number) < 2**63:  # also rejects NaN, whose comparisons are always false
-        raise ValueError
-    return number

@@ -99,6 +99,7 @@ async def test_filter_accepts_any_day_and_names_other_texts(admin: AsyncClient) 
     page = unescape((await admin.get(f"{LIST}?size__gte=1.000&state=bogus&made_on_op=today")).text)
     assert [text in page for text in ("Size: “1.000” is not valid", "State: “bogus” is not valid")] == [True, True]
     assert page.count("is not valid") == 2
+    assert "Size: “3000000000” is not valid" in unescape((await admin.get(f"{LIST}?size__lte=3000000000")).text)
 
 
 @pytest.mark.language("de")
