@@ -24,7 +24,7 @@ EMPTY_BY_DEFAULT = {"server_default": text("''")}
 ZERO_BY_DEFAULT = {"server_default": text("0")}
 ALL_TOOLS = "*"
 ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
-MAX_RATING_NOTE_LENGTH = MAX_TOPIC_LENGTH = 500
+MAX_ERROR_LENGTH = MAX_RATING_NOTE_LENGTH = MAX_TOPIC_LENGTH = 500
 OF_VISITOR = ":visitor:"
 """Part of the topic of a visitor's answer, before the key of the browser."""
 NEW_IDS = {"sqlite_autoincrement": True}
@@ -114,7 +114,7 @@ class Answer(Model, table=True):
     status: AnswerStatus = AnswerStatus.STREAMING
     model: str = Field(default="", max_length=200)
     error_code: str = Field(default="", max_length=40)
-    error: str = Field(default="", max_length=500)
+    error: str = Field(default="", max_length=MAX_ERROR_LENGTH)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = Field(default=0, sa_column_kwargs=ZERO_BY_DEFAULT)

@@ -13,11 +13,12 @@ from opportune.contrib.answers.engine.jobs import queue_job
 from opportune.contrib.answers.engine.records import INTERRUPTED, AnswerResult, Claim
 from opportune.contrib.answers.engine.store import RUNNING, insert_chunks, lock_answers
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
-from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
+from opportune.contrib.answers.models import MAX_ERROR_LENGTH, WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, has_hooks, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import database_time, read_database_time
+from opportune.schemas.text import make_storable
 
 APPROVAL_DURATION = timedelta(days=7)
 """Time to approve a tool call. Afterwards the call counts as refused."""
@@ -106,6 +107,7 @@ def _outcome_values(result: AnswerResult) -> dict[str, Any]:
     values = {"id": result.answer_id, **vars(result.outcome), "stop_requested": False}
     for name in ("prompt_tokens", "completion_tokens", "reasoning_tokens"):
         values[name] = min(max(values[name], 0), MAX_REPORTED_TOKENS)  # larger numbers come from broken endpoints
+    values["error"] = make_storable(values["error"])[:MAX_ERROR_LENGTH]  # of a project's provider
     if result.tool_runs:
         values |= {"tool_runs": result.tool_runs, "sources": result.sources}
     if not result.outcome.model:

@@ -68,8 +68,9 @@ async def test_crash_of_the_model_hides_details(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_unstorable_characters_are_removed(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    model.script = ["a\0b\ud83dc"]
-    assert (await ask_and_wait(manager, owner_id)).text == "ab?c"
+    model.script = ["a\0b\ud83dc", llm.LlmError("unavailable", "\0" + "x" * 600)]
+    stored = await ask_and_wait(manager, owner_id)
+    assert (stored.text, stored.error) == ("ab?c", "x" * 500)
 
 
 @pytest.mark.database("sqlite", "postgresql")
