@@ -39,6 +39,8 @@ def check_llm(settings: Settings) -> Iterator[Finding]:
             yield Finding.warning("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.")
         return
     if not settings.llm_base_url:
+        if settings.llm_model and settings.llm_dialect == "openai":
+            yield Finding.warning("LLM_MODEL has no effect without LLM_BASE_URL. Set the URL of its endpoint.")
         if line := factory.missing_library(settings):
             yield Finding.warning(line)
         return

@@ -61,6 +61,7 @@ def test_doubtful_setting_is_a_warning(check_settings: CheckSettings, changes: d
     ("url", "model", "missing"),
     [
         ("", "", []),
+        ("", "small", ["LLM_BASE_URL"]),
         ("http://127.0.0.1:11434/v1", "small", []),
         ("https://openrouter.ai/api/v1", "small", ["LLM_API_KEY"]),
         ("https://openrouter.ai/api/v1", "", ["LLM_MODEL", "LLM_API_KEY"]),
