@@ -1,7 +1,8 @@
 """Storage for the SDK's authorization server. Import this module on first use only, because the SDK is slow."""
 
-from typing import Any
+from urllib.parse import urlencode
 
+from fastapi.security import HTTPBasic
 from mcp.server.auth.handlers.register import RegistrationHandler
 from mcp.server.auth.handlers.token import TokenHandler
 from mcp.server.auth.middleware.client_auth import AuthenticationError, ClientAuthenticator
@@ -22,6 +23,7 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from opportune.accounts import record_event, schemas
 from opportune.accounts.models import ApiToken, User
@@ -62,7 +64,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         return response
 
     async def respond_to_token_request(self, request: Request) -> Response:
-        response: Response = await TokenHandler(self, ClientAuthenticator(self)).handle(request)
+        handler = TokenHandler(self, ClientAuthenticator(self))
+        response: Response = await handler.handle(await _with_client_id(request))
         response.headers.update(SECRET_HEADERS)
         return response
 
@@ -71,6 +74,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
 
         The SDK's handler would require a secret, which not all programs have.
         """
+        request = await _with_client_id(request)
         try:
             client = await ClientAuthenticator(self).authenticate_request(request)
         except AuthenticationError as error:
@@ -135,7 +139,11 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         if grant is None:
             return None
         if grant.token_id is not None:
-            await self._delete_reused_token(grant, client)
+            token = await self.session.get(ApiToken, grant.token_id)
+            user = await self.session.get(User, grant.user_id)
+            if token and user:
+                await self.session.delete(token)
+                record_event(self.context, user, "program_code_reused", name=client.client_name)
             return None
         return GrantedCode(
             grant_id=grant.id,
@@ -147,13 +155,6 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
             redirect_uri=AnyUrl(grant.redirect_uri),
             redirect_uri_provided_explicitly=grant.has_redirect_uri,
         )
-
-    async def _delete_reused_token(self, grant: McpGrant, client: OAuthClientInformationFull) -> None:
-        token = await self.session.get(ApiToken, grant.token_id)
-        user = await self.session.get(User, grant.user_id)
-        if token and user:
-            await self.session.delete(token)
-            record_event(self.context, user, "program_code_reused", name=client.client_name)
 
     async def exchange_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: GrantedCode
@@ -198,11 +199,24 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         return await self.session.scalar(query) is not None
 
 
+async def _with_client_id(request: Request) -> Request:
+    """Add the client's id of Basic authentication to the form, where the SDK looks for it."""
+    form = await request.form()
+    basic = None if "client_id" in form else await HTTPBasic(auto_error=False)(request)
+    if basic is None:
+        return request
+    body = urlencode([*form.multi_items(), ("client_id", basic.username)]).encode()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    return Request(request.scope, receive)
+
+
 def _clean_name(text: str | None) -> str:
     """Remove control characters, such as those that change the direction of text."""
     return "".join(character for character in text or "" if character.isprintable()).strip()[:MAX_NAME_LENGTH]
 
 
 def _token_response(token: schemas.AccessToken) -> OAuthToken:
-    fields: dict[str, Any] = token.model_dump(exclude={"token_type"})
-    return OAuthToken(**fields)
+    return OAuthToken(**token.model_dump(exclude={"token_type"}))

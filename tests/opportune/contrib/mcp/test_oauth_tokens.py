@@ -1,10 +1,11 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient, BasicAuth
 
 from opportune.accounts import User
 from opportune.accounts.models import ApiToken
@@ -15,7 +16,7 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
-from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
+from tests.opportune.contrib.mcp.oauth import OAUTH, Program, read_error, read_tokens, register, request_status
 from tests.opportune.stored_rows import delete_row, read_all, read_one, set_all
 
 OTHER_RESOURCE = "https://other.example/mcp"
@@ -92,6 +93,15 @@ async def test_other_program_cannot_use_code_or_token(program: Program) -> None:
     assert read_error(await program.refresh(refresh, client_id=other)) == "invalid_grant"
     await program.revoke(access, client_id=other)
     assert await program.status(access) == 200
+
+
+async def test_id_of_basic_authentication_is_enough(program: Program, database: Database) -> None:
+    client = await register(program.http, token_endpoint_auth_method="client_secret_basic")
+    code = await replace(program, client_id=client["client_id"]).request_code()
+    program.http.auth = BasicAuth(client["client_id"], client["client_secret"])
+    access, _ = read_tokens(await program.exchange(code, client_id=None))
+    assert (await program.http.post(f"{OAUTH}/revoke", data={"token": access})).status_code == 200
+    assert await read_all(database, ApiToken) == []
 
 
 async def test_tokens_only_work_for_mcp_until_they_are_revoked(program: Program) -> None:
