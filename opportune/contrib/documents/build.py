@@ -111,8 +111,7 @@ class Store(ABC):
             OperatorError: There is nothing to read, or the target is not writable.
         """
         self.prepare()
-        documents, skipped = _read_source(source)
-        contents = Contents.from_documents(source.title, documents, skipped)
+        contents = Contents.from_documents(source.title, *_read_source(source))
         if not contents.entries:
             raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
         with work("Writing", len(contents.entries)) as progress:

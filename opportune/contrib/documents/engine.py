@@ -107,8 +107,7 @@ class Engine(ABC):
     async def find_similar_terms(self, word: str) -> list[Term]:
         """Return similar terms. Empty if the database cannot compare words."""
         values = {"candidates": MAX_CANDIDATES, **self.similarity_parameters(word)}
-        rows = await self.rows(self._statement(self.similar_terms_sql), values)
-        return [Term(**row) for row in rows]
+        return [Term(**row) for row in await self.rows(self._statement(self.similar_terms_sql), values)]
 
     async def read_status(self) -> Fields | None:
         rows = await self.rows(self._statement(STATUS), {})

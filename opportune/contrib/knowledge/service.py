@@ -68,9 +68,7 @@ class Collections(Crud[KnowledgeCollection]):
         return self._owned() | col(KnowledgeCollection.is_site)
 
     def writable(self) -> ColumnElement[bool]:
-        if self.may("share"):
-            return self.readable()
-        return self._owned() & ~col(KnowledgeCollection.is_site)
+        return self.readable() if self.may("share") else self._owned() & ~col(KnowledgeCollection.is_site)
 
     def readonly_fields(self) -> set[str]:
         return set() if self.may("share") else {"is_site"}

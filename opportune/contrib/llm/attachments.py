@@ -84,9 +84,8 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
         if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
     if is_packed(content):
-        run_in_language = copy_context().run
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_executor(), run_in_language, _read_document, filename, content)
+        run = asyncio.get_running_loop().run_in_executor
+        return await run(_executor(), copy_context().run, _read_document, filename, content)
     return _to_attachment(filename, _decode(filename, content))
 
 

@@ -187,13 +187,10 @@ async def test_answer_that_was_cut_off_is_not_repeated(into: Any, reply: str) ->
     assert len(provider.received) == 1
 
 
-async def test_closing_the_iterator_stops_the_model() -> None:
+async def test_closed_or_long_answer_is_read_only_in_part() -> None:
     llm, provider = fake_model(['{"mood": "good"', asyncio.Event()])
     async with aclosing(llm.stream_parse("How is it?", Mood)) as moods:
         assert (await anext(moods)).mood == "good"
     assert provider.stopped.is_set()
-
-
-async def test_long_answer_is_read_a_limited_number_of_times() -> None:
     llm, _ = fake_model(['{"mood": "good", "reasons": ["', *["word "] * 20_000, '"]}'])
     assert len(await partials(llm, Mood)) < 500

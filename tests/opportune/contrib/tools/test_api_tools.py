@@ -87,9 +87,6 @@ async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     assert [toolbox.asks(name) for name in schemas] == [False, False, False, True]
     scopes = [scope for name in schemas for scope in toolbox.needed_scopes(name)]
     assert scopes == ["library:read", "library:read", "library:export", "library:write"]
-
-
-def test_routes_of_crud_api_are_named_by_their_list() -> None:
     assert [tool.name for tool in api_tools(CrudApi(Topics, "/topics").router)][:2] == ["topics_list", "topics_create"]
 
 

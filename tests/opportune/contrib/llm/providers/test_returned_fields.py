@@ -98,11 +98,14 @@ async def test_signature_comes_back_with_its_call() -> None:
     assert [call.keys() for call in other["tool_calls"]] == [{"id", "type", "function"}] * 2
 
 
-async def test_fields_of_an_answer_without_calls_come_back() -> None:
+async def test_fields_come_back_without_invalid_arguments() -> None:
     async with serve_endpoint() as endpoint:
         done = await read_calls(endpoint, [delta(reasoning_content="Hm.", content="Yes")])
         turn = await sent_to(endpoint, [*QUESTION, Message("assistant", "Yes", returned=done.returned), *QUESTION])
+        call = {**CALL, "function": {"name": "find", "arguments": "{q: 1"}}
+        invalid = await sent_to(endpoint, follow_up(await read_calls(endpoint, [delta(tool_calls=[call])])))
     assert turn == {"role": "assistant", "content": "Yes", "reasoning_content": "Hm."}
+    assert invalid["tool_calls"][0]["function"] == {"name": "find", "arguments": "{}"}
 
 
 def test_long_fields_are_complete_or_dropped() -> None:
@@ -111,10 +114,3 @@ def test_long_fields_are_complete_or_dropped() -> None:
     assert fields.of_message()["message"].keys() == {"reasoning_content", "reasoning_opaque"}
     fields.add({"reasoning_opaque": "y"})
     assert fields.of_message() == {}
-
-
-async def test_invalid_arguments_are_not_sent_back() -> None:
-    async with serve_endpoint() as endpoint:
-        call = {**CALL, "function": {"name": "find", "arguments": "{q: 1"}}
-        turn = await sent_to(endpoint, follow_up(await read_calls(endpoint, [delta(tool_calls=[call])])))
-    assert turn["tool_calls"][0]["function"] == {"name": "find", "arguments": "{}"}
