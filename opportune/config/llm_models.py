@@ -204,6 +204,7 @@ class EmbeddingModel(LlmModel):
     Its endpoint is `base_url` + /embeddings, as at OpenAI. `provider` is `module:Class` of the project's `Embedder`.
     """
 
+    dialect: Literal["openai"] = "openai"
     context_tokens: int = Field(default=2_048, ge=256)
     """Maximum tokens of a text. Longer texts are cut."""
     max_answer_tokens: int = 1

@@ -165,7 +165,11 @@ async def test_custom_embedder_is_used(endpoint: EmbeddingEndpoint) -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("small", "EMBEDDING_MODEL: small needs a base_url"), ('{"name": "a", "base_url": "nowhere"}', "must be a URL")],
+    [
+        ("small", "EMBEDDING_MODEL: small needs a base_url"),
+        ('{"name": "a", "base_url": "nowhere"}', "must be a URL"),
+        ('{"name": "a", "dialect": "google"}', "Input should be 'openai'"),
+    ],
 )
 def test_invalid_embedding_model_is_refused(value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
