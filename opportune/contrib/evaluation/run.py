@@ -141,7 +141,7 @@ class Evaluation:
                     raise
                 await self._save(database, usage, self._row(question, verdict))
                 progress.advance()
-        await self._save(database, TokenUsage(), is_last=True)
+        await self._save(database, TokenUsage(), done=True)
 
     async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
         """Return the verdict, which is `undecided` on a question that a model cannot answer or judge."""
@@ -168,20 +168,19 @@ class Evaluation:
             row.answer_id = question.answer.id
         else:
             row.question = question.text
-            row.reason = make_storable(verdict.reason)
+            row.reason = make_storable(verdict.reason)  # an error quotes the answer
         return row
 
-    async def _save(
-        self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None, *, is_last: bool = False
-    ) -> None:
+    async def _save(self, database: Database, usage: TokenUsage, *rows: EvaluationVerdict, done: bool = False) -> None:
         try:
             async with database.writer() as session:
                 run = await session.get_one(EvaluationRun, self.run.id, with_for_update=True)
                 run.cost_micro += usage.cost_micro
-                run.finished_at = utc_now() if is_last else None
-                # The rated answer may have been deleted since it was read.
-                if row and not (row.answer_id and await session.get(Answer, row.answer_id) is None):
-                    session.add(row)
+                run.finished_at = utc_now() if done else None
+                for row in rows:
+                    # The rated answer may have been deleted since it was read.
+                    if row.answer_id is None or await session.get(Answer, row.answer_id) is not None:
+                        session.add(row)
         except IntegrityError:
             raise OperatorError(f"Another command continues evaluation {self.run.id}. Wait for its end.") from None
 

@@ -41,14 +41,14 @@ class BirdProvider(Provider):
         if self.name == "Prude" and "Who?" in text:
             raise LlmError("filtered", "The content filter stopped this answer.")
         if self.name == "Nonsense":
-            yield "Birds!"
+            yield "Birds\0!"
         elif self.name not in ("Judge", "First", "Prude"):
             yield "I am a parrot." if self.name == "Parrot" else "I am an owl."
         elif "then a score" in f"{messages}":
             yield json.dumps({"reason": "", "score": 5 if "I am an owl" in text else 2})
         else:
             is_first = self.name == "First" or 0 <= text.find("I am an owl") < text.find("I am a parrot")
-            yield json.dumps({"reason": "\0", "better": "A" if is_first else "B"})
+            yield json.dumps({"reason": "", "better": "A" if is_first else "B"})
         yield Done(100, 10)
 
 
@@ -108,8 +108,10 @@ async def test_judge_grades_rated_answers(evaluate: Evaluate, ratings: list[Answ
         ("Judge", ["Parrot", "Owl"], "Parrot 0, Owl 2, tie 0, undecided 0."),
         pytest.param("First", ["Parrot", "Owl"], "Parrot 0, Owl 0, tie 2, undecided 0.", id="prefers a position"),
         pytest.param("Prude", ["Owl"], "Owl: mean score 5.00, undecided 1.", id="refuses a question"),
+        pytest.param("Nonsense", ["Owl"], "Owl: mean score none, undecided 2.", id="gives no verdict"),
     ],
 )
+@pytest.mark.database("sqlite", "postgresql")
 async def test_judge_compares_or_grades_models(
     evaluate: Evaluate, questions: str, judge: str, models: list[str], result: str
 ) -> None:
