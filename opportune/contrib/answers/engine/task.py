@@ -222,9 +222,8 @@ class AnswerTask:
         self._streamed_length = 0
         if run.result is None:
             self._require_cost()
-            await self._record_tool_run(run)
-        else:
-            await self._record_tool_run(run)
+        await self._record_tool_run(run)
+        if run.result is not None:
             self._require_cost()
 
     async def _record_tool_run(self, run: ToolRun) -> None:

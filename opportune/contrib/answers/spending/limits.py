@@ -67,8 +67,7 @@ class Sums(NamedTuple):
 
     def remaining(self, limit: "Limit") -> int:
         """Amount that is neither used nor reserved for running calls."""
-        reserved: int = getattr(self, f"{limit.unit}_reserved")
-        return self.unused(limit) - reserved
+        return self.unused(limit) - int(getattr(self, f"{limit.unit}_reserved"))
 
 
 @dataclass(frozen=True)

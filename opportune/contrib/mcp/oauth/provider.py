@@ -64,8 +64,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         return response
 
     async def respond_to_token_request(self, request: Request) -> Response:
-        handler = TokenHandler(self, ClientAuthenticator(self))
-        response: Response = await handler.handle(await _with_client_id(request))
+        response: Response = await TokenHandler(self, ClientAuthenticator(self)).handle(await _with_client_id(request))
         response.headers.update(SECRET_HEADERS)
         return response
 
@@ -74,9 +73,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
 
         The SDK's handler would require a secret, which not all programs have.
         """
-        request = await _with_client_id(request)
         try:
-            client = await ClientAuthenticator(self).authenticate_request(request)
+            client = await ClientAuthenticator(self).authenticate_request(await _with_client_id(request))
         except AuthenticationError as error:
             return error.message
         row = await self.strategy.find_either(str((await request.form()).get("token", "")))
