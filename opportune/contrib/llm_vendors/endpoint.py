@@ -103,9 +103,7 @@ def _settings_of(model: LlmModel) -> ModelSettings:
         settings["top_p"] = model.top_p
     if model.reasoning_effort:
         settings["thinking"] = cast("ThinkingLevel", model.reasoning_effort)  # checked with the settings
-    if model.extra_body:
-        settings["extra_body"] = model.extra_body
-    return settings
+    return settings | ModelSettings(extra_body=model.extra_body) if model.extra_body else settings
 
 
 def _require_complete(answer: library.ModelResponse, done: Done, *, has_text: bool) -> None:

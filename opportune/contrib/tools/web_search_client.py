@@ -72,6 +72,4 @@ def _describe_status(status: int) -> str:
     fault = f"responded with {status}"
     if status in (401, 403):
         return f"{fault}: the key is wrong, or json is missing in search.formats of a SearXNG"
-    if status == 429:
-        return f"{fault}: too many requests"
-    return fault
+    return f"{fault}: too many requests" if status == 429 else fault
