@@ -16,6 +16,7 @@ from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.atomic_files import TEMPORARY_INFIX
 from opportune.project.current import with_program
 from opportune.project.installed import installed_features
 from opportune.project.layout import FRAMEWORK, display_path, is_project_code
@@ -91,7 +92,8 @@ def explain_cause(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.strerror}: {error.filename or 'the output'}. Free some space, or raise the quota or ulimit -f."
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}. Choose or restore a path, or give this user access."
+        name = str(error.filename).replace(TEMPORARY_INFIX, "")
+        return f"{name}: {error.strerror}. Choose or restore a path, or give this user access."
     return None
 
 

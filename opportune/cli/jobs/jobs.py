@@ -91,8 +91,7 @@ def cancel(number: Number) -> None:
 @command.command()
 def queues(as_json: AsJson = False) -> None:
     """Show the queues with their numbers of jobs, limits and pauses."""
-    names = _declared("queue")
-    states = in_transaction(lambda session: management.read_queues(session, names))
+    states = in_transaction(lambda session: management.read_queues(session, _declared("queue")))
     limits = get_settings().jobs_limits
     if as_json:
         print_json([{**asdict(state), "limit": limits.get(state.name)} for state in states])
