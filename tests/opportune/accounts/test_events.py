@@ -189,6 +189,7 @@ async def test_changes_by_staff_name_staff(app: FastAPI, superuser_client: Async
     user = await make_user(database, EMAIL, is_verified=True)
     edited = {"email": "new@example.com", "is_active": "y", "is_verified": "y", "is_staff": "y", "save": "Save"}
     password = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+    await superuser_client.post("/accounts/confirm", data={"current_password": PASSWORD})
     for path, data in (
         (f"edit/{user.id}", edited),
         (f"password/{user.id}", password),
