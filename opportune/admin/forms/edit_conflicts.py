@@ -70,11 +70,9 @@ async def describe_conflicts(
         async with view.site.database.reader(fresh=True) as session:
             entries = await read_last_changes(session, view.identity, row_id, changed)
     names = await load_names(view, [entry.actor for entry in entries.values() if entry])
-    return [
-        Conflict(name, has_edited, entry, (entry and names[entry.actor]) or gettext("Another user"))
-        for name, has_edited in changed.items()
-        for entry in [entries.get(name)]
-    ]
+    authors = {name: names[entry.actor] for name, entry in entries.items() if entry}
+    another = gettext("Another user")
+    return [Conflict(name, edited, entries.get(name), authors.get(name) or another) for name, edited in changed.items()]
 
 
 async def stored_text(request: Request, view: BaseAdminView, row: Any, name: str) -> str:

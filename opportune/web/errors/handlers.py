@@ -41,6 +41,7 @@ from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import is_htmx, templates
+from opportune.web.routing.root_path import path_below_root
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
@@ -99,7 +100,7 @@ def _missing_feature(request: Request) -> str | None:
     state = request.app.state
     if state.settings.environment != "development":
         return None
-    name = feature_of_path(request.url.path)
+    name = feature_of_path(path_below_root(request.scope))
     return None if any(feature.name == name for feature in state.features) else name
 
 

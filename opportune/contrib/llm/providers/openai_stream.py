@@ -149,7 +149,8 @@ class ChatCompletionReader:
         self._is_too_long = max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
         self.is_over |= self._is_too_long
         self._has_text = self._has_text or bool(text.strip())
-        return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
+        thoughts = [Reasoning(reasoning)] if reasoning else []
+        return [*thoughts, text] if text else [*thoughts]
 
     @property
     def _is_truncated(self) -> bool:
