@@ -27,8 +27,7 @@ class ServerConfig(uvicorn.Config):
     def load(self) -> None:
         """Import the site, trust the configured proxies, and pace the start of requests."""
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
-        addresses = [name for name in names if name != "*"]
-        self.forwarded_allow_ips = addresses
+        self.forwarded_allow_ips = [name for name in names if name != "*"]
         gc.disable()  # importing the site creates no garbage, and searching for it delays the start
         try:
             with exit_at_signal():
@@ -36,7 +35,7 @@ class ServerConfig(uvicorn.Config):
         finally:
             gc.freeze()  # or the first collection would search all imported objects
             gc.enable()
-        if self.proxy_headers and addresses != names:
+        if self.proxy_headers and "*" in names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
         self.loaded_app = PacedStarts(self.loaded_app)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
 from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, Term
@@ -97,7 +97,7 @@ class Vocabulary:
 class Store(ABC):
     """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
 
-    faults: ClassVar[tuple[type[Exception], ...]]
+    faults: tuple[type[Exception], ...]
     """Errors of the database and its driver."""
 
     def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:

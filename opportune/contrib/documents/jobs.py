@@ -53,9 +53,8 @@ async def find_similar(
         slugs = {row.id: row.slug for row in await session.execute(statement)}
     lowest = embeddings.model.min_similarity
     span = 1 - lowest or 1  # a model may accept equal texts only
-    similarities = {row_id: 0.5 + 0.5 * (similarity - lowest) / span for row_id, similarity in nearest.items()}
     # A job may have deleted a row since the first statement.
-    return {slugs[row_id]: similarity for row_id, similarity in similarities.items() if row_id in slugs}
+    return {slugs[key]: 0.5 + 0.5 * (value - lowest) / span for key, value in nearest.items() if key in slugs}
 
 
 async def read_entries(engine: Engine) -> AsyncIterator[Entry]:

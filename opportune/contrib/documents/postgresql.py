@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
@@ -20,6 +19,7 @@ from opportune.contrib.documents.spelling import Term
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.queries.batches import batches_of
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.search.dialects import write_tsquery
 from opportune.search.query import Query
 
@@ -111,16 +111,18 @@ class PostgreSQLEngine(Engine):
 class PostgreSQLStore(Store):
     """Writer of the index, with a connection of its own."""
 
-    faults = (DBAPIError, psycopg.Error)  # the second ones come from COPY
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:
+        super().__init__(index, url)
+        self._engine = create_postgresql_engine(url)
+        self.faults = (DBAPIError, self._engine.dialect.loaded_dbapi.Error)  # the second ones come from COPY
 
     def prepare(self) -> None:
-        with self.explained_errors(), create_postgresql_engine(self.url).connect() as connection:
+        with self.explained_errors(), self._engine.connect() as connection:
             connection.execute(self._sql("CREATE SCHEMA {schema}_new"))  # rolled back
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
-        engine = create_postgresql_engine(self.url)
         with self.explained_errors():
-            with engine.begin() as connection:
+            with self._engine.begin() as connection:
                 connection.execute(LOCK, {"name": f"opportune documents {self.index.name}"})
                 self._run(connection, SCHEMA)
                 self._fill(connection, contents, advance)
@@ -130,11 +132,11 @@ class PostgreSQLStore(Store):
                 if self._exists(connection):
                     connection.execute(self._sql("ALTER SCHEMA {schema} RENAME TO {schema}_old"))
                 connection.execute(self._sql("ALTER SCHEMA {schema}_new RENAME TO {schema}"))
-            with engine.begin() as connection:
+            with self._engine.begin() as connection:
                 connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}_old CASCADE"))
 
     def clear(self) -> bool:
-        with self.explained_errors(), create_postgresql_engine(self.url).begin() as connection:
+        with self.explained_errors(), self._engine.begin() as connection:
             exists = self._exists(connection)
             # A build that was killed may have left the old index.
             connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema}, {schema}_old CASCADE"))

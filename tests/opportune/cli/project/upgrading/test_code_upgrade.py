@@ -60,7 +60,7 @@ OLD_TEXTS = {
     "app/books/admin.py": ADMIN,
     "app/installed.py": INSTALLED,
     "templates/books/book.html": '{% if may("book", "edit") %}edit{% endif %}\n',
-    "tests/home/test_pages.py": 'def test(app):\n    links = [Link("One", "/one", "home")]\n',
+    "tests/shop/test_pages.py": 'def test(app):\n    links = [Link("One", "/one", "cart")]\n',
     "templates/shop/home.html": "{% for link in feature.navigation[:1] %}{{ link.right }}{% endfor %}\n",
 }
 NEW_TEXTS = {
@@ -68,7 +68,7 @@ NEW_TEXTS = {
     "app/books/feature.py": NEW_FEATURE,
     "app/books/admin.py": ADMIN.replace("column_editable", "editable"),
     "templates/books/book.html": '{% if may("book", "update") %}edit{% endif %}\n',
-    "tests/home/test_pages.py": 'def test(app):\n    app.state.navigation = links = [Link("One", "/one", "home")]\n',
+    "tests/shop/test_pages.py": 'def test(app):\n    app.state.navigation = links = [Link("One", "/one", "cart")]\n',
     "templates/shop/home.html": "{% for link in feature.site.navigation[:1] %}{{ link.permission }}{% endfor %}\n",
 }
 
