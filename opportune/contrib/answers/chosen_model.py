@@ -48,18 +48,11 @@ def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:
 
 async def store_chosen(session: AsyncSession, settings: Settings, provider: str, model: LlmModel) -> None:
     """Store this model and its encrypted key as the selected one."""
-    row = await read_chosen(session) or ChosenModel(provider="", base_url="", model="", sealed_key="")
     key = model.api_key.get_secret_value()
-    row.sqlmodel_update(
-        {
-            "provider": provider,
-            "base_url": model.base_url,
-            "model": model.name,
-            "sealed_key": seal(settings, _purpose(model.base_url), key) if key else "",
-            "chosen_at": utc_now(),
-        }
+    sealed_key = seal(settings, _purpose(model.base_url), key) if key else ""
+    await session.merge(
+        ChosenModel(provider=provider, base_url=model.base_url, model=model.name, sealed_key=sealed_key)
     )
-    session.add(row)
 
 
 async def remove_chosen(session: AsyncSession) -> bool:

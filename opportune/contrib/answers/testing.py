@@ -8,8 +8,9 @@ import pytest
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine import flusher, follower
-from opportune.contrib.answers.engine.engine import AnswerEngine, AnswerResources
+from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db.database import Database
 from opportune.storage import open_storage

@@ -38,8 +38,6 @@ SUM_LABELS = {
 }
 
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
-
-
 SUMS = [func.sum(getattr(LlmUsage, name)) for name in COUNTERS]
 """Sums in the order of the fields of `TokenUsage`."""
 

@@ -9,8 +9,8 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -18,21 +18,18 @@ from sqlmodel import col
 from opportune.contrib.answers.engine import store, takeover
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
-from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
+from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import text_after_last_call
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerStatus
-from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.contrib.tools import Toolbox
-from opportune.db import Database, after_commit
+from opportune.db import after_commit
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import read_database_time
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait
-from opportune.storage import Storage
 
 SHUTDOWN_TIMEOUT_SECONDS = 1.5
 """Time to store running answers when the process stops. Other processes continue the rest after their leases expire."""
@@ -42,35 +39,6 @@ MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 """Time at which every lease has expired."""
-
-MakeToolbox = Callable[[], Toolbox]
-
-
-@dataclass(kw_only=True)
-class AnswerResources:
-    """Parts of the site that answers use.
-
-    Attributes:
-        database: Database of the site.
-        llm: Language model of the site.
-        make_toolbox: Returns the tools that models may call.
-        storage: Storage of attached pictures.
-        make_retrieval: Returns the tools to call before a model that cannot call tools.
-        limits: Limits of each answer, unless it has its own.
-    """
-
-    database: Database
-    llm: LanguageModel
-    make_toolbox: MakeToolbox | None = None
-    storage: Storage | None = None
-    make_retrieval: MakeToolbox | None = None
-    limits: AnswerLimits = field(default_factory=AnswerLimits)
-
-    def model_of(self, answer: Answer) -> LanguageModel:
-        """Return the answer's model, or the default if it was removed from the settings."""
-        with suppress(LlmError):
-            return self.llm.using(answer.model)
-        return self.llm
 
 
 class AnswerEngine:
@@ -103,26 +71,13 @@ class AnswerEngine:
 
     def start(self, session: AsyncSession, progress: AnswerProgress) -> None:
         """Write an answer after the commit of the session."""
+        after_commit(session, partial(self.write, progress))
 
-        async def start() -> None:
-            self.write(progress)
-
-        after_commit(session, start)
-
-    def write(self, progress: AnswerProgress) -> None:
+    async def write(self, progress: AnswerProgress) -> None:
         """Write an answer that is assigned to this process, or continue it."""
-        answer_task = self.tasks[progress.answer.id] = self._create_task(progress)
+        answer_task = self.tasks[progress.answer.id] = AnswerTask(self._flusher, self.resources, progress)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
-
-    def _create_task(self, progress: AnswerProgress) -> AnswerTask:
-        answer = progress.answer
-        resources = self.resources
-        model = resources.model_of(answer)
-        toolbox = _allowed_tools(resources.make_toolbox, answer) if model.calls_tools else None
-        retrieval = None if model.calls_tools else _allowed_tools(resources.make_retrieval, answer)
-        limits = resources.limits.having(answer.limits)
-        return AnswerTask(self._flusher, model, progress, toolbox, resources.storage, retrieval, limits)
 
     def _forget(self, answer_task: AnswerTask) -> None:
         live = answer_task.live
@@ -179,7 +134,7 @@ class AnswerEngine:
             async with self.database.writer() as session:
                 continued = await takeover.take_over_answers(session, self.worker, batch, self.can_continue)
             for progress in continued:
-                self.write(progress)
+                await self.write(progress)
 
     async def continue_released(self) -> None:
         """Continue answers that have the results of their jobs."""
@@ -229,13 +184,6 @@ class AnswerEngine:
         for answer_task in self.tasks.values():
             answer_task.live.close()
         self.followers.close_streams()
-
-
-def _allowed_tools(make_toolbox: MakeToolbox | None, answer: Answer) -> Toolbox | None:
-    if not (make_toolbox and answer.tool_scopes):
-        return None
-    allowed = make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)
-    return allowed.without_approval if answer.owner_id is None else allowed
 
 
 def may_be_taken_over(answer: Answer) -> bool:

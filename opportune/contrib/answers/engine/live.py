@@ -65,9 +65,11 @@ class LiveAnswer:
 
     def copy_to(self, row: Answer) -> None:
         """Update a row of the same answer. If it has ended since the row was read, its usage and error are new."""
-        names = Answer.model_fields if self.ended else ("status", "sources")
         growing = {"text": self.text, "reasoning": self.reasoning, "tool_runs": self.tool_runs}
-        row.sqlmodel_update(growing | {name: getattr(self.answer, name) for name in names})
+        if self.ended:
+            row.sqlmodel_update(self.answer, update=growing)
+        else:
+            row.sqlmodel_update(growing | {"status": self.answer.status, "sources": self.answer.sources})
 
     async def render_blocks(self) -> tuple[MarkdownBlocks, int]:
         """Render new text for all viewers. Return the HTML and the length of its text, valid until the next `await`."""

@@ -21,18 +21,12 @@ class Claim(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Final status, error and usage of an answer."""
+    """Final status and error of an answer."""
 
     status: AnswerStatus
     error_code: str = ""
     error: str = ""
     """A sentence for the user. It is stored in English, and pages translate it."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    reasoning_tokens: int = 0
-    usage_estimated: bool = True
-    cost_micro: int = 0
-    seconds: float = 0
     model: str = ""
     """Model that answered, if known. It may be a fallback."""
 
@@ -45,6 +39,18 @@ NOT_STORED = Outcome(AnswerStatus.FAILED, "database", _l("The answer could not b
 HANDED_OVER = Outcome(AnswerStatus.STREAMING)
 """Not final: this process stops, and another one continues the answer."""
 INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", _l("Something went wrong on our side. Try again."))
+
+
+@dataclass(frozen=True)
+class AnswerUsage:
+    """Tokens, cost and seconds of an answer, by the names of its columns."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    usage_estimated: bool
+    cost_micro: int
+    seconds: float
 
 
 class AnswerDelta(NamedTuple):
@@ -67,6 +73,8 @@ class AnswerResult:
     answer_id: int
     text: str
     outcome: Outcome
+    usage: AnswerUsage | None = None
+    """None if it is already stored."""
     unsaved: Sequence[AnswerDelta] = ()
     """Deltas that are possibly not committed. Another worker needs them to continue the answer."""
     tool_runs: Sequence[dict[str, Any]] | None = None
@@ -91,5 +99,4 @@ class AnswerProgress(NamedTuple):
 
     def copy_to(self, row: Answer) -> None:
         """Update a row of the same answer. The progress must contain all of the text."""
-        values = {name: getattr(self.answer, name) for name in Answer.model_fields}
-        row.sqlmodel_update({**values, "text": self.text, "reasoning": self.reasoning})
+        row.sqlmodel_update(self.answer, update={"text": self.text, "reasoning": self.reasoning})

@@ -14,7 +14,6 @@ from opportune.contrib.answers.engine.records import INTERRUPTED, AnswerResult, 
 from opportune.contrib.answers.engine.store import RUNNING, insert_chunks, lock_answers
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import MAX_ERROR_LENGTH, WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
-from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, has_hooks, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import database_time, read_database_time
@@ -104,14 +103,20 @@ def _final_values(result: AnswerResult) -> dict[str, Any]:
 
 
 def _outcome_values(result: AnswerResult) -> dict[str, Any]:
-    values = {"id": result.answer_id, **vars(result.outcome), "stop_requested": False}
-    for name in ("prompt_tokens", "completion_tokens", "reasoning_tokens"):
-        values[name] = min(max(values[name], 0), MAX_REPORTED_TOKENS)  # larger numbers come from broken endpoints
-    values["error"] = make_storable(values["error"])[:MAX_ERROR_LENGTH]  # of a project's provider
+    outcome = result.outcome
+    values: dict[str, Any] = {
+        "id": result.answer_id,
+        "status": outcome.status,
+        "error_code": outcome.error_code,
+        "error": make_storable(outcome.error)[:MAX_ERROR_LENGTH],  # of a project's provider
+        "stop_requested": False,
+    }
+    if outcome.model:
+        values["model"] = outcome.model
+    if result.usage:
+        values |= vars(result.usage)
     if result.tool_runs:
         values |= {"tool_runs": result.tool_runs, "sources": result.sources}
-    if not result.outcome.model:
-        del values["model"]
     return values
 
 

@@ -1,7 +1,6 @@
 """Changes of running answers without their worker: stops, and takeovers from dead workers."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from sqlalchemy import false, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,8 +16,6 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.db.hooks.registry import after_update, changes
 from opportune.db.queries.dialects import read_database_time
 
-USAGE = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "usage_estimated", "cost_micro", "seconds")
-
 
 async def stop_answer(session: AsyncSession, answer_id: int) -> None:
     """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
@@ -29,7 +26,7 @@ async def stop_answer(session: AsyncSession, answer_id: int) -> None:
         result = AnswerResult(
             answer_id,
             progress.text,
-            _with_usage(STOPPED, answer),
+            STOPPED,
             tool_runs=stop_jobs(answer.tool_runs),
             sources=answer.sources,
             reasoning=progress.reasoning,
@@ -82,13 +79,8 @@ async def take_over_answers(
             answer.takeovers += 1
             continued.append(progress)
         else:
-            final = _with_usage(STOPPED if answer.stop_requested else outcome, answer)
+            final = STOPPED if answer.stop_requested else outcome
             ended.append(AnswerResult(answer.id, progress.text, final, reasoning=progress.reasoning))
     await session.flush()
     await end_answers(session, ended)
     return continued
-
-
-def _with_usage(outcome: Outcome, answer: Answer) -> Outcome:
-    """Return the outcome of an answer that ends without a process, with the usage that is stored."""
-    return replace(outcome, **{name: getattr(answer, name) for name in USAGE})

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
@@ -11,28 +11,26 @@ from opportune.accounts.models import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import records, tool_runs
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.contrib.answers.engine.limits import SECONDS_USED, STEPS_USED, AnswerLimits
+from opportune.contrib.answers.engine.limits import SECONDS_USED, STEPS_USED
 from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.prompts import CONTINUE_TURN, build_prompt, load_pictures, question_of
+from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
-from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
-from opportune.contrib.tools import Toolbox, ToolRun, converse
+from opportune.contrib.tools import ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable
-from opportune.storage import MissingFileError, Storage, StorageError
 
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
-"""Seconds between attempts to store the result of an answer. If all fail, later attempts
-follow only during an outage of the database."""
+"""Seconds between attempts to store a result. Later attempts follow only during an outage of the database."""
 OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds of a database outage after which the result of an answer is dropped."""
-CONTINUE_TURN = llm.Message("user", CONTINUE)
 CHARS_PER_TOKEN = 4
 """Typical of English. An exact estimate of each chunk would cost too much."""
 
@@ -40,45 +38,26 @@ CHARS_PER_TOKEN = 4
 class AnswerTask:
     """Writes one answer, from `start` until `task` is done."""
 
-    def __init__(
-        self,
-        flusher: AnswerFlusher,
-        model: llm.LanguageModel,
-        progress: records.AnswerProgress,
-        toolbox: Toolbox | None = None,
-        storage: Storage | None = None,
-        retrieval: Toolbox | None = None,
-        limits: AnswerLimits | None = None,
-    ) -> None:
-        """Prepare the task. `start` begins it.
-
-        Args:
-            flusher: Saves the text.
-            model: The model to ask.
-            progress: The stored text of the answer.
-            toolbox: Tools that the model may call.
-            storage: Storage of the pictures in the prompt.
-            retrieval: Tools to call before a model that cannot call tools.
-            limits: Limits of steps, seconds and cost.
-        """
-        self.limits = limits or AnswerLimits()
-        self._started_at = monotonic()
+    def __init__(self, flusher: AnswerFlusher, resources: AnswerResources, progress: records.AnswerProgress) -> None:
+        answer = progress.answer
         self.flusher = flusher
+        self.resources = resources
+        self.limits = resources.limits.having(answer.limits)
         self.usage = TokenUsage()
-        self.model = model = model.charged_to(progress.answer.payer, self.usage)
-        self.toolbox = toolbox
-        self.storage = storage
-        self.retrieval = retrieval
+        self.model = resources.model_of(answer).charged_to(answer.payer, self.usage)
+        self.toolbox = resources.toolbox_of(answer)
         self.live = LiveAnswer(progress)
-        self._changing_tools = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
-        self._runs = self.live.tool_runs = tool_runs.fail_interrupted_calls(
-            progress.answer.tool_runs, self._changing_tools
-        )
         self.unsaved = UnsavedAnswer(self.live, self.cut)
-        self.prompt = build_prompt(progress, model, self._runs)
+        self._started_at = monotonic()
+        tools = self.toolbox
+        self._changing_tools = {name for name in tools.tools if tools.changes(name)} if tools else set()
+        self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools)
+        self.live.tool_runs = self._runs
+        self.prompt = build_prompt(progress, self.model, self._runs)
         # The turn that asks to continue starts a new count of steps.
         self._uncounted_runs = len(self._runs) if self.prompt[-1:] == [CONTINUE_TURN] else 0
-        self._sources = [*progress.answer.sources]
+        self._sources = [*answer.sources]
+        self._reasoning_tokens = 0  # as reported
         self._streamed_length = 0  # characters of text and reasoning in the running call of the model
         self._starts_paragraph = True  # of the next reasoning
         # All calls, also those of `_runs`, if some wait for the user. Stored and shown with the end of this task.
@@ -103,6 +82,7 @@ class AnswerTask:
                 self.live.id,
                 self.unsaved.text,
                 self._final_outcome(),
+                self._total_usage(),
                 unsaved=self.unsaved.uncommitted_deltas(),
                 tool_runs=self._unapproved_runs or self._runs,
                 sources=self._sources,
@@ -114,43 +94,41 @@ class AnswerTask:
 
     def _final_outcome(self) -> records.Outcome:
         if self._generation.cancelled():
-            outcome = self._cut_outcome or records.INTERRUPTED
-            return outcome if outcome is records.HANDED_OVER else self._with_usage(outcome)
+            return self._cut_outcome or records.INTERRUPTED
         error = self._generation.exception()
         if error is None:
-            return self._with_usage(self._generation.result())
+            return self._generation.result()
         if not isinstance(error, llm.LlmError):
             logger.error("answer %s", self.live.id, exc_info=error)
-            return self._with_usage(records.INTERNAL_ERROR)
+            return records.INTERNAL_ERROR
         if error.advice:
             logger.warning("answer %s: %s", self.live.id, error.with_advice)
         status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
-        return self._with_usage(records.Outcome(status, error.code, error.english))
+        return records.Outcome(status, error.code, error.english)
 
-    def _with_usage(self, outcome: records.Outcome) -> records.Outcome:
-        """Add the token usage of this process and of the ones that wrote the answer before."""
-        usage = self.usage
+    def _total_usage(self) -> records.AnswerUsage:
+        """Return the usage of this process and of the ones that wrote the answer before."""
         stored = self.live.progress.answer
-        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
-        seconds = stored.seconds + monotonic() - self._started_at
-        outcome = replace(outcome, reasoning_tokens=reasoning_tokens, seconds=seconds)
+        prompt_tokens = self.usage.prompt_tokens + stored.prompt_tokens
+        completion_tokens = self.usage.completion_tokens + stored.completion_tokens
+        cost_micro = self.usage.cost_micro + stored.cost_micro
+        is_estimated = bool(self.usage.estimated_tokens or (stored.prompt_tokens and stored.usage_estimated))
         if self.live.progress.text and stored.usage_estimated:  # the counts of the other processes are unknown
-            return self._with_estimated_usage(outcome)
-        return replace(
-            outcome,
-            prompt_tokens=usage.prompt_tokens + stored.prompt_tokens,
-            completion_tokens=usage.completion_tokens + stored.completion_tokens,
-            usage_estimated=bool(usage.estimated_tokens or (stored.prompt_tokens and stored.usage_estimated)),
-            cost_micro=usage.cost_micro + stored.cost_micro,
+            prompt_tokens = sum(map(llm.estimate_tokens, self.prompt))
+            completion_tokens = llm.estimate_tokens(self.unsaved.reasoning + self.unsaved.text)
+            cost_micro = self._cost_micro(prompt_tokens, completion_tokens)
+            is_estimated = True
+        return records.AnswerUsage(
+            prompt_tokens,
+            completion_tokens,
+            self._reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
+            is_estimated,
+            cost_micro,
+            seconds=stored.seconds + monotonic() - self._started_at,
         )
 
-    def _with_estimated_usage(self, outcome: records.Outcome) -> records.Outcome:
-        prompt = sum(map(llm.estimate_tokens, self.prompt))
-        completion = llm.estimate_tokens(self.unsaved.reasoning + self.unsaved.text)
-        cost = self.model.model.cost_micro(prompt, completion) if self.model.model else 0
-        return replace(
-            outcome, prompt_tokens=prompt, completion_tokens=completion, usage_estimated=True, cost_micro=cost
-        )
+    def _cost_micro(self, prompt_tokens: int, completion_tokens: int) -> int:
+        return self.model.model.cost_micro(prompt_tokens, completion_tokens) if self.model.model else 0
 
     async def _generate(self) -> records.Outcome:
         try:
@@ -169,10 +147,9 @@ class AnswerTask:
     def _require_cost(self) -> None:
         """Check the cost of ended calls, and of the text of the running one."""
         if self.limits.cost:
-            model = self.model.model
-            streamed_tokens = self._streamed_length // CHARS_PER_TOKEN
-            running = model.cost_micro(0, streamed_tokens) if model else 0
-            self.limits.require_cost(self.live.progress.answer.cost_micro + self.usage.cost_micro + running)
+            ended = self.live.progress.answer.cost_micro + self.usage.cost_micro
+            running = self._cost_micro(0, self._streamed_length // CHARS_PER_TOKEN)
+            self.limits.require_cost(ended + running)
 
     def _has_nothing_to_add(self) -> bool:
         """Return True if the stored text was already complete and only the final chunk was missing."""
@@ -195,15 +172,15 @@ class AnswerTask:
 
     def _outcome_of(self, done: llm.Done) -> records.Outcome:
         self._runs = tool_runs.end_runs(self._runs, done.returned)
+        self._reasoning_tokens = done.reasoning_tokens or 0
+        outcome = records.Outcome(AnswerStatus.DONE, model=done.model)
         if self._unapproved_runs or any(map(tool_runs.is_job, self._runs)):
-            status = AnswerStatus.WAITING
-        else:
-            status = AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE
-        code = error = ""
-        steps = tool_runs.count_steps(self._runs[self._uncounted_runs :])
-        if status == AnswerStatus.DONE and steps >= self.limits.max_steps:
-            status, code, error = AnswerStatus.TRUNCATED, "step_limit", STEPS_USED
-        return records.Outcome(status, code, error, reasoning_tokens=done.reasoning_tokens or 0, model=done.model)
+            return replace(outcome, status=AnswerStatus.WAITING)
+        if done.truncated:
+            return replace(outcome, status=AnswerStatus.TRUNCATED)
+        if tool_runs.count_steps(self._runs[self._uncounted_runs :]) >= self.limits.max_steps:
+            return replace(outcome, status=AnswerStatus.TRUNCATED, error_code="step_limit", error=STEPS_USED)
+        return outcome
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
@@ -246,8 +223,8 @@ class AnswerTask:
         return tool_runs.find_approval(self._runs, call)
 
     async def _open_stream(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
-        if self.model.sees_images:
-            self.prompt = [await self._load_pictures(message) for message in self.prompt]
+        if self.model.sees_images and (storage := self.resources.storage):
+            self.prompt = [await load_pictures(message, storage) for message in self.prompt]
         answer = self.live.answer
         owner = await self._load_owner()
         if self.toolbox:
@@ -260,8 +237,8 @@ class AnswerTask:
                 sources=self._sources,
                 temperature=answer.temperature,
             )
-        if self.retrieval and not self._runs and not self.unsaved.text:
-            await self._retrieve_passages(self.retrieval, owner)
+        if not self._runs and not self.unsaved.text:
+            await self._retrieve_passages(owner)
         passages = tool_runs.retrieved_passages(self._runs)
         self.prompt = with_passages(self.prompt, passages, self.model.context_budget, prompt_length=len(answer.prompt))
         return self.model.chunks(self.prompt, temperature=answer.temperature)
@@ -276,29 +253,13 @@ class AnswerTask:
             raise llm.LlmError("inactive", _l("This account was deactivated, so the answer has ended here."))
         return owner
 
-    async def _retrieve_passages(self, retrieval: Toolbox, owner: User | None) -> None:
+    async def _retrieve_passages(self, owner: User | None) -> None:
         """Search for passages about the question, for a model that cannot call tools."""
         answer = self.live.answer
-        user_turns = [message.content for message in answer.messages if message.role == "user"]
-        question = answer.question or (user_turns[-1] if user_turns else "")
-        max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
-        for run in await retrieve(retrieval, owner, question, max_tokens, self._sources):
-            await self._record_tool_run(run)
-
-    async def _load_pictures(self, message: llm.Message) -> llm.Message:
-        """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
-        try:
-            pictures = [await self._load_picture(picture) for picture in message.pictures]
-        except (StorageError, MissingFileError):
-            return without_pictures(message)
-        return replace(message, pictures=tuple(pictures))
-
-    async def _load_picture(self, picture: llm.Picture) -> llm.Picture:
-        if not picture.stored_as:
-            return picture
-        if not self.storage:
-            raise MissingFileError(picture.stored_as)
-        return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
+        if retrieval := self.resources.retrieval_of(answer):
+            max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
+            for run in await retrieve(retrieval, owner, question_of(answer), max_tokens, self._sources):
+                await self._record_tool_run(run)
 
     async def _store_result(self, result: records.AnswerResult) -> None:
         deadline = monotonic() + OUTAGE_TIMEOUT_SECONDS
@@ -333,15 +294,6 @@ class AnswerTask:
 
     def _show_not_stored(self) -> None:
         """Show an error after the text that is stored."""
-        stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
-        self.live.finish(self.live.answer.sqlmodel_update({**vars(records.NOT_STORED), **stored_text}))
-
-
-def build_prompt(
-    progress: records.AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
-) -> list[llm.Message]:
-    """Return the messages for the model. They end with the stored text of an answer to continue."""
-    prompt = [*progress.answer.messages, *tool_runs.turns_of(progress.text, runs)]
-    if tool_runs.text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
-        prompt.append(CONTINUE_TURN)
-    return prompt
+        answer = self.live.answer
+        answer.sqlmodel_update(vars(records.NOT_STORED) | {"text": self.live.text, "reasoning": self.live.reasoning})
+        self.live.finish(answer)

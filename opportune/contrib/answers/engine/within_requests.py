@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.answers.engine import store, takeover
-from opportune.contrib.answers.engine.engine import AnswerEngine, AnswerResources, may_be_taken_over
+from opportune.contrib.answers.engine.engine import AnswerEngine, may_be_taken_over
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
+from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.i18n import gettext_lazy as _l
 

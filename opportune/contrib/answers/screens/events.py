@@ -4,7 +4,6 @@ The id of an event is `<id>:<length of the text>`, so that a client can resume t
 """
 
 import json
-from bisect import bisect_left
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -74,13 +73,12 @@ class PageDetails:
 
 def _difference(before: str, after: str) -> tuple[int, str]:
     """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
-    # Binary search. Usually the prefix ends shortly before the closing tags.
     shorter = min(len(before), len(after))
-    start = max(0, shorter - MAX_CLOSING_LENGTH)
-    if not after.startswith(before[:start]):
-        start = 0
-    ends = range(1, shorter + 1)
-    length = bisect_left(ends, True, start, key=lambda end: before[start:end] != after[start:end])
+    length = max(0, shorter - MAX_CLOSING_LENGTH)  # usually the prefix ends shortly before the closing tags
+    if not after.startswith(before[:length]):
+        length = 0
+    while length < shorter and before[length] == after[length]:
+        length += 1
     utf16_length = length if after.isascii() else len(after[:length].encode("utf-16-le")) // 2
     return utf16_length, after[length:]
 

@@ -1,6 +1,6 @@
-"""Usage of language models in the database: sums, collected usage, and the task that writes it."""
+"""Usage of language models in the database: it is added to daily sums, which the limits read."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import date
 from operator import itemgetter
@@ -40,9 +40,11 @@ class UsageKey(NamedTuple):
     model: str
 
 
-async def add_usage(database: Database, used: Mapping[UsageKey, TokenUsage], reserved: Collection[int] = ()) -> None:
+async def add_usage(database: Database, used: Mapping[UsageKey, TokenUsage], reserved: Collection[int]) -> None:
     """Add usage. Delete these reservations, if there are any, and all expired ones with them."""
-    users, sums = _usage_rows(used)
+    rows = _usage_rows(used)
+    users = [row for row in rows if row["owner_id"]]
+    sums = [row for row in rows if row["payer"]]
     async with database.writer() as session:
         if users:
             await session.execute(ADD_TO_USER, users)
@@ -54,29 +56,25 @@ async def add_usage(database: Database, used: Mapping[UsageKey, TokenUsage], res
             await session.execute(delete(LlmReservation).where(has_ended))
 
 
-def _usage_rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def _usage_rows(used: Mapping[UsageKey, TokenUsage]) -> list[dict[str, object]]:
     """Return the rows of users and of sums, sorted so that processes cannot deadlock."""
-    users: dict[tuple[int, date, str], TokenUsage] = {}
-    sums: dict[tuple[str, date, str], TokenUsage] = {}
+    usage_by_row: dict[tuple[int, str, date, str], TokenUsage] = {}
     for (day, payer, model), usage in used.items():
-        if payer.user_id is not None:
-            users.setdefault((payer.user_id, day, model), TokenUsage()).add(usage)
-        for name in _sum_payers(payer):
-            sums.setdefault((name, day, model), TokenUsage()).add(usage)
-    user_rows = [
-        {"owner_id": user_id, "payer": "", "day": day, "model": model, **asdict(usage)}
-        for (user_id, day, model), usage in sorted(users.items(), key=itemgetter(0))
+        for owner_id, name in _counting_rows(payer):
+            usage_by_row.setdefault((owner_id, name, day, model), TokenUsage()).add(usage)
+    return [
+        {"owner_id": owner_id, "payer": name, "day": day, "model": model, **asdict(usage)}
+        for (owner_id, name, day, model), usage in sorted(usage_by_row.items(), key=itemgetter(0))
     ]
-    sum_rows = [
-        {"payer": payer, "day": day, "model": model, **asdict(usage)}
-        for (payer, day, model), usage in sorted(sums.items(), key=itemgetter(0))
-    ]
-    return user_rows, sum_rows
 
 
-def _sum_payers(payer: Payer) -> Iterable[str]:
-    """Return the names of the sums that include calls of this payer."""
-    return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, SITE_CALLS)}[payer.kind]
+def _counting_rows(payer: Payer) -> list[tuple[int, str]]:
+    """Return the owner and the name of each row that counts the calls of a payer: a user, or a sum with the owner 0."""
+    if payer.user_id is not None:
+        return [(payer.user_id, ""), (0, TOTAL)]
+    if payer.kind == "visitor":
+        return [(0, TOTAL), (0, VISITORS), (0, str(payer))]
+    return [(0, TOTAL), (0, SITE_CALLS)]
 
 
 _SUMS = """

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine.engine import AnswerResources
+from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
