@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.endpoint import Function, is_dependency, make_endpoint
-from opportune.contrib.tools.json_schema import without_titles
 from opportune.contrib.tools.results import Source
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
@@ -41,6 +41,14 @@ class ToolRequest(NamedTuple):
     path: str
     query: bytes
     body: bytes
+
+
+class UntitledSchema(GenerateJsonSchema):
+    """JSON Schema without Pydantic's titles of fields, which repeat the names and cost tokens."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +172,12 @@ class Tool:
             OperatorError: A parameter has no type, or one without a JSON schema.
         """
         try:
-            return ToolSchema(self.name, self.description, without_titles(self.arguments.model_json_schema()))
+            schema = self.arguments.model_json_schema(schema_generator=UntitledSchema)
         except TYPE_ERRORS as error:
             fault = str(error).partition("\n")[0].rstrip(".")
             raise OperatorError(f"{self._path}: {fault}. {TYPE_ADVICE}") from error
+        del schema["title"]  # the name
+        return ToolSchema(self.name, self.description, schema)
 
     def add_to(self, app: FastAPI) -> APIRoute:
         """Add the route for `request` to an application."""

@@ -41,20 +41,17 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
         OperatorError: A function is not a route of the router.
     """
     routes = [route for route in flatten(router).routes if isinstance(route, APIRoute)]
+    endpoints = [route.endpoint for route in routes]
     for function in functions:
-        if not any(route.endpoint is function for route in routes):
+        if function not in endpoints:
             raise OperatorError(f"{function.__module__}.{function.__qualname__} is not a route of this router.")
-    return [
-        ApiTool(
-            route.endpoint,
-            name := operation_id(route) if route.name in ROUTES else route.name,
-            name.replace("_", " ").capitalize(),
-            asks=_method(route) not in SAFE_METHODS,
-            route=route,
-        )
-        for route in routes
-        if not functions or route.endpoint in functions
-    ]
+    return [_create_tool(route) for route in routes if not functions or route.endpoint in functions]
+
+
+def _create_tool(route: APIRoute) -> Tool:
+    name = operation_id(route) if route.name in ROUTES else route.name
+    status = name.replace("_", " ").capitalize()
+    return ApiTool(route.endpoint, name, status, asks=_method(route) not in SAFE_METHODS, route=route)
 
 
 def _method(route: APIRoute) -> str:

@@ -61,14 +61,13 @@ async def retrieve(
         return []
     hits = [hit async for hit in _find_hits(toolbox, user, question, words)]
     best = sorted(hits, key=lambda hit: -hit.fit)[:MAX_PASSAGES]
-    runs = {hit.run.call.name: hit.run for hit in best}
-    sources = defaultdict[str, list[Source]](list)
-    for hit, text in _fit_passages(best, question, max_tokens):
-        sources[hit.run.call.name].append(hit.source.model_copy(update={"text": text}))
+    hits_by_tool = defaultdict[str, list[Hit]](list)
+    for hit in _cut_to_fit(best, question, max_tokens):
+        hits_by_tool[hit.run.call.name].append(hit)
     results = []
-    for name, found in sources.items():
-        text = number_sources(found, cited)
-        results.append(replace(runs[name], result=ToolResult(text)))
+    for hits_of_tool in hits_by_tool.values():
+        text = number_sources([hit.source for hit in hits_of_tool], cited)
+        results.append(replace(hits_of_tool[0].run, result=ToolResult(text)))
     return results
 
 
@@ -88,7 +87,7 @@ def _matching_share(source: Source, words: Sequence[str]) -> float:
     return sum(word in text for word in words) / len(words)
 
 
-def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[tuple[Hit, str]]:
+def _cut_to_fit(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterator[Hit]:
     """Yield hits with passages of their text, as long as tokens remain."""
     remaining = max_tokens
     for index, hit in enumerate(hits):
@@ -99,7 +98,7 @@ def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterat
             return
         text = passage(hit.source.text, question, length)
         remaining -= estimate_tokens(f"{text}{hit.source.title}") + TAG_CHARS // CHARS_PER_TOKEN
-        yield hit, text
+        yield hit._replace(source=hit.source.model_copy(update={"text": text}))
 
 
 def with_passages(

@@ -93,7 +93,7 @@ class Toolbox:
         """Toolbox of the tools that return their result within the call."""
         return self._select(name for name, tool in self.tools.items() if not tool.is_deferred)
 
-    def for_answer(self, max_steps: int = MAX_STEPS) -> "Toolbox":
+    def for_answer(self, max_steps: int) -> "Toolbox":
         """Return the toolbox for an answer that can wait for results."""
         toolbox = copy(self)
         toolbox.max_steps = max_steps

@@ -59,8 +59,8 @@ class WebSearch(ABC):
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid URL."""
         try:
-            sources = [*filter(None, map(_to_source, self.results(response)))]
-            return sources[:MAX_RESULTS]
+            sources = [_to_source(result) for result in self.results(response)]
+            return [source for source in sources if source][:MAX_RESULTS]
         except (AttributeError, KeyError, TypeError):  # a response in an unknown format
             return []
 
@@ -124,13 +124,18 @@ def parse_web_search_url(value: str) -> WebSearch:
         raise _refusal("is not a URL") from None
     if parts.scheme in ("http", "https"):
         return _parse_searxng(parts)
-    if parts.scheme not in SERVICES:
-        raise _refusal("has an unknown scheme")
+    if parts.scheme in SERVICES:
+        return _parse_service(parts)
+    raise _refusal("has an unknown scheme")
+
+
+def _parse_service(parts: SplitResult) -> WebSearch:
+    """Parse `brave://KEY` or, for a proxy or another compatible service, `brave://KEY@proxy.example.org`."""
     service, url = SERVICES[parts.scheme]
     key, separator, host = parts.netloc.rpartition("@")
     if not separator:
         key, host = host, ""
-    if host:  # a compatible service, such as a proxy
+    if host:
         scheme = "http" if is_local(parts.hostname or "") else "https"
         url = f"{scheme}://{host}{parts.path or urlsplit(url).path}"
     elif key and (parts.path.strip("/") or parts.query or parts.fragment):  # the rest of a key
