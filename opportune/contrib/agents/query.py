@@ -57,6 +57,6 @@ def _require_harmless(sql: str) -> None:
     if not READING_STATEMENT.match(sql):
         raise OperatorError("Only statements that begin with SELECT, WITH or VALUES can run.")
     if match := REFUSED.search(sql):
-        is_visible = match[0].isprintable() and match[0].strip()
-        name = match[0] if is_visible else repr(match[0])
-        raise OperatorError(f"A statement cannot contain {name}. Use tables and plain functions, without comments.")
+        raise OperatorError(
+            f"A statement cannot contain {match[0]!r}. Use tables and plain functions, without comments."
+        )

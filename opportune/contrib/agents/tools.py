@@ -153,20 +153,28 @@ async def run_tests(path: str = "tests") -> str:
     """Run the tests of a file or folder, or one test such as `tests/books/test_api.py::test_list`."""
     if path.startswith("-"):
         raise OperatorError("Name a file or folder of tests, not an option.")
+    advice = "Name a file or folder of tests, such as tests/users."
     try:
         file = (PROJECT / path.partition("::")[0]).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise OperatorError(f"There is no {path}. Name a file or folder of tests, such as tests/users.") from None
+        raise OperatorError(f"There is no {path}. {advice}") from None
     if not file.is_relative_to((PROJECT / "tests").resolve()):
-        raise OperatorError(
-            f"{path!r} is not in the folder tests. Name a file or folder of tests, such as tests/users."
-        )
+        raise OperatorError(f"{path!r} is not in the folder tests. {advice}")
     return await run_command("test", path, timeout_seconds=TEST_TIMEOUT_SECONDS)
 
 
 READING_TOOLS: tuple[Tool[...], ...] = (
-    *(show_schema, query_database, list_routes, list_settings, search_documentation, read_page),
-    *(show_errors, show_log, check, doctor, preview_migrations),
+    show_schema,
+    query_database,
+    list_routes,
+    list_settings,
+    search_documentation,
+    read_page,
+    show_errors,
+    show_log,
+    check,
+    doctor,
+    preview_migrations,
 )
 """Tools that change nothing."""
 
@@ -228,7 +236,9 @@ async def run_command(*arguments: str, timeout_seconds: float = COMMAND_TIMEOUT_
     if any("\0" in argument for argument in arguments):
         raise OperatorError("The text has a NUL character, which no command accepts. Leave it out.")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROJECT / "oppman.py"), *arguments),
+        sys.executable,
+        str(PROJECT / "oppman.py"),
+        *arguments,
         cwd=PROJECT,
         env={**os.environ, "NO_COLOR": "1"},
         stdin=asyncio.subprocess.DEVNULL,

@@ -23,8 +23,12 @@ MAX_NAMES_SHOWN = 20
 def commands_for(
     documents: IndexDefinition[Any], open_source: Callable[[Path | None], Source], folder_help: str
 ) -> typer.Typer:
-    """Create the commands. `open_source` returns the source in a folder (None for the default); `folder_help` is the
-    help of the argument FOLDER.
+    """Create the commands.
+
+    Args:
+        documents: The index.
+        open_source: Returns the source in a folder, or the default source for None.
+        folder_help: Help of the argument FOLDER.
     """
     command = typer.Typer()
 

@@ -126,7 +126,7 @@ class Engine(ABC):
         """Return the parameters of `similar_terms_sql` for a word."""
 
     async def refresh(self) -> None:
-        """Read a new index at once. By default each query reads the newest one."""
+        """Load a newer index now. By default each query reads the newest one."""
 
     @abstractmethod
     async def close(self) -> None: ...

@@ -123,13 +123,9 @@ class DocumentSearch(Generic[H]):
             raise self.index.missing_error
         return IndexStatus.model_validate(dict(about))
 
-    async def edition(self) -> int | None:
-        """Return a number that grows when the index is replaced, for caches; None if it is not known."""
-        return await self.engine.edition()
-
     async def fragment(self, query: bytes, render: Callable[[], Awaitable[str]]) -> str:
         """Return HTML that depends only on query string, language and index, from a cache or from `render`."""
-        edition = await self.edition()
+        edition = await self.engine.edition()
         if edition is None or len(query) > MAX_FRAGMENT_KEY_LENGTH:
             return await render()
         key = edition, current_language.get(), query
@@ -139,10 +135,6 @@ class DocumentSearch(Generic[H]):
                 del self._fragments[next(iter(self._fragments))]
             self._fragments[key] = html
         return self._fragments[key]
-
-    async def refresh(self) -> None:
-        """Load a newer index now. Searches do it within a second."""
-        await self.engine.refresh()
 
     async def close(self) -> None:
         if "engine" in vars(self):

@@ -16,7 +16,7 @@ from opportune.cli.transaction import migrated_settings
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import Settings
 from opportune.contrib.evaluation.models import MAX_SCORE, EvaluationRun, Outcome
-from opportune.contrib.evaluation.questions import EvaluatedQuestion, find_rated_ids, load_rated, read_question_file
+from opportune.contrib.evaluation.questions import find_rated_ids, load_rated, read_question_file
 from opportune.contrib.evaluation.run import Evaluation, candidate_name, find_unfinished, judged_positions
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.contrib.llm import LanguageModel, LlmError, open_llm
@@ -87,10 +87,11 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
     limit = options.limit or MAX_ANSWERS
     since = options.since.replace(tzinfo=site_zone(settings)) if options.since else None
-    period = f" since {since:%Y-%m-%d}" if since else ""
-    source, questions = f"rated answers{period}, at most {limit}", list[EvaluatedQuestion]()
     if options.file:
         source, questions = read_question_file(options.file)
+    else:
+        period = f" since {since:%Y-%m-%d}" if since else ""
+        source, questions = f"rated answers{period}, at most {limit}", []
     second = names[1] if len(names) > 1 else ""
     run = EvaluationRun(judge=judge.name, first=names[0], second=second, source=source, questions=0)
     async with database.reader(fresh=True) as session:

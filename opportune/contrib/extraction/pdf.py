@@ -1,7 +1,7 @@
 """Pages of PDF files, with the filled fields of their forms."""
 
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -48,15 +48,23 @@ def _read_field(widget: Any, read_fields: set[int]) -> str:
     while "/Parent" in levels[-1] and len(levels) < MAX_FIELD_DEPTH:
         levels.append(levels[-1]["/Parent"])
     field = ChainMap(*levels)
-    value = field.get("/V", widget.get("/AS") if field.get("/FT") == "/Btn" else None)
-    if field.get("/FT") not in ("/Tx", "/Ch", "/Btn") or value is None:
+    named_level = next((level for level in levels if "/T" in level), widget)
+    texts = _field_texts(field, widget)
+    if not texts or id(named_level) in read_fields:
         return ""
-    named = id(next((level for level in levels if "/T" in level), widget))
+    read_fields.add(id(named_level))
+    return f"{field.get('/T', '')}: {', '.join(texts)}"
+
+
+def _field_texts(field: Mapping[str, Any], widget: Any) -> list[str]:
+    """Return the texts and choices of a field, and the names of its buttons that are on."""
+    is_button = field.get("/FT") == "/Btn"
+    if not is_button and field.get("/FT") not in ("/Tx", "/Ch"):
+        return []
+    value = field.get("/V", widget.get("/AS") if is_button else None)
     values = value if isinstance(value, list) else [value]
-    texts = [value.strip() for value in (item.get_object() for item in values) if isinstance(value, str)]
-    if field["/FT"] == "/Btn":
+    objects = [item.get_object() for item in values if item is not None]
+    texts = [text.strip() for text in objects if isinstance(text, str)]
+    if is_button:
         texts = [text.removeprefix("/") for text in texts if text != "/Off"]
-    if named in read_fields or not any(texts):
-        return ""
-    read_fields.add(named)
-    return f"{field.get('/T', '')}: {', '.join(filter(None, texts))}"
+    return [text for text in texts if text]

@@ -1,6 +1,6 @@
 """Arguments of prompts and resources, which the protocol sends as text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mcp import types
@@ -45,12 +45,15 @@ def choices_of(declared: Tool, name: str) -> dict[str, Any]:
     return choices
 
 
-def _schemas_of(declared: Tool, name: str) -> list[Mapping[str, Any]]:
-    """Return the JSON Schema of an argument, and those that it refers to, such as of `Size | None`."""
+def _schemas_of(declared: Tool, name: str) -> Iterator[Mapping[str, Any]]:
     parameters: Any = declared.schema.parameters
-    schemas = [parameters["properties"].get(name, {})]
-    for schema in schemas:
-        schemas += schema.get("anyOf", ())
-        if "$ref" in schema:
-            schemas.append(parameters["$defs"][schema["$ref"].rpartition("/")[2]])
-    return schemas
+    return _alternatives(parameters["properties"].get(name, {}), parameters.get("$defs", {}))
+
+
+def _alternatives(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a JSON Schema and those that it refers to, such as of `Size | None`."""
+    yield schema
+    for alternative in schema.get("anyOf", ()):
+        yield from _alternatives(alternative, definitions)
+    if "$ref" in schema:
+        yield from _alternatives(definitions[schema["$ref"].rpartition("/")[2]], definitions)

@@ -50,7 +50,9 @@ class Handlers:
             handlers["on_list_resource_templates"] = self.list_templates
         if self._offers.prompts:
             handlers |= {"on_list_prompts": self.list_prompts, "on_get_prompt": self.get_prompt}
-        return handlers | ({"on_completion": self.complete} if self._offers.uris or self._offers.prompts else {})
+        if self._offers.uris or self._offers.prompts:
+            handlers["on_completion"] = self.complete
+        return handlers
 
     def _allowed(self, toolbox: Toolbox, params: Page) -> tuple[list[Tool], str | None]:
         return _select_page([*self._caller.allowed(toolbox).values()], params)

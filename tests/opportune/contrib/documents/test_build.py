@@ -163,7 +163,7 @@ async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkey
         await show(query)
     assert rendered == [b"a", b"b", b"c", b"a", long_query, long_query]
     write_index(url, [code_document("two")])
-    await search.refresh()
+    await search.engine.refresh()
     for language in ("en", "de"):
         with use_language(language):
             await show(b"a")

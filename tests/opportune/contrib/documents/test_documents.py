@@ -183,7 +183,7 @@ async def test_damaged_file_keeps_loaded_entries(tmp_path: Path, caplog: pytest.
     assert await find_names(search, "whole") == ["whole"]
     (tmp_path / "other.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     os.replace(tmp_path / "other.db", tmp_path / "index.db")  # noqa: PTH105 - as the build does
-    await search.refresh()
+    await search.engine.refresh()
     assert await find_names(search, "whole") == ["whole"]
     await search.close()
     assert "Build the index again: python3 oppman.py shelf index" in caplog.text

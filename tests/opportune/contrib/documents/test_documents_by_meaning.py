@@ -98,7 +98,7 @@ async def test_only_changed_documents_are_embedded_again(handbook: SearchableHan
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_documents("handbook"))
     handbook.write_index({**TEXTS, "Harbour": "Closed.", "Invoice": "A price."})
-    await handbook.search.refresh()
+    await handbook.search.engine.refresh()
     text_count = len(handbook.endpoint.texts)
     assert await handbook.find_names("baguette") == ["Baguette", "Loaf"]
     await handbook.jobs.run(embed_documents("handbook"))
