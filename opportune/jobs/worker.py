@@ -235,10 +235,7 @@ class Worker:
     def _handle_end(self, attempt: Attempt, context: Context, task: asyncio.Task[None]) -> None:
         del self._running[task]
         self._ended_count += 1
-        has_failed = task.cancelled() or task.exception() is not None
-        definition = self.jobs[attempt.job.name]
-        has_effect_after_success = definition.schedule or definition.heartbeat_url
-        if self._is_stopping or attempt.is_interrupted or has_failed or has_effect_after_success:
+        if self._is_stopping or attempt.is_interrupted or self._has_further_effect(attempt, task):
             recording = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._recording.add(recording)
             recording.add_done_callback(self._recording.remove)
@@ -247,6 +244,12 @@ class Worker:
             self._completed.append(attempt)
         self._fill_slots()
         self.wake()
+
+    def _has_further_effect(self, attempt: Attempt, task: asyncio.Task[None]) -> bool:
+        """Return whether the end of an attempt does more than complete its job, such as a retry or a heartbeat."""
+        definition = self.jobs[attempt.job.name]
+        has_failed = task.cancelled() or task.exception() is not None
+        return has_failed or bool(definition.schedule or definition.heartbeat_url)
 
     def _forget(self, *attempts: Attempt) -> None:
         """Forget attempts whose outcome is stored."""

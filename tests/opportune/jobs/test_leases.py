@@ -13,7 +13,7 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.jobs.lease_keeper import THREAD_RENEWAL_SECONDS, LeaseKeeper
+from opportune.jobs.lease_keeper import LeaseKeeper
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
@@ -118,8 +118,5 @@ async def test_failed_renewal_is_logged(idle_queue: DatabaseJobQueue, caplog: py
     renewal = Mock(
         database=idle_queue.database, renew_from_thread=Mock(side_effect=sqlite3.OperationalError("is locked"))
     )
-    attempt = Mock(started_at=-THREAD_RENEWAL_SECONDS)
-    keeper = LeaseKeeper(renewal, {1: attempt})
-    keeper.renewed_at = 0
-    keeper._renew_if_overdue([attempt])
+    LeaseKeeper(renewal, {})._renew([Mock()])
     assert "The leases of running jobs could not be renewed: " in caplog.text
