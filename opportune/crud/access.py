@@ -95,13 +95,15 @@ class RowAccess(CrudOptions):
         Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
         choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
-        writes = self.definition.write_permission.depends_on_groups and self.row_permissions.has_permission(
-            "create", "update"
-        )
-        chooses_any_user = writes or (self.user is not None and self.user.is_superuser and self.user.is_active)
-        if model is not User or default_crud(User) or chooses_any_user:
+        if model is not User or default_crud(User) or self._may_choose_any_user():
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()
+
+    def _may_choose_any_user(self) -> bool:
+        if self.user is not None and self.user.is_superuser and self.user.is_active:
+            return True
+        depends_on_groups = self.definition.write_permission.depends_on_groups
+        return depends_on_groups and self.row_permissions.has_permission("create", "update")
 
     # Fields the user may not see or write
 

@@ -155,13 +155,10 @@ class CrudApi(Generic[M]):
     def _response_options(self, name: str) -> dict[str, Any]:
         """Return the options of a route that describe its response in OpenAPI."""
         schema: Any = self.crud.Read
-        match name:
-            case "list":
-                parameters = describe_parameters(self.crud.Filter)
-                return {"response_model": Page[schema], "openapi_extra": {"parameters": parameters}}
-            case "delete":
-                return {}
-        return {"response_model": schema}
+        if name == "list":
+            parameters = describe_parameters(self.crud.Filter)
+            return {"response_model": Page[schema], "openapi_extra": {"parameters": parameters}}
+        return {} if name == "delete" else {"response_model": schema}
 
     def _list_route(self) -> Any:
         async def list_rows(request: Request, crud: Crud[M]) -> Response:

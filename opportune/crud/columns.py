@@ -25,8 +25,6 @@ from opportune.web import url
 MAX_DEFAULT_COLUMNS = 6
 NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
 """Column types whose values are short and never wrap."""
-SEPARATOR = "\0"
-"""Joins texts, so that one call escapes all of them. Texts that contain it are escaped one by one."""
 LONG_TYPES = ("markdown", "json", "lines")
 """Field types that lists leave out by default."""
 
@@ -79,23 +77,14 @@ def make_cell_renderer(columns: Sequence[ListColumn], url_of: UrlOf) -> Cells:
 
 def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return the escaped contents of a column's cells. An empty link shows the row's id. Rows may have no page."""
-    texts = escape_texts(format_all([row[column.path] for row in rows], column.format))
+    texts = [escape(text) for text in format_all([row[column.path] for row in rows], column.format)]
     if not column.links_to_row:
         return texts
-    urls = escape_texts([url(url_of(row)) for row in rows])
-    titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
-    links = zip(urls, titles, strict=True)
-    return [f'<a href="{row_url}">{title}</a>' if row_url else title for row_url, title in links]
+    return [_link_to_row(url_of(row), text or f"#{row['id']}") for text, row in zip(texts, rows, strict=True)]
 
 
-def escape_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Escape texts. Plain strings are escaped in one call."""
-    types = {*map(type, texts)}
-    if types == {str}:
-        parts = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
-        if len(parts) == len(texts):
-            return parts
-    return texts if types == {Markup} else [escape(text) for text in texts]
+def _link_to_row(row_url: str, title: str) -> str:
+    return f'<a href="{escape(url(row_url))}">{title}</a>' if row_url else title
 
 
 def list_columns(crud_class: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
@@ -211,14 +200,25 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     keys = map(shape.column_of, relations.values())
     page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths, *keys])))
     for path, relation in relations.items():
-        key_column, model = shape.column_of(relation), shape.to_one[relation].mapper.class_
-        for row in page.items:
-            if row[path] == "":  # a related row with an empty title, such as a user without a display name
-                row[path] = str(title_of_key(model, row[key_column]))
+        _fill_empty_titles(shape, path, relation, page.items)
     for name in links:
-        linked = await read_linked(crud, name, [row["id"] for row in page.items])
-        related = [row for rows in linked.values() for (row,) in rows]
-        titles = dict(zip((row.id for row in related), await names_of(crud.session, related), strict=True))
-        for row in page.items:
-            row[name] = [titles[linked_row.id] for (linked_row,) in linked.get(row["id"], ())]
+        await _add_linked_titles(crud, name, page.items)
     return page
+
+
+def _fill_empty_titles(shape: Shape, path: str, relation: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Name related rows with an empty title by their key, such as users without a display name."""
+    key_column = shape.column_of(relation)
+    model = shape.to_one[relation].mapper.class_
+    for row in rows:
+        if row[path] == "":
+            row[path] = str(title_of_key(model, row[key_column]))
+
+
+async def _add_linked_titles(crud: Crud[Any], name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Add the titles of the rows that a many-to-many relationship links to each row."""
+    linked = await read_linked(crud, name, [row["id"] for row in rows])
+    related = [row for values in linked.values() for (row,) in values]
+    titles = dict(zip((row.id for row in related), await names_of(crud.session, related), strict=True))
+    for row in rows:
+        row[name] = [titles[linked_row.id] for (linked_row,) in linked.get(row["id"], ())]

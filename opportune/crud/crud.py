@@ -269,7 +269,15 @@ class Crud(RowStatements, Generic[M]):
         Raises:
             FieldErrors: They are invalid.
         """
-        return _validate(self.definition.unlocked(schema, self.locked_names), values)
+        schema = self.definition.unlocked(schema, self.locked_names)
+        if isinstance(values, schema):
+            return values
+        if isinstance(values, BaseModel):
+            values = {name: getattr(values, name) for name in values.model_fields_set}
+        try:
+            return schema.model_validate(values)
+        except ValidationError as error:
+            raise FieldErrors(messages_by_field(error)) from error
 
     def _writable_values(self, new: BaseModel, names: Collection[str]) -> dict[str, Any]:
         return {name: getattr(new, name) for name in names if name not in self.locked_names}
@@ -318,35 +326,25 @@ class Crud(RowStatements, Generic[M]):
         stored = {**vars(row)} if row else {}  # a rollback expires them
         try:
             with translate_database_errors(self.model.__table__, deleting=values is None):
-                state = session_state(self.session)  # a rollback would discard callbacks of the caller
-                if in_transaction or state.before_commit or state.after_commit:
-                    async with self.session.begin_nested():
-                        yield
-                else:
-                    try:
-                        yield
-                    except Exception:
-                        await self.session.rollback()
-                        raise
+                async with self._undoes_on_error(in_transaction=in_transaction):
+                    yield
         except FieldErrors as error:
             raise await explain_conflict(self.session, self.model, error, values or {}, stored) from error
+
+    @asynccontextmanager
+    async def _undoes_on_error(self, *, in_transaction: bool) -> AsyncIterator[None]:
+        """Roll back to a savepoint, or the whole transaction if the caller has done nothing in it."""
+        state = session_state(self.session)  # a rollback of the transaction discards the callbacks in it
+        if in_transaction or state.before_commit or state.after_commit:
+            async with self.session.begin_nested():
+                yield
+            return
+        try:
+            yield
+        except Exception:
+            await self.session.rollback()
+            raise
 
 
 def _key_of(row: Model | Key) -> Any:
     return row.id if isinstance(row, Model) else row
-
-
-def _validate(schema: type[BaseModel], values: Values) -> BaseModel:
-    """Return the values as an instance of a schema.
-
-    Raises:
-        FieldErrors: They are invalid.
-    """
-    if isinstance(values, schema):
-        return values
-    if isinstance(values, BaseModel):
-        values = {name: getattr(values, name) for name in values.model_fields_set}
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise FieldErrors(messages_by_field(error)) from error

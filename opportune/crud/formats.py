@@ -154,7 +154,9 @@ def format_list(values: Any) -> str:
 
 def format_choice(value: Any) -> str:
     """Return the labels of a choice, or of a list of choices."""
-    values = [] if value is None else value if isinstance(value, list) else [value]
+    if value is None:
+        return ""
+    values = value if isinstance(value, list) else [value]
     return ", ".join(str(choice_label(item)) for item in values)
 
 

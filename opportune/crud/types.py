@@ -77,7 +77,9 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield AfterValidator(require_storable_json)
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
-    if issubclass(type_, int):
+    if issubclass(type_, str):
+        yield from _limits_of_text(info, column)
+    elif issubclass(type_, int):
         is_large = isinstance(type_of(column), BigInteger) or column.foreign_keys
         maximum = MAX_ID if is_large else MAX_INTEGER
         yield from _range_of(info, -maximum - 1, maximum)
@@ -87,12 +89,15 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield Field(allow_inf_nan=False)
     elif issubclass(type_, Decimal):
         yield from _digits_of(info, type_of(column))
-    elif issubclass(type_, str):
-        length = None if _has_limit(info, "max_length") else getattr(type_of(column), "length", None)
-        if length or not any(getattr(item, "func", None) is require_storable for item in info.metadata):
-            yield AfterValidator(partial(_storable_text, length))
     elif issubclass(type_, datetime) and getattr(type_of(column), "timezone", True):
         yield AfterValidator(_in_utc)
+
+
+def _limits_of_text(info: FieldInfo, column: Column[Any]) -> Iterable[Any]:
+    length = None if _has_limit(info, "max_length") else getattr(type_of(column), "length", None)
+    is_checked = any(getattr(item, "func", None) is require_storable for item in info.metadata)
+    if length or not is_checked:
+        yield AfterValidator(partial(_storable_text, length))
 
 
 def _range_of(info: FieldInfo, minimum: Any, maximum: Any) -> Iterable[Any]:
