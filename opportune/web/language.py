@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import NamedTuple
 
-from starlette.datastructures import URL
+from starlette.datastructures import URL, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -82,13 +82,8 @@ class LanguageOfRequest:
             return
         if not has_language:
             headers.append((b"content-language", current_language.get().encode()))
-        if PREFIX_KEY in scope:
-            return
-        vary = [value for name, value in headers if name == b"vary"]
-        if b"*" not in vary:
-            headers[:] = [header for header in headers if header[0] != b"vary"]
-            names = {name.strip().lower() for value in vary for name in value.split(b",")}
-            headers.append((b"vary", b", ".join(sorted({*names, b"accept-language", b"cookie"} - {b""}))))
+        if PREFIX_KEY not in scope:
+            MutableHeaders(raw=headers).add_vary_header("accept-language, cookie")
 
 
 def offered_languages(settings: Settings) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Hints for common errors in development: the cause and the fix."""
 
-import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -158,17 +157,14 @@ def _template_hint(error: BaseException) -> ErrorHint | None:
 
 
 def _environment_hint(error: BaseException) -> ErrorHint | None:
-    frames = traceback.extract_tb(error.__traceback__)
-    file_of_environ = type(os.environ).__getitem__.__code__.co_filename  # `os` is frozen, so `os.__file__` differs
-    if not (isinstance(error, KeyError) and frames and frames[-1].filename == file_of_environ):
-        return None
-    if error.args[0] not in dotenv_values(PROJECT / ".env"):
+    name = str(error.args[0]) if isinstance(error, KeyError) and error.args else ""
+    if name not in dotenv_values(PROJECT / ".env"):
         return None
     return ErrorHint(
-        f"The environment has no {error.args[0]}",
+        f"The environment has no {name}",
         "Settings of .env are not copied into `os.environ`.",
         "Declare the setting in app/settings.py, and read it with get_settings():",
-        f"{error.args[0].lower()}: str",
+        f"{name.lower()}: str",
     )
 
 

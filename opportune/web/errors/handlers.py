@@ -76,7 +76,9 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     if is_of_library and isinstance(error.__context__, MultiPartException):
         return problem(request, 413 if "maximum" in error.detail.lower() else 400)
     detail: Any = "" if is_of_library else error.detail  # FastAPI allows any JSON value
-    headers = (is_of_library and error.status_code == 405 and _allowed_methods(request)) or error.headers
+    headers = error.headers
+    if is_of_library and error.status_code == 405:
+        headers = _allowed_methods(request) or headers
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
     return problem(request, error.status_code, detail, headers=headers)

@@ -91,19 +91,36 @@ def attributes_of(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
         return {}
     attributes: dict[str, Attribute] = {"max": MAX_VALUES[type_]} if type_ in MAX_VALUES else {}
     attributes |= {name: schema[keyword] for keyword, name in ATTRIBUTES_BY_KEYWORD.items() if keyword in schema}
-    pattern = str(attributes.pop("pattern", ONE_LINE))
-    if pattern != ONE_LINE and type_ not in ("textarea", "markdown"):
-        # Browsers compare the whole text. Pydantic searches the pattern in it.
-        is_whole = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
-        attributes["pattern"] = pattern if is_whole else f".*(?:{pattern}).*"
     if attributes.get("minlength") == 1:  # same as `required`
         del attributes["minlength"]
-    is_integer = schema.get("type") != "number"
-    if is_integer and "exclusiveMinimum" in schema:
-        attributes["min"] = schema["exclusiveMinimum"] + 1
-    if is_integer and "exclusiveMaximum" in schema:
-        attributes["max"] = schema["exclusiveMaximum"] - 1
-    if "min" in attributes and "step" in attributes:  # browsers count the steps from the minimum
-        minimum, step = (Decimal(str(attributes[name])) for name in ("min", "step"))
-        attributes["min"] = str((minimum / step).to_integral_value(ROUND_CEILING) * step + 0)
-    return attributes if is_integer else {"step": "any", **attributes}
+    pattern = str(attributes.pop("pattern", ONE_LINE))
+    if pattern != ONE_LINE and type_ not in ("textarea", "markdown"):
+        attributes["pattern"] = _whole_pattern(pattern)
+    is_fraction = schema.get("type") == "number"
+    if not is_fraction:
+        attributes |= _limits_of_integers(schema)
+    if "min" in attributes and "step" in attributes:
+        attributes["min"] = _first_step(attributes["min"], attributes["step"])
+    return {"step": "any", **attributes} if is_fraction else attributes
+
+
+def _whole_pattern(pattern: str) -> str:
+    """Return a pattern for browsers, which compare it with the whole text. Pydantic searches it in the text."""
+    is_whole = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
+    return pattern if is_whole else f".*(?:{pattern}).*"
+
+
+def _limits_of_integers(schema: JsonSchemaValue) -> dict[str, Attribute]:
+    """Return the limits of integers that must be more or less than a number."""
+    limits: dict[str, Attribute] = {}
+    if "exclusiveMinimum" in schema:
+        limits["min"] = schema["exclusiveMinimum"] + 1
+    if "exclusiveMaximum" in schema:
+        limits["max"] = schema["exclusiveMaximum"] - 1
+    return limits
+
+
+def _first_step(minimum: Attribute, step: Attribute) -> str:
+    """Return the first multiple of the step from the minimum on, because browsers count steps from `min`."""
+    size = Decimal(str(step))
+    return str((Decimal(str(minimum)) / size).to_integral_value(ROUND_CEILING) * size + 0)

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.web.routing.root_path import path_below_root
@@ -39,8 +40,10 @@ def accepts_gzip(accepted: str) -> bool:
     for encoding in accepted.lower().split(","):
         name, *parameters = (text.strip() for text in encoding.split(";"))
         weights[name] = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return bool(re.fullmatch(r"(?=.*[1-9])[01](?:\.\d{0,3})?", weight, re.ASCII))
+    try:
+        return float(weights.get("gzip", weights.get("*", "0"))) > 0
+    except ValueError:
+        return False
 
 
 def may_compress(scope: Scope) -> bool:
@@ -98,8 +101,9 @@ class CompressedSend:
         if not is_compressible(status, header_values):
             await self._send(start)
             return
+        MutableHeaders(raw=headers).add_vary_header("Accept-Encoding")
         compress = may_compress(self._scope)
-        start = {**start, "headers": _gzip_headers(headers, status) if compress else _add_vary(headers)}
+        start = {**start, "headers": _gzip_headers(headers, status) if compress else headers}
         if compress and status != 304 and self._scope["method"] != "HEAD":
             if b"content-length" in header_values:
                 self._start = start
@@ -133,15 +137,10 @@ def is_compressible(status: int, headers: Mapping[bytes, bytes]) -> bool:
     return b"no-transform" not in headers.get(b"cache-control", b"") and UNCOMPRESSED_HEADERS.isdisjoint(headers)
 
 
-def _add_vary(headers: Sequence[Header]) -> list[Header]:
-    vary = b", ".join([value for name, value in headers if name == b"vary"] + [b"Accept-Encoding"])
-    return [header for header in headers if header[0] != b"vary"] + [(b"vary", vary)]
-
-
 def _gzip_headers(headers: Sequence[Header], status: int) -> list[Header]:
     """Return the headers of the compressed response, with a weak ETag and without the length."""
     changed = []
-    for name, value in _add_vary(headers):
+    for name, value in headers:
         if name == b"etag" and not value.startswith(b"W/"):
             changed.append((name, b"W/" + value))
         elif name != b"content-length":

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
+from contextvars import Token
 from datetime import tzinfo
 from traceback import walk_tb
 from typing import Any
@@ -77,12 +78,15 @@ class RequestMiddleware:
     async def _run(self, request: ObservedRequest, zone: tzinfo, language: str, receive: Receive, send: Send) -> None:
         scope = request.scope
         new_id = request_id_of(scope)
-        id_token = request_id.set(new_id)
-        trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
-        origin_token = current_origin.set(_origin_of(scope))
-        zone_token = current_zone.set(zone)
-        language_token = current_language.set(language)
-        languages_token = current_site_languages.set(self.content_languages)
+        trace = traceparent.get() or (client_traceparent(scope) if self.trusts_traces else "")
+        tokens: list[Token[Any]] = [
+            request_id.set(new_id),
+            traceparent.set(trace),
+            current_origin.set(_origin_of(scope)),
+            current_zone.set(zone),
+            current_language.set(language),
+            current_site_languages.set(self.content_languages),
+        ]
         started = time.perf_counter()
 
         async def send_complete(message: Message) -> None:
@@ -113,12 +117,8 @@ class RequestMiddleware:
         finally:
             log_request(scope, request.status, time.perf_counter() - started)
             log_refused_request(scope, request.status)
-            request_id.reset(id_token)
-            traceparent.reset(trace_token)
-            current_origin.reset(origin_token)
-            current_zone.reset(zone_token)
-            current_language.reset(language_token)
-            current_site_languages.reset(languages_token)
+            for token in tokens:
+                token.var.reset(token)
 
     async def _run_websocket(self, scope: Scope, zone: tzinfo, language: str, receive: Receive, send: Send) -> None:
         with (
@@ -126,8 +126,9 @@ class RequestMiddleware:
             use_value(current_zone, zone),
             use_value(current_language, language),
             use_value(current_site_languages, self.content_languages),
+            use_value(request_id, request_id_of(scope)),
         ):
-            await _run_websocket(self.app, scope, receive, send)
+            await _serve_websocket(self.app, scope, SocketMessages(receive, send))
 
 
 def _origin_of(scope: Scope) -> ChangeOrigin:
@@ -135,46 +136,53 @@ def _origin_of(scope: Scope) -> ChangeOrigin:
     return ChangeOrigin(segment if segment in ("admin", "api") else "page", scope)
 
 
-async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run a WebSocket route, log its close code, and close the connection if the route crashed."""
-    token = request_id.set(request_id_of(scope))
-    started = time.perf_counter()
-    is_accepted, code = False, 0
+class SocketMessages:
+    """Messages of a WebSocket, by which its start and its end are known."""
 
-    async def send_and_record_code(message: Message) -> None:
-        nonlocal is_accepted, code
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.is_accepted = False
+        self.close_code = 0
+
+    async def send(self, message: Message) -> None:
         if message["type"] == "websocket.accept":
-            is_accepted = True
+            self.is_accepted = True
         elif message["type"] == "websocket.close":
-            code = message.get("code", 1000)
-        await send(message)
+            self.close_code = message.get("code", 1000)
+        await self._send(message)
 
-    async def receive_and_record_code() -> Message:
-        nonlocal code
-        message = await receive()
+    async def receive(self) -> Message:
+        message = await self._receive()
         if message["type"] == "websocket.disconnect":
-            code = message.get("code", 1005)
+            self.close_code = message.get("code", 1005)
         return message
 
+
+async def _serve_websocket(app: ASGIApp, scope: Scope, messages: SocketMessages) -> None:
+    """Run a WebSocket route, log its close code, and close the connection if the route crashed."""
+    started = time.perf_counter()
     try:
-        await app(scope, receive_and_record_code, send_and_record_code)
+        await app(scope, messages.receive, messages.send)
     except Exception as error:
-        if not is_accepted:
+        if not messages.is_accepted:
             raise  # the server logs it and responds 500
-        # Bytes for a route that reads text, or the reverse, are an error of the client.
-        *_frames, (frame, _line) = walk_tb(error.__traceback__)
-        is_wrong_frame = isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
-        close_code = WS_1003_UNSUPPORTED_DATA if is_wrong_frame else WS_1011_INTERNAL_ERROR
+        close_code = WS_1003_UNSUPPORTED_DATA if _is_wrong_frame(error) else WS_1011_INTERNAL_ERROR
         if close_code == WS_1011_INTERNAL_ERROR:
             logger.exception("unhandled error")
         with suppress(Exception):  # the client may be gone
-            await send_and_record_code({"type": "websocket.close", "code": close_code})
+            await messages.send({"type": "websocket.close", "code": close_code})
     finally:
         connection = {**scope, "method": "WEBSOCKET"}
-        log_request(connection, code, time.perf_counter() - started)
-        if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
+        log_request(connection, messages.close_code, time.perf_counter() - started)
+        if not messages.is_accepted and messages.close_code == WS_1008_POLICY_VIOLATION:  # the client sees a 403
             log_refused_request(connection, 403)
-        request_id.reset(token)
+
+
+def _is_wrong_frame(error: Exception) -> bool:
+    """Return whether the client has sent bytes to a route that reads text, or the reverse."""
+    *_frames, (frame, _line) = walk_tb(error.__traceback__)
+    return isinstance(error, KeyError) and frame.f_globals["__name__"] == "starlette.websockets"
 
 
 async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:

@@ -82,11 +82,11 @@ class MarkdownBlocks:
         is_same = bool(rendered.source) and piece.continued == rendered.continued
         has_grown = is_same and piece.source.startswith(rendered.source)
         is_long = has_grown and len(piece.source) > MAX_OPEN_BLOCK_LENGTH
-        added = piece.source[len(rendered.source) :]
-        is_plain = is_long or (has_grown and _WORDS.fullmatch(added) and _ends_with_word(rendered.source))
+        is_plain = is_long or (has_grown and _adds_plain_words(rendered.source, piece.source))
         if is_plain and self._open_html.endswith(PARAGRAPH_END):
-            spaces = rendered.source[len(rendered.source.rstrip()) :]
-            self._open_html = self._open_html[: -len(PARAGRAPH_END)] + f"{spaces}{added}".rstrip() + PARAGRAPH_END
+            written = rendered.source.rstrip()
+            added = piece.source[len(written) :].rstrip()
+            self._open_html = self._open_html[: -len(PARAGRAPH_END)] + added + PARAGRAPH_END
         else:
             self._open_html = render_preformatted(piece.source) if is_long else render_piece(piece)
         self._rendered_piece = piece
@@ -101,6 +101,11 @@ class MarkdownBlocks:
     def html(self) -> Markup:
         """HTML of the complete text. After `finish`, it equals `render(text)`."""
         return join_pieces([*self.frozen, self.open])
+
+
+def _adds_plain_words(before: str, source: str) -> bool:
+    """Return whether a text has grown by plain words after a plain word."""
+    return bool(_WORDS.fullmatch(source, len(before))) and _ends_with_word(before)
 
 
 def _ends_with_word(source: str) -> bool:

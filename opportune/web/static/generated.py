@@ -70,12 +70,4 @@ def _find_texts() -> list[str]:
     paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
     scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     literals = {literal for script in scripts for literal in MARKED_TEXT.findall(script)}
-    return [_text_of(literal) for literal in sorted(literals)]
-
-
-def _text_of(literal: str) -> str:
-    try:
-        text: str = json.loads(literal)
-    except ValueError:  # an escape of JavaScript that JSON does not have, such as \x41
-        text = ast.literal_eval(literal)
-    return text
+    return [ast.literal_eval(literal) for literal in sorted(literals)]  # Python has the same escapes
