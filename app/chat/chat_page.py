@@ -14,6 +14,7 @@ from app.chat.assistants import assistant_choices, list_assistants, read_setup
 from app.chat.comparison import find_model, find_second_model, max_question_length
 from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.conversations import Conversations
+from app.chat.dependencies import MAX_POLLS
 from app.chat.documents import Documents
 from app.chat.models import Conversation, Message
 from app.chat.prompt import EXAMPLE_QUESTIONS
@@ -191,6 +192,13 @@ async def get_page(request: Request, user: CurrentUser, answers: Answers) -> Cha
 
 CurrentPage = Annotated[ChatPage, Depends(get_page)]
 """The page of the current user."""
+
+
+def poll_again(request: Request, path: str, tries: int) -> HTMLResponse:
+    """Return an element that requests `path` after a delay, or nothing after the last of `MAX_POLLS` tries."""
+    if tries == MAX_POLLS:
+        return templates.partial("")
+    return templates.render_block(request, "chat/title.html", "poll", {"path": path, "tries": tries})
 
 
 def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:

@@ -7,8 +7,9 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
+from app.chat.chat_page import poll_again
 from app.chat.conversations import Conversations, find_leaf, read_branch
-from app.chat.dependencies import MAX_POLLS, CurrentConversation, Tries
+from app.chat.dependencies import CurrentConversation, Tries
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.schemas import ConversationExport, ConversationTitle, ConversationUpdate, FolderForm
 from app.chat.search import search_messages
@@ -84,10 +85,7 @@ async def show_title(request: Request, conversation: CurrentConversation, tries:
     """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
         return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": conversation})
-    if tries == MAX_POLLS:
-        return templates.partial("")
-    context = {"path": f"/chat/{conversation.id}/title", "tries": tries}
-    return templates.render_block(request, "chat/title.html", "poll", context)
+    return poll_again(request, f"/chat/{conversation.id}/title", tries)
 
 
 @router.get("/{conversation_id}/export/{kind}")

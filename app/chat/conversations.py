@@ -22,9 +22,24 @@ from opportune.db import contains, restore, utc_now, with_deleted
 from opportune.errors import NotFound, require_found
 from opportune.pagination import Page, order, paginate
 
+MARKS = re.compile(
+    r"""
+    ^\s*(?:```\w*$|\#{1,6}\s|>\s?|[*+-]\s)  # before a line: a fence, a heading, a quotation, an item of a list
+    | (?<![\w*])(\*{1,3}|`+|~~)(?=[^\s*])(.+?)(?<=\S)\1(?![\w*])  # around words: emphasis and code
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+"""Marks of Markdown. Other characters, as in `2 * 3` and `C#`, belong to the question."""
+MAX_TITLE_WORDS_LENGTH = 60
+MAX_TITLE_SOURCE_LENGTH = 500
+"""Characters of a question that are searched for marks. The time to find them grows with the square of the length."""
+MAX_FILES = 50
+"""Newest files of a branch that are read for a page or a prompt."""
+
 message_id_column = col(Message.id)
 parent_id_column = col(Message.parent_id)
 conversation_id_column = col(Message.conversation_id)
+is_listed = col(Conversation.is_temporary).is_(False)
 
 
 def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Select[int]:
@@ -94,19 +109,6 @@ async def find_siblings(session: AsyncSession, messages: Sequence[Message]) -> d
         for id_, parent_id in await session.execute(query.order_by(message_id_column)):
             children[parent_id].append(id_)
     return {message.id: children[message.parent_id] for message in messages}
-
-
-MARKS = re.compile(
-    r"^\s*(?:```\w*$|#{1,6}\s|>\s?|[*+-]\s)|(?<![\w*])(\*{1,3}|`+|~~)(?=[^\s*])(.+?)(?<=\S)\1(?![\w*])", re.MULTILINE
-)
-"""Marks of Markdown around words and before lines. Others, as in `2 * 3` and `C#`, belong to the question."""
-MAX_TITLE_WORDS_LENGTH = 60
-MAX_TITLE_SOURCE_LENGTH = 500
-"""Characters of a question that are searched for marks. The time to find them grows with the square of the length."""
-MAX_FILES = 50
-"""Newest files of a branch that are read for a page or a prompt."""
-
-is_listed = col(Conversation.is_temporary).is_(False)
 
 
 class Conversations:

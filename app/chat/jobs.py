@@ -103,9 +103,11 @@ async def suggest_follow_ups(run: JobContext, message_id: int) -> None:
     """Store questions, unless the conversation has continued or the model fails."""
     async with run.database.reader(fresh=True) as session:
         message = await session.get(Message, message_id)
-        question = await session.get(Message, message.parent_id) if message else None
-        conversation = await find_conversation(session, message.conversation_id) if message else None
-    if not (message and message.answer and question and conversation and conversation.leaf_id == message_id):
+        if message is None:
+            return
+        question = await session.get(Message, message.parent_id)
+        conversation = await find_conversation(session, message.conversation_id)
+    if question is None or conversation is None or conversation.leaf_id != message_id:
         return
     llm = choose_model(run, conversation, message.answer)
     if llm.is_toy:

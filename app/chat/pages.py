@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.chat import service
-from app.chat.chat_page import CurrentPage
+from app.chat.chat_page import CurrentPage, poll_again
 from app.chat.conversation_view import view_conversation
 from app.chat.conversations import Conversations
 from app.chat.dependencies import (
-    MAX_POLLS,
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
@@ -166,13 +165,12 @@ async def show_follow_ups(
     """Return the suggested questions after the newest answer, or poll again."""
     async with answers.database.reader() as session:
         conversation = await Conversations(session, user.id).get(message.conversation_id)
-    if conversation is None or conversation.leaf_id != message.id or (tries == MAX_POLLS and not message.follow_ups):
+    if conversation is None or conversation.leaf_id != message.id:
         return templates.partial("")
-    if not message.follow_ups:
-        context: dict[str, Any] = {"path": f"/chat/messages/{message.id}/follow-ups", "tries": tries}
-        return templates.render_block(request, "chat/title.html", "poll", context)
-    context = {"conversation": conversation, "follow_ups": message.follow_ups, "last": message.id}
-    return templates.render_block(request, "chat/chat.html", "new_follow_ups", context)
+    if message.follow_ups:
+        context = {"conversation": conversation, "follow_ups": message.follow_ups, "last": message.id}
+        return templates.render_block(request, "chat/chat.html", "new_follow_ups", context)
+    return poll_again(request, f"/chat/messages/{message.id}/follow-ups", tries)
 
 
 @router.post("/messages/{message_id}/stop")

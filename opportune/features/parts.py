@@ -22,22 +22,28 @@ from opportune.web.routing.api_router import with_dependencies
 def find_missing_parts(features: Sequence[Feature], *, check_dependencies: bool) -> Iterator[str]:
     """Yield one line for each required feature and queued job that is missing."""
     names = {feature.name for feature in features}
-    jobs = {job.name for feature in features for job in feature.jobs.definitions}
     for feature in features:
         for required in feature.requires:
             if required not in names:
                 yield f"Feature({feature.name!r}, requires=…) needs the feature {required}. Add it to installed.py."
-        for call in (*feature.admin.operations.values(), *feature.jobs.first):
-            if call.job.name not in jobs:
-                yield (
-                    f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
-                    "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
-                )
+    yield from _find_unlisted_jobs(features)
     for feature in features:
         dependencies = _features_of_dependencies(feature) if check_dependencies else ()
         for user, required in chain(dependencies, _features_of_foreign_keys(feature, features)):
             if required not in names and required not in REQUIRED:
                 yield f"Feature({feature.name!r}): {user} needs the feature {required}. {how_to_list(required)}"
+
+
+def _find_unlisted_jobs(features: Sequence[Feature]) -> Iterator[str]:
+    """Yield one line for each job that a feature queues and that none lists."""
+    listed = {job.name for feature in features for job in feature.jobs.definitions}
+    for feature in features:
+        for call in (*feature.admin.operations.values(), *feature.jobs.first):
+            if call.job.name not in listed:
+                yield (
+                    f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
+                    "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
+                )
 
 
 def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:

@@ -27,17 +27,12 @@ TEMPORARY_STATUSES = frozenset({401, 402, 403, 404, 408, 409, 425, 429})
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """Response of a provider.
-
-    Attributes:
-        status: HTTP status.
-        headers: HTTP headers.
-        json: The body; empty if it was not a JSON object.
-    """
+    """Response of a provider."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] = field(default_factory=dict)
+    """The body; empty if it was not a JSON object."""
 
 
 class HttpsTransport(Transport):

@@ -82,12 +82,8 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
     remembered = await _remembered_targets(request, view)
     names, are_certain = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
     formats = await asyncio.to_thread(choose_formats, table, names, targets)
-    is_certain = (
-        are_certain
-        and not missing_labels(names, targets)
-        and not any(guess.is_ambiguous for guess in formats)
-        and not (table.encoding or table.sheet)
-    )
+    is_guessed = any(guess.is_ambiguous for guess in formats) or table.encoding or table.sheet
+    is_certain = are_certain and not is_guessed and not missing_labels(names, targets)
     choices = {
         "columns": names,
         "formats": [guess.format for guess in formats],

@@ -37,18 +37,20 @@ class NamedColumn(NamedTuple):
         """
         if value is None or value == "":
             return []
-        values = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in values):
-            raise ValueError(gettext("Enter a list of names.") if self.is_many else gettext("Enter a name."))
-        if len(values) > 1 and not self.is_many:
-            raise ValueError(gettext("Enter one name."))
-        is_list_of_csv = self.is_many and isinstance(value, str)
-        names = split_names(value) if is_list_of_csv else [str(item).strip() for item in values]
+        names = split_names(value) if self.is_many and isinstance(value, str) else self._names_in_json(value)
         if any(map(UNSTORABLE.search, names)):
             raise ValueError("This text has characters that cannot be stored.")
         if self.key:
             names = [normal_name(self.lookup.model, self.key, name) for name in names]
         return list(dict.fromkeys(filter(None, names)))
+
+    def _names_in_json(self, value: Any) -> list[str]:
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in values):
+            raise ValueError(gettext("Enter a list of names.") if self.is_many else gettext("Enter a name."))
+        if len(values) > 1 and not self.is_many:
+            raise ValueError(gettext("Enter one name."))
+        return [str(item).strip() for item in values]
 
     def names_of(self, row: Any) -> list[str]:
         """Return the names of the related rows. The relationship must be loaded."""

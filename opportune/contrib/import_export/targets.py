@@ -72,26 +72,26 @@ def guess_targets(
     labels = _names_by_label(view, targets)
     guessed = [""] * len(table.header)
     free = {target.field for target in targets.values()}
-    matchers: Sequence[Callable[[str], str]] = (
-        str,
-        lambda heading: remembered.get(heading, ""),
-        lambda heading: labels.get(_normalized(heading), ""),
-        lambda heading: labels.get(_most_similar(_normalized(heading), labels), ""),
-    )
     only_exported = {*view.names.in_export} - targets.keys()
-    are_certain = True
-    for matcher in matchers:  # a certain match of any column comes before a less certain one of another
+
+    def guess_columns(name_of: Callable[[str], str]) -> None:
         for position, heading in enumerate(table.header):
             if guessed[position] or heading in only_exported:
                 continue
-            name = matcher(heading)
+            name = name_of(heading)
             if name in targets and targets[name].field in free:
                 free.discard(targets[name].field)
                 is_exact = heading == name
                 guessed[position] = name if is_exact else _by_cells(targets, name, table, position)
-                are_certain = are_certain and matcher is not matchers[-1]
+
+    # The most certain match of any column comes first.
+    guess_columns(str)
+    guess_columns(lambda heading: remembered.get(heading, ""))
+    guess_columns(lambda heading: labels.get(_normalized(heading), ""))
+    certain = [*guessed]
+    guess_columns(lambda heading: labels.get(_most_similar(_normalized(heading), labels), ""))
     left_out = {heading for heading, name in zip(table.header, guessed, strict=True) if not name}
-    return guessed, are_certain and left_out <= only_exported
+    return guessed, guessed == certain and left_out <= only_exported
 
 
 def _most_similar(text: str, labels: Iterable[str]) -> str:

@@ -92,27 +92,27 @@ async def period_key(
     times = rows.with_only_columns(column.label("at"), maintain_column_froms=True).order_by(None).subquery()
     first, last = (await session.execute(select(func.min(times.c.at), func.max(times.c.at)))).one()
     oldest = _oldest_shown(first, last, unit, limit) if first else ""
-    to_local: Convert = _unchanged
-    length = KEY_LENGTHS[unit]
-    text = column
     zone = current_zone.get()
-    if session.get_bind().dialect.name == "postgresql":
-        # Like those of `local`, times at the ends of the calendar stay in UTC.
-        zone_name = case((column.between(*LOCAL_TIMES), str(zone)), else_="UTC")
-        text = func.to_char(func.timezone(zone_name, column) if is_moment else column, "YYYY-MM-DD")
-    elif is_moment and first and zone is not UTC:
+
+    def merge_older(key: ColumnElement[Any]) -> ColumnElement[Any]:
+        return case((key < oldest, REST), else_=key) if oldest else key
+
+    def merge_older_local(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+        return merge_older(func.substr(func.local_day(moment, str(zone)), 1, KEY_LENGTHS[unit]))
+
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    if is_moment and first and zone is not UTC and not is_postgresql:
         # SQLite calls a function for local days, so it groups by the hour or minute first.
         await _add_local_day(session)
-        length = 13 if _has_full_hours(first, last) else 16
+        return GroupKey(func.substr(column, 1, 13 if _has_full_hours(first, last) else 16), merge_older_local, REST)
+    text = _day_on_postgresql(column, str(zone), is_moment=is_moment) if is_postgresql else column
+    return GroupKey(func.substr(text, 1, KEY_LENGTHS[unit]), merge_older, REST)
 
-        def to_local(key: ColumnElement[Any]) -> ColumnElement[Any]:
-            return func.substr(func.local_day(key, str(zone)), 1, KEY_LENGTHS[unit])
 
-    def of_group(key: ColumnElement[Any]) -> ColumnElement[Any]:
-        day = to_local(key)
-        return case((day < oldest, REST), else_=day) if oldest else day
-
-    return GroupKey(func.substr(text, 1, length), of_group, REST)
+def _day_on_postgresql(column: Any, zone: str, *, is_moment: bool) -> ColumnElement[str]:
+    """Return the local day as text. Times at the ends of the calendar stay in UTC, as in `local`."""
+    zone_name = case((column.between(*LOCAL_TIMES), zone), else_="UTC")
+    return func.to_char(func.timezone(zone_name, column) if is_moment else column, "YYYY-MM-DD")
 
 
 def _oldest_shown(first: date, last: date, unit: str, limit: int) -> str:
