@@ -38,7 +38,7 @@ from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, SEARCH_SUFFIX, fill
 from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.forms.seen_values import ROW_IS_GONE, SEEN_FIELD, SEEN_ID, parse_hashes
 from opportune.web.forms.uploads import Upload, allow_files
-from opportune.web.rendering.environment import is_replaced
+from opportune.web.rendering.template_blocks import is_replaced
 
 Context = dict[str, Any]
 

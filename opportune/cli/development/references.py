@@ -18,7 +18,7 @@ from opportune.mail.templates import environment as mail_templates
 from opportune.project.installed import installed_features
 from opportune.project.layout import display_path
 from opportune.project.modules import site_application
-from opportune.web.rendering.environment import block_names
+from opportune.web.rendering.template_blocks import block_names
 from opportune.web.rendering.template_errors import calls_in_templates, project_templates, template_exists
 from opportune.web.rendering.templates import templates
 

@@ -1,11 +1,10 @@
-"""Jinja environment of pages, the admin and e-mails: its loader, translations, formats and blocks."""
+"""Jinja environment of pages, the admin and e-mails: its loader, translations and formats."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from keyword import iskeyword
-from pathlib import Path
 from types import BuiltinMethodType, CodeType
 from typing import Any
 
@@ -18,7 +17,7 @@ from jinja2.utils import missing
 from markupsafe import Markup, escape
 
 from opportune.i18n import formats, translation
-from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
+from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.web.forms.hidden_fields import form_user, page_mark
 from opportune.web.language import url
 from opportune.web.rendering.cache_tag import CacheTag
@@ -229,73 +228,3 @@ class TemplateLoader(FileSystemLoader):
 def with_breaks(text: str) -> Markup:
     """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
     return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text)) if "@" in text else escape(text)
-
-
-def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:
-    """Render a block of a template or of its parents.
-
-    The block only sees names that it imports or sets, because the rest of the template does not run.
-
-    Raises:
-        KeyError: The block does not exist.
-    """
-    template = environment.get_template(name)
-    state = template.new_context(dict(context))
-    for parent in _parent_templates(environment, template):
-        for key, render in parent.blocks.items():
-            state.blocks.setdefault(key, []).append(render)
-    try:
-        return environment.concat(state.blocks[block][0](state))
-    except Exception:  # noqa: BLE001 - raised again below
-        environment.handle_exception()  # adds template lines to the traceback
-
-
-def block_names(environment: Environment, name: str) -> frozenset[str]:
-    """Return the names of the blocks of a template and of its parents."""
-    blocks = frozenset[str]()
-    names = set[str]()
-    while name and name not in names:  # a template may extend itself by mistake
-        names.add(name)
-        own_blocks, name = _blocks_and_parent(environment, source_of(environment, name))
-        blocks |= own_blocks
-    return blocks
-
-
-@lru_cache(maxsize=64)
-def _blocks_and_parent(environment: Environment, source: str) -> tuple[frozenset[str], str]:
-    tree = environment.parse(source)
-    extends = tree.find(nodes.Extends)
-    parent = extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""
-    return frozenset(block.name for block in tree.find_all(nodes.Block)), parent
-
-
-def is_replaced(environment: Environment, name: str, block: str) -> bool:
-    """Return whether a project template overrides a block of a framework page."""
-    template = environment.get_template(name)
-    templates = (template, *_parent_templates(environment, template))
-    owner = next((candidate for candidate in templates if block in candidate.blocks), None)
-    return owner is not None and not Path(owner.filename or "").is_relative_to(FRAMEWORK)
-
-
-def _parent_templates(environment: Environment, template: Template) -> Iterator[Template]:
-    """Yield the parents of a template, up to one whose name is an expression."""
-    while parent := _parent_name(environment, template):
-        template = environment.get_template(parent)
-        yield template
-
-
-@lru_cache(maxsize=512)
-def _parent_name(environment: Environment, template: Template) -> str:
-    # Jinja creates a new Template for a changed file, so the cached name is never outdated.
-    assert template.name
-    return _blocks_and_parent(environment, source_of(environment, template.name))[1]
-
-
-def source_of(environment: Environment, name: str) -> str:
-    """Return the source of a template.
-
-    Raises:
-        TemplateNotFound: No template has this name.
-    """
-    assert environment.loader
-    return environment.loader.get_source(environment, name)[0]

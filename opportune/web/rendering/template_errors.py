@@ -12,7 +12,7 @@ from opportune.errors.renamed_names import find_template
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
 from opportune.project.layout import PACKAGE, PROJECT, TEMPLATE_FOLDERS, display_path
-from opportune.web.rendering.environment import source_of
+from opportune.web.rendering.template_blocks import source_of
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.words_of_django import replacement_for
 from opportune.web.static.files import assets

@@ -17,8 +17,9 @@ from opportune.web.forms.hidden_fields import form_token
 from opportune.web.forms.kept_form import find_kept_form, restore_kept_form
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
-from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, render_block
+from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader
 from opportune.web.rendering.flash import has_messages, take_messages
+from opportune.web.rendering.template_blocks import render_block
 from opportune.web.static.files import assets
 from opportune.web.static.generated import file_of_language
 from opportune.web.static.typeface import preloaded_file

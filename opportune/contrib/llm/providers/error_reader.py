@@ -8,7 +8,7 @@ from typing import Any
 from opportune.contrib.llm.providers.errors import FILTER_REASONS, FILTERED, REASONS, UNAVAILABLE, Reason
 from opportune.contrib.llm.providers.loose_json import json_in, object_in, plain_key
 from opportune.contrib.llm.providers.provider import LlmError
-from opportune.web.remote_responses import seconds_to_wait
+from opportune.contrib.llm.providers.requested_waits import seconds_to_wait
 
 MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
 """Levels of an error object, and characters of each text, that are read."""

@@ -11,7 +11,8 @@ from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.web import templates
 from opportune.web.language import current_prefixes
-from opportune.web.rendering.environment import TemplateEnvironment, is_replaced, render_block
+from opportune.web.rendering.environment import TemplateEnvironment
+from opportune.web.rendering.template_blocks import is_replaced, render_block
 
 
 def test_texts_are_not_constant() -> None:
@@ -49,7 +50,7 @@ async def test_variable_may_not_hide_url(app: FastAPI) -> None:
 
 
 def test_feature_package_replaces_a_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("opportune.web.rendering.environment.FRAMEWORK", tmp_path / "opportune")
+    monkeypatch.setattr("opportune.web.rendering.template_blocks.FRAMEWORK", tmp_path / "opportune")
     for folder, is_of_package in (("opportune", False), ("opportune_reviews", True)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "list.html").write_text("{% block row %}{% endblock %}")
