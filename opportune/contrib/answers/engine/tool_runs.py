@@ -89,24 +89,24 @@ def find_approval(runs: Sequence[Run], call: ToolCall) -> bool | None:
 
 def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:
     """Return the runs with the user's decision about one. ALWAYS also applies to other waiting calls of the tool."""
-
-    def applies(number: int, run: Run) -> bool:
-        return number == index or (approval == ALWAYS and is_waiting(run) and run["name"] == runs[index]["name"])
-
-    return [{**run, "approval": approval} if applies(number, run) else run for number, run in enumerate(runs)]
+    changed = change_run(runs, index, {"approval": approval})
+    if approval != ALWAYS:
+        return changed
+    name = runs[index]["name"]
+    return [run | {"approval": ALWAYS} if is_waiting(run) and run["name"] == name else run for run in changed]
 
 
 def set_result(runs: Sequence[Run], index: int, result: str, *, is_error: bool = False) -> list[Run]:
     """Return the runs with a result that the answer has waited for."""
-    ended = {**runs[index], "result": make_storable(result), "is_error": is_error, "has_begun": True}
-    if ended["approval"] == WAITING:
-        ended["approval"] = ALLOWED
-    return change_run(runs, index, ended)
+    values = {"result": make_storable(result), "is_error": is_error, "has_begun": True}
+    if runs[index]["approval"] == WAITING:
+        values["approval"] = ALLOWED
+    return change_run(runs, index, values)
 
 
 def stop_jobs(runs: Sequence[Run]) -> list[Run]:
     """Mark jobs without a result as stopped by the user."""
-    return [{**run, "result": STOPPED_BY_USER, "is_error": True} if is_job(run) else run for run in runs]
+    return [run | {"result": STOPPED_BY_USER, "is_error": True} if is_job(run) else run for run in runs]
 
 
 def is_waiting(run: Run) -> bool:
@@ -140,15 +140,17 @@ def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str])
 
     A call that stops its process would otherwise stop each process that continues the answer.
     """
+    return [_after_stop(run, changing_tools) if _was_interrupted(run) else run for run in runs]
 
-    def after_stop(run: Run) -> Run:
-        if run["result"] is not None or not run.get("has_begun"):
-            return run
-        if run["name"] in changing_tools or run.get("is_repeated"):
-            return {**run, "result": RESULT_UNKNOWN, "is_error": True}
-        return {**run, "is_repeated": True}
 
-    return [*map(after_stop, runs)]
+def _was_interrupted(run: Run) -> bool:
+    return run["result"] is None and bool(run.get("has_begun"))
+
+
+def _after_stop(run: Run, changing_tools: Collection[str]) -> Run:
+    if run["name"] in changing_tools or run.get("is_repeated"):
+        return run | {"result": RESULT_UNKNOWN, "is_error": True}
+    return run | {"is_repeated": True}
 
 
 def answer_turns(answer: Answer, origin: str) -> list[Message]:
@@ -166,7 +168,7 @@ def answer_turns(answer: Answer, origin: str) -> list[Message]:
 
 def end_runs(runs: Sequence[Run], returned: Mapping[str, Any]) -> list[Run]:
     """Store the fields that the endpoint needs back with the text after the last call."""
-    return [*runs[:-1], {**runs[-1], "returned_after": returned}] if returned and runs else [*runs]
+    return change_run(runs, len(runs) - 1, {"returned_after": returned}) if returned and runs else [*runs]
 
 
 def without_returned(runs: Sequence[Run]) -> list[Run]:

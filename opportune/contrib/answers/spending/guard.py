@@ -15,7 +15,7 @@ from opportune.contrib.answers.chosen_model import look_up_chosen
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.ledger import Totals, UsageKey, read_totals
-from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages
+from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitedCall, LimitMessages, Sums
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.running_call import RunningCall
@@ -69,16 +69,14 @@ class SpendingGuard(CallGuard):
         return await look_up_chosen(self.database, self.settings)
 
     async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
-        await self._checked_totals(session, payer, model, prompt_tokens)
+        await self._checked_totals(session, LimitedCall(payer, model, prompt_tokens))
 
-    async def _checked_totals(
-        self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0
-    ) -> Totals | None:
+    async def _checked_totals(self, session: AsyncSession, call: LimitedCall) -> Totals | None:
         """Return the amounts that the check has read. None if the payer has no limits."""
         totals = None
-        if self._limits_for(payer):
-            totals = await self._read_totals(session, payer)
-            self._require_room(payer, totals, prompt_tokens, model)
+        if self._limits_for(call.payer):
+            totals = await self._read_totals(session, call.payer)
+            self._require_room(call, totals)
         elif not self.switch.is_fresh:
             self.switch.update(is_off=await read_switch(session) is not None)
         await self.switch.require_on()
@@ -107,20 +105,19 @@ class SpendingGuard(CallGuard):
             SpendingRefused: Too little remains, or answers are switched off.
             LlmError: The limits cannot be read.
         """
-        payer, model = running.payer, running.model
-        if not self._limits_for(payer):
+        if not self._limits_for(running.payer):
             await self.switch.require_on()
             return
         is_growing = running.reservation_id is not None
-        prompt_tokens = 0 if is_growing else running.meter.prompt_tokens
+        call = LimitedCall(running.payer, running.model, 0 if is_growing else running.meter.prompt_tokens)
         try:
             async with self.database.writer() as session:
                 await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
-                totals = await self._read_totals(session, payer)
+                totals = await self._read_totals(session, call.payer)
                 await self.switch.require_on()
-                room = self._require_room(payer, totals, prompt_tokens, model, is_growing=is_growing)
-                granted = running.max_answer_tokens if room is None else min(running.max_answer_tokens, room)
-                row = await self._save_reservation(session, running, prompt_tokens, granted)
+                room = self._require_room(call, totals, is_growing=is_growing)
+                granted = min(running.max_answer_tokens, room)
+                row = await self._save_reservation(session, running, call.prompt_tokens, granted)
         except TRANSIENT_ERRORS as fault:
             if not can_recover(fault):
                 raise
@@ -154,48 +151,36 @@ class SpendingGuard(CallGuard):
         self.switch.update(is_off=totals.is_off)
         return totals
 
-    def _require_room(
-        self, payer: Payer, totals: Totals, prompt_tokens: int, model: LlmModel | None, *, is_growing: bool = False
-    ) -> int | None:
-        """Return the tokens that remain for an answer; None without limits.
+    def _require_room(self, call: LimitedCall, totals: Totals, *, is_growing: bool = False) -> int:
+        """Return the tokens that remain for an answer, by the tightest of the payer's limits.
 
         `is_growing` means that the answer has used up its reservation and needs more.
 
         Raises:
             SpendingRefused: Too little remains, or the remainder is reserved for other answers.
         """
-        tightest_limit = self._find_tightest_limit(payer, totals, prompt_tokens, model)
-        if tightest_limit is None:
-            return None
-        limit, room = tightest_limit
-        needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens) if model else MIN_ANSWER_TOKENS
-        if room >= needed:
-            return room
-        unused = limit.answer_room(totals.of(limit).unused(limit), prompt_tokens, model)
-        if not is_growing and (unused is None or unused >= needed):
-            raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
+        rooms = {
+            limit: limit.answer_room(totals.of(limit).remaining(limit), call) for limit in self._limits_for(call.payer)
+        }
+        tightest, room = min(rooms.items(), key=itemgetter(1))
+        if room < call.min_answer_tokens:
+            raise self._refusal(call, tightest, totals.of(tightest), is_growing=is_growing)
+        return room
+
+    def _refusal(self, call: LimitedCall, limit: Limit, sums: Sums, *, is_growing: bool) -> SpendingRefused:
+        if not is_growing and limit.answer_room(sums.unused(limit), call) >= call.min_answer_tokens:
+            return SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
         if limit.scope == "site":
             self.notices.record_refusal(limit)
             self.flusher.schedule()  # notices are sent after a flush
-        remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
+        remainder = limit.answer_room(sums.remaining(limit), call._replace(prompt_tokens=0))
         now = self.now()
         message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
-        raise SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
-
-    def _find_tightest_limit(
-        self, payer: Payer, totals: Totals, prompt_tokens: int, model: LlmModel | None
-    ) -> tuple[Limit, int] | None:
-        """Return the limit with the smallest room for an answer, and that room in tokens; None without limits."""
-        rooms = list[tuple[Limit, int]]()
-        for limit in self._limits_for(payer):
-            room = limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)
-            if room is not None:
-                rooms.append((limit, room))
-        return min(rooms, key=itemgetter(1), default=None)
+        return SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         try:
-            totals = await self._checked_totals(session, payer, model)
+            totals = await self._checked_totals(session, LimitedCall(payer, model))
         except SpendingRefused as refused:
             return str(refused)
         limits = [limit for limit in self._limits_for(payer) if limit.scope != "site"]

@@ -1,5 +1,6 @@
 """Limits of tokens and cost in the settings, and what remains of them."""
 
+import sys
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ RESERVED: Mapping[Scope, LazyText] = {
 NEARLY_USED_UP = _l("You have used %(percent)s of your %(amount)s for %(span)s.")
 MIN_ANSWER_TOKENS = 64
 """Minimum number of answer tokens that must remain for a call to start."""
+UNLIMITED_TOKENS = sys.maxsize
+"""Room of a limit of cost for the answer of a model without a price."""
 
 
 class Sums(NamedTuple):
@@ -68,6 +71,20 @@ class Sums(NamedTuple):
     def remaining(self, limit: "Limit") -> int:
         """Amount that is neither used nor reserved for running calls."""
         return self.unused(limit) - int(getattr(self, f"{limit.unit}_reserved"))
+
+
+class LimitedCall(NamedTuple):
+    """A call to check against the limits."""
+
+    payer: Payer
+    model: LlmModel | None
+    prompt_tokens: int = 0
+    """Estimated tokens of the prompt."""
+
+    @property
+    def min_answer_tokens(self) -> int:
+        """Answer tokens that must remain for the call to start."""
+        return min(MIN_ANSWER_TOKENS, self.model.max_answer_tokens) if self.model else MIN_ANSWER_TOKENS
 
 
 @dataclass(frozen=True)
@@ -104,20 +121,18 @@ class Limit:
         """Return the name of the period, such as 2026-11-21 or 2026-11."""
         return f"{day:%Y-%m-%d}" if self.period == "day" else f"{day:%Y-%m}"
 
-    def answer_room(self, remaining: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
-        """Return the tokens that remain for the answer; None if this limit does not apply.
-
-        `remaining` is an amount of this limit, and includes the prompt.
-        """
+    def answer_room(self, amount: int, call: LimitedCall) -> int:
+        """Return the tokens for the answer that an amount of this limit allows. The amount includes the prompt."""
         if self.unit == "tokens":
-            return remaining - prompt_tokens
+            return amount - call.prompt_tokens
+        model = call.model
         if model is None or not model.has_price:
-            return None
-        remaining -= model.cost_micro(prompt_tokens, 0)
+            return UNLIMITED_TOKENS
+        remaining_micro = amount - model.cost_micro(call.prompt_tokens, 0)
         micro_per_token = model.price_per_million_answer_tokens
-        if remaining <= 0:
+        if remaining_micro <= 0:
             return 0
-        return int(remaining / micro_per_token) if micro_per_token else None
+        return int(remaining_micro / micro_per_token) if micro_per_token else UNLIMITED_TOKENS
 
 
 def money(micro: int, currency: str) -> str:
@@ -150,7 +165,7 @@ class LimitMessages:
         renewed = limit.renewed_at(now)
         return f"{renewed.day} {renewed:%B}" if is_english() else format_day(renewed)
 
-    def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
+    def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool) -> str:
         """Explain a limit to the user. The amount of the site's limits is not disclosed."""
         is_too_small = has_remainder and limit.scope == "person"
         message = self._describe(TOO_SMALL if is_too_small else USED_UP[limit.scope], limit)
