@@ -1,22 +1,19 @@
 """Runs of evaluations, with the verdicts of a judge. They continue after an interruption."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.judge import RUBRIC, Verdict, compare, gather_all, grade
+from opportune.contrib.evaluation.models import STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.questions import EvaluatedQuestion
 from opportune.contrib.llm import Done, ErrorCode, LanguageModel, LlmError, estimate_tokens
-from opportune.contrib.llm.attachments import DATA_RULE, as_data
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.request import messages_of
 from opportune.contrib.llm.completion.usage import TokenUsage
@@ -25,13 +22,6 @@ from opportune.errors import OperatorError
 from opportune.progress import work
 from opportune.schemas.text import make_storable
 
-RUBRIC = f"""You judge answers of assistants. Consider in this order:
-1. Correct: no wrong or invented facts. If there is an expected answer, it is right.
-2. Helpful: it answers the question completely, and says so if it cannot.
-3. Clear: no longer than needed, in the language of the question.
-Length, style and politeness alone do not make an answer better. {DATA_RULE}"""
-GRADE = "Give a reason in one sentence, then a score: 5 faultless, 4 good, 3 acceptable, 2 poor, 1 wrong or useless."
-COMPARE = "Give a reason in one sentence, then the better answer: A, B, or tie if you see no clear difference."
 # Typical lengths, to estimate the cost of a run.
 ANSWER_TOKENS = 500
 VERDICT_TOKENS = 100
@@ -39,60 +29,6 @@ QUESTION_CODES: frozenset[ErrorCode] = frozenset(
     {"malformed", "empty", "out_of_tokens", "context_too_long", "filtered", "rejected"}
 )
 """Errors of one question. With others, the following questions would also fail."""
-
-T = TypeVar("T")
-
-
-class Grade(BaseModel):
-    reason: str
-    score: int = Field(ge=1, le=MAX_SCORE)
-
-
-class Preference(BaseModel):
-    reason: str
-    better: Literal["A", "B", "tie"]
-
-
-class Verdict(BaseModel):
-    outcome: Outcome
-    score: int | None = None
-    reason: str = ""
-
-
-async def _grade(judge: LanguageModel, question: str, expected: str, answer: str) -> Verdict:
-    """Return the score of an answer."""
-    prompt = _prompt(question, expected, {"answer": answer})
-    result = await judge.parse(prompt, Grade, system=f"{RUBRIC}\n\n{GRADE}")
-    return Verdict(outcome=Outcome.GRADED, score=result.score, reason=result.reason)
-
-
-async def _compare(judge: LanguageModel, question: str, expected: str, first: str, second: str) -> Verdict:
-    """Return the better answer. The judge sees both orders, and answers that win only in one order are a tie."""
-
-    async def prefer(a: str, b: str) -> Preference:
-        prompt = _prompt(question, expected, {"answer A": a, "answer B": b})
-        return await judge.parse(prompt, Preference, system=f"{RUBRIC}\n\n{COMPARE}")
-
-    in_order, swapped = await _gather_all(prefer(first, second), prefer(second, first))
-    outcomes = {("A", "B"): Outcome.FIRST, ("B", "A"): Outcome.SECOND}
-    outcome = outcomes.get((in_order.better, swapped.better), Outcome.TIE)
-    return Verdict(outcome=outcome, reason=in_order.reason)
-
-
-async def _gather_all(*coroutines: Awaitable[T]) -> list[T]:
-    """Return the results of all coroutines, after the last one has ended. Raise the first of their errors."""
-    results = await asyncio.gather(*coroutines, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value]  # without exceptions
-
-
-def _prompt(question: str, expected: str, answers: dict[str, str]) -> str:
-    texts = {"question": question}
-    if expected:
-        texts["expected answer"] = expected
-    return "\n\n".join(as_data(name, text) for name, text in (texts | answers).items())
 
 
 @dataclass(frozen=True)
@@ -147,10 +83,10 @@ class Evaluation:
         """Return the verdict, which is `undecided` on a question that a model cannot answer or judge."""
         judging = self.judge.charged_to(SITE, usage)
         try:
-            answers = await _gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
+            answers = await gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
             if len(answers) == 1:
-                return await _grade(judging, question.text, question.expected, answers[0])
-            return await _compare(judging, question.text, question.expected, *answers)
+                return await grade(judging, question.text, question.expected, answers[0])
+            return await compare(judging, question.text, question.expected, *answers)
         except LlmError as error:
             if error.code not in QUESTION_CODES:
                 raise

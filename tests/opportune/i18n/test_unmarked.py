@@ -48,7 +48,7 @@ FOR_MODELS = tuple(
         *("answers/engine/tool_jobs.py", "answers/engine/tool_runs.py", "answers/testing.py"),
         *("llm/completion/request.py", "llm/completion/structured.py", "llm/language_model.py"),
         *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "provider")),
-        *("evaluation/run.py", "llm_local/local.py", "tools/"),
+        *("evaluation/judge.py", "llm_local/local.py", "tools/"),
     )
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS, "opportune/admin/forms/field_texts.py")

@@ -14,8 +14,8 @@ from opportune.cli.main import main
 from opportune.config import LlmModel, Settings
 from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
 from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.evaluation.judge import Verdict
 from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
-from opportune.contrib.evaluation.run import Verdict
 from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
 from opportune.db import Database
 from tests.opportune.stored_rows import add_rows, delete_row, read_all, read_one
@@ -196,7 +196,7 @@ async def test_answer_deleted_during_a_run_is_left_out(
             await delete_row(database, ratings.pop())
         return Verdict(outcome=Outcome.GRADED, score=5)
 
-    monkeypatch.setattr("opportune.contrib.evaluation.run._grade", delete_and_grade)
+    monkeypatch.setattr("opportune.contrib.evaluation.run.grade", delete_and_grade)
     code, out, _ = await evaluate("--judge", "Judge", "--yes")
     assert (code, "0 of 3 questions judged" in out) == (0, True)
 
