@@ -1,7 +1,7 @@
 from opportune.contrib.assistants import api, pages
 from opportune.contrib.assistants.memory import memory_tools
 from opportune.contrib.assistants.models import Assistant, Memory, MemoryConsent, Prompt
-from opportune.contrib.assistants.service import of_deleted_team
+from opportune.contrib.assistants.teams import of_deleted_team
 from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs, PersonalData, Process
 
 assistants = Feature(

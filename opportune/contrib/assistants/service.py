@@ -5,14 +5,14 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import AnswerManager, AnswerOptions
 from opportune.contrib.assistants.models import Assistant, Audience, Prompt
+from opportune.contrib.assistants.teams import has_team, optional_team_owners
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.crud import Crud, Permission
-from opportune.crud.registry import Team, TeamOwners, team_owners
+from opportune.crud.registry import TeamOwners
 from opportune.db import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -36,9 +36,7 @@ class SharedRows(Crud[M]):
 
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
-        """Return the teams of the site. Their model is unknown here, because they are an optional feature."""
-        team = _team_model()
-        return team_owners[team]._replace(find=_find_team, describe=_describe_nothing) if team else None
+        return optional_team_owners()
 
     def readable(self) -> ColumnElement[bool]:
         return or_(self._is_owned(), col(self.model.shared_with) == Audience.SITE)
@@ -139,32 +137,3 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
         tools=[*assistant.tools, *(assistant.knowledge or ())],
         omitted=notice,
     )
-
-
-def _team_model() -> Any:
-    """Return the model of teams; None if their feature is not imported."""
-    return next(iter(team_owners), None)
-
-
-def has_team(model: type[Any]) -> ColumnElement[bool]:
-    """Return the condition for rows whose team exists. SQLite may give the id of a deleted team to a new one."""
-    team = _team_model()
-    if team is None:
-        return false()
-    is_team = and_(team.id == col(model.team_id), team.created_at <= col(model.shared_at))
-    return select(team.id).where(is_team).exists()
-
-
-def of_deleted_team(model: type[Any]) -> ColumnElement[bool]:
-    return and_(col(model.team_id).is_not(None), ~has_team(model)) if _team_model() else false()
-
-
-async def _describe_nothing() -> None:
-    """Leave the header of the team out of OpenAPI, because the routes also exist without teams."""
-
-
-async def _find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> Team | None:
-    """Find the current team. None if teams are imported, but not installed."""
-    if all(feature.name != "teams" for feature in request.app.state.features):
-        return None
-    return await team_owners[_team_model()].find(request, session, required, writes)
