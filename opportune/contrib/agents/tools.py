@@ -83,7 +83,7 @@ def with_one_line_errors(tool: Tool[P]) -> Tool[P]:
 async def show_schema(table: str = "") -> str:
     """List the tables of the database with their columns, or show types, keys and indexes of one table."""
     schema = await read_schema(development_settings(), table)
-    return shorten("\n".join(f"{name}: {json.dumps(value)}" for name, value in schema.items())) or NO_TABLES
+    return cut_start("\n".join(f"{name}: {json.dumps(value)}" for name, value in schema.items())) or NO_TABLES
 
 
 async def query_database(sql: str, max_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> str:
@@ -119,12 +119,12 @@ async def read_page(page: str) -> str:
 async def show_errors(count: Count = 3) -> str:
     """Return the last errors of the development server with their tracebacks."""
     errors = [entry for entry in read_log_file() if is_error(entry)]
-    return shorten("\n".join(errors[-count:])) or "The log has no errors."
+    return cut_start("\n".join(errors[-count:])) or "The log has no errors."
 
 
 async def show_log(count: Count = 50) -> str:
     """Return the last entries of the development server's log."""
-    return shorten("\n".join(read_log_file()[-count:]))
+    return cut_start("\n".join(read_log_file()[-count:]))
 
 
 def read_log_file() -> list[str]:
@@ -255,7 +255,7 @@ async def run_command(*arguments: str, timeout_seconds: float = COMMAND_TIMEOUT_
         if process.returncode is None:
             end_processes(process)
             await process.wait()
-    text = shorten(output.decode(errors="replace"))
+    text = cut_start(output.decode(errors="replace"))
     return f"{text}\nExit code {process.returncode}" if process.returncode else text
 
 
@@ -268,6 +268,6 @@ def end_processes(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def shorten(text: str) -> str:
+def cut_start(text: str) -> str:
     """Return the end of a long text, because results and errors are printed last."""
     return text if len(text) <= MAX_OUTPUT_CHARS else f"…{text[-MAX_OUTPUT_CHARS:]}"

@@ -202,11 +202,14 @@ class DocumentSearch(Generic[H]):
 
     async def _find_similar(self, question: str) -> Mapping[str, float]:
         """Return slugs and similarities by meaning, the most similar first."""
-        embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
-        if embeddings is None or self.database is None:
+        database = self.database
+        if database is None or not self.index.by_meaning:
             return {}
-        await self._queue_embedding_if_new(self.database)
-        return await find_similar(self.index, self.database, question, embeddings)
+        embeddings = database.reading_info.get(EMBEDDINGS)
+        if embeddings is None:
+            return {}
+        await self._queue_embedding_if_new(database)
+        return await find_similar(self.index, database, question, embeddings)
 
     async def _queue_embedding_if_new(self, database: Database) -> None:
         """Queue the embedding job if another process replaced the index. Check at most once a minute."""

@@ -198,7 +198,6 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Call
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
         for statement in (*INDEXES, "COMMIT"):
             connection.execute(statement)
-        _check_integrity(connection, len(contents.entries))
 
 
 def _insert(connection: sqlite3.Connection, entries: Sequence[NumberedDocument], vocabulary: Vocabulary) -> None:
@@ -221,9 +220,3 @@ def _insert_terms(connection: sqlite3.Connection, vocabulary: Vocabulary) -> Non
         connection.execute("INSERT INTO terms VALUES (?, ?, ?, ?)", (number, *term))
         grams += ((gram, len(term.term), number) for gram in trigrams(term.term))
     connection.executemany("INSERT INTO grams VALUES (?, ?, ?)", sorted(grams))
-
-
-def _check_integrity(connection: sqlite3.Connection, expected: int) -> None:
-    is_valid = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    if not is_valid or connection.execute("SELECT count(*) FROM entries").fetchone() != (expected,):
-        raise sqlite3.DatabaseError("malformed")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from opportune.contrib.llm.attachments import as_data
-from opportune.schemas.text import make_storable
+from opportune.schemas.text import make_storable, shorten
 
 MAX_URL_LENGTH = 2_000
 MAX_TITLE_LENGTH = 300
@@ -134,8 +134,8 @@ def read_result(status: int, body: bytes, media_type: str = JSON) -> ToolResult:
             return ToolResult(message, is_error=True)
         if isinstance(data, dict):
             data = data.get("errors") or data.get("detail", data)
-        return ToolResult(_cut_result(_as_text(data)), is_error=True)
-    result = ToolResult(_cut_result(_as_text(data)), data=data, body=body, media_type=media_type.partition(";")[0])
+        return ToolResult(_as_text(data), is_error=True)
+    result = ToolResult(_as_text(data), data=data, body=body, media_type=media_type.partition(";")[0])
     return replace(result, text=f"A file: {result.media_type}, {len(body):,} bytes.") if result.is_file else result
 
 
@@ -145,8 +145,5 @@ def read_sources(body: bytes) -> tuple[Source, ...]:
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cut_result(text: str) -> str:
-    return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shorten(text, MAX_RESULT_LENGTH)

@@ -185,7 +185,7 @@ async def return_long_text() -> str:
         (be_unavailable, "There is no index yet."),
         (tool(never_end, max_seconds=0.05), "took longer"),
         (draw, "A file: image/png, 4 bytes."),
-        (return_long_text, "x" * 20_000 + "… (cut)"),
+        (return_long_text, "x" * 19_999 + "…"),
     ],
 )
 async def test_errors_of_a_tool_hide_details(app: FastAPI, ada: User, function: Any, text: str) -> None:
