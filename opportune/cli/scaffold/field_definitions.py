@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, TYPES_HINT, with_options
-from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.words import camel
 from opportune.crud.schema_fields import TIMESTAMPS as READONLY_NAMES
@@ -33,11 +33,7 @@ LIST_PARAMETERS = {"q", "sort", "page", "size"}
 
 
 def parse_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:
-    """Parse the field definitions of a command.
-
-    Raises:
-        OperatorError: A name, type, option or referenced model is invalid.
-    """
+    """Parse the field definitions of a command."""
     fields = [_parse_field(definition, feature, model, models) for definition in definitions]
     if not fields:
         raise OperatorError(f"A model needs at least one field, such as title:str. {TYPES_HINT}")
@@ -57,7 +53,6 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
-    _refuse_other_notations(definition, name, type_, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
         return _parse_reference(name, type_, options, feature, model, models)
     if type_ == "account":
@@ -87,25 +82,6 @@ def _check_type(definition: str, name: str, type_: str, models: ExistingModels) 
         _check_team(definition, name, models)
 
 
-def _refuse_other_notations(definition: str, name: str, type_: str, models: ExistingModels) -> None:
-    """Refuse a type as other frameworks write it, and name the type here."""
-    if type_.endswith("?"):
-        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
-    if (word := _type_of_django(type_)) and not models.find_by_name(type_):
-        raise OperatorError(f"{definition!r}: unknown type {type_!r}. Write {name}:{word}. {TYPES_HINT}")
-    if type_.rpartition(".")[2].lower() in WORDS_FOR_REFERENCES:
-        raise OperatorError(
-            f"{definition!r}: The type of a reference is the name of its model, as in author:Author or tags:many:Tag."
-        )
-
-
-def _type_of_django(name: str) -> str:
-    """Return `str` for `CharField` or `models.CharField`; empty for other names."""
-    word, field, rest = name.rpartition(".")[2].lower().partition("field")
-    word = ALIASES.get(word, word)
-    return word if field and not rest and word in FIELD_TYPES else ""
-
-
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
@@ -117,10 +93,9 @@ def _check_team(definition: str, name: str, models: ExistingModels) -> None:
 
 
 def _split_definition(definition: str) -> list[str]:
-    """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
+    """Split a definition into name, type and options. Only defaults may contain colons."""
     definition, default, value = definition.partition(":default=")
-    definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
-    parts = re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
+    parts = definition.split(":")
     if not default:
         return parts
     type_ = parts[1] if len(parts) > 1 else ""
@@ -145,11 +120,7 @@ def _with_slug_source(slug: Field, fields: Sequence[Field]) -> Field:
 
 
 def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: ExistingModels) -> None:
-    """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`, and that versions are kept.
-
-    Raises:
-        OperatorError: A field has such a name, or the feature of the versions is not installed.
-    """
+    """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`, and that versions are kept."""
     for mixin in mixins:
         for field in fields:
             if field.column in MIXIN_NAMES[mixin]:
@@ -163,11 +134,6 @@ def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: Existin
 
 
 def check_field_name(name: str) -> None:
-    """Validate a field name.
-
-    Raises:
-        OperatorError: The name is invalid, reserved or sensitive.
-    """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > MAX_FIELD_LENGTH:
         raise OperatorError(
             f"{name!r} is not a field name. Use at most {MAX_FIELD_LENGTH} lowercase letters, digits and underscores."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
-from opportune.cli.scaffold.field_types import OPTIONS, WORDS_FOR_OPTIONS, Code
+from opportune.cli.scaffold.field_types import OPTIONS, Code
 from opportune.cli.scaffold.fields import Field
 from opportune.crud.types import MAX_INTEGER
 from opportune.errors import OperatorError
@@ -21,11 +21,7 @@ MAX_DIGITS = 14
 
 
 def with_options(field: Field, options: Sequence[str]) -> Field:
-    """Apply the options of a definition, such as `optional` and `default=draft`, to its field.
-
-    Raises:
-        OperatorError: An option is unknown or repeated, or does not fit the type or the other options.
-    """
+    """Apply the options of a definition, such as `optional` and `default=draft`, to its field."""
     used: dict[str, str] = {}
     for option in filter(None, options):
         field = _with_option(field, option)
@@ -53,8 +49,7 @@ def _with_option(field: Field, option: str) -> Field:
             f"{field.name}: every row has an owner, the user who adds it. "
             f"Write {field.name}:account:optional for an optional user."
         )
-    word = WORDS_FOR_OPTIONS.get(option)
-    hint = f" Did you mean {word}?" if word else did_you_mean(name, field.spec.options)
+    hint = did_you_mean(name, field.spec.options)
     raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 
