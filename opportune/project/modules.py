@@ -10,11 +10,7 @@ from opportune.project.layout import PACKAGE, USERS, has_module, has_own_users
 
 
 def settings_class() -> type[Any]:
-    """Return the project's `Settings` class, or the framework's if the project has no `settings.py`.
-
-    Raises:
-        OperatorError: `settings.py` has no such class.
-    """
+    """Return the project's `Settings` class, or the framework's if the project has no `settings.py`."""
     settings: type[Any] | None = getattr(_import_module("settings", "opportune.config.settings"), "Settings", None)
     if settings is None:
         raise OperatorError(

@@ -10,11 +10,7 @@ PYPROJECT = "pyproject.toml"
 
 
 def read_pyproject(folder: Path) -> dict[str, Any]:
-    """Return the content of `pyproject.toml`.
-
-    Raises:
-        OperatorError: It is missing, unreadable or invalid.
-    """
+    """Return the content of `pyproject.toml`."""
     try:
         return tomllib.loads((folder / PYPROJECT).read_text(encoding="utf-8"))
     except OSError as error:

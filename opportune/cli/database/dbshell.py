@@ -31,11 +31,7 @@ def command(
 
 
 async def check_connection(settings: Settings) -> None:
-    """Check the connection, so that errors are reported in one line.
-
-    Raises:
-        OperatorError: The database is not available.
-    """
+    """Check the connection, so that errors are reported in one line."""
     async with open_database(settings) as database:
         await database.ping(reader=False)
 

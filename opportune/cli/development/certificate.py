@@ -23,11 +23,7 @@ MIN_DAYS_LEFT = 7
 
 
 def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
-    """Return the file with a certificate for this host and machine. A missing or expiring one is replaced.
-
-    Raises:
-        OperatorError: The file cannot be written.
-    """
+    """Return the file with a certificate for this host and machine. A missing or expiring one is replaced."""
     names = list(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), host)))
     if not _is_valid(path, names):
         try:

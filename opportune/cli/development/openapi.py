@@ -64,11 +64,7 @@ def command(
 
 
 def _require_distinct_names(document: dict[str, Any]) -> None:
-    """Check that a client can have a function for each operation, and a class for each schema.
-
-    Raises:
-        OperatorError: Two operations have the same id, or two schemas the same name.
-    """
+    """Check that a client can have a function for each operation, and a class for each schema."""
     ids = Counter(operation.get("operationId", "") for operation in operations(document))
     if name := next((name for name, count in ids.items() if name and count > 1), ""):
         raise OperatorError(f"Two operations are called {name}. Rename one function, or give it an operation_id.")
@@ -86,11 +82,7 @@ def _write_document(document: dict[str, Any], path: Path) -> None:
 
 
 def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
-    """Generate a client in a folder, or replace an earlier one.
-
-    Raises:
-        OperatorError: The folder has other files, or the generator is missing or failed.
-    """
+    """Generate a client in a folder, or replace an earlier one."""
     is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_empty and not (folder / GENERATED_FILES[client]).is_file():
         raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")

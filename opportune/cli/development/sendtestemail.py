@@ -30,11 +30,6 @@ def command(addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", he
 
 
 async def _send(settings: Settings, email: EmailMessage) -> None:
-    """Send an e-mail.
-
-    Raises:
-        OperatorError: It cannot be sent.
-    """
     await send_email(settings, email)
     transport = transport_for(settings)
     if isinstance(transport, ConsoleTransport | FileTransport):

@@ -40,11 +40,7 @@ RESERVED_OPEN_FILES = 1000
 def serve(
     listener: socket.socket, settings: Settings, *, workers: int = 1, reload: bool = False, app: str = APPLICATION
 ) -> None:
-    """Print the URL, and serve until a signal.
-
-    Raises:
-        OperatorError: The port is in use.
-    """
+    """Print the URL, and serve until a signal."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # PID 1 in a container ignores signals by default
     listen(listener)
     address = describe_listener(listener, https=settings.local_https, hosts=settings.hosts)

@@ -123,11 +123,7 @@ def url_faults(settings: Settings) -> Iterator[str]:
 
 
 def validate_configuration(settings: Settings) -> None:
-    """Check URLs, settings of features and overridden templates, because workers would print tracebacks.
-
-    Raises:
-        OperatorError: A setting or a template is invalid.
-    """
+    """Check URLs, settings of features and overridden templates, because workers would print tracebacks."""
     for parse in URL_PARSERS:
         parse(settings)
     read_feature_settings(settings, installed_features())
@@ -140,11 +136,7 @@ def validate_configuration(settings: Settings) -> None:
 
 
 def require_file(url: DatabaseUrl) -> None:
-    """Check that a SQLite file exists, because SQLite would create an empty database at a mistyped path.
-
-    Raises:
-        OperatorError: The file does not exist.
-    """
+    """Check that a SQLite file exists, because SQLite would create an empty database at a mistyped path."""
     if url.kind == "sqlite" and not url.path.exists():
         raise OperatorError(
             f"There is no database at {url.path}. If DATABASE_URL is correct, create it: {OPPMAN} migrate"

@@ -81,11 +81,7 @@ def _cache_options() -> list[str]:
 
 
 def _require_installed(selection: list[str]) -> None:
-    """Check that the packages of the tests are installed.
-
-    Raises:
-        OperatorError: Packages are missing. The message has the command that installs them.
-    """
+    """Check that the packages of the tests are installed."""
     if missing := [lock for lock in locks_of_tests(selection) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")

@@ -52,11 +52,7 @@ def _offer_commands() -> None:
 
 
 def _load_application() -> None:
-    """Import the application, which calls `opportune.mount`.
-
-    Raises:
-        OperatorError: There is none, or it does not call `opportune.mount`.
-    """
+    """Import the application, which calls `opportune.mount`."""
     name = find_application()
     import_module(name)
     if not mounted_features:

@@ -92,11 +92,7 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def require_framework_wheel(project: Path) -> None:
-    """Check that `vendor/` has the wheel of the framework that the lock pins.
-
-    Raises:
-        InstallError: The wheel is missing or has another hash.
-    """
+    """Check that `vendor/` has the wheel of the framework that the lock pins."""
     pin = FRAMEWORK_PIN.search((project / BASE).read_text(encoding="utf-8"))
     if not pin or not [*project.glob("vendor/opportune-*.whl")]:  # a clone, or a release of the package index
         return

@@ -49,21 +49,13 @@ def prepare(arguments: list[str]) -> bool:
 
 
 def install_dev() -> None:
-    """Install the development dependencies, if this process runs in the `.venv` that `prepare` has created.
-
-    Raises:
-        InstallError: The installation fails.
-    """
+    """Install the development dependencies, if this process runs in the `.venv` that `prepare` has created."""
     if Path(sys.prefix).resolve() == VENV and (VENV / BASE).exists():
         install_missing([DEV])
 
 
 def python_with_hatchling() -> str:
-    """Return a Python that can build the wheel of the framework. Its packages are installed if necessary.
-
-    Raises:
-        InstallError: The installation fails.
-    """
+    """Return a Python that can build the wheel of the framework. Its packages are installed if necessary."""
     if all(map(importlib.util.find_spec, BUILD_PACKAGES)):
         return sys.executable
     install_missing([BUILD])

@@ -34,11 +34,7 @@ class CodeUpgrade:
 
 
 def upgrade_code(root: Path) -> CodeUpgrade:
-    """Return the changes of a project's code.
-
-    Raises:
-        OperatorError: A file cannot be parsed.
-    """
+    """Return the changes of a project's code."""
     paths = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*"))]
     files = [path for path in paths if path.suffix in (".py", ".html") and path.is_file() and not path.is_symlink()]
     texts = {file: _read(file, root) for file in files}

@@ -24,11 +24,7 @@ FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
 
 def write_env(path: Path) -> bool:
-    """Create `.env`, or add a missing SECRET_KEY. Return True if the file changed.
-
-    Raises:
-        OperatorError: The file cannot be read or written.
-    """
+    """Create `.env`, or add a missing SECRET_KEY. Return True if the file changed."""
     with _report_errors(path, "read"):
         if not path.exists():
             create_env(path, first_env())
@@ -52,11 +48,7 @@ def create_env(path: Path, text: str) -> None:
 
 
 def add_to_env(path: Path, **values: str) -> None:
-    """Append settings to the file, where they override earlier lines.
-
-    Raises:
-        OperatorError: The file cannot be written.
-    """
+    """Append settings to the file, where they override earlier lines."""
     with _report_errors(path), path.open("a", encoding="utf-8") as file:
         start = "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
         file.writelines([start, *(f"{name}='{value}'\n" for name, value in values.items())])

@@ -35,11 +35,7 @@ class Git:
     """True if Ctrl-C must not interrupt git."""
 
     def __call__(self, *arguments: str | Path) -> str:
-        """Return the output of a git command.
-
-        Raises:
-            GitError: The command fails.
-        """
+        """Return the output of a git command."""
         result = self.run(*arguments)
         if result.returncode:
             output = os.fsdecode(result.stderr).strip() or "no error message"
@@ -127,11 +123,7 @@ def require_clean_branch(git: Git) -> str:
 
 
 def new_branch(git: Git, name: str) -> str:
-    """Return the name of a branch to create.
-
-    Raises:
-        OperatorError: It exists.
-    """
+    """Return the name of a branch to create."""
     if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
         raise OperatorError(f"The branch {name} already exists. Use it, or delete it: git branch -D {name}")
     return name

@@ -60,11 +60,7 @@ def command(
 
 
 def require_uv() -> str:
-    """Return the path of uv.
-
-    Raises:
-        OperatorError: The program uv is not installed.
-    """
+    """Return the path of uv."""
     if uv := find_uv():
         return uv
     raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")

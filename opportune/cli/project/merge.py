@@ -119,11 +119,7 @@ def work_tree(git: Git, folder: Path) -> Iterator[Git]:
 def merge_release(
     git: Git, release: Release, names: shared_files.ProjectNames, pinned_hash: str, folder: Path
 ) -> Merge:
-    """Merge the shared files of a release into the work tree, and replace the wheel.
-
-    Raises:
-        OperatorError: The release cannot write its files.
-    """
+    """Merge the shared files of a release into the work tree, and replace the wheel."""
     merge = Merge(git, git.folder, folder / "old", folder / "new")
     shared_files.write_shared_files(shared_files.STARTER_ROOT, merge.old, names, pinned_hash)
     # Later releases must still have this program and its arguments.

@@ -123,11 +123,7 @@ def _refuse_production(settings: Settings) -> None:
 
 
 def new_superuser(email: str, password: str | None, settings: Settings) -> Superuser:
-    """Return the superuser to create, with a random password if none is given.
-
-    Raises:
-        OperatorError: The e-mail address is invalid, or the password too weak.
-    """
+    """Return the superuser to create, with a random password if none is given."""
     random = "" if password else secrets.token_urlsafe(12)
     with as_operator_error(email):
         email = UserCreate(email=email, password=password or random).email

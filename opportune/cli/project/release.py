@@ -107,11 +107,7 @@ def _record(packages: Path) -> set[tuple[str, ...]]:
 
 
 def build_wheel(python: str, root: Path, folder: Path) -> Path:
-    """Build the wheel of a clone into a folder, with the hatchling of a Python.
-
-    Raises:
-        OperatorError: The wheel cannot be built.
-    """
+    """Build the wheel of a clone into a folder, with the hatchling of a Python."""
     command = [python, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode:

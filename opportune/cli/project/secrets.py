@@ -49,11 +49,7 @@ def rotate(
 
 
 def _refuse_overridden_key() -> None:
-    """Check that the key comes from .env.
-
-    Raises:
-        OperatorError: The environment or SECRETS_FROM sets the key and overrides .env.
-    """
+    """Check that the key comes from .env."""
     sources = {row.name: row.source for row in list_displayed_settings(get_settings(), installed_features())}
     for name in (KEY, FALLBACK_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):

@@ -111,11 +111,7 @@ def write_record(root: Path, names: ProjectNames) -> None:
 
 
 def read_record(root: Path) -> ProjectNames | None:
-    """Return the names of a project; None in a clone of the starter.
-
-    Raises:
-        OperatorError: The file is damaged.
-    """
+    """Return the names of a project; None in a clone of the starter."""
     try:
         record = json.loads((root / RECORD).read_bytes())
         return ProjectNames(record["title"], record["slug"])

@@ -78,11 +78,7 @@ def _add_from_index(name: str) -> packages.FeaturePackage:
 
 
 def require_free_name(package: packages.FeaturePackage) -> None:
-    """Check that no other feature has the name of this one. Another version of the same package may be installed.
-
-    Raises:
-        OperatorError: The name is taken or invalid.
-    """
+    """Check that no other feature has the name of this one. Another version of the same package may be installed."""
     if package.feature in feature_packages():
         return
     if problem := name_problem(package.feature):
@@ -90,11 +86,7 @@ def require_free_name(package: packages.FeaturePackage) -> None:
 
 
 def _require_own_environment() -> None:
-    """Check that packages can be installed: this is a project, and its `.venv` is active.
-
-    Raises:
-        OperatorError: This is a clone of the starter, or another environment is active.
-    """
+    """Check that packages can be installed: this is a project, and its `.venv` is active."""
     require_project(PROJECT)
     read_pyproject(PROJECT)
     if Path(sys.prefix).resolve() != VENV:
@@ -133,11 +125,7 @@ def _old_wheels(wheel: Path) -> list[Path]:
 
 
 def install(name: str) -> packages.FeaturePackage:
-    """Install the locked packages into `.venv`, list the feature of the package, and return it.
-
-    Raises:
-        OperatorError: A package cannot be installed, or has no feature that can be added.
-    """
+    """Install the locked packages into `.venv`, list the feature of the package, and return it."""
     install_missing(required_locks(["addapp"]))
     installed = packages.read_installed(name)
     if not installed:
@@ -148,11 +136,7 @@ def install(name: str) -> packages.FeaturePackage:
 
 
 def _list_feature(package: packages.FeaturePackage) -> None:
-    """List a feature in installed.py.
-
-    Raises:
-        OperatorError: The site does not start with the feature.
-    """
+    """List a feature in installed.py."""
     if package.feature not in feature_packages():
         text = with_feature(_read_text(INSTALLED), package.feature, package.module)
         replace_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR)
@@ -160,11 +144,7 @@ def _list_feature(package: packages.FeaturePackage) -> None:
 
 
 def _require_start(package: packages.FeaturePackage) -> None:
-    """Check in a new process that the site starts with the feature.
-
-    Raises:
-        OperatorError: It does not.
-    """
+    """Check in a new process that the site starts with the feature."""
     command = [sys.executable, str(PROJECT / "oppman.py"), "routes"]
     options: dict[str, Any] = {"cwd": PROJECT, "stdin": subprocess.DEVNULL, "timeout": START_TIMEOUT_SECONDS}
     try:

@@ -34,11 +34,7 @@ def name_problem(name: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Check that a new feature can have this name.
-
-    Raises:
-        OperatorError: It cannot.
-    """
+    """Check that a new feature can have this name."""
     problem = name_problem(name)
     if not problem and (package := feature_packages().get(name)):
         problem = f"The package {Path(package).name} has a feature named {name!r}."
@@ -69,11 +65,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def require_feature_folder(project: Path, name: str) -> None:
-    """Check that the project has a folder of this feature.
-
-    Raises:
-        OperatorError: It has none.
-    """
+    """Check that the project has a folder of this feature."""
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name / "feature.py").is_file():
         return
     raise OperatorError(
@@ -84,11 +76,7 @@ def require_feature_folder(project: Path, name: str) -> None:
 
 
 def check_path(project: Path, path: str) -> None:
-    """Check that pages can use this URL.
-
-    Raises:
-        OperatorError: The URL is invalid or in use.
-    """
+    """Check that pages can use this URL."""
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
         raise OperatorError(f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books.")
     first = path.split("/")[1]

@@ -36,11 +36,7 @@ class FeatureRemoval:
     project: Path
 
     def check(self) -> None:
-        """Check that the feature can be removed.
-
-        Raises:
-            OperatorError: The project has no such feature, needs it, or has code that uses it.
-        """
+        """Check that the feature can be removed."""
         _require_feature(self.name, self.project)
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} has the user model of this site and cannot be removed.")
@@ -183,11 +179,6 @@ class FeatureRemoval:
 
 
 def _require_feature(name: str, project: Path) -> None:
-    """Check that the project has a feature.
-
-    Raises:
-        OperatorError: The project has no feature of this name.
-    """
     if name in feature_packages() or (re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir()):
         return
     folders = [path.parent.name for path in (project / PACKAGE).glob("*/feature.py")]

@@ -30,19 +30,9 @@ class FileTexts:
         self.changed[path] = text
 
     def parse(self, path: Path) -> Source:
-        """Parse a file.
-
-        Raises:
-            OperatorError: The file has a syntax error.
-        """
         return read_source(self[path], self._relative(path))
 
     def change(self, path: Path, change: Callable[[str], str]) -> None:
-        """Change the text of a file.
-
-        Raises:
-            OperatorError: The file has an unexpected structure.
-        """
         self.parse(path)
         try:
             self[path] = change(self[path])

@@ -29,21 +29,13 @@ def with_feature(text: str, name: str, module: str = "") -> str:
 
 
 def listed_names(text: str) -> set[str]:
-    """Return the names of the installed features.
-
-    Raises:
-        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
-    """
+    """Return the names of the installed features."""
     features, _ = _find_installed(read_source(text, INSTALLED).tree)
     return {ast.unparse(entry) for entry in features.elts}
 
 
 def without_feature(text: str, name: str) -> str:
-    """Remove the import and the entry of a feature of the project or of the framework.
-
-    Raises:
-        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
-    """
+    """Remove the import and the entry of a feature of the project or of the framework."""
     features, imports = _find_installed(read_source(text, INSTALLED).tree)
     removed = {node: [alias for alias in node.names if _is_import_of(node, alias, name)] for node in imports}
     names = {alias.asname or alias.name for aliases in removed.values() for alias in aliases}

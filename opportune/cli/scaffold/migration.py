@@ -85,11 +85,7 @@ def _words_of_migrations(graph: MigrationGraph) -> set[str]:
 
 
 def _add_stubs_of_referenced_tables(metadata: MetaData, migrated: Collection[str]) -> list[Table]:
-    """Add the tables to which foreign keys point, with the column `id` only, and return them.
-
-    Raises:
-        OperatorError: A referenced table has no migration.
-    """
+    """Add the tables to which foreign keys point, with the column `id` only, and return them."""
     keys = [key for table in metadata.tables.values() for key in table.foreign_keys]
     referenced = {key.target_fullname.partition(".")[0] for key in keys} - {*metadata.tables}
     if missing := sorted(referenced.difference(migrated)):

@@ -27,11 +27,7 @@ RESERVED_NAMES = {*dir(builtins), *IMPORTED_NAMES, *MIXIN_NAMES, *CRUD_NAMES, *T
 
 
 def plan_model(project: Path, request: ModelRequest) -> NewModel:
-    """Validate a request and return the model to add.
-
-    Raises:
-        OperatorError: A name, field or option is invalid or already in use.
-    """
+    """Validate a request and return the model to add."""
     models = ExistingModels(project)
     _check_model_name(request.name, models)
     fields = parse_fields(request.definitions, request.feature, request.name, models)

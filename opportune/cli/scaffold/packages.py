@@ -67,22 +67,14 @@ def _build_wheel(source: Path, folder: Path) -> Path:
 
 
 def read_wheel(wheel: Path, folder: Path) -> FeaturePackage:
-    """Read the feature of a wheel.
-
-    Raises:
-        OperatorError: The wheel is damaged, needs another Python, or has no feature.
-    """
+    """Read the feature of a wheel."""
     root = folder / "wheel"
     install_wheel(wheel, root)
     return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name)
 
 
 def read_installed(name: str) -> FeaturePackage | None:
-    """Return the feature of an installed package, or None if it is not installed.
-
-    Raises:
-        OperatorError: The package has no feature.
-    """
+    """Return the feature of an installed package, or None if it is not installed."""
     invalidate_caches()
     try:
         return _read_package(metadata.distribution(name), name)
@@ -117,11 +109,7 @@ def _require_version(label: str, requirements: Sequence[Requirement]) -> None:
 
 
 def with_dependency(text: str, requirement: str) -> str:
-    """Add a requirement to the dependencies in pyproject.toml. It replaces another version.
-
-    Raises:
-        OperatorError: The file has no such list with one package per line.
-    """
+    """Add a requirement to the dependencies in pyproject.toml. It replaces another version."""
     text = without_dependency(text, Requirement(requirement).name)
     if not DEPENDENCIES.search(text):
         raise OperatorError(

@@ -58,11 +58,7 @@ class Source:
 
 
 def read_source(text: str, name: str) -> Source:
-    """Parse the text of a file.
-
-    Raises:
-        OperatorError: The file has a syntax error.
-    """
+    """Parse the text of a file."""
     try:
         return Source(text)
     except SyntaxError as error:

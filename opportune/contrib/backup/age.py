@@ -60,11 +60,7 @@ class EncryptingWriter:
 
 
 def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
-    """Yield the decrypted chunks of an age file. `source.read` may return fewer bytes only at the end.
-
-    Raises:
-        OperatorError: Not an age file, wrong passphrase, or damaged.
-    """
+    """Yield the decrypted chunks of an age file. `source.read` may return fewer bytes only at the end."""
     chunks = _ChunkCipher(_read_file_key(source, passphrase), source.read(NONCE_BYTES))
     sealed = source.read(CHUNK_BYTES + TAG_BYTES)
     while following := source.read(CHUNK_BYTES + TAG_BYTES):

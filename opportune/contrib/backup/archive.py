@@ -131,22 +131,14 @@ class Archive:
         _refuse_unexpected_members(path, contents.infolist(), self.manifest)
 
     def check(self) -> None:
-        """Compare every member with its checksum.
-
-        Raises:
-            OperatorError: A checksum differs.
-        """
+        """Compare every member with its checksum."""
         with work("Checking the backup", len(self.manifest.members), "files") as progress:
             for name in self.manifest.members:
                 self.extract(name, None)
                 progress.advance()
 
     def extract(self, name: str, target: BinaryIO | None) -> None:
-        """Write a member to an open file, or only read it if `target` is None.
-
-        Raises:
-            OperatorError: The content differs from the manifest.
-        """
+        """Write a member to an open file, or only read it if `target` is None."""
         expected = self.manifest.members[name]
         with describe_damage(self.path), self._zip.open(name) as member:
             actual = copy_stream(member, target, limit=expected.size)
@@ -154,11 +146,7 @@ class Archive:
             raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER_BACKUP}")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a member.
-
-        Raises:
-            OperatorError: It differs from the manifest.
-        """
+        """Return the content of a member."""
         content = BytesIO()
         self.extract(name, content)
         return content.getvalue()
@@ -176,11 +164,7 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive for reading.
-
-    Raises:
-        OperatorError: The file is not a complete backup.
-    """
+    """Open an archive for reading."""
     try:
         file = path.open("rb")
     except OSError as error:

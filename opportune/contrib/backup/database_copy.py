@@ -119,11 +119,7 @@ class DatabaseCopy:
 
 
 def _compare_rows(expected: Mapping[str, int], actual: Mapping[str, int]) -> None:
-    """Compare the rows by table of the database with those of the archive.
-
-    Raises:
-        OperatorError: The archive is incomplete.
-    """
+    """Compare the rows by table of the database with those of the archive."""
     for name in sorted(expected.keys() | actual.keys()):
         if expected.get(name) != actual.get(name):
             counts = [f"{rows[name]:,} rows" if name in rows else "no table" for rows in (expected, actual)]

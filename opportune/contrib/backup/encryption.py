@@ -47,11 +47,7 @@ def encrypting(sink: Sink, settings: BackupSettings) -> Iterator[Sink]:
 
 
 def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: BackupSettings) -> None:
-    """Decrypt a backup into a file.
-
-    Raises:
-        OperatorError: The key is missing or wrong, or the backup is damaged.
-    """
+    """Decrypt a backup into a file."""
     identity = settings.backup_identity.get_secret_value()
     passphrase = settings.backup_passphrase.get_secret_value()
     header = source.peek(len(age.PASSPHRASE_HEADER))
@@ -78,11 +74,7 @@ def report_unused_key(name: str, reason: str, settings: BackupSettings) -> None:
 
 
 def parse_private_keys(text: str) -> list[Any]:
-    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities.
-
-    Raises:
-        OperatorError: The package pyrage is missing, or the text has no private key.
-    """
+    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities."""
     try:
         from pyrage import IdentityError, x25519
     except ImportError:

@@ -16,11 +16,7 @@ from opportune.progress import work
 
 @contextmanager
 def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield the path of a decrypted archive, and the name of the backup for messages.
-
-    Raises:
-        OperatorError: There is no such backup, or it cannot be read.
-    """
+    """Yield the path of a decrypted archive, and the name of the backup for messages."""
     path = Path(name)
     is_local = is_local_file(settings, name)
     if is_local and settings.of(BackupSettings).location is not None and not path.exists():

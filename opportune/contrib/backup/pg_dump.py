@@ -52,11 +52,7 @@ class Dump:
         self.state = DatabaseState(revisions, tables, rows)
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
-        """Run pg_dump while the snapshot's connection is open.
-
-        Raises:
-            OperatorError: The program pg_dump fails.
-        """
+        """Run pg_dump while the snapshot's connection is open."""
         names = [*self.state.tables, *self._sequences]
         tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in names]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
@@ -99,11 +95,7 @@ def find_obstacle_to_dump(settings: Settings) -> str:
 
 
 def refuse_unreadable_dump(dump: Path) -> None:
-    """Check that the client programs are installed and can read a dump.
-
-    Raises:
-        OperatorError: A program is missing, or pg_restore cannot read the dump.
-    """
+    """Check that the client programs are installed and can read a dump."""
     if missing := [name for name in ("pg_restore", "psql") if not shutil.which(name)]:
         raise OperatorError(f"This backup needs {' and '.join(missing)}: {INSTALL_HINT}.")
     process = subprocess.run(["pg_restore", "--list", str(dump)], capture_output=True, check=False)  # noqa: S607

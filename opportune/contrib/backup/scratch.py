@@ -13,11 +13,7 @@ NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR
 
 @contextmanager
 def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Path]:
-    """Create a private temporary folder for the block.
-
-    Raises:
-        OperatorError: The folder for temporary files is not writable.
-    """
+    """Create a private temporary folder for the block."""
     with ExitStack() as stack:
         try:
             path = stack.enter_context(private_folder(prefix))

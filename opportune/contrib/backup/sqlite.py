@@ -61,11 +61,7 @@ def merge_wal(path: Path) -> None:
 
 
 def inspect_database(path: Path) -> DatabaseState:
-    """Check a database file and return its state.
-
-    Raises:
-        OperatorError: The file is damaged.
-    """
+    """Check a database file and return its state."""
     try:
         with closing(_connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -99,11 +95,7 @@ def _count_rows(connection: sqlite3.Connection, table: str) -> int:
 
 
 def replace_database(new: Path, path: Path) -> Path | None:
-    """Replace a database file atomically and return the new path of the old one, if there was one.
-
-    Raises:
-        OperatorError: Another process has the old file open.
-    """
+    """Replace a database file atomically and return the new path of the old one, if there was one."""
     if not path.exists():
         discard_sidecars(path)
         replace_file(new, path)

@@ -30,11 +30,7 @@ TIMEOUT = timedelta(seconds=60)
 
 
 def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
-    """Add the files of a folder to an archive, without links and files that are deleted during the backup.
-
-    Raises:
-        OperatorError: A file's name is not UTF-8.
-    """
+    """Add the files of a folder to an archive, without links and files that are deleted during the backup."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     with work("Packing uploads", len(files), "files") as progress:
         for path in files:
@@ -63,9 +59,6 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Swap]
     """Extract and verify the uploads of an archive next to their final folder, and yield how to replace it.
 
     Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
-
-    Raises:
-        OperatorError: The folder cannot be replaced.
     """
     if isinstance(location, Bucket) and archive.manifest.bucket:
         restore_missing_uploads(archive, location)
@@ -141,11 +134,7 @@ def _keep_previous(location: Path) -> Path | None:
 
 
 def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
-    """Add the site's uploads to an archive, without files that are deleted during the backup.
-
-    Raises:
-        OperatorError: The bucket is unavailable.
-    """
+    """Add the site's uploads to an archive, without files that are deleted during the backup."""
     from obstore import open_reader
 
     with _open_client(bucket) as client, work("Packing uploads", unit="files") as progress:
@@ -156,11 +145,7 @@ def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
 
 
 def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
-    """Restore uploads missing in the bucket. Existing files are skipped, because names are never reused.
-
-    Raises:
-        OperatorError: The bucket is unavailable.
-    """
+    """Restore uploads missing in the bucket. Existing files are skipped, because names are never reused."""
     from obstore import put
 
     with _open_client(bucket) as client:

@@ -72,24 +72,29 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
     text = read_text(path)
     added = []
     for name, entry in _entries(recipe, site):
-        text_before, (*_, line) = text, entry.splitlines()
-        if not re.search(rf"^[#\s]*(?:export\s+)?{name}=", text, re.MULTILINE):
-            text = f"{text.rstrip()}\n{entry}"
-        elif line.startswith(name) and not re.search(rf"^\s*(?:export\s+)?{name}=[ \t]*\S", text, re.MULTILINE):
-            text = re.sub(rf"^[# \t]*{name}=[ \t]*$", line, text, count=1, flags=re.MULTILINE)
-        if text != text_before:
+        new_text = _with_entry(text, name, entry)
+        if new_text != text:
             added.append(name)
+            text = new_text
     if added:
         write_text(path, text, is_private=True)
     return added
 
 
-def read_env(path: Path) -> dict[str, str]:
-    """Return the settings with a value.
+def _with_entry(text: str, name: str, entry: str) -> str:
+    """Return the text with a setting that it lacks, or that this host needs and that has no value yet."""
+    line = entry.splitlines()[-1]
+    is_listed = re.search(rf"^[#\s]*(?:export\s+)?{name}=", text, re.MULTILINE)
+    has_value = re.search(rf"^\s*(?:export\s+)?{name}=[ \t]*\S", text, re.MULTILINE)
+    if not is_listed:
+        return f"{text.rstrip()}\n{entry}"
+    if has_value or line.startswith("#"):
+        return text
+    return re.sub(rf"^[# \t]*{name}=[ \t]*$", line, text, count=1, flags=re.MULTILINE)
 
-    Raises:
-        OperatorError: The file cannot be read.
-    """
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return the settings with a value."""
     text = read_text(path)
     if problem := unreadable_line(text):
         raise OperatorError(f"{path}: {problem}")

@@ -69,11 +69,7 @@ def render(template: str, recipe: Recipe, site: SiteNames) -> str:
 
 
 def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) -> list[FileResult]:
-    """Write files into the project. Files edited by the operator are kept unless `force` is set.
-
-    Raises:
-        OperatorError: A file cannot be written.
-    """
+    """Write files into the project. Files edited by the operator are kept unless `force` is set."""
     record = _read_record(root)
     results: list[FileResult] = []
     for path, text in files.items():

@@ -48,11 +48,7 @@ def require_name(name: str) -> str:
 
 
 def require_domain(domain: str) -> str:
-    """Return the domain without https:// and trailing slash.
-
-    Raises:
-        OperatorError: The domain is invalid.
-    """
+    """Return the domain without https:// and trailing slash."""
     host_name = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
     if not DOMAIN.fullmatch(host_name):
         raise OperatorError(f"{domain[:60]!r} is not a domain: write it like example.org.")

@@ -8,11 +8,7 @@ from opportune.project.atomic_files import file_mode_mask, open_replacement
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file without its byte order mark.
-
-    Raises:
-        OperatorError: The file cannot be read.
-    """
+    """Return the text of a file without its byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -23,11 +19,7 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
-    """Write a file atomically, with the line breaks of the existing one. A new private file is only for its owner.
-
-    Raises:
-        OperatorError: The file cannot be written.
-    """
+    """Write a file atomically, with the line breaks of the existing one. A new private file is only for its owner."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = 0o600 if is_private else 0o666 & ~file_mode_mask()

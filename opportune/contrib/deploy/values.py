@@ -28,11 +28,7 @@ URL_SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 def production_values(recipe: Recipe, env_file: Path | None) -> dict[str, str]:
-    """Merge the file of settings and the environment, which wins.
-
-    Raises:
-        OperatorError: The file cannot be read.
-    """
+    """Merge the file of settings and the environment, which wins."""
     names = {*setting_names(), *setting_hints(recipe)}
     environment = {name: value for name, value in os.environ.items() if name in names and value}
     written = read_env(env_file) if env_file else {}

@@ -47,11 +47,7 @@ SYNCHRONOUS_FULL = 2
 
 
 async def diagnose(context: DoctorContext) -> list[Diagnosis]:
-    """Examine the configured databases concurrently, in at most 20 seconds.
-
-    Raises:
-        OperatorError: A database URL is invalid.
-    """
+    """Examine the configured databases concurrently, in at most 20 seconds."""
     urls = [(role, url) for role in Role for url in _parse_urls(role, context)]
     return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in urls)))
 

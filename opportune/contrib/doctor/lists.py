@@ -141,11 +141,7 @@ async def read_lists(
 async def _statements_of(
     declared: AdminView | Crud[Any], session: AsyncSession, scope: dict[str, Any]
 ) -> list[ListStatement]:
-    """Return the statements of a view or a data layer.
-
-    Raises:
-        OperatorError: One of its methods failed.
-    """
+    """Return the statements of a view or a data layer."""
     try:
         async with session.begin_nested():
             if isinstance(declared, AdminView):

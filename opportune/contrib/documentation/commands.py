@@ -47,11 +47,7 @@ def show_page(name: str) -> None:
 
 
 def search(query: str) -> None:
-    """Print the sections that match the words.
-
-    Raises:
-        OperatorError: No section matches.
-    """
+    """Print the sections that match the words."""
     with open_event_loop() as loop:
         hits = loop.run(find_sections(query))
     if not hits:

@@ -22,11 +22,7 @@ HEADER = "# Translations. Update this file with: python3 oppman.py makemessages"
 
 
 def read_catalogue(path: Path, language: str) -> Catalog:
-    """Read a catalogue, or return an empty one.
-
-    Raises:
-        OperatorError: The file is not a catalogue.
-    """
+    """Read a catalogue, or return an empty one."""
     try:
         return parse_catalogue(path.read_bytes(), language.replace("-", "_"))
     except FileNotFoundError:

@@ -62,11 +62,7 @@ class Source:
     """Folders inside `folders` that belong to another source."""
 
     def extract(self) -> Catalog:
-        """Return the texts of the source.
-
-        Raises:
-            OperatorError: A file cannot be parsed.
-        """
+        """Return the texts of the source."""
         catalog = Catalog(project=self.name, charset="utf-8")
         for folder in self.folders:
             for name, _line, message, comments, context in self._messages(folder):

@@ -28,11 +28,7 @@ RENDERED_FILES = ("README.md", "tests/test_access.py", shared_files.LANDING_PAGE
 
 
 def require_starter() -> None:
-    """Check that this is a complete clone of the starter.
-
-    Raises:
-        OperatorError: A file is missing, for example because this is a project.
-    """
+    """Check that this is a complete clone of the starter."""
     if (PROJECT / shared_files.RECORD).exists():
         raise OperatorError(f"{PROJECT} is a project already. Run startproject in a clone of Opportune.")
     needed = (*shared_files.FOLDERS, shared_files.ENV_EXAMPLE, shared_files.STARTER_TESTS, "docs", "LICENSE")

@@ -132,11 +132,7 @@ def _read_argument(file: Path, name: str, default: Any) -> Any:
 
 
 def parse_example_names(text: str) -> list[str]:
-    """Return the examples in a comma-separated list, which may also be `all` or `none`, and those that they require.
-
-    Raises:
-        OperatorError: An example does not exist.
-    """
+    """Return the examples in a comma-separated list, which may also be `all` or `none`, and those that they require."""
     files = _feature_files()
     names = [word.strip() for word in text.split(",") if word.strip()]
     if names in ([], ["none"], ["all"]):
@@ -148,11 +144,7 @@ def parse_example_names(text: str) -> list[str]:
 
 
 def require_offered_language(code: str) -> str:
-    """Return the code in its usual spelling.
-
-    Raises:
-        OperatorError: The language is not offered.
-    """
+    """Return the code in its usual spelling."""
     by_lower_case = {offered.lower(): offered for offered in TIME_ZONES}
     if language := by_lower_case.get(code.lower().replace("_", "-")):
         return language

@@ -126,11 +126,7 @@ def _explained_write_errors(target: Path) -> Iterator[None]:
 
 
 def _target_folder(arguments: Arguments) -> Path:
-    """Return the folder of the project, by default in the current folder, or beside the clone when run inside it.
-
-    Raises:
-        OperatorError: The name contains no letters for a folder name.
-    """
+    """Return the folder of the project, by default in the current folder, or beside the clone when run inside it."""
     if arguments.folder:
         return Path(arguments.folder)
     slug = choices.folder_name(arguments.name)
@@ -141,11 +137,7 @@ def _target_folder(arguments: Arguments) -> Path:
 
 
 def _refuse_folder(target: Path) -> None:
-    """Check that the project can be created in this folder.
-
-    Raises:
-        OperatorError: The folder is in use or inside the starter, or has no parent folder.
-    """
+    """Check that the project can be created in this folder."""
     if target.is_relative_to(STARTER_ROOT):
         raise OperatorError(f"{target} is inside the starter. Choose a folder outside.")
     if target.exists() and not target.is_dir():

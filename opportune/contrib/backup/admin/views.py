@@ -45,11 +45,7 @@ class Download(FileResponse):
 
 
 async def download_backup(request: Request) -> Download:
-    """Back up database and uploads and record it in the admin's history. The next page shows notices.
-
-    Raises:
-        OperatorError: The backup failed.
-    """
+    """Back up database and uploads and record it in the admin's history. The next page shows notices."""
     state = request.app.state
     names = [feature.name for feature in state.features]
     notices: list[str] = []

@@ -84,11 +84,7 @@ def read_stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
 
 
 def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the backups in a folder. Other files are ignored.
-
-    Raises:
-        OperatorError: The folder does not exist.
-    """
+    """Yield the backups in a folder. Other files are ignored."""
     if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")
     for path in folder.glob("*.zip"):

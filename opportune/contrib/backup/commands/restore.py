@@ -57,11 +57,6 @@ def command(
 
 
 def read_identity(path: Path) -> SecretStr:
-    """Read the file of a private key.
-
-    Raises:
-        OperatorError: It cannot be read.
-    """
     try:
         return SecretStr(path.read_text(encoding="utf-8-sig"))  # editors of Windows add a mark
     except OSError as error:
@@ -123,11 +118,7 @@ def uploads_notice(manifest: Manifest, target: Target) -> str | None:
 
 
 def ask_for_confirmation(manifest: Manifest, target: Target) -> None:
-    """Ask the user whether to replace all data.
-
-    Raises:
-        Abort: The user does not type yes.
-    """
+    """Ask the user whether to replace all data."""
     site = f"{manifest.site}, {manifest.source}," if manifest.site else manifest.source
     print(f"This backup of {site} was created at {manifest.created:%Y-%m-%d %H:%M} UTC.")
     print(f"It will replace all data in {target.url.redacted}.")

@@ -22,11 +22,6 @@ ALIASES = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of a host.
-
-    Raises:
-        typer.BadParameter: the host is unknown.
-    """
     if recipe := RECIPES.get(name.lower()):
         return recipe
     alias = ALIASES.get(name.lower())
