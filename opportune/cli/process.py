@@ -31,6 +31,11 @@ def signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def last_line(output: str) -> str:
+    """Return the last line of a program's output, in which most programs say why they failed."""
+    return (output.strip() or "no error message").splitlines()[-1]
+
+
 def forbid_exec() -> AbstractContextManager[None]:
     """Prevent the block from replacing the process."""
     return use_value(_exec_allowed, False)

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from opportune.cli.output import print_json, say
+from opportune.cli.process import last_line
 from opportune.errors import OperatorError
 from opportune.project.modules import site_application
 from opportune.web.errors.openapi import operations
@@ -96,6 +97,6 @@ def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> 
         options = [argument.format(document=file, folder=folder) for argument in arguments]
         result = subprocess.run([path, *options], text=True, capture_output=True, check=False)
     if result.returncode or not (folder / GENERATED_FILES[client]).is_file():
-        reason = (result.stderr.strip() or result.stdout.strip()).rpartition("\n")[2]
+        reason = last_line(result.stderr.strip() or result.stdout)
         raise OperatorError(f"The client was not generated. {program} says: {reason}")
     say(f"Generated the {client} client in {folder}.")

@@ -122,11 +122,9 @@ def require_clean_branch(git: Git) -> str:
     return header.removeprefix("## ").partition("...")[0]
 
 
-def new_branch(git: Git, name: str) -> str:
-    """Return the name of a branch to create."""
+def refuse_existing_branch(git: Git, name: str) -> None:
     if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
         raise OperatorError(f"The branch {name} already exists. Use it, or delete it: git branch -D {name}")
-    return name
 
 
 def switch_to(git: Git, branch: str, commit: str) -> None:

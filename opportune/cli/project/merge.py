@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import copyfile
 
 from opportune.cli.environment.locks import OPTIONAL_LOCKS, pins
+from opportune.cli.process import last_line
 from opportune.cli.project import shared_files
 from opportune.cli.project.git import Git
 from opportune.cli.project.release import NAME, Release, hash_of, wheel_name
@@ -126,8 +127,7 @@ def merge_release(
     program = [sys.executable, "-m", f"{NAME}.cli.project.shared_files", str(merge.new), *names, release.hash]
     result = subprocess.run(program, cwd=release.root, capture_output=True, text=True, check=False)
     if result.returncode:
-        message = (result.stderr.strip() or "no error message").splitlines()[-1]
-        raise OperatorError(f"Opportune {release.version} cannot write its files: {message}")
+        raise OperatorError(f"Opportune {release.version} cannot write its files: {last_line(result.stderr)}")
     for lock in OPTIONAL_LOCKS.values():
         if (merge.project / lock).exists():
             for source, target in (

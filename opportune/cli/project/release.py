@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune import __version__
+from opportune.cli.process import last_line
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
 
@@ -111,8 +112,7 @@ def build_wheel(python: str, root: Path, folder: Path) -> Path:
     command = [python, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if result.returncode:
-        reason = (result.stderr.strip() or "no error message").splitlines()[-1]
-        raise OperatorError(f"The wheel of {root} cannot be built: {reason}")
+        raise OperatorError(f"The wheel of {root} cannot be built: {last_line(result.stderr)}")
     return next(folder.glob(wheel_name("*")))
 
 

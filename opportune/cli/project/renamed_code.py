@@ -12,7 +12,6 @@ from opportune.cli.project.renamed_declarations import (
     change_constants,
     change_feature,
     change_variables,
-    list_options,
     rename,
 )
 from opportune.cli.scaffold.source import Source, Span, bound_names, with_imports
@@ -38,7 +37,6 @@ class RenamedCode:
         self.source = Source(text)
         self.roots = roots
         self.other_uses = {*_names_with_other_uses(self.source.tree)}
-        self.feature_variables = {*_feature_variables(self.source)}
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -110,16 +108,14 @@ class RenamedCode:
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
     def _change_attribute(self, node: ast.Attribute, name: str) -> Iterator[Change]:
-        module = self.modules.get(name)
-        if not module:
-            if name in self.feature_variables:
-                yield from list_options(self.source, node)
-            return
+        module = self.modules.get(name, "")
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
+        if not new_module:
+            return
         if new_module == module:
             yield rename(self.source, node, node.attr, new_name)
-        elif new_module and find_module(module) == module:  # else the import of the module changes first
+        elif find_module(module) == module:  # else the import of the module changes first
             yield Change(node.lineno, f"{ast.unparse(node)} -> {new_module}.{new_name}", self.source.span(node))
 
     def _moved(self, dotted_name: str) -> str:
@@ -162,14 +158,6 @@ def _names_with_other_uses(tree: ast.Module) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(text)) if node not in docstrings:
                 yield from re.findall(r"\w+", text)
-
-
-def _feature_variables(source: Source) -> Iterator[str]:
-    """Yield the variables of loops over features."""
-    yield "feature"
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.For | ast.comprehension) and "features" in source.segment(node.iter):
-            yield from (name.id for name in ast.walk(node.target) if isinstance(name, ast.Name))
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -169,17 +169,5 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
         if isinstance(function, ast.Name) and function.id == FAMILIES[name].__name__:
             return None
         return name, argument if argument != name else ""
-    family = next(iter(_families_with(argument)), None)
-    return (family, argument) if family else None
-
-
-def list_options(source: Source, attribute: ast.Attribute) -> Iterator[Change]:
-    """List an option of a feature that moved into a family. The variable may be something else."""
-    argument = RENAMED.get(attribute.attr, attribute.attr)
-    if attribute.attr not in FAMILIES and b"features" in source.bytes:
-        for family in _families_with(argument):
-            yield rename(source, attribute, attribute.attr, f"{family}.{argument}", is_safe=False)
-
-
-def _families_with(argument: str) -> list[str]:
-    return [family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__]
+    families = (family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__)
+    return next(((family, argument) for family in families), None)

@@ -17,7 +17,7 @@ from opportune.cli.environment.locks import BASE, FRAMEWORK_PIN
 from opportune.cli.environment.virtual_environment import VENV
 from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
-from opportune.cli.project.git import Git, new_branch, require_clean_branch, switch_to
+from opportune.cli.project.git import Git, refuse_existing_branch, require_clean_branch, switch_to
 from opportune.cli.project.merge import Merge, merge_release, work_tree
 from opportune.cli.project.newer_release import fetch_release, is_newer, notes_between
 from opportune.cli.project.release import NAME, Release
@@ -57,7 +57,8 @@ def command(
         release = fetch_release(source, folder)
         if not is_newer(release, pinned_hash):
             return
-        branch = new_branch(git, f"upgrade-{release.version}")
+        branch = f"upgrade-{release.version}"
+        refuse_existing_branch(git, branch)
         _print_notes(release)
         with work_tree(git, folder / "project") as tree:
             merge = merge_release(tree, release, names, pinned_hash, folder)

@@ -7,13 +7,14 @@ fails, all files are restored.
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from opportune.cli.environment.locks import BASE, pins, required_locks
 from opportune.cli.environment.virtual_environment import VENV, install_missing
 from opportune.cli.output import say, say_next
+from opportune.cli.process import last_line
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.release import hash_of
 from opportune.cli.project.shared_files import VENDOR, with_wheel
@@ -145,12 +146,19 @@ def _list_feature(package: packages.FeaturePackage) -> None:
 
 def _require_start(package: packages.FeaturePackage) -> None:
     """Check in a new process that the site starts with the feature."""
-    command = [sys.executable, str(PROJECT / "oppman.py"), "routes"]
-    options: dict[str, Any] = {"cwd": PROJECT, "stdin": subprocess.DEVNULL, "timeout": START_TIMEOUT_SECONDS}
+    problem = ""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-        output = result.stderr.strip() or result.stdout.strip() or "no error message"
-        problem = output.splitlines()[-1] if result.returncode else ""
+        result = subprocess.run(
+            [sys.executable, str(PROJECT / "oppman.py"), "routes"],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if result.returncode:
+            problem = last_line(result.stderr.strip() or result.stdout)
     except subprocess.TimeoutExpired:
         problem = f"It was not ready after {START_TIMEOUT_SECONDS} seconds."
     if problem:

@@ -1,5 +1,6 @@
 """Create a backup."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,17 +115,22 @@ def choose_destination(destination: Path | None, url: DatabaseUrl) -> Path:
     return destination
 
 
+def backups_in(folder: Path) -> Iterator[tuple[Path, Manifest]]:
+    """Yield the backups in a folder with their manifests. Other files are ignored."""
+    for path in folder.glob("*.zip"):
+        with suppress(OperatorError, OSError), open_archive(path) as archive:
+            yield path, archive.manifest
+
+
 def prune(newest: Path, keep: int) -> list[Path]:
     """Delete older backups of the same database in the folder of `newest`, so that `keep` remain."""
     with open_archive(newest) as archive:
         source = archive.manifest.source
-    older: list[tuple[datetime, Path]] = []
-    for path in newest.parent.glob("*.zip"):
-        if path == newest or path.is_symlink() or not path.is_file():
-            continue
-        with suppress(OperatorError), open_archive(path) as archive:  # other zip files are no backups
-            if archive.manifest.source == source:
-                older.append((archive.manifest.created, path))
+    older = [
+        (manifest.created, path)
+        for path, manifest in backups_in(newest.parent)
+        if manifest.source == source and path != newest and not path.is_symlink()
+    ]
     old_backups = [path for _, path in sorted(older, reverse=True)[keep - 1 :]]
     for path in old_backups:
         path.unlink(missing_ok=True)

@@ -212,12 +212,12 @@ def _has_access(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
+def filesystem_type(path: Path) -> str:
     """Return the type of the file system, such as `ext4`, or "" if it is unknown."""
-    if not mounts.exists():
+    if not MOUNTS.exists():
         return ""
     types: dict[str, str] = {}
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         fields, _, device = line.partition(" - ")
         types[_unescape(fields.split()[4])] = device.split()[0]  # the last of several mounts on a folder counts
     mount_points = [point for point in types if path.resolve().is_relative_to(point)]

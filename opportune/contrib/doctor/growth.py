@@ -10,12 +10,11 @@ from opportune.config.settings import Settings
 from opportune.contrib.doctor.examination import Finding, milliseconds_since, notice, ok
 from opportune.contrib.doctor.lists import ListStatement, read_lists
 from opportune.contrib.doctor.plans import Planner, planner_of
+from opportune.contrib.doctor.statistics import LARGE_TABLE_ROWS, SLOW_MS
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.plurals import pluralize
 
-LARGE_TABLE_ROWS = 10_000
-SLOW_LIST_MS = 200
 STATEMENT_SECONDS = 1.0
 LISTS_SECONDS = 4.0
 """Time after which further lists are only explained."""
@@ -26,7 +25,7 @@ async def examine_growth(settings: Settings, features: Sequence[Feature]) -> lis
     """Run and explain the lists of large tables. Return the worst findings, one line each."""
     async with open_database(settings) as database, database.reader(fresh=True) as session:
         connection = await session.connection()
-        large = await connection.run_sync(lambda connection: planner_of(connection).find_large_tables(LARGE_TABLE_ROWS))
+        large = await connection.run_sync(lambda connection: planner_of(connection).find_large_tables())
         if not large:
             return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
         statements, faults = await read_lists(settings, database, session, features)
@@ -74,7 +73,7 @@ def _examine(
     findings: dict[tuple[str, str], Finding] = {}
     planner = planner_of(connection)
     durations = _measure(planner, pages)
-    slow = [page for page in durations if durations[page] >= SLOW_LIST_MS]
+    slow = [page for page in durations if durations[page] >= SLOW_MS]
     for page in sorted(slow, key=durations.__getitem__, reverse=True):
         findings.setdefault(page.remedy, _slow_page(page, durations[page]))
     for page in pages:
@@ -82,7 +81,7 @@ def _examine(
             line = f"{page}: reads all rows of {page.table}; {page.index}"
             findings.setdefault(page.remedy, notice("indexes", line, table=page.table))
     further = [*foreign_keys_without_index(connection, large, features)]
-    further += planner.read_statistics(LARGE_TABLE_ROWS, SLOW_LIST_MS)
+    further += planner.read_statistics()
     if unmeasured := len(pages) - len(durations):
         message = f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s"
         further.append(notice("lists", message))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.contrib.doctor.examination import Finding
 from opportune.contrib.doctor.lists import ListStatement
-from opportune.contrib.doctor.statistics import read_statistics
+from opportune.contrib.doctor.statistics import LARGE_TABLE_ROWS, read_statistics
 from opportune.db.queries.row_count import Explain
 
 MIN_PLAN_COST = 1_000
@@ -36,8 +36,8 @@ class Planner(ABC):
         self.connection = connection
 
     @abstractmethod
-    def find_large_tables(self, rows: int) -> set[str]:
-        """Return the names of the tables with at least this number of rows."""
+    def find_large_tables(self) -> set[str]:
+        """Return the names of the tables with LARGE_TABLE_ROWS or more."""
 
     def run(self, page: ListStatement, seconds: float) -> None:
         """Run a list, and discard its rows.
@@ -59,9 +59,9 @@ class Planner(ABC):
             return False
         return self._is_scan(rows, page)
 
-    @abstractmethod
-    def read_statistics(self, large_table_rows: int, slow_ms: float) -> Iterator[Finding]:
-        """Yield the findings of the database's own statistics."""
+    def read_statistics(self) -> Iterator[Finding]:
+        """Yield the findings of the database's own statistics. SQLite keeps none."""
+        return iter(())
 
     @abstractmethod
     def _limited_to(self, seconds: float) -> AbstractContextManager[None]:
@@ -73,15 +73,12 @@ class Planner(ABC):
 
 
 class SQLitePlanner(Planner):
-    def find_large_tables(self, rows: int) -> set[str]:
-        return {name for name in inspect(self.connection).get_table_names() if self._has_rows(name, rows)}
+    def find_large_tables(self) -> set[str]:
+        return {*filter(self._is_large, inspect(self.connection).get_table_names())}
 
-    def read_statistics(self, _large_table_rows: int, _slow_ms: float) -> Iterator[Finding]:
-        return iter(())  # SQLite keeps no statistics of queries
-
-    def _has_rows(self, name: str, count: int) -> bool:
-        rows = select(text("1")).select_from(table(name)).limit(count).subquery()
-        return self.connection.scalar(select(func.count()).select_from(rows)) == count
+    def _is_large(self, name: str) -> bool:
+        rows = select(text("1")).select_from(table(name)).limit(LARGE_TABLE_ROWS).subquery()
+        return self.connection.scalar(select(func.count()).select_from(rows)) == LARGE_TABLE_ROWS
 
     @contextmanager
     def _limited_to(self, seconds: float) -> Iterator[None]:
@@ -104,11 +101,11 @@ class SQLitePlanner(Planner):
 
 
 class PostgreSQLPlanner(Planner):
-    def find_large_tables(self, rows: int) -> set[str]:
-        return {*self.connection.scalars(text(LARGE_TABLES), {"rows": rows})}
+    def find_large_tables(self) -> set[str]:
+        return {*self.connection.scalars(text(LARGE_TABLES), {"rows": LARGE_TABLE_ROWS})}
 
-    def read_statistics(self, large_table_rows: int, slow_ms: float) -> Iterator[Finding]:
-        return read_statistics(self.connection, large_table_rows, slow_ms)
+    def read_statistics(self) -> Iterator[Finding]:
+        return read_statistics(self.connection)
 
     @contextmanager
     def _limited_to(self, seconds: float) -> Iterator[None]:

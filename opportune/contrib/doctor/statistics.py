@@ -7,6 +7,9 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.contrib.doctor.examination import Finding, notice
 
+LARGE_TABLE_ROWS = 10_000
+SLOW_MS = 200
+"""Duration from which a list or a statement is slow."""
 MAX_LINES = 3
 """Maximum lines of each query, the worst first."""
 MIN_UNUSED_BYTES = 10_000_000
@@ -38,16 +41,16 @@ ORDER BY pg_relation_size(s.indexrelid) DESC LIMIT :lines
 """)
 
 
-def read_statistics(connection: Connection, large_table_rows: int, slow_ms: float) -> Iterator[Finding]:
-    yield from _find_slow_statements(connection, slow_ms)
-    yield from _find_scans(connection, large_table_rows)
+def read_statistics(connection: Connection) -> Iterator[Finding]:
+    yield from _find_slow_statements(connection)
+    yield from _find_scans(connection)
     yield from _find_unused_indexes(connection)
 
 
-def _find_slow_statements(connection: Connection, slow_ms: float) -> Iterator[Finding]:
+def _find_slow_statements(connection: Connection) -> Iterator[Finding]:
     try:
         with connection.begin_nested():
-            limits = {"slow_ms": slow_ms, "calls": MIN_CALLS, "lines": MAX_LINES}
+            limits = {"slow_ms": SLOW_MS, "calls": MIN_CALLS, "lines": MAX_LINES}
             rows = connection.execute(STATEMENTS, limits).all()
     except DBAPIError:  # pg_stat_statements is not installed, or this user may not read it
         return
@@ -56,8 +59,8 @@ def _find_slow_statements(connection: Connection, slow_ms: float) -> Iterator[Fi
         yield notice("statements", line, milliseconds=round(row.milliseconds, 1), calls=row.calls)
 
 
-def _find_scans(connection: Connection, large_rows: int) -> Iterator[Finding]:
-    limits = {"large_rows": large_rows, "scans": MIN_SCANS, "lines": MAX_LINES}
+def _find_scans(connection: Connection) -> Iterator[Finding]:
+    limits = {"large_rows": LARGE_TABLE_ROWS, "scans": MIN_SCANS, "lines": MAX_LINES}
     for row in connection.execute(SCANS, limits):
         line = f"{row.scans:,} queries have read {row.name} without an index, {row.rows:,} rows each"
         yield notice("scans", line, table=row.name, scans=row.scans)

@@ -1,7 +1,6 @@
 """Back up the database and the uploads to one file."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,6 @@ from opportune.cli.output import print_json, print_table, say, show_work_progres
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import create, jobs, scheduled
-from opportune.contrib.backup.archive import open_archive
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
@@ -87,15 +85,14 @@ def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the backups in a folder. Other files are ignored."""
     if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
         raise OperatorError(f"There is no folder {folder}. Enter a folder with backups.")
-    for path in folder.glob("*.zip"):
-        with suppress(OperatorError, OSError), open_archive(path) as archive:
-            yield {
-                "file": display_path(path.absolute()),
-                "created": archive.manifest.created,
-                "bytes": path.stat().st_size,
-                "database": archive.manifest.source,
-                "uploads": len(archive.manifest.uploads),
-            }
+    for path, manifest in create.backups_in(folder):
+        yield {
+            "file": display_path(path.absolute()),
+            "created": manifest.created,
+            "bytes": path.stat().st_size,
+            "database": manifest.source,
+            "uploads": len(manifest.uploads),
+        }
 
 
 def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:

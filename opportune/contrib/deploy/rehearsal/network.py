@@ -11,7 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from opportune.contrib.deploy.rehearsal.host_rules import HostRules
+from opportune.cli.process import last_line
+from opportune.contrib.deploy.rehearsal.host_rules import DATABASE_WAKE_SECONDS, HostRules
 from opportune.errors import OperatorError
 
 START_TIMEOUT_SECONDS = 10.0
@@ -161,10 +162,9 @@ class SiteRelay(Relay):
 class DatabaseGate(Relay):
     """Forwards connections to the pooler. After `sleep` it refuses connections until the database has woken up."""
 
-    def __init__(self, database_port: int, wake_seconds: float) -> None:
+    def __init__(self, database_port: int) -> None:
         super().__init__()
         self.database_port = database_port
-        self.wake_seconds = wake_seconds
         self.refused = 0
         """Number of refused connections."""
         self._awake_at: float | None = None
@@ -177,7 +177,7 @@ class DatabaseGate(Relay):
     async def target(self) -> int | None:
         now = asyncio.get_running_loop().time()
         if self._awake_at is None:
-            self._awake_at = now + self.wake_seconds
+            self._awake_at = now + DATABASE_WAKE_SECONDS
         if now >= self._awake_at:
             return self.database_port
         self.refused += 1
@@ -237,8 +237,8 @@ async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
         )
         try:
             if not await _wait_until_listening(config.port, process):
-                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise OperatorError(f"Caddy does not start: {lines[-1] if lines else 'no output'}")
+                reason = last_line(log.read_text(encoding="utf-8", errors="replace"))
+                raise OperatorError(f"Caddy does not start: {reason}")
             yield
         finally:
             if process.returncode is None:

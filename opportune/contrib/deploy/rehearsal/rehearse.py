@@ -15,12 +15,12 @@ from sqlalchemy import make_url
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes
-from opportune.contrib.deploy.rehearsal.host_rules import DATABASE_WAKE_SECONDS, HostRules
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import limited_memory
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
-from opportune.contrib.deploy.rehearsal.steps import STEPS, run_steps
+from opportune.contrib.deploy.rehearsal.steps import run_steps
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
@@ -80,7 +80,7 @@ class Rehearsal:
         """Run all steps and clean up. `notify` is called with a description of the set-up."""
         async with AsyncExitStack() as stack:
             stage = await self._set_up(stack, notify)
-            async for result in run_steps(stage, STEPS):
+            async for result in run_steps(stage):
                 yield result
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
@@ -95,7 +95,7 @@ class Rehearsal:
         memory = stack.enter_context(limited_memory(host.memory_bytes))
         database_name = f"rehearsal_{secrets.token_hex(4)}"
         database_url, is_pooled = stack.enter_context(pooled_database(self.server, database_name))
-        gate = DatabaseGate(make_url(database_url).port or 5432, DATABASE_WAKE_SECONDS)
+        gate = DatabaseGate(make_url(database_url).port or 5432)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate))
         services.silence_seconds = rules.silence_seconds

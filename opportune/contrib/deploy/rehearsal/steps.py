@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx2
 
@@ -143,9 +143,9 @@ STEPS: dict[str, Step] = {
 }
 
 
-async def run_steps(stage: Stage, steps: Mapping[str, Step]) -> AsyncIterator[Result]:
+async def run_steps(stage: Stage) -> AsyncIterator[Result]:
     """Run all steps. Stop if the site does not start."""
-    for name, step in steps.items():
+    for name, step in STEPS.items():
         result = await _run_step(name, step, stage)
         yield result
         if step is start_first_time and result.outcome is Outcome.FAILED:

@@ -109,7 +109,7 @@ def _lists_are_only_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def all_lists_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "LISTS_SECONDS", 60)
-    monkeypatch.setattr(growth, "SLOW_LIST_MS", 0)
+    monkeypatch.setattr(growth, "SLOW_MS", 0)
 
 
 async def run(app: FastAPI, *statements: str) -> None:
