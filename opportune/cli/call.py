@@ -85,11 +85,7 @@ def _arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:
 
 
 def _run_captured(command_line: list[str], settings: Settings | None) -> str:
-    """Run a command in this thread and return its output.
-
-    Raises:
-        CommandError: The command failed. The error contains the output.
-    """
+    """Run a command in this thread and return its output. A failure raises CommandError with the output."""
     output = BytesIO()
     # StringIO has no `buffer`, to which some commands write bytes.
     stream = TextIOWrapper(output, encoding="utf-8", write_through=True)

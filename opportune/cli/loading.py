@@ -27,11 +27,7 @@ from opportune.project.optional_features import OPTIONAL_FEATURES, commands_of_o
 
 
 def load(name: str) -> Command:
-    """Load a command from its module and add the common options.
-
-    Raises:
-        OperatorError: The module that a feature lists does not exist, or defines no valid command.
-    """
+    """Load a command from its module and add the common options."""
     module = import_command(name, command_module(name))
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)

@@ -42,12 +42,7 @@ def forbid_exec() -> AbstractContextManager[None]:
 
 
 def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -> Never:
-    """Replace the process by another program.
-
-    Raises:
-        FileNotFoundError: The program does not exist.
-        OperatorError: The command was called from code.
-    """
+    """Replace the process by another program, unless the command was called from code."""
     if not _exec_allowed.get():
         raise OperatorError(f"This command replaces the process with {command[0]}. Start it with subprocess instead.")
     with suppress(OSError):  # the other program reports a full disk

@@ -38,22 +38,14 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[R]]) -> R:
 
 
 def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) -> R:
-    """Run a function with the job queue and a session, and commit. With JOBS=inline, the queued jobs run immediately.
-
-    Raises:
-        OperatorError: The database is not available or not migrated, or the function raised it.
-    """
+    """Run a function with the job queue and a session, and commit. With JOBS=inline, run the queued jobs."""
     settings = migrated_settings()
     with open_event_loop() as loop:
         return loop.run(_run_in_transaction(settings, work))
 
 
 def migrated_settings() -> Settings:
-    """Return the settings, if the database has all migrations.
-
-    Raises:
-        OperatorError: The database is not available, or migrations are missing.
-    """
+    """Return the settings, if the database is available and has all migrations."""
     settings = get_settings()
     if MigrationGraph(installed_names()).pending(read_revisions_of_site(settings)):
         raise OperatorError("The database is not migrated. Run: python3 oppman.py migrate")

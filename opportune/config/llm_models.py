@@ -30,11 +30,7 @@ MAX_MODEL_NAME_LENGTH = 100
 
 
 def read_json_list(value: object, example: str) -> object:
-    """Return the list in a setting, which is a list or JSON.
-
-    Raises:
-        ValueError: It is invalid JSON. The message contains the example.
-    """
+    """Return the list in a setting, which is a list or JSON. The message about invalid JSON has the example."""
     if not isinstance(value, str):
         return value
     try:
@@ -44,11 +40,7 @@ def read_json_list(value: object, example: str) -> object:
 
 
 def read_model(value: object, example: str) -> object:
-    """Return the fields of a model in a setting, which is a name or JSON. None if it is empty.
-
-    Raises:
-        ValueError: It is invalid JSON. The message contains the example.
-    """
+    """Return the fields of a model in a setting, which is a name or JSON. None if it is empty."""
     if not isinstance(value, str):
         return value
     if not value.lstrip().startswith("{"):

@@ -52,16 +52,9 @@ def secrets_source(
     secrets_from: str,
     all_setting_names: Callable[[], Collection[str]] = tuple,
 ) -> PydanticBaseSettingsSource:
-    """Return a settings source with the values at `secrets_from`.
+    """Return a source of the settings in `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`, or in several names with commas.
 
-    Args:
-        settings_class: The class to read settings for.
-        secrets_from: `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`. Several names are separated by commas.
-        all_setting_names: Function that returns all setting names of the site, to report an AWS secret with none of
-            them.
-
-    Raises:
-        SettingsError: The secrets cannot be read. The message contains no secret.
+    An AWS secret without any of the site's settings is refused. Messages contain no secret.
     """
     fields = settings_class.model_fields
     values = clean_quoted_values(read_settings(secrets_from, fields), fields)
@@ -84,11 +77,7 @@ def _refuse_without_settings(secrets_from: str, names: Iterable[str]) -> None:
 
 
 def read_settings(secrets_from: str, settings: Collection[str]) -> dict[str, Any]:
-    """Return the values of those settings that the secrets have. The last secret wins.
-
-    Raises:
-        SettingsError: The secrets cannot be read. The message contains no secret.
-    """
+    """Return the values of those settings that the secrets have. The last secret wins."""
     scheme, _, text = secrets_from.partition(":")
     names = [name.strip() for name in text.split(",")]
     if scheme not in ADVICE or not all(names):
@@ -201,11 +190,7 @@ def _setting(key: str) -> str:
 
 
 def with_database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a secret with DATABASE_URL and DATABASE_READER_URL in place of RDS's keys.
-
-    Raises:
-        SettingsError: The keys are incomplete, or the engine is not PostgreSQL.
-    """
+    """Return the content of a secret with DATABASE_URL and DATABASE_READER_URL in place of RDS's keys."""
     if "engine" not in content and not content.keys() >= REQUIRED_KEYS:
         return dict(content)
     if content.get("engine", ENGINES[0]) not in ENGINES:

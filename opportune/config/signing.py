@@ -20,22 +20,12 @@ T = TypeVar("T")
 
 
 def derived_key(settings: Settings, purpose: str) -> str:
-    """Return a key of 64 hexadecimal characters. It reveals nothing about other keys.
-
-    Args:
-        settings: Settings with `secret_key`.
-        purpose: Name of the use. Each purpose has another key.
-    """
+    """Return a key of 64 hexadecimal characters for a purpose. It reveals nothing about other keys."""
     return derived_keys(settings, purpose)[0]
 
 
 def derived_keys(settings: Settings, purpose: str) -> list[str]:
-    """Return the derived key, followed by the keys that are derived from older secret keys.
-
-    Args:
-        settings: Settings with `secret_key` and its fallbacks.
-        purpose: Name of the use. Each purpose has other keys.
-    """
+    """Return the derived key, followed by the keys that are derived from older secret keys."""
     return [hmac.digest(key.encode(), purpose.encode(), "sha256").hex() for key in settings.secret_keys]
 
 
@@ -58,36 +48,18 @@ class _Signer(TimestampSigner):
 def signer(settings: Settings, purpose: str) -> URLSafeTimedSerializer:
     """Return a signer of values for links. Read them with `loads(text, max_age=seconds)`.
 
-    Args:
-        settings: Settings with `secret_key` and its fallbacks.
-        purpose: Name of the use. A value signed for one purpose is invalid for others.
+    A value signed for one purpose is invalid for others.
     """
     return URLSafeTimedSerializer(list(reversed(derived_keys(settings, purpose))), signer=_Signer)
 
 
 def seal(settings: Settings, purpose: str, text: str) -> str:
-    """Encrypt a text. `unseal` decrypts it.
-
-    Args:
-        settings: Settings with `secret_key`.
-        purpose: Name of the use, which `unseal` must repeat.
-        text: The text to encrypt.
-    """
+    """Encrypt a text. `unseal` decrypts it with the same purpose."""
     return _box(settings, purpose).encrypt_at_time(text.encode(), int(clock.now())).decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = None) -> str | None:
-    """Decrypt a text from `seal`.
-
-    Args:
-        settings: Settings with `secret_key` and its fallbacks.
-        purpose: The purpose given to `seal`.
-        sealed: The encrypted text.
-        seconds: Maximum age in seconds. None accepts any age.
-
-    Returns:
-        The text, or None if it is invalid, too old or of another purpose.
-    """
+    """Return the text that `seal` encrypted; None if it is invalid, of another purpose, or older than `seconds`."""
     from cryptography.fernet import InvalidToken
 
     box = _box(settings, purpose)

@@ -33,16 +33,10 @@ def temporary_path(path: Path, suffix: str = "") -> Path:
 
 @contextmanager
 def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
-    """Open an empty file that only this user can read. Overwrite a file that a killed process left there.
+    """Open an empty file that only this user can read. It is removed at the end of the block, unless it was renamed.
 
-    The file is removed at the end of the block, unless it was renamed.
-
-    Args:
-        path: Path of the file.
-        lock: Whether to lock the file. False for a file that SQLite opens, whose own locks may collide with this one.
-
-    Raises:
-        OperatorError: Another process is writing the file, or it belongs to another user.
+    A file that a killed process left there is overwritten. Files that SQLite opens need `lock=False`, because its own
+    locks may collide with this one.
     """
     with open(os.open(path, OPEN_FLAGS, 0o600), "r+b") as file:
         if lock and not _try_lock_at(path, file):

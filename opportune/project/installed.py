@@ -52,11 +52,7 @@ def features_on_postgresql(names: Collection[str] | None = None) -> list[str]:
 
 
 def require_core_features(names: Sequence[str]) -> None:
-    """Check that all required features are installed.
-
-    Raises:
-        OperatorError: A feature is missing. The message names it and the file to change.
-    """
+    """Check that all required features are installed."""
     modules = dict.fromkeys(REQUIRED, FRAMEWORK_FEATURES)
     if has_own_users():
         modules[USERS] = f"{PACKAGE}.{USERS}.feature"
@@ -68,11 +64,7 @@ def require_core_features(names: Sequence[str]) -> None:
 
 
 def require_unique_names(features: "Sequence[Feature]") -> None:
-    """Check that features have distinct names and tables, and record the tables that they adopt.
-
-    Raises:
-        OperatorError: Two features conflict. The message names them and the file to change.
-    """
+    """Check that features have distinct names and tables, and record the tables that they adopt."""
     if invalid := next((repr(entry)[:60] for entry in features if not hasattr(entry, "name")), ""):
         raise OperatorError(
             f"{PACKAGE}/installed.py: {invalid} is not a Feature. List the `Feature` object that feature.py defines."

@@ -44,8 +44,7 @@ def application(settings: Any = None) -> Any:
 def site_application(settings: Any = None) -> Any:
     """Return the application like `application`, for commands that read its routes.
 
-    Raises:
-        OperatorError: There is none, or another one is around it, such as a middleware, which shows no routes.
+    Another one around it, such as a middleware, shows no routes and is refused.
     """
     app = application(settings)
     if not hasattr(app, "router"):

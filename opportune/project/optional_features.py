@@ -45,11 +45,7 @@ def how_to_list(name: str) -> str:
 
 
 def require_feature(name: str, installed: Iterable[Any]) -> None:
-    """Check that the features of a site include an optional one.
-
-    Raises:
-        OperatorError: The feature is missing. The message names it and the file to change.
-    """
+    """Check that the features of a site include an optional one."""
     if all(feature.name != name for feature in installed):
         raise OperatorError(f"The feature {name} is not installed. {how_to_list(name)}")
 

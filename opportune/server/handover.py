@@ -37,11 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def inherited_listener() -> socket.socket | None:
-    """Return the socket that was passed to this process, if any.
-
-    Raises:
-        OperatorError: It is not a TCP socket.
-    """
+    """Return the socket that was passed to this process, if any."""
     descriptor = os.environ.pop(LISTENER_VARIABLE, "")
     if not descriptor and os.environ.get("LISTEN_PID") == str(os.getpid()):
         descriptor = SYSTEMD_LISTENER

@@ -136,9 +136,6 @@ def draft_migrations(
     """Draft the missing migrations of one feature or all.
 
     If the database has unapplied migrations, only features without any migration are compared with it.
-
-    Raises:
-        OperatorError: There is no such feature, a table belongs to no feature, or the database is not migrated.
     """
     refuse_unowned_tables(graph.features, Model.metadata)
     features = graph.features if feature is None else [feature]

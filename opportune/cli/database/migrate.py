@@ -104,11 +104,7 @@ def _print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None
 
 
 def _find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
-    """Return the first migrations whose tables already exist.
-
-    Raises:
-        OperatorError: Existing tables differ from the migrations. Warnings list the differences.
-    """
+    """Return the first migrations whose tables already exist. Warn about differences, and refuse harmful ones."""
     first_migrations = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
         comparisons = {migration: compare_existing_tables(connection, migration) for migration in first_migrations}

@@ -77,11 +77,7 @@ def command(
 
 
 def _parse_address(address: str, host: str | None, port: int | None) -> tuple[str | None, int]:
-    """Return host and port of `8000`, `:8000`, `0.0.0.0:8000` or `[::1]:8000`.
-
-    Raises:
-        BadParameter: The address is invalid, or conflicts with --host or --port.
-    """
+    """Return host and port of `8000`, `:8000`, `0.0.0.0:8000` or `[::1]:8000`."""
     match = re.fullmatch(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\])?:)?(?P<port>\d{1,5})", address, re.ASCII)
     if not match or int(match["port"]) > sockets.MAX_PORT:
         raise typer.BadParameter(f"{address!r} is not an address. Write [ADDRESS:]PORT: 8000 or 0.0.0.0:8000.")
@@ -102,13 +98,7 @@ def _settings_with_https(https: bool | None) -> Settings:
 def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socket.socket:
     """Open the port, or the next free one if it is in use.
 
-    Args:
-        host: Address to listen on.
-        port: Port to listen on.
-        use_free_port: True to use another port if this one is in use, None to ask the user.
-
-    Raises:
-        OperatorError: The port cannot be opened.
+    `use_free_port` is True to use another port, False to refuse it, and None to ask the user.
     """
     try:
         return sockets.reserve(host, port)
@@ -126,11 +116,7 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
 
 
 def check_database(settings: Settings, migrate: bool) -> None:
-    """Apply migrations if requested, and warn about problems of the database and the settings.
-
-    Raises:
-        OperatorError: The database is not available.
-    """
+    """Apply migrations if requested, and warn about problems of the database and the settings."""
     schema = startup.inspect_schema(settings)
     if migrate and (schema.pending or schema.is_behind_code):
         startup.apply_migrations(settings)

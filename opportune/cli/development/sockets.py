@@ -29,12 +29,7 @@ def default_host(settings: Settings) -> str:
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Bind a socket to the port without listening, or return the socket inherited from an older process.
-
-    Raises:
-        PortTakenError: Another program uses the port.
-        OperatorError: The address does not belong to this machine, or the port is not allowed for this user.
-    """
+    """Bind a socket to the port without listening, or return the socket inherited from an older process."""
     if inherited := inherited_listener():
         return inherited
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -49,12 +44,7 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 def listen(listener: socket.socket) -> None:
-    """Accept connections. Another program may have taken the port since `reserve`.
-
-    Raises:
-        PortTakenError: Another program uses the port.
-        OperatorError: The system refuses to listen.
-    """
+    """Accept connections. Another program may have taken the port since `reserve`."""
     try:
         listener.listen(MAX_WAITING_CONNECTIONS)
     except OSError as error:
@@ -83,12 +73,7 @@ def next_free_port(host: str, used_port: int) -> int | None:
 
 
 def listener_url(listener: socket.socket, *, https: bool = False, hosts: Sequence[str] = ()) -> str:
-    """Return the URL of the site for a browser on this machine.
-
-    Args:
-        https: Whether browsers connect over HTTPS.
-        hosts: Host names that the site accepts. Empty means any.
-    """
+    """Return the URL of the site for a browser on this machine. If `hosts` is empty, the site accepts any host name."""
     host, port = listener.getsockname()[:2]
     host = LOOPBACK_ADDRESSES.get(host, host)
     accepts_name_only = "localhost" in hosts and host not in hosts

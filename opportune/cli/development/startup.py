@@ -144,11 +144,7 @@ def require_file(url: DatabaseUrl) -> None:
 
 
 def inspect_schema(settings: Settings) -> SchemaState:
-    """Connect to the database and compare its migrations with those of the code.
-
-    Raises:
-        OperatorError: The database is not available, or a foreign key of a model references nothing.
-    """
+    """Connect to the database and compare its migrations with those of the code."""
     refuse_wrong_keys(Model.metadata)
     with open_event_loop() as loop:
         return loop.run(_inspect_schema(settings))
@@ -180,11 +176,7 @@ async def _connect(database: Database, retry_seconds: float) -> None:
 
 
 def apply_migrations(settings: Settings) -> None:
-    """Apply pending migrations, in one process at a time, and print each step.
-
-    Raises:
-        OperatorError: A migration failed, or the database is newer than the code.
-    """
+    """Apply pending migrations, in one process at a time, and print each step."""
     from opportune.cli.database.migrate import apply_plan  # Alembic, which most starts do not need
     from opportune.db.migrations.plans import plan_migrations
 
@@ -194,11 +186,7 @@ def apply_migrations(settings: Settings) -> None:
 
 
 def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
-    """Warn about migrations that may break an older version that is still running.
-
-    Raises:
-        OperatorError: Such migrations are pending, and this process replaces an older one.
-    """
+    """Warn about pending migrations that may break an older version. Refuse them while that version serves."""
     from opportune.db.migrations.safety import find_incompatibilities  # as above
     from opportune.server.handover import takes_over  # as above
 

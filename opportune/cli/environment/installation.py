@@ -32,11 +32,7 @@ class InstallError(OperatorError):
 
 
 def run_installer(venv: Path, verb: str, target: str, command: list[str]) -> None:
-    """Run an installer and write its output to the log.
-
-    Raises:
-        InstallError: The installer failed. The message contains its last line.
-    """
+    """Run an installer and write its output to the log."""
     (venv / UNFINISHED).touch()
     with (venv / LOG).open("wb") as log, ExitStack() as stack:
         with _delayed_interrupts():  # Ctrl-C before the callback is registered would leave the installer running

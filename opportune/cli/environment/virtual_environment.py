@@ -63,11 +63,7 @@ def python_with_hatchling() -> str:
 
 
 def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
-    """Install locks, and those of the model if possible. Return True if anything was missing.
-
-    Raises:
-        InstallError: The installation fails, or files cannot be written.
-    """
+    """Install locks, and those of the model if possible. Return True if anything was missing."""
     if are_installed([*locks, *model]):
         return False
     try:

@@ -37,11 +37,7 @@ def write_env(path: Path) -> bool:
 
 
 def create_env(path: Path, text: str) -> None:
-    """Create the file, readable by the current user only.
-
-    Raises:
-        OperatorError: The file exists, or cannot be written.
-    """
+    """Create the file, readable by the current user only."""
     with _report_errors(path):
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(text, encoding="utf-8")
@@ -63,17 +59,9 @@ def with_first_values(example: str) -> str:
 
 
 def rotate_key(path: Path, *, keep: bool = True) -> int:
-    """Write a new SECRET_KEY and move the old one to SECRET_KEY_FALLBACKS.
+    """Write a new SECRET_KEY, and return the number of keys in SECRET_KEY_FALLBACKS.
 
-    Args:
-        path: The `.env` file.
-        keep: False to empty SECRET_KEY_FALLBACKS.
-
-    Returns:
-        The number of keys in SECRET_KEY_FALLBACKS.
-
-    Raises:
-        OperatorError: The file has no key, or cannot be read or written.
+    The old key moves there. With `keep=False` it is dropped, as are all older keys.
     """
     with _report_errors(path, "read"):
         text = path.read_text(encoding="utf-8") if path.exists() else ""

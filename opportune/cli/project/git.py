@@ -74,11 +74,7 @@ COMMIT_STEPS = (
 
 
 def first_commit(folder: Path, message: str) -> str:
-    """Create a repository and commit all files.
-
-    Returns:
-        A note on how to do it later if it failed; empty on success.
-    """
+    """Create a repository and commit all files. Return a note on how to do it later if that fails; empty on success."""
     git = Git(folder)
     try:
         git("init", "--quiet", "--initial-branch=main")
@@ -93,11 +89,7 @@ def first_commit(folder: Path, message: str) -> str:
 
 
 def require_clean_branch(git: Git) -> str:
-    """Return the current branch.
-
-    Raises:
-        OperatorError: The project is not in git, has uncommitted changes, or nothing can be committed.
-    """
+    """Return the current branch of a project without uncommitted changes."""
     try:
         is_tracked = bool(git("ls-files", "--", "oppman.py"))
     except GitError as error:

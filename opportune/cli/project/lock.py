@@ -69,8 +69,7 @@ def require_uv() -> str:
 def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list[str]:
     """Create the locks in a temporary folder, so that the project's locks do not change if one fails.
 
-    Returns:
-        The names of the locks that differ from the project's.
+    Return the names of the locks that differ from the project's.
     """
     groups = _groups_to_lock()
     (folder / DEV).parent.mkdir()
@@ -102,17 +101,9 @@ def _groups_to_lock() -> dict[str, str]:
 
 
 def _resolve(command_line: list[str], folder: Path, lock: str, constraints: Sequence[Path], cooldown: int) -> None:
-    """Write a lock. A package that is locked to a release of the last days keeps it, such as a security fix.
+    """Write a lock, which takes over the versions in the files `constraints`.
 
-    Args:
-        command_line: Command of uv, without the options that all locks have.
-        folder: Folder of the new lock.
-        lock: Name of the lock.
-        constraints: Files with the versions that the lock takes over.
-        cooldown: Minimum age of new releases in days.
-
-    Raises:
-        OperatorError: The program uv fails, or the index does not say how old its releases are.
+    A package that is locked to a release of the last days keeps it, such as a security fix.
     """
     locked = _pins(PROJECT / lock)
     kept: dict[str, Version] = {}

@@ -16,11 +16,7 @@ COUNTED = ("Added", "Changed", "Fixed")
 
 
 def fetch_release(source: str, folder: Path) -> Release:
-    """Install a wheel, or a version of the package index, into a folder.
-
-    Raises:
-        OperatorError: The source does not exist, has another hash, or is not a release of the framework.
-    """
+    """Install a wheel, or a version of the package index, into a folder."""
     location, _, fragment = source.partition("#")
     wheel = Path(location).expanduser()
     if "://" in location:
@@ -49,11 +45,7 @@ def _is_version(text: str) -> bool:
 
 
 def is_newer(release: Release, pinned_hash: str) -> bool:
-    """Return True if the release is newer than the project's.
-
-    Raises:
-        OperatorError: The release is older than the project's, or another wheel of its version.
-    """
+    """Return whether the release is newer than the project's. Refuse an older one, and another wheel of its version."""
     if Version(release.version) < Version(__version__):
         raise OperatorError(
             f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."

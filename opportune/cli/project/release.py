@@ -40,11 +40,7 @@ class Release(NamedTuple):
 
 
 def install_from_index(version: str, folder: Path) -> Release:
-    """Install a version from the package index into a new folder.
-
-    Raises:
-        OperatorError: The index has no such release, or cannot be reached.
-    """
+    """Install a version from the package index into a new folder."""
     requirement = f"{NAME}=={version}"
     try:
         hash_ = _hash_on_index(requirement)
@@ -59,11 +55,7 @@ def install_from_index(version: str, folder: Path) -> Release:
 
 
 def install_wheel(wheel: Path, folder: Path) -> None:
-    """Install a wheel without its dependencies into a new folder.
-
-    Raises:
-        OperatorError: The wheel is damaged or needs another Python.
-    """
+    """Install a wheel without its dependencies into a new folder."""
     try:
         _run(*_installer(), "--target", str(folder), "--no-deps", "--no-index", str(wheel.resolve()))
     except subprocess.SubprocessError as error:
@@ -71,11 +63,7 @@ def install_wheel(wheel: Path, folder: Path) -> None:
 
 
 def read_release(wheel: Path, folder: Path) -> Release:
-    """Install the framework's wheel into a new folder.
-
-    Raises:
-        OperatorError: The wheel is damaged, or belongs to another package.
-    """
+    """Install the framework's wheel into a new folder."""
     install_wheel(wheel, folder)
     metadata = HeaderParser().parsestr(next(folder.glob("*.dist-info/METADATA")).read_text(encoding="utf-8"))
     return Release(metadata["Version"], hash_of(wheel), folder, wheel)
@@ -84,11 +72,7 @@ def read_release(wheel: Path, folder: Path) -> Release:
 def hash_of_running_release(folder: Path) -> str:
     """Return the hash of the wheel that this framework was installed from, which a new project pins.
 
-    Args:
-        folder: A new folder, for the files of the wheel on the package index.
-
-    Raises:
-        OperatorError: The index has no such release, or an unrelated package with the same name and version.
+    The release on the package index is installed into the new folder, because it may be an unrelated package.
     """
     release = install_from_index(__version__, folder)
     if _record(release.root) != _record(FRAMEWORK.parent):

@@ -122,14 +122,7 @@ def read_record(root: Path) -> ProjectNames | None:
 
 
 def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash: str) -> None:
-    """Write the shared files of a project.
-
-    Args:
-        root: Folder of the starter's files.
-        folder: Folder of the project.
-        names: Names of the project.
-        wheel_hash: SHA-256 of the framework's wheel, for the lock.
-    """
+    """Write the shared files of a project from the starter's in `root`. The lock pins the wheel with this hash."""
     copy_files(root, folder, set(shared_files(root)) - set(OPTIONAL_LOCKS.values()))
     for name in FILES_WITH_BLOCKS:
         text = STARTER_BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))

@@ -90,11 +90,7 @@ def _rename_in_code(*, dry_run: bool) -> None:
 
 
 def require_project(folder: Path) -> tuple[ProjectNames, str]:
-    """Return the names of a project and the hash of its wheel.
-
-    Raises:
-        OperatorError: This is a clone of the starter, or its lock has no wheel of the framework.
-    """
+    """Return the names of a project and the hash of its wheel. Refuse a clone of the starter."""
     if not (names := read_record(folder)):
         raise OperatorError(
             "This is a clone of the starter. Update it with git pull, or create a project: "
@@ -154,10 +150,7 @@ def _finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str]
 def _plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
     """Return the commands that check the upgrade, and those that the user runs later.
 
-    Args:
-        is_updated: Whether the code is updated, including its migrations.
-        needs_migration: Whether the release has new migrations.
-        no_test: Whether the user runs the tests later.
+    If the code is not updated, it lacks migrations that the new release needs.
     """
     checks, next_steps = [CHECK], []
     if needs_migration or not is_updated:

@@ -88,11 +88,7 @@ class ExistingModels:
         return next((model for model in self.all if snake(model.name) == snake(name)), None)
 
     def resolve(self, reference: str, feature: str, new_model: str) -> ExistingModel:
-        """Resolve a reference such as `Author` or `books.Author` from a new model of a feature.
-
-        Raises:
-            OperatorError: No model has this name, or several have it.
-        """
+        """Resolve a reference such as `Author` or `books.Author` from a new model of a feature."""
         prefix, _, name = reference.rpartition(".")
         if name == new_model and prefix in ("", feature):
             return ExistingModel(name, feature, "", Path(), is_local=True, is_itself=True)

@@ -53,11 +53,7 @@ class FeatureRemoval:
             yield f"{pluralize(lines, 'line')} of {self._relative(path)}"
 
     def apply(self) -> None:
-        """Remove its lines from other files, then delete its own files.
-
-        Raises:
-            OperatorError: A file cannot be changed. You can run the command again to continue.
-        """
+        """Remove its lines from other files, then delete its own files."""
         path = self.project  # the path in the message
         try:
             for path, text in self.new_texts.items():

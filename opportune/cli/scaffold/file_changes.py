@@ -45,17 +45,10 @@ class FileTexts:
 
 @contextmanager
 def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
-    """Write and delete files. All changes are undone if one of them or the block fails or is interrupted.
+    """Write new contents of files, and delete files. The block may add more files to the folder.
 
-    Python files are formatted, unless they existed in another format.
-
-    Args:
-        texts: New contents of files, by path.
-        folder: Folder to which the block may add files.
-        deleted: Files to delete.
-
-    Raises:
-        OperatorError: A file cannot be written.
+    All changes are undone if one of them or the block fails or is interrupted. Python files are formatted, unless they
+    existed in another format.
     """
     code = [path for path in texts if path.suffix == ".py"]
     if not all(path.exists() for path in code):

@@ -13,16 +13,7 @@ INSTALLED = f"{PACKAGE}/installed.py"
 
 
 def with_feature(text: str, name: str, module: str = "") -> str:
-    """Add the import of a feature and its entry at the end of `INSTALLED`.
-
-    Args:
-        text: Text of the file.
-        name: Name of the feature.
-        module: Module of its declaration. By default, it is in the project.
-
-    Raises:
-        OperatorError: The file has a syntax error, or does not define a tuple `INSTALLED`.
-    """
+    """Add the import of a feature and its entry at the end of `INSTALLED`. By default, its module is in the project."""
     source = read_source(text, INSTALLED)
     features, _ = _find_installed(source.tree)
     return with_imports(with_item(source, features, name).text, {module or f"{PACKAGE}.{name}.feature": {name}})

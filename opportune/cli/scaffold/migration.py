@@ -33,17 +33,9 @@ def feature_names(installed: str) -> list[str]:
 
 
 def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """Draft the migration that `makemigrations` would write for new tables of a `models.py`.
+    """Draft the migration that `makemigrations` would write for new tables of a `models.py`, the model's first.
 
-    Args:
-        feature: Name of the feature.
-        code: Text of its `models.py`, which may not be written yet.
-        file: Path of that file.
-        tables: Tables of the model, its own first. Other tables of the feature without a migration are also created.
-        graph: Existing migrations.
-
-    Raises:
-        OperatorError: The code fails, or a referenced table has no migration.
+    The code of the file may not be written yet. Other tables of the feature without a migration are also created.
     """
     _run_models(feature, code, file)
     migrated = _words_of_migrations(graph)

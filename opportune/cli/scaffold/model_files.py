@@ -26,11 +26,7 @@ CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 
 
 def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
-    """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand.
-
-    Raises:
-        OperatorError: The request is invalid. No file was changed.
-    """
+    """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand."""
     folder = project / PACKAGE / request.feature
     require_feature_folder(project, request.feature)
     if (folder / "models").is_dir():
@@ -44,16 +40,9 @@ def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]
 def write_model(
     project: Path, model: NewModel, other_texts: Mapping[Path, str], *, has_migration: bool = True
 ) -> list[str]:
-    """Write the files and the migration of a model, all or none.
+    """Write the files of a model, its migration and other texts, all or none. `makemigrations` may write the migration.
 
-    Args:
-        project: Root folder of the project.
-        model: The model to add.
-        other_texts: Texts of other files to write together with the model, by path.
-        has_migration: False to leave the migration to `makemigrations`.
-
-    Returns:
-        Edits that the user has to make by hand, because a file has an unexpected structure.
+    Return edits that the user has to make by hand, because a file has an unexpected structure.
     """
     texts = FileTexts(project, dict(other_texts))
     add_model_texts(texts, model)

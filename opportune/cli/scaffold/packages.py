@@ -40,11 +40,7 @@ class FeaturePackage(NamedTuple):
 
 
 def find_wheel(source: str, folder: Path) -> Path | None:
-    """Return the wheel at a path, built if the path is a source folder; None if the source is a package name.
-
-    Raises:
-        OperatorError: The path does not exist, or its wheel cannot be built.
-    """
+    """Return the wheel at a path, built if the path is a source folder; None if the source is a package name."""
     path = Path(source).expanduser()
     if path.is_dir():
         return _build_wheel(path, folder)

@@ -69,11 +69,7 @@ def _confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
 
 
 def tables_of(name: str) -> list[str]:
-    """Return the tables that reversing the migrations of a feature drops.
-
-    Raises:
-        OperatorError: The database is not available, or another feature has the model of such a table now.
-    """
+    """Return the tables that reversing the migrations of a feature drops."""
     try:
         settings = get_settings()
         graph = MigrationGraph(installed_names())

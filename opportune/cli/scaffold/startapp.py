@@ -85,16 +85,7 @@ def _distribution_name(feature: str) -> str:
 
 
 def _create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
-    """Write a package with a feature, its model and the migration, all or nothing.
-
-    Args:
-        request: Arguments of the command line.
-        feature_file: Text of `feature.py` without the model.
-        folder: Folder to create.
-
-    Raises:
-        OperatorError: The request is invalid, or the folder exists. No file was written.
-    """
+    """Write a package with a feature, its model and the migration, all or nothing."""
     if folder.exists():
         raise OperatorError(f"{folder} already exists. Choose another folder with --folder.")
     model = plan_model(PROJECT, request)

@@ -93,11 +93,7 @@ def write_archive(
 
 
 def choose_destination(destination: Path | None, url: DatabaseUrl) -> Path:
-    """Return the file to write.
-
-    Raises:
-        OperatorError: The folder does not exist, or the file exists and is not a backup.
-    """
+    """Return the file to write. Its folder must exist, and an existing file must be a backup."""
     if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # the systemd timer passes this folder
         destination = BACKUP_FOLDER
         try:

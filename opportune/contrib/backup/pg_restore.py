@@ -38,11 +38,7 @@ def find_unowned_tables(settings: Settings, graph: MigrationGraph, manifest: Man
 
 
 def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump: Path) -> None:
-    """Replace the tables of the configured database with those of a dump, in one transaction.
-
-    Raises:
-        OperatorError: The restore failed and was rolled back.
-    """
+    """Replace the tables of the configured database with those of a dump. A failure rolls everything back."""
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
         existing = {*inspect(connection).get_table_names()}

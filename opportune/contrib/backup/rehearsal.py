@@ -51,15 +51,9 @@ class Rehearsal:
 
 
 def rehearse(settings: Settings, graph: MigrationGraph, name: str = "") -> Rehearsal:
-    """Restore a backup into a temporary database, without changing the site.
+    """Restore a backup into a temporary database, by default the newest at BACKUP_URL. The site is not changed.
 
     Checksums and the number of rows per table are compared with the manifest.
-
-    Args:
-        name: Local file, or name of a backup at BACKUP_URL. Default: the newest there.
-
-    Raises:
-        OperatorError: The backup cannot be restored, or differs from its manifest.
     """
     with open_backup(settings, name) as (path, label), scratch_folder() as folder:
         start = time.monotonic()

@@ -59,14 +59,7 @@ def send_backup(
 ) -> BackupResult:
     """Write a backup to BACKUP_URL as a stream, verify it, then delete the backups that BACKUP_KEEP does not keep.
 
-    Args:
-        settings: Settings with BACKUP_URL.
-        graph: The migrations, whose applied ones the manifest names.
-        notify: Called with lines for the operator.
-        stop: Aborts the backup when set.
-
-    Raises:
-        OperatorError: The backup failed. Older backups are unchanged.
+    The event `stop` aborts the backup. After a failure, older backups are unchanged.
     """
     store = BackupStore(settings)
     refuse_unmigrated(settings)

@@ -19,11 +19,7 @@ KEEP_RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.I
 
 
 def parse_keep(text: str) -> dict[str, int]:
-    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`.
-
-    Raises:
-        ValueError: The text has another form, names a period twice, or keeps nothing.
-    """
+    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`."""
     rules = [KEEP_RULE.fullmatch(part.strip()) for part in text.split(",")]
     counts = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
     # There are fewer counts if a part is no rule, or if two rules name the same period.
@@ -36,12 +32,7 @@ def parse_keep(text: str) -> dict[str, int]:
 
 
 def parse_public_keys(text: str) -> list[Any]:
-    """Return pyrage's recipients for keys separated by commas or spaces.
-
-    Raises:
-        ValueError: A key is invalid, there is none, or pyrage is not installed. The message never shows keys, which may
-            be private.
-    """
+    """Return pyrage's recipients for keys separated by commas or spaces. Messages show no keys: they may be private."""
     try:
         from pyrage import RecipientError, x25519
     except ImportError:

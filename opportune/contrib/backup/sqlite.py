@@ -37,11 +37,7 @@ class DatabaseState:
 
 
 def copy_snapshot(source: Path, target: Path) -> dict[str, int]:
-    """Copy a consistent snapshot of a database in use into an empty file. Return the number of rows per table.
-
-    Raises:
-        sqlite3.Error: The database is locked, damaged or missing, or the disk is full.
-    """
+    """Copy a consistent snapshot of a database in use into an empty file. Return the number of rows per table."""
     with closing(_connect(source)) as live, closing(_connect(target)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA journal_mode = OFF")

@@ -82,11 +82,7 @@ class BackupStore:
     def find(self, name: str = "", stored: Sequence[StoredBackup] | None = None) -> StoredBackup:
         """Return the backup with this name, of any site. Default: this site's newest, encrypted if a key is set.
 
-        Args:
-            stored: Backups to search. By default they are listed.
-
-        Raises:
-            OperatorError: There is no such backup.
+        By default, the backups to search are listed.
         """
         stored = self._backups_of_all_sites() if stored is None else stored
         if name:

@@ -58,13 +58,7 @@ def render_env(recipe: Recipe, site: SiteNames) -> str:
 def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
     """Write the file with generated secrets, or add missing settings to an existing file.
 
-    A line without a value, also behind a #, is filled in or uncommented if this host needs it.
-
-    Returns:
-        The added names, or None for a new file.
-
-    Raises:
-        OperatorError: The file cannot be read or written.
+    Return the added names, or None for a new file.
     """
     if not path.exists():
         write_text(path, render_env(recipe, site), is_private=True)

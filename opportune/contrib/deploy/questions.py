@@ -53,11 +53,7 @@ QUESTIONS = {
 
 
 def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
-    """Ask about options that are not set, or with `yes` answer each question with no.
-
-    Raises:
-        typer.BadParameter: questions remain, but there is no terminal. The message names the options to set.
-    """
+    """Ask about options that are not set, or with `yes` answer each question with no."""
     options = deployment.options
     relevant = [name for name, question in QUESTIONS.items() if question.is_relevant(deployment)]
     names = [name for name in relevant if getattr(options, name) is None]

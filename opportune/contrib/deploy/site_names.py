@@ -35,11 +35,7 @@ def project_name(folder: Path) -> str:
 
 
 def require_name(name: str) -> str:
-    """Return the name.
-
-    Raises:
-        OperatorError: Hosts do not accept the name.
-    """
+    """Return the name, if all hosts accept it."""
     if not NAME.fullmatch(name):
         raise OperatorError(
             f"{name[:40]!r} is not a valid name: use 1 to 30 of a-z, 0-9 and -, beginning with a letter (--name)."

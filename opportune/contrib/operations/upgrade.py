@@ -88,11 +88,7 @@ class Upgrade:
         return self._task is not None and not self._task.done()
 
     async def run(self, report: Callable[[str], Awaitable[None]]) -> bool:
-        """Apply the migrations and report the result. Return False if they continue in the background.
-
-        Raises:
-            OperatorError: An upgrade is already running.
-        """
+        """Apply the migrations and report the result. Return False if they continue in the background."""
         if self.is_running:
             raise OperatorError("An upgrade is already running. Wait until it has ended.")
         self.applied = []

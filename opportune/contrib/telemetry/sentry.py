@@ -44,11 +44,7 @@ FRAME_FIELDS = {"filename", "function", "module", "lineno", "pre_context", "cont
 
 
 def start_sentry(settings: Settings) -> None:
-    """Report everything that is logged as an error.
-
-    Raises:
-        SettingsError: The SDK is not installed, or SENTRY_DSN is invalid.
-    """
+    """Report everything that is logged as an error."""
     try:
         import sentry_sdk
         from sentry_sdk.integrations.atexit import AtexitIntegration

@@ -28,11 +28,7 @@ class Telemetry:
     """Telemetry of a server or worker. Without METRICS_TOKEN, `metrics` is None."""
 
     def __init__(self, settings: Settings) -> None:
-        """Check the settings of OpenTelemetry before the process starts.
-
-        Raises:
-            SettingsError: OpenTelemetry is not installed, or its protocol is not supported.
-        """
+        """Check the settings of OpenTelemetry before the process starts."""
         telemetry = settings.of(TelemetrySettings)
         self.metrics = Metrics() if telemetry.metrics_token.get_secret_value() else None
         if telemetry.otel_exporter_otlp_endpoint:

@@ -44,15 +44,7 @@ def create_project(
 ) -> str:
     """Create the project in a temporary folder, then move it to the target.
 
-    Args:
-        target: Folder of the project.
-        names: Names of the site and its distribution.
-        selected: Examples to include.
-        theme: Name of the theme; empty for the framework's colours.
-        language: Code of the site's language; empty for English.
-
-    Returns:
-        A note about the first commit if it failed; otherwise an empty text.
+    Return a note about the first commit if it failed; otherwise an empty text.
     """
     with _scratch_folder(target) as scratch:
         _write_project_files(scratch, names, selected)
