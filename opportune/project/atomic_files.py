@@ -15,6 +15,11 @@ from typing import BinaryIO
 
 from opportune.errors import OperatorError
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 # Another user's symbolic link in a shared folder must not be followed.
 OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 TEMPORARY_INFIX = ".opportune.tmp"
@@ -166,11 +171,11 @@ def remove_abandoned(path: Path) -> None:
 
 def _is_abandoned(lock_path: Path) -> bool:
     with lock_path.open("r+b") as file:
-        return _try_lock(file)
+        return try_lock(file)
 
 
 def _try_lock_at(path: Path, file: BinaryIO) -> bool:
-    return _try_lock(file) and _is_at(path, file)
+    return try_lock(file) and _is_at(path, file)
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
@@ -181,15 +186,16 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
         return False
 
 
-def _try_lock(file: BinaryIO) -> bool:
+def try_lock(file: BinaryIO) -> bool:
     """Lock the file until it is closed. Return False if another process holds the lock."""
-    if sys.platform == "win32":  # Windows cannot remove open files, so no lock is needed
-        return True
-    import fcntl
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if sys.platform == "win32":
+            file.seek(1 << 30)  # beyond the end of the file, because other processes cannot read locked bytes
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # LK_LOCK gives up after ten seconds
+            file.seek(0)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter on Windows
         return False
     return True
 

@@ -40,13 +40,13 @@ def test_concurrent_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) ->
 
 def lock_after(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Let another process act just before this one tries to lock a file."""
-    lock = atomic_files._try_lock
+    lock = atomic_files.try_lock
 
     def lock_late(file: BinaryIO) -> bool:
         act()
         return lock(file)
 
-    monkeypatch.setattr(atomic_files, "_try_lock", lock_late)
+    monkeypatch.setattr(atomic_files, "try_lock", lock_late)
 
 
 def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

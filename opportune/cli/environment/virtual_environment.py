@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BufferedRandom
 from pathlib import Path
 from pkgutil import get_data
 
@@ -28,12 +27,8 @@ from opportune.cli.environment.locks import (
     require_framework_wheel,
     required_locks,
 )
+from opportune.project.atomic_files import try_lock
 from opportune.project.layout import PROJECT
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
@@ -114,25 +109,12 @@ def _is_outdated(lock: str) -> bool:
 def _installation_lock() -> Iterator[None]:
     """Lock the file oppman.py for the installation. The system releases the lock when the process ends."""
     with SCRIPT.open("r+b") as file:
+        os.set_inheritable(file.fileno(), True)  # an installer that outlives this process keeps the lock
         if not try_lock(file):
             echo("Waiting for another oppman.py that is installing packages ...")
             while not try_lock(file):
                 time.sleep(LOCK_POLL_SECONDS)
         yield
-
-
-def try_lock(file: BufferedRandom) -> bool:
-    """Lock a file, and return False if another process has locked it."""
-    try:
-        if sys.platform == "win32":
-            file.seek(1 << 30)  # beyond the end of the file, because other processes cannot read locked bytes
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # LK_LOCK gives up after ten seconds
-        else:
-            os.set_inheritable(file.fileno(), True)  # an installer that outlives this process keeps the lock
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the latter on Windows
-        return False
-    return True
 
 
 def make_environment() -> None:

@@ -13,7 +13,7 @@ from starlette.datastructures import State
 from opportune.contrib.telemetry.collect import process_metrics
 from opportune.contrib.telemetry.process import STARTED_AT, lag_seconds, resident_memory_bytes
 from opportune.contrib.telemetry.prometheus import Family
-from opportune.contrib.telemetry.worker_sockets import open_sockets
+from opportune.contrib.telemetry.worker_sockets import WorkerSockets
 from opportune.server.workers import WORKERS_VARIABLE
 
 LAG_INTERVAL_SECONDS = 0.005
@@ -39,7 +39,7 @@ class Workers:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._sockets = open_sockets(os.environ.get(WORKERS_VARIABLE, ""))
+        self._sockets = WorkerSockets(os.environ.get(WORKERS_VARIABLE, ""))
 
     @property
     def number(self) -> int:

@@ -21,6 +21,7 @@ EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 IGNORED_NAMES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
+WORKER = (sys.executable, "oppman.py", "worker")
 # The shell waits for a line, which is sent once the memory limit applies. With `unshare` it has its own mounts.
 WAIT_AND_EXEC = 'read -r _; exec "$@"'
 MOUNT_READ_ONLY = """
@@ -44,9 +45,6 @@ class Launcher:
     """Folder for the copies of the project and all written files."""
     environ: Mapping[str, str]
     command: Sequence[str] = RUNSERVER
-    worker_command: Sequence[str] = (sys.executable, "oppman.py", "worker")
-    has_worker: bool = False
-    """Jobs run in a separate process."""
     instances: list[Instance] = field(default_factory=list)
     trees: list[Path] = field(default_factory=list)
     """Copies of the image, newest last."""
@@ -111,17 +109,21 @@ class Launcher:
         return sorted(files)
 
     def start_worker(self) -> None:
-        if self.has_worker:
-            self.start(self.worker_command)
+        """Start a process for jobs, if they need a separate one."""
+        if self.environ.get("JOBS") == "worker":
+            self._start(WORKER)
 
-    def start(self, command: Sequence[str] | None = None) -> Instance:
+    def start_server(self) -> Instance:
+        return self._start(self.command)
+
+    def _start(self, command: Sequence[str]) -> Instance:
         """Start a process on a free port (PORT)."""
         port = free_port()
         log = self.folder / "log"
         offset = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             process = subprocess.Popen(
-                self._wrap(command or self.command),
+                self._wrap(command),
                 cwd=self.tree,
                 env={
                     **self.environ,

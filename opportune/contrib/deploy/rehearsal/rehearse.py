@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,7 @@ class Rehearsal:
     endpoint: QuestionEndpoint | None = None
     """Endpoint of the site for questions to a language model."""
     keeps_files: bool = False
-    command: tuple[str, ...] = ()
-    """Command instead of `oppman.py runserver`, for tests."""
+    command: Sequence[str] = RUNSERVER
 
     async def run(self, notify: Callable[[str], None]) -> AsyncIterator[Result]:
         """Run all steps and clean up. `notify` is called with a description of the set-up."""
@@ -102,9 +101,8 @@ class Rehearsal:
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database_url, gate.port, services, certificate)
-        launcher = Launcher(rules, memory, self.project, folder, environ, self.command or RUNSERVER)
+        launcher = Launcher(rules, memory, self.project, folder, environ, self.command)
         stack.callback(launcher.kill_all)
-        launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
         config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")

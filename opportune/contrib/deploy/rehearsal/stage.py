@@ -106,14 +106,14 @@ class Stage:
         """Start a process and restart it after failures, until its health check succeeds."""
         start = time.monotonic()
         failures = 0
-        instance = self.launcher.start()
+        instance = self.launcher.start_server()
         while time.monotonic() - start < self.rules.start_seconds:
             if not instance.is_running:
                 failures += 1
                 if failures > MAX_RESTARTS:
                     break
                 self.restarts += 1
-                instance = self.launcher.start()
+                instance = self.launcher.start_server()
             if await self._is_healthy(instance.port):
                 return instance
             await asyncio.sleep(POLL_SECONDS)
