@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -98,25 +99,35 @@ def explain_cause(error: Exception) -> str | None:
 
 
 def describe_unexpected(error: Exception) -> str:
+    """Return a line that names the code to correct if it is the project's, and advice."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    first_line = next(iter(text.splitlines()), "")
+    first_line = text.partition("\n")[0]
     # Messages about imports end in the whole path of the module.
     reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', first_line)}"
     places = _error_places(error)
-    if indexes := [index for index, (path, _) in enumerate(places) if is_project_code(path)]:
-        path, line = places[indexes[-1]]
-        calls_framework = any(called.is_relative_to(FRAMEWORK) for called, _ in places[indexes[-1] :])
-        # A library refuses a model or schema, which the framework makes from the project's declarations.
-        is_declaration_error = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
-        if is_declaration_error or not calls_framework:
-            from opportune.web.errors.error_hints import hint_for  # imports most of the site
+    project_places = [place for place in places if is_project_code(place[0])]
+    if not project_places:
+        path, line = places[-1]
+        return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."
+    path, line = project_places[-1]
+    # A library refuses a model or schema, which the framework makes from the project's declarations.
+    is_declaration_error = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
+    if is_declaration_error or not _ends_in_framework(places):
+        return f"{display_path(path)}:{line}: {reason}. {_advise(error)}"
+    return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
 
-            hint = hint_for(error)
-            advice = f"{hint.change} {hint.code}".strip() if hint else "Correct the code, or add -v."
-            return f"{display_path(path)}:{line}: {reason}. {advice}"
-        return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
-    path, line = places[-1]
-    return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."
+
+def _ends_in_framework(places: Sequence[Place]) -> bool:
+    """Return whether the framework is called after the last line of the project."""
+    after_project = takewhile(lambda place: not is_project_code(place[0]), reversed(places))
+    return any(path.is_relative_to(FRAMEWORK) for path, _ in after_project)
+
+
+def _advise(error: Exception) -> str:
+    from opportune.web.errors.error_hints import hint_for  # imports most of the site
+
+    hint = hint_for(error)
+    return f"{hint.change} {hint.code}".strip() if hint else "Correct the code, or add -v."
 
 
 def _report_to_features(error: Exception) -> None:

@@ -33,21 +33,25 @@ def strict_as(label: str) -> Callable[[T], T]:
 
 
 def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:
-    named = (parameter for parameter in accepted.parameters.values() if parameter.kind is not Parameter.VAR_KEYWORD)
-    parameters = {parameter.name: parameter for parameter in named}
-    _, *names = parameters  # without self
-    takes_any = len(parameters) < len(accepted.parameters)
-    if unknown := next((option for option in options if not takes_any and option not in names), ""):
-        new = renamed_to(unknown, KEYWORDS.get(label, {}))
-        advice = new and f"{new} `oppman.py upgrade` renames it."
-        advice = advice or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
-        raise OperatorError(f"{label} has no option {unknown!r}.{advice}")
+    _, *parameters = accepted.parameters.values()  # without self
+    if parameters and parameters[-1].kind is Parameter.VAR_KEYWORD:
+        parameters.pop()
+    else:
+        _refuse_unknown(label, [parameter.name for parameter in parameters], options)
     try:
         values = accepted.bind(*args, **options).arguments
     except TypeError as error:
         raise OperatorError(f"{label}(…): {error}.") from None
-    for name in names:
-        if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
-            shows_name = names[0] == "name" and "name" in values and name != "name"
+    for name, annotation in ((parameter.name, parameter.annotation) for parameter in parameters):
+        if name in values and (mismatch := describe_mismatch(values[name], annotation)):
+            shows_name = parameters[0].name == "name" and "name" in values and name != "name"
             first = f"{values['name']!r}, " if shows_name else ""
             raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
+
+
+def _refuse_unknown(label: str, names: Sequence[str], options: Mapping[str, Any]) -> None:
+    if unknown := next((option for option in options if option not in names), ""):
+        new = renamed_to(unknown, KEYWORDS.get(label, {}))
+        advice = f"{new} `oppman.py upgrade` renames it." if new else did_you_mean(unknown, names)
+        existing = f" There are: {', '.join(names)}."
+        raise OperatorError(f"{label} has no option {unknown!r}.{advice or existing}")

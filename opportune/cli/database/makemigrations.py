@@ -71,15 +71,11 @@ def command(
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:
-        if feature is None:
-            raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-        drafts = [new_migration.create_empty_migration(graph, feature, message)]
+        drafts = [_create_empty(graph, feature, message)]
     else:
         drafts = draft_migrations(settings, graph, feature, message, choices)
     choices.refuse_unused()
-    if concurrently is None:
-        concurrently = database == "postgresql"
-    if concurrently:
+    if concurrently or (concurrently is None and database == "postgresql"):
         drafts = [part for draft in drafts for part in new_migration.split_indexes(draft, message)]
     if not drafts:
         _say_no_changes()
@@ -87,6 +83,12 @@ def command(
         _write_draft(graph, draft, database, writes=writes)
     if check and drafts:
         raise typer.Exit(1)
+
+
+def _create_empty(graph: MigrationGraph, feature: str | None, message: str | None) -> new_migration.NewMigration:
+    if feature is None:
+        raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
+    return new_migration.create_empty_migration(graph, feature, message)
 
 
 def _say_no_changes() -> None:

@@ -40,8 +40,6 @@ def command(
         bool, typer.Option(ACCEPT_ACCESS, help="Write tests/NAME/access.txt, and print the changed lines to review.")
     ] = False,
 ) -> None:
-    project_option = [ONLY_PROJECT] if project else []
-    selection = project_option + (arguments or [])
     if project and framework:
         raise typer.BadParameter("--project and --framework cannot be combined.")
     if sqlite and postgres:
@@ -50,26 +48,29 @@ def command(
         raise OperatorError("This project does not include the framework's tests. Omit --framework.")
     if accept_access and (arguments or project or framework or sqlite or postgres or browser):
         raise typer.BadParameter(f"{ACCEPT_ACCESS} runs no tests and has no other options.")
-    _require_installed(selection)
+    _require_installed([ONLY_PROJECT, *(arguments or [])] if project else arguments or [])
     os.chdir(PROJECT)
     read_pyproject(PROJECT)  # contains the options of pytest
     if accept_access:
         exec_process([sys.executable, "-m", "opportune.testing.access"])
-    pytest_options = _cache_options()
-    if project:
-        pytest_options += [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"]
-    elif framework:
-        pytest_options.append(str(FRAMEWORK_TESTS))
-    if browser:
-        pytest_options += ["-m", "e2e"]
     # Let Python cache bytecode, because many processes import the same modules.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
     # The framework's tests often wait for servers. Another process for other tests would start its own browser.
     processes = (os.cpu_count() or 1) + (FRAMEWORK_TESTS.is_dir() and not project)
-    pytest_options += _with_process_count(arguments or ["-n"], processes)
-    exec_process([sys.executable, "-m", "pytest", *pytest_options], environ)
+    options = [*_cache_options(), *_selection_options(project=project, framework=framework, browser=browser)]
+    options += _with_process_count(arguments or ["-n"], processes)
+    exec_process([sys.executable, "-m", "pytest", *options], environ)
+
+
+def _selection_options(*, project: bool, framework: bool, browser: bool) -> Iterator[str]:
+    if project:
+        yield from (str(TESTS), f"--ignore={FRAMEWORK_TESTS}")
+    elif framework:
+        yield str(FRAMEWORK_TESTS)
+    if browser:
+        yield from ("-m", "e2e")
 
 
 def _cache_options() -> list[str]:

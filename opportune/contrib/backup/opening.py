@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.age import SUFFIX
@@ -18,29 +19,34 @@ from opportune.progress import work
 def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
     """Yield the path of a decrypted archive, and the name of the backup for messages."""
     path = Path(name)
-    is_local = is_local_file(settings, name)
-    if is_local and settings.of(BackupSettings).location is not None and not path.exists():
-        raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
-    if is_local and path.suffix != SUFFIX:
-        report_unused_key(name, "is not encrypted", settings.of(BackupSettings))
-        yield path, name
-        return
+    if is_local_file(settings, name):
+        if settings.of(BackupSettings).location is not None and not path.exists():
+            raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
+        if path.suffix != SUFFIX:
+            report_unused_key(name, "is not encrypted", settings.of(BackupSettings))
+            yield path, name
+            return
     with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
         try:
-            if is_local:
-                with path.open("rb") as source:
-                    decrypt(name, source, file, settings.of(BackupSettings))
-            else:
-                store = BackupStore(settings)
-                backup = store.find(name)
-                name = backup.name
-                with work(f"Downloading {name}"):
-                    store.fetch(backup, file)
+            label = _write_decrypted(settings, name, file)
             file.flush()
         except OSError as error:
             problem = "read" if error.filename else f"stored in {folder}"  # TMPDIR is full
-            raise OperatorError(f"{name} cannot be {problem}: {error.strerror}.") from error
-        yield Path(file.name), name
+            raise OperatorError(f"{name or 'The backup'} cannot be {problem}: {error.strerror}.") from error
+        yield Path(file.name), label
+
+
+def _write_decrypted(settings: Settings, name: str, file: BinaryIO) -> str:
+    """Decrypt a local file, or download a backup and decrypt it. Return its name."""
+    if is_local_file(settings, name):
+        with Path(name).open("rb") as source:
+            decrypt(name, source, file, settings.of(BackupSettings))
+        return name
+    store = BackupStore(settings)
+    backup = store.find(name)
+    with work(f"Downloading {backup.name}"):
+        store.fetch(backup, file)
+    return backup.name
 
 
 def is_local_file(settings: Settings, name: str) -> bool:
