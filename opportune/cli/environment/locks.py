@@ -73,9 +73,15 @@ def _project_tests(arguments: list[str]) -> list[Path]:
 def needs_model(arguments: list[str]) -> bool:
     """Return whether the command uses the local model, whose packages are not for all platforms."""
     command = next(iter(_words(arguments)), "")
-    if command != "test":
-        return command == "quickstart" and "--no-model" not in arguments
-    files = [file for path in _project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
+    if command == "quickstart":
+        return "--no-model" not in arguments
+    return command == "test" and _tests_use_model(arguments)
+
+
+def _tests_use_model(arguments: list[str]) -> bool:
+    """Return whether selected tests use the model, as some of the framework's do."""
+    paths = _project_tests(arguments)
+    files = [file for path in paths for file in (path, *path.rglob("*.py")) if file.is_file()]
     return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
 
 

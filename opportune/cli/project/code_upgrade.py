@@ -142,7 +142,8 @@ def _list_features(upgrade: CodeUpgrade, text: str) -> str:
     built_in, of_admin = renamed_names.BUILT_IN_FEATURES, renamed_names.BUILT_IN_ADMIN_FEATURES
     if not listed or listed.intersection(built_in + of_admin):
         return text
-    for name in built_in + of_admin if "admin" in listed else built_in:
+    names = built_in + of_admin if "admin" in listed else built_in
+    for name in names:
         text = with_feature(text, name, FRAMEWORK_FEATURES)
         upgrade.changed.append(f"{INSTALLED}: lists the feature {name}")
     return text

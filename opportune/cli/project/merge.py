@@ -73,9 +73,9 @@ class Merge:
             self._replace_lock(path)
         else:
             self._write(path, result.stdout)
-            lines = enumerate(result.stdout.splitlines(), 1)
-            markers = [str(number) for number, line in lines if line.startswith(b"<<<<<<< ")]
             if result.returncode:
+                lines = enumerate(result.stdout.splitlines(), 1)
+                markers = [str(number) for number, line in lines if line.startswith(b"<<<<<<< ")]
                 self.conflicts[path] = ", ".join(markers)
 
     def _write(self, path: str, content: bytes | None) -> None:
@@ -130,11 +130,8 @@ def merge_release(
         raise OperatorError(f"Opportune {release.version} cannot write its files: {last_line(result.stderr)}")
     for lock in OPTIONAL_LOCKS.values():
         if (merge.project / lock).exists():
-            for source, target in (
-                (shared_files.STARTER_ROOT, merge.old),
-                (release.root / NAME / shared_files.STARTER, merge.new),
-            ):
-                copyfile(source / lock, target / lock)
+            copyfile(shared_files.STARTER_ROOT / lock, merge.old / lock)
+            copyfile(release.root / NAME / shared_files.STARTER / lock, merge.new / lock)
     merge.run()
     vendor = merge.project / shared_files.VENDOR
     for wheel in vendor.glob(wheel_name("*")):

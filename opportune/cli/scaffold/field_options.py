@@ -25,7 +25,9 @@ def with_options(field: Field, options: Sequence[str]) -> Field:
     used: dict[str, str] = {}
     for option in filter(None, options):
         field = _with_option(field, option)
-        name = next((name for name in field.spec.options if name == option.partition("=")[0]), field.type)
+        name = option.partition("=")[0]
+        if name not in field.spec.options:  # an option of this type only, such as a length
+            name = field.type
         if name in used:
             raise OperatorError(f"{field.name}: {used[name]} and {option} set the same option. Omit one of them.")
         used[name] = option

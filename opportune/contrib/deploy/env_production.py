@@ -4,7 +4,6 @@ import io
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -101,9 +100,12 @@ def _entries(recipe: Recipe, site: SiteNames) -> Iterator[tuple[str, str]]:
     base_url = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
     values = {**base_url, **recipe.defaults}
     for name, hint in hints.items():
-        generate, comment = GENERATED.get(name) or (partial(values.get, name, ""), hint)
+        value, comment = values.get(name, ""), hint
+        if name in GENERATED:
+            generate, comment = GENERATED[name]
+            value = generate()
         comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
-        yield name, f"\n# {comment}\n{comment_sign}{name}={generate()}\n"
+        yield name, f"\n# {comment}\n{comment_sign}{name}={value}\n"
     heading = f"\n# Values for {recipe.host.title}.\n"
     for name, value in recipe.defaults.items():
         if name not in hints:

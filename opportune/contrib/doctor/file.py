@@ -219,11 +219,7 @@ def filesystem_type(path: Path) -> str:
     types: dict[str, str] = {}
     for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         fields, _, device = line.partition(" - ")
-        types[_unescape(fields.split()[4])] = device.split()[0]  # the last of several mounts on a folder counts
+        types[fields.split()[4]] = device.split()[0]  # the last of several mounts on a folder counts
     mount_points = [point for point in types if path.resolve().is_relative_to(point)]
     deepest = max(mount_points, key=len, default="")
     return types.get(deepest, "")
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

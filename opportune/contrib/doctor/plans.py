@@ -118,7 +118,8 @@ class PostgreSQLPlanner(Planner):
 
 
 def planner_of(connection: Connection) -> Planner:
-    return (PostgreSQLPlanner if connection.dialect.name == "postgresql" else SQLitePlanner)(connection)
+    is_postgresql = connection.dialect.name == "postgresql"
+    return PostgreSQLPlanner(connection) if is_postgresql else SQLitePlanner(connection)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
