@@ -65,7 +65,6 @@ LEAPCELL = Host(
     writable_folders=("/tmp",),  # noqa: S108 - no file is created here
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
-    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
     runs_between_requests=False,
     max_environment_bytes=3 * 1024,
