@@ -19,7 +19,7 @@ from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, PermanentFailure, job
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
-from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.mail.run_reports import report_runs
 from opportune.project.installed import installed_names
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
@@ -80,17 +80,11 @@ async def _run_in_thread(run: JobContext, name: str) -> None:
 async def email_failure(session: AsyncSession, settings: Settings, name: str, error: str) -> None:
     """E-mail ADMIN_EMAIL about a failure, unless an e-mail was sent since the last success."""
     run = await find_last_run(session, name)
-    if run.is_reported or not settings.admin_email:
+    if run.is_reported:
         return
     task = "Backup" if name == BACKUP else "Restore rehearsal"
     context = {"task": task, "error": error, "last": run.succeeded_at}
-    try:
-        enqueue_email(session, render_email(settings, settings.admin_email, "mail/backup_failed", context))
-    except (InvalidEmailError, OperatorError) as email_error:
-        logger.warning("The e-mail about the failed backup cannot be sent. %s", email_error)
-        return
-    run.reported_at = utc_now()
-    session.add(run)
+    report_runs(session, settings, [run], "mail/backup_failed", context)
 
 
 @dataclass(frozen=True)

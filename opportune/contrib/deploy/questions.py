@@ -18,8 +18,8 @@ def may_have_volume(deployment: Deployment) -> bool:
 
 
 def may_have_pooler(deployment: Deployment) -> bool:
-    url = deployment.database
-    is_unknown = bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
+    url = deployment.postgresql
+    is_unknown = url is not None and not url.provider and not url.pooled
     return is_unknown and deployment.settings.database_pooled == "auto"
 
 

@@ -11,13 +11,12 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now
-from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.execution import send_heartbeat
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, SCHEDULE_KEY, find_last_run
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.mail.run_reports import report_runs
 
 DAILY = "23 3 * * *"
 """Schedule of the check for late jobs without HEARTBEAT_URL, at the time of the other daily jobs."""
@@ -81,14 +80,5 @@ async def _email_late_schedules(session: AsyncSession, settings: Settings, due_t
     """E-mail ADMIN_EMAIL about schedules that are late for the first time since their last success."""
     last_runs = [await find_last_run(session, name) for name in due_times]
     unreported = [last_run for last_run in last_runs if not last_run.is_reported]
-    if not unreported or not settings.admin_email:
-        return
     context = {"late": [(last_run.name, due_times[last_run.name], last_run.succeeded_at) for last_run in unreported]}
-    try:
-        enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
-    except (InvalidEmailError, OperatorError) as error:
-        logger.warning("The e-mail about late schedules cannot be sent. %s", error)
-        return
-    for last_run in unreported:
-        last_run.reported_at = utc_now()
-        session.add(last_run)
+    report_runs(session, settings, unreported, "mail/schedules_late", context)

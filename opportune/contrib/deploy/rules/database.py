@@ -70,10 +70,7 @@ def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
 
 def check_reach(deployment: Deployment) -> Iterator[Finding]:
     """Check that the host's network reaches the database."""
-    url = deployment.database
-    if not url or url.kind != "postgresql":
-        return
-    for server in url.hosts:
+    for server in deployment.postgresql.hosts if deployment.postgresql else ():
         yield from _check_server_name(deployment, server.name)
         yield from check_port(deployment, server.port or 5432, "DATABASE_URL")
 
@@ -111,8 +108,8 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
 
 
 def check_pooler(deployment: Deployment) -> Iterator[Finding]:
-    url, settings = deployment.database, deployment.settings
-    if not url or url.kind != "postgresql":
+    url, settings = deployment.postgresql, deployment.settings
+    if url is None:
         return
     named_pooler = DatabaseUrl.parse(settings.database_url.get_secret_value()).pooled
     is_pooled = url.pooled or named_pooler or bool(deployment.options.has_pooler)
@@ -129,8 +126,8 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_connections(deployment: Deployment) -> Iterator[Finding]:
-    url, settings = deployment.database, deployment.settings
-    if not url or url.kind != "postgresql":
+    url, settings = deployment.postgresql, deployment.settings
+    if url is None:
         return
     processes = deployment.processes
     needed = settings.database_connections or 2 * sum(settings.pool_size) * processes
@@ -162,7 +159,6 @@ def _connection_limit(url: DatabaseUrl) -> int | None:
 
 
 def check_tls(deployment: Deployment) -> Iterator[Finding]:
-    url = deployment.database
-    is_plain = url and url.kind == "postgresql" and url.url.query.get("sslmode") in ("disable", "allow")
-    if url and is_plain and not url.is_local:
+    url = deployment.postgresql
+    if url and not url.is_local and url.url.query.get("sslmode") in ("disable", "allow"):
         yield Finding("DATABASE_URL disables TLS, so password and data would be unencrypted: use sslmode=require.")

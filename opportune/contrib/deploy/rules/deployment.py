@@ -58,6 +58,11 @@ class Deployment:
         except OperatorError:
             return None
 
+    @property
+    def postgresql(self) -> DatabaseUrl | None:
+        """Database URL if it is of PostgreSQL."""
+        return self.database if self.database and self.database.kind == "postgresql" else None
+
     @cached_property
     def keeps_data(self) -> bool | None:
         """Files remain after a deploy. None if it depends on an unknown volume."""
