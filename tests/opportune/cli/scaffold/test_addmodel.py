@@ -82,7 +82,7 @@ def test_long_names_pass_the_linter(oppman: Oppman, project: Path) -> None:
     accounts = long_fields(["title:str", "helper:account", "other:account:optional"])
     requests = (
         ("startapp", "y" * 24, "A" + name, *long_fields(types), "--group", "Editors"),
-        ("addmodel", "y" * 24, "B" + name, "owner", *accounts, *long_fields([f"a:A{name}", f"b:A{name}[]"])),
+        ("addmodel", "y" * 24, "B" + name, "owner", *accounts, *long_fields([f"a:A{name}", f"b:many:A{name}"])),
         ("addmodel", "y" * 24, "C" + name, "team", *accounts, "--soft-delete", "--versioned", "--read", "anyone"),
         ("addmodel", "y" * 24, "D" + name, *accounts, *SIGNED_IN),
     )
