@@ -79,6 +79,11 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
         )
     adopting = [feature for feature in features if feature.data.adopts_tables]
     adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
+    _require_own_tables(features, names)
+
+
+def _require_own_tables(features: "Sequence[Feature]", names: Sequence[str]) -> None:
+    """Check that no feature lists a model whose table belongs to another one."""
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)

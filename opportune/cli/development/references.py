@@ -101,10 +101,11 @@ def _matches(parts: Sequence[str], route: Sequence[str]) -> bool:
 
 def _missing_templates(calls: Sequence[Call]) -> Iterator[str]:
     for location, function, arguments in calls:
-        texts = [text for node in arguments if (text := _text(node)) and ANY not in text]
+        texts = [text for text in map(_text, arguments) if text and ANY not in text]
         if function == "render_email":
-            names = [f"{text}.txt" for text in texts if re.fullmatch(r"\w+(/\w+)+", text)][:1]
-            yield from (_missing(location, name) for name in names if not template_exists(mail_templates, name))
+            name = next((text for text in texts if re.fullmatch(r"\w+(/\w+)+", text)), None)
+            if name and not template_exists(mail_templates, f"{name}.txt"):
+                yield _missing(location, f"{name}.txt")
         elif function in PAGE_METHODS and texts and texts[0].endswith(".html"):
             if not template_exists(templates.environment, texts[0]):
                 yield _missing(location, texts[0])
@@ -128,8 +129,9 @@ def _missing_block(location: str, template: str, block: str) -> Iterator[str]:
 def _redirects(calls: Sequence[Call]) -> Iterator[Reference]:
     for location, function, arguments in calls:
         if function in ("redirect", "RedirectResponse"):
-            paths = [text for node in arguments if _is_path(text := _text(node))]
-            yield from (Reference(location, path) for path in paths[:1])
+            path = next(filter(_is_path, map(_text, arguments)), None)
+            if path:
+                yield Reference(location, path)
 
 
 def _text(node: ast.AST) -> str:

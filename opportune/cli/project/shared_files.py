@@ -97,8 +97,6 @@ PROJECT_LINE = re.compile(r"^([ \t]*)# startproject: write ", re.MULTILINE)
 
 
 class ProjectNames(NamedTuple):
-    """Names of a project."""
-
     title: str
     """Name of the site."""
     slug: str

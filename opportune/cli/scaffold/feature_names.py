@@ -65,7 +65,6 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def require_feature_folder(project: Path, name: str) -> None:
-    """Check that the project has a folder of this feature."""
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name / "feature.py").is_file():
         return
     raise OperatorError(

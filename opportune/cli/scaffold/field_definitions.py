@@ -33,7 +33,6 @@ LIST_PARAMETERS = {"q", "sort", "page", "size"}
 
 
 def parse_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:
-    """Parse the field definitions of a command."""
     fields = [_parse_field(definition, feature, model, models) for definition in definitions]
     if not fields:
         raise OperatorError(f"A model needs at least one field, such as title:str. {TYPES_HINT}")

@@ -26,8 +26,6 @@ PIN = re.compile(r"^([a-z0-9][\w.-]*)==(\S+) \\$", re.MULTILINE)
 
 
 class FeaturePackage(NamedTuple):
-    """A package with one feature."""
-
     name: str
     """Normalized name of the distribution."""
     version: str
@@ -63,14 +61,12 @@ def _build_wheel(source: Path, folder: Path) -> Path:
 
 
 def read_wheel(wheel: Path, folder: Path) -> FeaturePackage:
-    """Read the feature of a wheel."""
     root = folder / "wheel"
     install_wheel(wheel, root)
     return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name)
 
 
 def read_installed(name: str) -> FeaturePackage | None:
-    """Return the feature of an installed package, or None if it is not installed."""
     invalidate_caches()
     try:
         return _read_package(metadata.distribution(name), name)

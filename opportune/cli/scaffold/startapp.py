@@ -66,18 +66,23 @@ def command(
         _create_package(request, feature_file, folder)
         say(f"Created {folder}.")
         say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
-        return
+    else:
+        # Users change the default model before they create its migration.
+        created = _create_in_project(request, feature_file, has_migration=bool(model))
+        say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
+        say(f"Added {name} to {INSTALLED}.")
+        addmodel.print_next_steps(created, () if model else (f"makemigrations {name}",))
+
+
+def _create_in_project(request: ModelRequest, feature_file: str, *, has_migration: bool) -> NewModel:
     installed = PROJECT / INSTALLED
     base = {
-        installed: with_feature(installed.read_text(encoding="utf-8"), name),
-        PROJECT / PACKAGE / name / "feature.py": feature_file,
+        installed: with_feature(installed.read_text(encoding="utf-8"), request.feature),
+        PROJECT / PACKAGE / request.feature / "feature.py": feature_file,
     }
-    created = plan_model(PROJECT, request)
-    # Users change the default model before they create its migration.
-    write_model(PROJECT, created, base, has_migration=bool(model))
-    say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
-    say(f"Added {name} to {INSTALLED}.")
-    addmodel.print_next_steps(created, () if model else (f"makemigrations {name}",))
+    model = plan_model(PROJECT, request)
+    write_model(PROJECT, model, base, has_migration=has_migration)
+    return model
 
 
 def _distribution_name(feature: str) -> str:

@@ -164,7 +164,6 @@ class Archive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive for reading."""
     try:
         file = path.open("rb")
     except OSError as error:

@@ -31,8 +31,6 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class AddedDatabase:
-    """Database in an archive."""
-
     member: str
     """Name of the archive's member."""
     state: DatabaseState

@@ -122,16 +122,11 @@ def _encrypt(read_end: int, sink: Sink, recipients: list[Any]) -> None:
 
 
 class _PyrageError(Exception):
-    """An error of pyrage itself."""
+    """An error of pyrage itself, such as for wrong keys."""
 
 
 def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> None:
-    """Run pyrage's `convert`.
-
-    Raises:
-        _PyrageError: The keys or the content are wrong.
-        Exception: The first error of the source, or of the target.
-    """
+    """Run pyrage's `convert`. Raise the first error of source or target, else _PyrageError for its own errors."""
     from pyrage import DecryptError, EncryptError
 
     files = (_ErrorRecordingFile(source), _ErrorRecordingFile(target))

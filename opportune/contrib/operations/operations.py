@@ -50,8 +50,6 @@ def find_queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
 
 
 def _queueing(name: str, label: str, call: JobCall[Any]) -> Change:
-    """Return the change that queues a job."""
-
     async def queue(session: AsyncSession, _request: Request) -> str:
         defer(session, call, key=name)
         return _("Queued: %(job)s.", job=_(label))

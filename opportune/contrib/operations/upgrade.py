@@ -37,8 +37,6 @@ class FeatureMigrations(NamedTuple):
 
 
 class MigrationState(NamedTuple):
-    """State of the migrations in a database."""
-
     features: Sequence[FeatureMigrations]
     newer: Sequence[str]
     """Applied migrations of a newer version of the code."""

@@ -76,12 +76,7 @@ async def stream_answer(stage: Stage) -> str:
 
 
 async def ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
-    """Ask a question. Return an empty answer, the path of its stream, and the expected text.
-
-    Raises:
-        StepSkipped: The site has no endpoint with streamed answers.
-        StepFailed: The request was refused.
-    """
+    """Ask a question. Return an empty answer, the path of its stream, and the expected text."""
     if stage.endpoint is None:
         raise StepSkipped("this site has no endpoint that responds with 202 and a stream_url")
     body = dict.fromkeys(stage.endpoint.fields, f"Rehearsal: say {WORD_COUNT} words.")

@@ -23,8 +23,6 @@ START_TIMEOUT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class HostRules:
-    """Rules of one host."""
-
     host: Host
     start_seconds: float = START_TIMEOUT_SECONDS
 

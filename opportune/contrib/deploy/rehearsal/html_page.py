@@ -19,8 +19,6 @@ EXAMPLES = {"time": "12:00", "email": "rehearsal@example.com", "number": "1", "u
 
 @dataclass(frozen=True)
 class FormControl:
-    """Control of a form."""
-
     name: str
     type_: str
     values: list[str]
@@ -48,19 +46,27 @@ class FormControl:
 
 
 def _initial_values(element: HtmlElement) -> list[str]:
-    """Return the values of an unchanged control: of a single select the last selected option, else the first enabled.
+    """Return the values of an unchanged control.
 
     Browsers send nothing for a list (`size`) without a selection, and nothing in a disabled `fieldset` or `optgroup`.
     """
     if element.tag == "textarea":
         return [element.text.removeprefix("\n")]
     if element.tag == "select":
-        selected = [item for item in element.elements if item.tag == "option" and "selected" in item.attributes]
-        enabled = _enabled_options(element)
-        sent = selected if "multiple" in element.attributes else (selected or enabled[:1])[-1:]
-        return [_option_value(option) for option in sent if option in enabled]
+        return [_option_value(option) for option in _sent_options(element)]
     default = "on" if element.attributes.get("type") in TICKED_TYPES else ""
     return [element.attributes.get("value", default)]
+
+
+def _sent_options(select: HtmlElement) -> list[HtmlElement]:
+    """Return the selected options: of a single select the last one, or the first enabled one if none is selected."""
+    enabled = _enabled_options(select)
+    selected = [item for item in select.elements if item.tag == "option" and "selected" in item.attributes]
+    if "multiple" not in select.attributes:
+        if not selected:
+            return enabled[:1]
+        selected = selected[-1:]
+    return [option for option in selected if option in enabled]
 
 
 def _enabled_options(element: HtmlElement) -> list[HtmlElement]:
@@ -73,8 +79,6 @@ def _option_value(option: HtmlElement) -> str:
 
 @dataclass(frozen=True)
 class HtmlForm:
-    """Form of a page."""
-
     action: str
     method: str
     is_multipart: bool
