@@ -85,15 +85,24 @@ def conforms(value: Any, annotation: Any) -> bool:
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type) and arguments:
-        base = get_origin(arguments[0]) or arguments[0]
-        return base is Any or not isinstance(base, type) or issubclass(value, base)
+        return _is_subclass(value, arguments[0])
     if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
         return all(all(map(conforms, pair, arguments)) for pair in value.items())
     if origin in (Sequence, Collection, list, tuple):
         return _is_collection_of(value, arguments, is_fixed=origin is tuple and Ellipsis not in arguments)
-    is_class = isinstance(origin, type) and origin is not Any
-    has_type = not is_class or isinstance(value, (int, float) if origin is float else origin)
-    return has_type and (origin is not Callable or not arguments or _may_return(value, arguments[1]))
+    may_return = origin is not Callable or not arguments or _may_return(value, arguments[1])
+    return may_return and _is_instance(value, origin)
+
+
+def _is_instance(value: Any, class_: Any) -> bool:
+    if class_ is Any or not isinstance(class_, type):
+        return True
+    return isinstance(value, (int, float) if class_ is float else class_)
+
+
+def _is_subclass(value: type[Any], annotation: Any) -> bool:
+    base = get_origin(annotation) or annotation
+    return base is Any or not isinstance(base, type) or issubclass(value, base)
 
 
 def _may_return(function: Any, result: Any) -> bool:

@@ -62,7 +62,7 @@ def locks_of_tests(arguments: list[str]) -> list[str]:
 
 def _project_tests(arguments: list[str]) -> list[Path]:
     """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
-    words = (PROJECT / word.partition("::")[0] for word in arguments if not word.startswith("-"))
+    words = (PROJECT / word.partition("::")[0] for word in _words(arguments))
     paths = [path.resolve() for path in filter(os.path.exists, words)]  # an expression may be too long for a path
     if ONLY_PROJECT in arguments or not (paths or FRAMEWORK_TESTS.is_dir()):
         return [path for path in TESTS.glob("*") if path != FRAMEWORK_TESTS]

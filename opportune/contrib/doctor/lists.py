@@ -162,15 +162,7 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
         rows = view.list_query(request)
         first = ListStatement(f"admin list of {view.name_plural}", view.model, _page(view.sort_query(rows, request)))
         yield replace(first, path=view.names.of(default_order(view)[0][0]))
-        for filter_ in view.get_filters():
-            query = _rare_query(filter_)
-            condition = filter_.condition(QueryParams(query)) if query else None
-            if condition is None:
-                continue
-            path = ".".join([*(relation.key for relation in filter_.path.relations), filter_.path.name])
-            page = _page(view.sort_query(rows.where(condition), request))
-            wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
-            yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
+        yield from _filtered_statements(view, request, rows, first)
         if view.column_sortable_list:
             for path in view.names.sortable:
                 page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
@@ -178,6 +170,19 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
         if view.names.searched:
             page = _page(view.sort_query(view.search_query(rows, RARE_WORD), request))
             yield replace(first, statement=page, use="search", wants_index=bool(view.column_searchable_list))
+
+
+def _filtered_statements(
+    view: AdminView, request: Request, rows: Select[Any], first: ListStatement
+) -> Iterator[ListStatement]:
+    for filter_ in view.get_filters():
+        query = _rare_query(filter_)
+        condition = filter_.condition(QueryParams(query)) if query else None
+        if condition is not None:
+            path = ".".join([*(relation.key for relation in filter_.path.relations), filter_.path.name])
+            page = _page(view.sort_query(rows.where(condition), request))
+            wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
+            yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
 
 
 def _rare_query(filter_: Any) -> dict[str, str]:
