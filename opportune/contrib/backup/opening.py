@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +11,7 @@ from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.encryption import decrypt, report_unused_key
 from opportune.contrib.backup.scratch import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.contrib.backup.store import NAME, BackupStore
+from opportune.contrib.backup.store import NAME, BackupStore, StoredBackup
 from opportune.errors import OperatorError
 from opportune.progress import work
 
@@ -26,27 +27,29 @@ def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
             report_unused_key(name, "is not encrypted", settings.of(BackupSettings))
             yield path, name
             return
+        label, write = name, partial(_decrypt_file, settings, name)
+    else:
+        store = BackupStore(settings)
+        backup = store.find(name)
+        label, write = backup.name, partial(_download, store, backup)
     with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
         try:
-            label = _write_decrypted(settings, name, file)
+            write(file)
             file.flush()
         except OSError as error:
             problem = "read" if error.filename else f"stored in {folder}"  # TMPDIR is full
-            raise OperatorError(f"{name or 'The backup'} cannot be {problem}: {error.strerror}.") from error
+            raise OperatorError(f"{label} cannot be {problem}: {error.strerror}.") from error
         yield Path(file.name), label
 
 
-def _write_decrypted(settings: Settings, name: str, file: BinaryIO) -> str:
-    """Decrypt a local file, or download a backup and decrypt it. Return its name."""
-    if is_local_file(settings, name):
-        with Path(name).open("rb") as source:
-            decrypt(name, source, file, settings.of(BackupSettings))
-        return name
-    store = BackupStore(settings)
-    backup = store.find(name)
+def _decrypt_file(settings: Settings, name: str, file: BinaryIO) -> None:
+    with Path(name).open("rb") as source:
+        decrypt(name, source, file, settings.of(BackupSettings))
+
+
+def _download(store: BackupStore, backup: StoredBackup, file: BinaryIO) -> None:
     with work(f"Downloading {backup.name}"):
         store.fetch(backup, file)
-    return backup.name
 
 
 def is_local_file(settings: Settings, name: str) -> bool:
