@@ -52,8 +52,10 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
-    if type_[:1].isupper() or "." in type_ or type_ == "many":
-        return _parse_reference(name, type_, options, feature, model, models)
+    if type_ == "many":
+        return _parse_many(name, options, feature, model, models)
+    if type_[:1].isupper() or "." in type_:
+        return _parse_reference(name.removesuffix("_id"), type_, options, feature, model, models)
     if type_ == "account":
         return with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     type_ = ALIASES.get(type_, type_)
@@ -154,25 +156,27 @@ def check_field_name(name: str) -> None:
 
 
 def _parse_reference(
-    name: str, type_: str, options: list[str], feature: str, model: str, models: ExistingModels
+    name: str, reference: str, options: Sequence[str], feature: str, model: str, models: ExistingModels
 ) -> Field:
-    is_many = type_ == "many"
-    if is_many and not options:
+    target = models.resolve(reference, feature, model)
+    field = with_options(Field(name, "reference", target=target), options)
+    if target.is_itself and not field.is_optional:
+        raise OperatorError(
+            f"{name} refers to its own model, so the first row has no value for it. Write {name}:{reference}:optional."
+        )
+    return field
+
+
+def _parse_many(name: str, options: Sequence[str], feature: str, model: str, models: ExistingModels) -> Field:
+    if not options:
         raise OperatorError(f"'{name}:many' has no model. Write {name}:many:Tag.")
-    target_name, options = (options[0], options[1:]) if is_many else (type_, options)
-    name = name if is_many else name.removesuffix("_id")
-    target = models.resolve(target_name, feature, model)
-    if is_many and not target.is_local:
+    reference, *options = options
+    target = models.resolve(reference, feature, model)
+    if not target.is_local:
         raise OperatorError(
             f"{name}: {target.name} is a model of {target.feature}, and features cannot import each other. Put both "
             "models into one feature."
         )
-    field = with_options(Field(name, "many" if is_many else "reference", target=target), options)
-    if target.is_itself and not is_many and not field.is_optional:
-        raise OperatorError(
-            f"{name} refers to its own model, so the first row has no value for it. "
-            f"Write {name}:{target_name}:optional."
-        )
-    if target.is_itself and is_many:
+    if target.is_itself:
         raise OperatorError(f"{name}: addmodel cannot link a model to itself. Add the link table to models.py by hand.")
-    return field
+    return with_options(Field(name, "many", target=target), options)
