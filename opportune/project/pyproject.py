@@ -10,7 +10,6 @@ PYPROJECT = "pyproject.toml"
 
 
 def read_pyproject(folder: Path) -> dict[str, Any]:
-    """Return the content of `pyproject.toml`."""
     try:
         return tomllib.loads((folder / PYPROJECT).read_text(encoding="utf-8"))
     except OSError as error:

@@ -83,7 +83,6 @@ def _show_progress(label: str, venv: Path, installer: subprocess.Popen[bytes]) -
 
 
 def _overwrite_line(line: str) -> None:
-    """Overwrite the current line of the terminal."""
     width = shutil.get_terminal_size().columns - 1
     echo("\r" + line[:width].ljust(width), end="")
 

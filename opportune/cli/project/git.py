@@ -45,7 +45,6 @@ class Git:
         return os.fsdecode(result.stdout)
 
     def succeeds(self, *arguments: str | Path) -> bool:
-        """Return True if a git command succeeds."""
         return self.run(*arguments).returncode == 0
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:

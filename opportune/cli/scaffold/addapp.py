@@ -137,7 +137,6 @@ def install(name: str) -> packages.FeaturePackage:
 
 
 def _list_feature(package: packages.FeaturePackage) -> None:
-    """List a feature in installed.py."""
     if package.feature not in feature_packages():
         text = with_feature(_read_text(INSTALLED), package.feature, package.module)
         replace_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR)

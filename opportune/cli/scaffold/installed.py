@@ -20,7 +20,6 @@ def with_feature(text: str, name: str, module: str = "") -> str:
 
 
 def listed_names(text: str) -> set[str]:
-    """Return the names of the installed features."""
     features, _ = _find_installed(read_source(text, INSTALLED).tree)
     return {ast.unparse(entry) for entry in features.elts}
 

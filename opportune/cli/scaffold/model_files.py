@@ -63,7 +63,6 @@ def write_with_migration(files: Mapping[Path, str], texts: FileTexts, model: New
 
 
 def add_model_texts(texts: FileTexts, model: NewModel) -> None:
-    """Add the model to the texts of its feature and of its tests."""
     folder = texts.project / PACKAGE / model.feature
     trees = [texts.parse(folder / file).tree for file in ("pages.py", "api.py")]
     has_router = any("router" in bound_names(tree) for tree in trees)

@@ -58,7 +58,6 @@ class Source:
 
 
 def read_source(text: str, name: str) -> Source:
-    """Parse the text of a file."""
     try:
         return Source(text)
     except SyntaxError as error:

@@ -47,7 +47,6 @@ def encrypting(sink: Sink, settings: BackupSettings) -> Iterator[Sink]:
 
 
 def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: BackupSettings) -> None:
-    """Decrypt a backup into a file."""
     identity = settings.backup_identity.get_secret_value()
     passphrase = settings.backup_passphrase.get_secret_value()
     header = source.peek(len(age.PASSPHRASE_HEADER))

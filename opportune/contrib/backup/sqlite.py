@@ -74,7 +74,6 @@ def inspect_database(path: Path) -> DatabaseState:
 
 
 def _read_tables(connection: sqlite3.Connection) -> dict[str, str]:
-    """Return the definitions of the tables by name."""
     query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
     return {name: sql for name, sql in connection.execute(query) if not name.startswith("sqlite_")}
 

@@ -62,7 +62,6 @@ class Source:
     """Folders inside `folders` that belong to another source."""
 
     def extract(self) -> Catalog:
-        """Return the texts of the source."""
         catalog = Catalog(project=self.name, charset="utf-8")
         for folder in self.folders:
             for name, _line, message, comments, context in self._messages(folder):

@@ -20,8 +20,6 @@ from opportune.errors import OperatorError
 
 
 class Arguments(NamedTuple):
-    """Arguments of the command line."""
-
     name: str
     folder: str
     examples: str | None

@@ -38,7 +38,6 @@ NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler
 
 @contextmanager
 def rehearsal_server() -> Iterator[Postgres]:
-    """Run a PostgreSQL server for rehearsals."""
     with ExitStack() as stack:
         try:
             server = stack.enter_context(postgres())
