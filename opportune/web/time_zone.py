@@ -102,6 +102,19 @@ def start_of_day(day: date) -> datetime:
     return in_utc(datetime.combine(day, time(), current_zone.get()))
 
 
+def local_day_precision(first: datetime, last: datetime) -> int:
+    """Return how many characters of a UTC time, such as `2026-11-03 08:30`, decide its local day.
+
+    That is up to the hour, ten minutes or the minute, by the offsets of the zone in these years, such as +05:30.
+    """
+    years = range(first.year, last.year + 1)
+    offsets = (local(datetime(year, month, 1, tzinfo=UTC)).utcoffset() for year in years for month in (1, 7))
+    minutes = [offset.total_seconds() / 60 for offset in offsets if offset]
+    if all(number % 60 == 0 for number in minutes):
+        return 13
+    return 15 if all(number % 10 == 0 for number in minutes) else 16
+
+
 def in_utc(moment: datetime) -> datetime:
     """Convert a time with a zone to UTC.
 

@@ -15,15 +15,14 @@ from opportune.admin.lists.view_filters import parameters_of
 from opportune.admin.views import AdminView
 from opportune.contrib.charts import Chart, Point
 from opportune.contrib.dashboard.latest import MAX_CHART_ROWS, is_between, newest_rows
-from opportune.contrib.dashboard.ranges import DAY, Range
+from opportune.contrib.dashboard.ranges import Range
 from opportune.db.models.choices import choices_of
 from opportune.db.models.columns import is_indexed
 from opportune.feature import Metric
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_month_day
-from opportune.web.time_zone import local, start_of_day
+from opportune.web.time_zone import local, local_day_precision, start_of_day
 
-MINUTES_PER_DAY = 24 * 60
 ZERO_TIME = "0000-00-00 00:00"
 """Its end completes a time that is cut off."""
 
@@ -34,7 +33,7 @@ async def read_chart(
     """Count the rows of each day, in this range and in the range before."""
     since, end = range_.with_the_one_before()
     rows = _rows_of_ranges(metric, range_, conditions)
-    interval = _interval_column(rows.c.moment, session.get_bind().dialect.name, _interval_length(since, end))
+    interval = _interval_column(rows.c.moment, session.get_bind().dialect.name, local_day_precision(since, end))
     query = select(interval.label("interval_of_metric"), func.count()).where(*is_between(rows.c.moment, since, end))
     counts: Counter[date] = Counter()
     for text, number in await session.execute(query.group_by("interval_of_metric")):
@@ -92,19 +91,6 @@ def _day_point(view: AdminView, metric: Metric, days: Sequence[date], range_: Ra
     label = gettext("Week from %(day)s", day=day) if range_.step > 1 else day
     filters = days_filter(view, metric.at, days[0], days[-1])
     return Point(label, number, list_url(view, filters) if filters else "", day)
-
-
-def _interval_length(since: datetime, end: datetime) -> int:
-    """Return the characters of a UTC time that decide its local day: the day, or also hours, 10 minutes or minutes.
-
-    The length depends on the offsets of the zone, such as +05:30. Clocks change at full hours or at half ones.
-    """
-    offsets = [local(since + number * DAY).utcoffset() for number in range((end - since).days + 1)]
-    minutes = {offset.total_seconds() / 60 for offset in offsets if offset}
-    for unit, length in ((MINUTES_PER_DAY, 10), (60, 13), (10, 15)):
-        if all(number % unit == 0 for number in minutes):
-            return length
-    return 16
 
 
 def _interval_column(column: ColumnElement[datetime], dialect: str, length: int) -> ColumnElement[str]:

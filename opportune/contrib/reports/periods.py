@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_month, format_month_day, week_start
-from opportune.web.time_zone import current_zone, find_zone, local
+from opportune.web.time_zone import current_zone, find_zone, local, local_day_precision
 
 UNITS = {"day": _l("Day"), "week": _l("Week"), "month": _l("Month"), "quarter": _l("Quarter"), "year": _l("Year")}
 KEY_LENGTHS = {"day": 10, "week": 10, "month": 7, "quarter": 7, "year": 4}
@@ -18,7 +18,6 @@ KEY_LENGTHS = {"day": 10, "week": 10, "month": 7, "quarter": 7, "year": 4}
 REST = "-"
 """Key of all older periods."""
 MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
-HOUR = timedelta(hours=1)
 LOCAL_TIMES = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """First and last time that have a local day in all zones."""
 HAS_LOCAL_DAY = "computes_local_days"
@@ -104,7 +103,7 @@ async def period_key(
     if is_moment and first and zone is not UTC and not is_postgresql:
         # SQLite calls a function for local days, so it groups by the hour or minute first.
         await _add_local_day(session)
-        return GroupKey(func.substr(column, 1, 13 if _has_full_hours(first, last) else 16), merge_older_local, REST)
+        return GroupKey(func.substr(column, 1, local_day_precision(first, last)), merge_older_local, REST)
     text = _day_on_postgresql(column, str(zone), is_moment=is_moment) if is_postgresql else column
     return GroupKey(func.substr(text, 1, KEY_LENGTHS[unit]), merge_older, REST)
 
@@ -123,13 +122,6 @@ def _oldest_shown(first: date, last: date, unit: str, limit: int) -> str:
         if oldest > start:
             oldest = first_day(oldest - timedelta(1), unit)
     return oldest.isoformat()[: KEY_LENGTHS[unit]] if oldest > start else ""
-
-
-def _has_full_hours(first: datetime, last: datetime) -> bool:
-    """Return whether local time differs from UTC by full hours in the years between two times."""
-    years = range(first.year, last.year + 1)
-    offsets = (local(datetime(year, month, 1, tzinfo=UTC)).utcoffset() for year in years for month in (1, 7))
-    return not any(offset % HOUR for offset in offsets if offset)
 
 
 async def _add_local_day(session: AsyncSession) -> None:

@@ -1,4 +1,4 @@
-"""Handlers of the errors that routes raise. Each returns a response, or closes a WebSocket with a code and a reason."""
+"""Handlers of the errors that routes raise. Each returns a response. WebSockets are closed instead."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, cast
 
-from fastapi import FastAPI, Request, Response, WebSocket, status
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
-from starlette.websockets import WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
@@ -37,6 +37,7 @@ from opportune.web.errors.error_hints import hint_for
 from opportune.web.errors.habits import ErrorHint
 from opportune.web.errors.problem import problem, wants_json
 from opportune.web.errors.status_texts import STATUS_MESSAGES
+from opportune.web.errors.web_sockets import close_after_error, ignore_disconnect
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.hidden_fields import let_repeat
 from opportune.web.middleware.request_log import request_id
@@ -54,10 +55,6 @@ RELOAD_SECONDS = 5
 LIBRARIES = {"fastapi", "sqladmin", "starlette"}
 """Packages whose `HTTPException` has a text in English."""
 
-MAX_REASON_BYTES = 123
-"""Limit of RFC 6455 for the reason in a close frame."""
-REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
-TRY_AGAIN: str = _l("Try again in a moment.")
 SEND_FORM = _l("Send a form with the header Content-Type: application/x-www-form-urlencoded.")
 DATABASE_UNAVAILABLE = _l("The database is not available. Try again in a moment.")
 
@@ -247,7 +244,7 @@ def add_error_handlers(app: FastAPI, features: Sequence[Feature]) -> None:
         handlers.update(feature.site.error_handlers)
     for type_, handler in handlers.items():
         app.add_exception_handler(type_, _or_close(handler))
-    app.add_exception_handler(WebSocketDisconnect, _ignore_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it
+    app.add_exception_handler(WebSocketDisconnect, ignore_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it
 
 
 def _or_close(handler: Handler) -> Any:
@@ -255,39 +252,11 @@ def _or_close(handler: Handler) -> Any:
 
     async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
         if isinstance(connection, WebSocket):
-            await _close(connection, error)
+            await close_after_error(connection, error)
             return None
         return await handler(connection, error)
 
     return handle
-
-
-async def _ignore_disconnect(_socket: WebSocket, _error: WebSocketDisconnect) -> None:
-    """Handle the error of a client that has left, so that routes need not catch it."""
-
-
-async def _close(socket: WebSocket, error: Exception) -> None:
-    """Close with 1008 for refusals and 1013 for temporary errors. Bugs are raised."""
-    if isinstance(error, DBAPIError) and not is_outage(error):
-        raise error
-    status_code: int = getattr(error, "status_code", getattr(error, "status", 500))
-    is_refusal = status_code < 500 or isinstance(error, (NotFound, Forbidden, FieldErrors))
-    code = status.WS_1008_POLICY_VIOLATION if is_refusal else status.WS_1013_TRY_AGAIN_LATER
-    if code == status.WS_1013_TRY_AGAIN_LATER:
-        logger.error("a WebSocket was closed: %s", type(error).__name__)
-    if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
-        await socket.close(code, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
-    reason = REASONS.get(type(error), TRY_AGAIN)
-    if isinstance(error, HTTPException):
-        detail: Any = error.detail  # FastAPI allows any JSON value
-        reason = detail if isinstance(detail, str) else STATUS_MESSAGES.get(error.status_code, TRY_AGAIN)
-    elif isinstance(error, (FieldErrors, Refused, StorageError)):
-        reason = str(error)
-    return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _plain_page(status: int, message: str, number: str) -> HTMLResponse:
