@@ -12,16 +12,18 @@ from sqlalchemy import ColumnElement, column
 from sqlalchemy.engine.default import DefaultDialect
 
 TOKEN = re.compile(
-    r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|$))|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|.""",
-    re.DOTALL,
+    r"""
+    (?P<space> \s+ | --[^\n]* | /\*.*?(?:\*/|$) )  # also comments
+    | '(?:[^']|'')*'  # a text
+    | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\]  # a quoted name
+    | [\w$]+ | .
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 DEFAULT_ORDER = re.compile(r"(\s+ASC)?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECASE)
 COLON = re.compile(r"(?<!:):(?!:)")
 QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
-CONFLICT = re.compile(r"ON CONFLICT (\w+)")
-NOT_NULL_CONFLICT = re.compile(r"\bNOT NULL ON CONFLICT (\w+)")
-KEY_CONFLICT = re.compile(r"\bPRIMARY KEY(?: ASC| DESC| \?)? ON CONFLICT (\w+)")
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
@@ -30,7 +32,9 @@ LISTED_COLUMN = re.compile(r'\(*"?(?P<column>\w+)"?\)*(?:::[\w ]+)?\s*(?:=\s*ANY
 LISTED_VALUE = re.compile(
     r"(?P<escaped>E?)'(?P<text>(?:[^']|'')*)'(?P<cast>::(?:character varying|\w+))?|(?P<number>-?\b\d+\b)"
 )
+"""Text or number, such as `'new'`, `'new'::text` and `3`."""
 SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
+"""What may stand between listed values, such as the end of `ARRAY['new', 'done']::text[])`."""
 
 
 class IndexDefinition(NamedTuple):
@@ -43,7 +47,6 @@ class IndexDefinition(NamedTuple):
 class UniqueRule(NamedTuple):
     name: str | None
     columns: Sequence[str]
-    on_conflict: str | None
 
 
 class ColumnDefinition(NamedTuple):
@@ -53,16 +56,14 @@ class ColumnDefinition(NamedTuple):
     is_autoincrement: bool
     reference_options: dict[str, Any]
     """Options of a foreign key that is written behind the column."""
-    conflict_options: dict[str, Any]
-    """SQLAlchemy's options for the clauses ON CONFLICT of NOT NULL and PRIMARY KEY behind the column."""
 
 
 class TableDefinition(NamedTuple):
     columns: dict[str, ColumnDefinition]
     """Columns by name in lower case."""
     unique_rules: Sequence[UniqueRule]
-    key_conflict: str | None
-    """Word after ON CONFLICT of a primary key in the list of columns."""
+    has_conflict_clause: bool
+    """Whether a constraint says ON CONFLICT, which SQLAlchemy does not reflect."""
 
 
 class AllowedValues(NamedTuple):
@@ -92,7 +93,7 @@ def has_collation(part: str) -> bool:
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
     unique_rules: list[UniqueRule] = []
-    key_conflict = None
+    has_conflict_clause = False
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
@@ -101,9 +102,8 @@ def parse_table(sql: str) -> TableDefinition:
             unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
             columns[unquote(items[0]).lower()] = _read_column(items, words)
-        elif conflict := KEY_CONFLICT.search(" ".join(words)):
-            key_conflict = conflict[1]
-    return TableDefinition(columns, unique_rules, key_conflict)
+        has_conflict_clause |= " ON CONFLICT " in " ".join(words)
+    return TableDefinition(columns, unique_rules, has_conflict_clause)
 
 
 def parse_allowed_values(condition: Any) -> AllowedValues | None:
@@ -139,7 +139,7 @@ def normalize(sql: str) -> Sequence[str]:
     """Return the tokens of an expression without differences in space, quotes, parentheses and upper case."""
     tokens = [match[0] for match in TOKEN.finditer(sql) if not match["space"]]
     words = [token if token.startswith("'") else unquote(token).lower() for token in tokens]
-    while "".join(words).startswith("(") and len([*_items(" ".join(tokens).strip())]) == 1:
+    while words[:1] == ["("] and len([*_items(" ".join(tokens).strip())]) == 1:
         words, tokens = words[1:-1], tokens[1:-1]
     return [BOOLEANS.get(word, word) for word in words]
 
@@ -182,28 +182,21 @@ def _parse_value(match: re.Match[str]) -> str | int:
 def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition:
     collation = unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None
     group = items[words.index("AS") + 1] if "AS" in words else "()"
-    text = " ".join(words)
     return ColumnDefinition(
         collation,
         expression=group[1:-1].strip(),
         is_autoincrement="AUTOINCREMENT" in words,
-        reference_options=_read_reference_options(text),
-        conflict_options=_read_conflict_options(text),
+        reference_options=_read_reference_options(" ".join(words)),
     )
 
 
 def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
     """Return the rule at a position: `UNIQUE (a, b)`, or `UNIQUE` behind the definition of a column."""
-    following = items[index + 1 :]
-    has_columns = bool(following) and following[0].startswith("(")
-    columns = _split(following[0]) if has_columns else items[:1]
-    conflict = CONFLICT.match(" ".join(following[has_columns:]).upper())
-    return UniqueRule(_name_before(items, index), [*map(unquote, columns)], conflict[1] if conflict else None)
-
-
-def _name_before(items: Sequence[str], index: int) -> str | None:
-    """Return the name of the constraint at a position."""
-    return unquote(items[index - 1]) if index > 1 and items[index - 2].upper() == "CONSTRAINT" else None
+    is_named = index > 1 and items[index - 2].upper() == "CONSTRAINT"
+    name = unquote(items[index - 1]) if is_named else None
+    following = items[index + 1] if index + 1 < len(items) else ""
+    columns = _split(following) if following.startswith("(") else items[:1]
+    return UniqueRule(name, [*map(unquote, columns)])
 
 
 def _read_reference_options(words: str) -> dict[str, Any]:
@@ -214,15 +207,6 @@ def _read_reference_options(words: str) -> dict[str, Any]:
         options["deferrable"] = " NOT DEFERRABLE" not in words
     if initially := re.search(r" INITIALLY (\w+)", words):
         options["initially"] = initially[1]
-    return options
-
-
-def _read_conflict_options(words: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if not_null := NOT_NULL_CONFLICT.search(words):
-        options["sqlite_on_conflict_not_null"] = not_null[1]
-    if key := KEY_CONFLICT.search(words):
-        options["sqlite_on_conflict_primary_key"] = key[1]
     return options
 
 

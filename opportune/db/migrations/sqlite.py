@@ -25,7 +25,6 @@ from opportune.errors import OperatorError
 
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:table)"
-NO_NAMES: Mapping[str, str] = {}
 
 
 class CompleteSQLiteImpl(SQLiteImpl):
@@ -79,7 +78,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
 
     def create_index(self, index: Index, **options: Any) -> None:
-        super().create_index(_for_sqlite(index), **options)
+        super().create_index(_for_sqlite(index, {}), **options)
 
     def prep_table_for_batch(self, batch_impl: Any, table: Table) -> None:
         """Keep what Alembic omits: triggers, expressions, collations, unnamed checks, last numbers of keys."""
@@ -92,7 +91,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         if not batch_impl.reflected:
             return
         definition = read_table(self.connection, table.name)
-        _refuse_collated_constraints(table, definition)
+        _refuse_lost_rules(table, definition)
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
         indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
@@ -118,12 +117,8 @@ class CompleteSQLiteImpl(SQLiteImpl):
             self.execute(text(escape_parameters(statement)))
 
 
-def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> None:
-    """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
-
-    Raises:
-        OperatorError: A unique constraint has a collation.
-    """
+def _refuse_lost_rules(table: Table, definition: TableDefinition) -> None:
+    """Refuse to copy a table without a rule that SQLAlchemy cannot describe."""
     names = {column.name.lower() for column in table.columns}
     for rule in definition.unique_rules:
         if not {column.lower() for column in rule.columns} <= names:
@@ -131,6 +126,8 @@ def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> N
                 f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
                 f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
             )
+    if definition.has_conflict_clause:
+        raise OperatorError(f"{table.name} must be copied, which would lose its ON CONFLICT. Copy it by hand.")
 
 
 def _copy_unnamed_checks(batch: Any, table: Table, renamed: Mapping[str, str]) -> None:
@@ -161,7 +158,7 @@ def _definition(index: Index) -> tuple[bool, Sequence[Sequence[str]], Sequence[s
     return bool(index.unique), parts, normalize(sql_of(where)) if where is not None else ()
 
 
-def _for_sqlite(index: Index, renamed: Mapping[str, str] = NO_NAMES) -> Index:
+def _for_sqlite(index: Index, renamed: Mapping[str, str]) -> Index:
     """Return an index of the same table for SQLite, whose expressions use the new names of columns."""
     where = index.dialect_options["sqlite"]["where"]
     options = {} if where is None else {"sqlite_where": _rename(where, renamed)}
