@@ -6,12 +6,13 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, ForeignKey, Table, Update, case, func, select
+from sqlalchemy import ColumnElement, CursorResult, Delete, ForeignKeyConstraint, Table, Update, case, func, select
 from sqlmodel import col
 
 from opportune.db.clock import utc_now
 from opportune.db.database import Database
 from opportune.db.models.model import Model
+from opportune.db.queries.referencing_rows import foreign_keys_to, references_rows
 from opportune.db.sessions.hook_runner import run_before_hooks
 
 BATCH_ROWS = 1_000
@@ -88,7 +89,7 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], *
     table = _table_of(model)
     if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _find_cascading_keys(table)):
         return
-    dependents = [*_find_dependents(table, table.c.id.in_(row_ids))]
+    dependents = [*find_dependents(table, table.c.id.in_(row_ids))]
     large = [pair for pair in dependents if await _has_many_rows(database, *pair)]
     if large:
         async with database.writer(is_change=False) as session:
@@ -139,31 +140,29 @@ async def _run_batch(database: Database, statement: Delete | Update) -> int:
     return cast("CursorResult[Any]", result).rowcount
 
 
-def _find_dependents(
+def find_dependents(
     table: Table, condition: ColumnElement[bool], *visited: Table
 ) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield each table whose rows are deleted by a cascade, with the condition on these rows. Leaves come first."""
     for key in _find_referencing_keys(table, *visited):
         if key.ondelete != "CASCADE":
             continue
-        dependent = key.parent.in_(select(key.column).where(condition))
-        yield from _find_dependents(key.parent.table, dependent, table, *visited)
-        if "id" in key.parent.table.c:  # link tables have none; their rows are deleted with the rows that they link
-            yield key.parent.table, dependent
+        dependent = references_rows(key, condition)
+        yield from find_dependents(key.table, dependent, table, *visited)
+        if "id" in key.table.c:  # link tables have none; their rows are deleted with the rows that they link
+            yield key.table, dependent
 
 
-def _find_cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
+def _find_cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKeyConstraint]:
     """Yield the foreign keys that the database checks when it deletes a row, with the rows that depend on it."""
     for key in _find_referencing_keys(table, *visited):
         yield key
         if key.ondelete == "CASCADE":
-            yield from _find_cascading_keys(key.parent.table, table, *visited)
+            yield from _find_cascading_keys(key.table, table, *visited)
 
 
-def _find_referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
-    for referencing in table.metadata.tables.values():
-        if referencing not in (table, *visited):
-            yield from (key for key in referencing.foreign_keys if key.column.table is table)
+def _find_referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKeyConstraint]:
+    return (key for key in foreign_keys_to(table) if key.table not in (table, *visited))
 
 
 def _table_of(model: type[Model]) -> Table:

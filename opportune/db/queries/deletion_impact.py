@@ -1,14 +1,15 @@
 """Preview of a deletion: counts the related rows it would delete, clear or be blocked by."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, RelationshipDirection
 
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.queries.referencing_rows import foreign_keys_to, references_rows, single_or_tuple
 
 MAX_CASCADE_DEPTH = 4
 """Levels of cascading foreign keys to follow."""
@@ -103,9 +104,9 @@ def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Co
     deleted: ConditionsByTable = {root: [selected]}
     queue = [(root, selected, 0)]
     for table, condition, depth in queue:  # grows during the loop
-        for key in _foreign_keys_to(table):
+        for key in foreign_keys_to(table):
             if depth < MAX_CASCADE_DEPTH and _deletion_rule(key, rules) == "CASCADE":
-                dependents = _references_rows(key, condition)
+                dependents = references_rows(key, condition)
                 deleted.setdefault(key.table, []).append(dependents)
                 queue.append((key.table, dependents, depth + 1))
     return deleted
@@ -116,32 +117,16 @@ def _find_references(
 ) -> Iterator[tuple[ForeignKeyConstraint, str, Condition]]:
     """Yield foreign key, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
-        for key in _foreign_keys_to(table):
+        for key in foreign_keys_to(table):
             rule = _deletion_rule(key, rules)
             if rule == "CASCADE":
                 continue
-            condition = _references_rows(key, or_(*conditions))
+            condition = references_rows(key, or_(*conditions))
             if same_table := deleted.get(key.table):
                 row_key = key.table.primary_key.columns
                 deleted_keys = select(*row_key).where(or_(*same_table)).correlate(None)
-                condition = and_(condition, _single_or_tuple(row_key).not_in(deleted_keys))
+                condition = and_(condition, single_or_tuple(row_key).not_in(deleted_keys))
             yield key, rule, condition
-
-
-def _foreign_keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
-    for referencing in table.metadata.tables.values():
-        yield from (key for key in referencing.foreign_key_constraints if key.referred_table is table)
-
-
-def _references_rows(key: ForeignKeyConstraint, condition: Condition) -> Condition:
-    # Without correlate(None) SQLAlchemy would take a self-referencing table for that of the outer query.
-    rows = select(*(element.column for element in key.elements)).where(condition).correlate(None)
-    return _single_or_tuple(key.columns).in_(rows)
-
-
-def _single_or_tuple(columns: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
-    items = list(columns)
-    return items[0] if len(items) == 1 else tuple_(*items)
 
 
 def _deletion_rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:

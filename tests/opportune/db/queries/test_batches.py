@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, ForeignKeyConstraint, Integer, MetaData, Table, create_engine, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,7 +18,12 @@ from opportune.db.database import Database
 from opportune.db.hooks.registry import before_delete, temporary_hooks
 from opportune.db.listeners import listening
 from opportune.db.queries import batches
-from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
+from opportune.db.queries.batches import (
+    delete_dependents_in_batches,
+    delete_in_batches,
+    find_dependents,
+    update_in_batches,
+)
 from opportune.errors import FieldErrors
 from opportune.testing.factories import make_user
 from tests.opportune.stored_rows import add_rows, count, read_all
@@ -102,6 +107,21 @@ async def test_many_dependent_rows_are_deleted_first(database: Database) -> None
     assert sorted(user_ids) == [kept_user.id] * 5 + [user_with_few_sessions.id] * 3
 
 
+def test_dependents_match_all_columns_of_their_key() -> None:
+    metadata = MetaData()
+    team = Table(
+        "team", metadata, Column("site_id", Integer, primary_key=True), Column("id", Integer, primary_key=True)
+    )
+    key = ForeignKeyConstraint(["site_id", "team_id"], [team.c.site_id, team.c.id], ondelete="CASCADE")
+    member = Table("member", metadata, *(Column(name, Integer) for name in ("id", "site_id", "team_id")), key)
+    ((dependent, condition),) = find_dependents(team, team.c.id == 1)
+    with create_engine("sqlite://").connect() as connection:
+        metadata.create_all(connection)
+        connection.execute(insert(team), [{"site_id": 1, "id": number} for number in (1, 2)])
+        connection.execute(insert(member), [{"id": number, "site_id": 1, "team_id": number} for number in (1, 2)])
+        assert connection.scalars(select(dependent.c.id).where(condition)).all() == [1]
+
+
 async def test_refused_deletion_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(_session: AsyncSession, row: User) -> None:
         if row.id == user.id:
@@ -115,6 +135,6 @@ async def test_refused_deletion_keeps_dependent_rows(database: Database, monkeyp
         with pytest.raises(FieldErrors, match="open invoices"):
             await delete_dependents_in_batches(database, User, other.id, user.id)
     (key,) = batches._table_of(ApiToken).c.user_id.foreign_keys
-    monkeypatch.setattr(key, "ondelete", None)
+    monkeypatch.setattr(key.constraint, "ondelete", None)
     await delete_dependents_in_batches(database, User, user.id)
     assert await count(database, Session) == 10
