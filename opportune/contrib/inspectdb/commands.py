@@ -5,13 +5,9 @@ Reads the tables in DATABASE_URL that belong to no installed feature.
 To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
 """
 
-import ast
 import importlib.util
-import re
-import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -48,8 +44,7 @@ TESTS = Path(__file__).with_name("adopted_tests.txt").read_text(encoding="utf-8"
 MAX_LINE_CHARACTERS = 120
 MODULE_RULES = "I,F401"
 """Rules of ruff that generated code may break: sorted and used imports."""
-STRING_PART = re.compile(r"(?s).{1,70}(?:\s|$)|.{1,70}")
-"""Part of a long string, such as the text of a check constraint."""
+LONG_LINES_COMMENT = "# ruff: noqa: E501 - constraints of the database are long\n"
 MAX_LISTED_REASONS = 8
 """Maximum number of columns and constraints to print that need PostgreSQL."""
 
@@ -151,33 +146,14 @@ def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
 
 
 def format_models(code: str) -> str:
-    """Format code with ruff, if it is installed, also strings that are too long."""
-    path = PROJECT / PACKAGE / "models.py"
-    code = format_code(code, path, MODULE_RULES)
-    shortened = break_strings(code)
-    return code if shortened == code else format_code(shortened, path, MODULE_RULES)
-
-
-def break_strings(code: str) -> str:
-    """Split strings on overlong lines into shorter strings in parentheses."""
-    lines = code.splitlines(keepends=True)
-    tokens = [*tokenize.generate_tokens(StringIO(code).readline)]
-    for token in reversed(tokens):  # from the end, so that the positions of earlier strings stay the same
-        (row, start), (last_row, end) = token.start, token.end
-        line = lines[row - 1] if token.type == tokenize.STRING and row == last_row else ""
-        if len(line.rstrip()) > MAX_LINE_CHARACTERS:
-            parts = [repr(part) for part in STRING_PART.findall(ast.literal_eval(token.string))]
-            if len(parts) > 1:
-                lines[row - 1] = f"{line[:start]}({' '.join(parts)}){line[end:]}"
-    return "".join(lines)
+    """Format code with ruff, if it is installed."""
+    code = format_code(code, PROJECT / PACKAGE / "models.py", MODULE_RULES)
+    has_long_lines = any(len(line) > MAX_LINE_CHARACTERS for line in code.splitlines())
+    return LONG_LINES_COMMENT + code if has_long_lines else code
 
 
 def create_feature(name: str, inspected: InspectionResult) -> None:
-    """Create and install a feature with these models and a test.
-
-    Raises:
-        OperatorError: A file cannot be written, and nothing was changed.
-    """
+    """Create and install a feature with these models and a test."""
     installed = PROJECT / INSTALLED
     text = with_feature(installed.read_text(encoding="utf-8"), name)
     lines = inspected.code.splitlines()

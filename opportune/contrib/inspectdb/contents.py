@@ -10,14 +10,14 @@ from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.plurals import list_first
 
-CHILDREN = """
-    SELECT child, parent FROM (
-        SELECT child.relname AS child, parent.relname AS parent, child.relispartition OR NOT EXISTS (
-            SELECT 1 FROM pg_constraint WHERE conrelid = child.oid AND contype = 'p') AS is_partition
-        FROM pg_inherits
-        JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
-        WHERE child.relnamespace = current_schema()::regnamespace AND child.relkind IN ('r', 'p', 'f')
-    ) AS children
+PARTITIONS = """
+    SELECT child.relname, parent.relname FROM pg_inherits
+    JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+    WHERE child.relnamespace = current_schema()::regnamespace AND child.relkind IN ('r', 'p', 'f')
+    AND (child.relispartition OR NOT EXISTS (
+        SELECT 1 FROM pg_constraint WHERE conrelid = child.oid AND contype = 'p'
+    ))
+    ORDER BY 1
 """
 EXCLUSIONS = """
     SELECT conname, relname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
@@ -45,15 +45,11 @@ class Contents:
     tables: list[str] = field(default_factory=list)
     """Tables with a primary key."""
     keyless_tables: list[str] = field(default_factory=list)
-    dotted_tables: list[str] = field(default_factory=list)
-    """Tables with a dot in their name, which foreign keys cannot refer to."""
     views: list[str] = field(default_factory=list)
     materialized_views: list[str] = field(default_factory=list)
     foreign_tables: list[str] = field(default_factory=list)
     partitions: dict[str, str] = field(default_factory=dict)
     """Partitions and inheriting tables without a key, with their parent tables."""
-    inheriting: dict[str, str] = field(default_factory=dict)
-    """Other inheriting tables, with their parent tables."""
     default_schema: str = ""
     other_schemas: dict[str, list[str]] = field(default_factory=dict)
     """Tables of other schemas."""
@@ -100,12 +96,8 @@ class Contents:
             names = [name for name, table in self.partitions.items() if table == parent]
             effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
             yield f"Omitted the {_enumerated('partition', names)} of {parent}.{effect}"
-        for name, parent in self.inheriting.items():
-            yield f"{name} inherits from {parent} in this database. In new ones they are separate tables."
         if self.foreign_tables:
             yield f"Omitted the {_enumerated('foreign table', self.foreign_tables)}."
-        if self.dotted_tables:
-            yield f"Omitted the {_enumerated('table', self.dotted_tables)}. Models cannot refer to a name with a dot."
         if self.other_tables:
             yield f"Omitted the {_enumerated('table', self.other_tables)}. Models use only the default schema."
         yield from self._notice_of_lost_objects()
@@ -130,10 +122,8 @@ def read_contents(connection: Connection) -> Contents:
     for name in inspector.get_table_names():
         if name == VERSION_TABLE.name or is_derived(name) or name in shadow_tables:
             continue
-        has_key = bool(keys[None, name]["constrained_columns"])
-        if "." in name:
-            contents.dotted_tables.append(name)
-        elif name not in contents.partitions:
+        if name not in contents.partitions:
+            has_key = bool(keys[None, name]["constrained_columns"])
             group = contents.tables if has_key else contents.keyless_tables
             group.append(name)
     contents.views = inspector.get_view_names()
@@ -154,8 +144,7 @@ def _postgresql_contents(connection: Connection) -> Contents:
     schemas = {*inspector.get_schema_names()} - {inspector.default_schema_name, "information_schema"}
     tables = {schema: inspector.get_table_names(schema) for schema in sorted(schemas)}
     return Contents(
-        partitions=_parents(connection, "is_partition"),
-        inheriting=_parents(connection, "NOT is_partition"),
+        partitions=dict(connection.execute(text(PARTITIONS)).all()),
         materialized_views=inspector.get_materialized_view_names(),
         foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
         default_schema=inspector.default_schema_name or "",
@@ -166,14 +155,10 @@ def _postgresql_contents(connection: Connection) -> Contents:
     )
 
 
-def _parents(connection: Connection, condition: str) -> dict[str, str]:
-    return dict(connection.execute(text(f"{CHILDREN} WHERE {condition} ORDER BY 1")).all())
-
-
 def _names_with_tables(connection: Connection, query: str) -> list[str]:
     return [f"{name} of {table}" for name, table in connection.execute(text(query))]
 
 
 def _enumerated(type_: str, names: Sequence[str]) -> str:
-    plural = "es" if type_.endswith("x") else "s"
-    return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
+    plural = "" if len(names) == 1 else "s"
+    return f"{type_}{plural} {', '.join(names)}"

@@ -12,13 +12,12 @@ from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns, class_w
 from opportune.db.migrations.create_statements import escape_parameters, parse_allowed_values
 from opportune.db.migrations.postgresql_indexes import complete_indexes
 from opportune.db.models.foreign_keys import break_cycles
+from opportune.db.models.indexes import MAX_NAME_BYTES
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.native_type import NativeType
 
 CONVENTION = {type_: pattern for type_, pattern in NAMING_CONVENTION.items() if type_ != "ck"}
 """Naming convention without CHECK constraints, because existing ones may have no name."""
-MAX_NAME_BYTES = 63
-"""Longest name that PostgreSQL allows."""
 
 
 class InspectedTables:

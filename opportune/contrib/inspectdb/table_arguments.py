@@ -16,12 +16,7 @@ OPTIONS_WITHOUT_FIELD = ("onupdate", "deferrable", "initially", "match", "use_al
 
 
 def table_arguments(table: sa.Table, plain_columns: Collection[sa.Column[Any]]) -> tuple[list[str], Imports]:
-    """Return `__table_args__` and their imports.
-
-    Args:
-        table: The table.
-        plain_columns: Columns of plain fields. Their simple foreign keys are options of the field, and so omitted.
-    """
+    """Return `__table_args__` and their imports, without simple foreign keys, which are options of plain fields."""
     writer = _ArgumentWriter(plain_columns)
     constraints = sorted(
         table.constraints, key=lambda item: (type(item).__name__, [*getattr(item, "column_keys", ())], str(item.name))

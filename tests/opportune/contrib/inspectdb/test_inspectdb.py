@@ -54,7 +54,6 @@ def test_models_and_views_are_printed(settings: Settings) -> None:
         "Omitted the view cars. To query: inspectdb --views cars",
         "Omitted the materialized view rooms. To query: inspectdb --views rooms",
         "Omitted the partition measurement_1 of measurement.",
-        "car inherits from vehicle in this database. In new ones they are separate tables.",
         "Omitted the table accounting.ledger. Models use only the default schema.",
         "Not in the models: EXCLUDE constraint booking_no_overlap of booking. This database keeps them.",
         "Omitted foreign keys to tables without models: booking.ledger_id.",
