@@ -5,9 +5,9 @@ Server-side timeouts do not help in this case, because the error message does no
 
 import asyncio
 import logging
-import select
 import sys
 from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 from psycopg.waiting import Ready, Wait
 
+from opportune.db.drivers.socket_watch import SocketWatch
 from opportune.services.tasks import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
@@ -76,9 +77,6 @@ class TimedConnection(AsyncConnection[Any]):
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, statement_timeout_seconds: float, **options: Any) -> Self:
         """Connect, and retry if the server is restarting.
-
-        Args:
-            statement_timeout_seconds: Maximum seconds of a statement.
 
         Raises:
             psycopg.OperationalError: The server cannot be reached in time.
@@ -213,7 +211,9 @@ class TimedConnection(AsyncConnection[Any]):
 
     def has_pending_data(self) -> bool:
         """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
-        return _readable(self.pgconn.socket)
+        with DefaultSelector() as selector:
+            selector.register(self.pgconn.socket, EVENT_READ)
+            return bool(selector.select(timeout=0))
 
 
 def _resume(gen: PQGen[RV]) -> PQGen[RV]:
@@ -249,72 +249,3 @@ async def server_responds(host: str, port: int) -> bool:
         return False
     finally:
         writer.transport.abort()
-
-
-if sys.platform == "win32":  # no poll()
-
-    def _readable(socket: int) -> bool:
-        return bool(select.select([socket], [], [], 0)[0])
-else:
-
-    def _readable(socket: int) -> bool:
-        poll = select.poll()  # select() is limited to 1,024 file descriptors
-        poll.register(socket, select.POLLIN)
-        return bool(poll.poll(0))
-
-
-class SocketWatch:
-    """Tells when a socket has data to read. The event loop watches it until `stop`.
-
-    psycopg adds and removes a reader for each statement, which would slow down short ones.
-    """
-
-    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
-    """Event loop that watches the socket, and the socket."""
-    _readable: asyncio.Future[bool] | None = None
-    """Whether the socket has data to read or the time is over, while a statement waits."""
-    _deadline: float = 0
-    """Time of the event loop at which the time of the waiting statement is over."""
-    _timer: asyncio.TimerHandle | None = None
-    """Timer that checks the deadline. Statements that begin before it ends also use it."""
-
-    async def is_readable_within(self, socket: int, timeout_seconds: float) -> bool:
-        """Wait until the socket has data to read. Return False if the time is over before."""
-        loop = asyncio.get_running_loop()
-        if self._watched is None or self._watched[0] is not loop:
-            self.stop()
-            self._watched = loop, socket
-            loop.add_reader(socket, self._report_readable)
-        self._readable = loop.create_future()
-        self._deadline = loop.time() + timeout_seconds
-        if self._timer is None:
-            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
-        try:
-            return await self._readable
-        finally:
-            self._readable = None
-
-    def _report_readable(self) -> None:
-        if self._readable is None:  # an event that no statement waits for would repeat
-            self.stop()
-        elif not self._readable.done():
-            self._readable.set_result(True)
-
-    def _check_deadline(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        if self._readable is None:
-            return
-        if loop.time() < self._deadline:  # of a later statement
-            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
-        elif not self._readable.done():
-            self._readable.set_result(False)
-
-    def stop(self) -> None:
-        """Stop watching the socket, before it is closed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._watched is not None:
-            (loop, socket), self._watched = self._watched, None
-            if not loop.is_closed():
-                loop.remove_reader(socket)
