@@ -28,7 +28,7 @@ from opportune.db.models.choices import choices_of
 from opportune.db.models.columns import is_json, python_type_of
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
-from opportune.db.models.translated import allow_single_texts
+from opportune.db.models.translation import allow_single_texts
 from opportune.schemas.annotations import FieldOptions, options_of, refusals_of
 from opportune.web.forms.input_texts import JSON_TEXT, TEXT_LISTS
 

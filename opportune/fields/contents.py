@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from sqlalchemy import JSON, Numeric
 
-from opportune.db.models.translated import TranslatedColumn, Translation
+from opportune.db.models.translated import TranslatedColumn
+from opportune.db.models.translation import Translation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions, Stored, annotations_of
@@ -32,11 +33,7 @@ def _split_lines(value: object) -> object:
 
 
 def _parse_json(value: object) -> object:
-    """Parse the text of a form.
-
-    Raises:
-        ValueError: It is not an object or an array.
-    """
+    """Parse the text of a form."""
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):

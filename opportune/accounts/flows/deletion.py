@@ -18,7 +18,7 @@ from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.accounts.users.queries import lock_superusers
 from opportune.db.database import Database
 from opportune.db.models.sensitive_names import is_secret
-from opportune.db.models.translated import ALL_LANGUAGES
+from opportune.db.models.translation import ALL_LANGUAGES
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.db.sessions.trash import deleted_rows_included
 from opportune.errors import Refused

@@ -13,7 +13,7 @@ from opportune.crud.schema_fields import TIMESTAMPS
 from opportune.db.models.columns import key_names_of
 from opportune.db.models.sensitive_names import is_secret
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.models.translated import ALL_LANGUAGES
+from opportune.db.models.translation import ALL_LANGUAGES
 from opportune.fields.files import file_columns_of
 
 

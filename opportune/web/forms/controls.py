@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.labels import label_of
 from opportune.db.models.references import reference_of
-from opportune.db.models.translated import Translation
+from opportune.db.models.translation import Translation
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.parsing import Source

@@ -29,7 +29,7 @@ FOR_DEVELOPERS = (
     *("opportune/admin/options.py", "opportune/admin/declared_permissions.py", "opportune/admin/view_classes.py"),
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
-    *("opportune/db/models/declaration_checks.py", "opportune/db/models/translated.py"),
+    *("opportune/db/models/declaration_checks.py", "opportune/db/models/translation.py"),
     *("opportune/errors/arguments.py", "opportune/features/"),
     *("opportune/project/installed.py", "opportune/project/optional_features.py"),
     *("opportune/errors/option_names.py", "opportune/schemas/__init__.py"),
