@@ -20,7 +20,7 @@ from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
 from opportune.db.listeners import listening
-from opportune.db.sessions.missing_awaits import AwaitedCalls
+from opportune.db.sessions.missing_awaits import refuse_missing_awaits
 from opportune.db.sessions.session import (
     Rows,
     Session,
@@ -98,7 +98,7 @@ class Database(ABC):
         session = self._writer_sessions()
         try:
             async with session:
-                with AwaitedCalls():
+                with refuse_missing_awaits():
                     yield session
                 if session.in_transaction():
                     record_write()
@@ -250,7 +250,7 @@ class ReadonlyContext:
     def _check_owner(self) -> None:
         if self._owner is None:
             raise RuntimeError("This context is not open. Use its sessions inside its `async with` block.")
-        if self._owner is not _current_task():
+        if self._owner is not asyncio.current_task():
             # Two tasks that share a session would mix their statements in one transaction.
             raise RuntimeError("This context belongs to another task. Open a new one: async with database.context()")
 
@@ -271,10 +271,3 @@ class Context(ReadonlyContext):
         # Both databases take the snapshot with the first read, not with BEGIN.
         await self._reader.execute(self.database.snapshot_statement)
         self._writer = await stack.enter_async_context(self.database.writer())
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # a thread without a loop
-        return None
