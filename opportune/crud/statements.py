@@ -12,9 +12,10 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.access import RowAccess
 from opportune.crud.query_schema import CURSOR, LANGUAGES, TRASH_PARAMETER
+from opportune.db.models.columns import holds_text
 from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.matching import holds_text, matching_words
+from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.errors import FieldErrors
 from opportune.pagination import Paging, order

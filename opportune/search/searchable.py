@@ -7,12 +7,13 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from markupsafe import Markup
-from sqlalchemy import Select, String, Table, false, select, text
+from sqlalchemy import Select, Table, false, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.database import Database
 from opportune.db.hooks.registry import after_create, after_update
+from opportune.db.models.indexes import is_indexable
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import registry
@@ -164,7 +165,7 @@ class Searchable(Generic[M]):
 def _validate(table: Table, fields: Fields, names: Sequence[str], url: str) -> None:
     if not names or isinstance(names, str):
         raise OperatorError(f'Searchable of {table.name} needs a list of fields, such as fields=["title"].')
-    texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
+    texts = [column.name for column in table.columns if is_indexable(column)]
     for name, weight in fields.weights.items():
         if name not in names:
             raise OperatorError(

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ARRAY, JSON, Column, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
+from sqlalchemy import ARRAY, JSON, Column, Enum, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -53,6 +53,12 @@ def unwrap_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
 
 def is_text(column: Column[Any]) -> bool:
     return isinstance(type_of(column), String)
+
+
+def holds_text(column: Any) -> bool:
+    """Return whether a column or an expression is a text. Enums of PostgreSQL are none."""
+    type_ = type_of(column)
+    return isinstance(type_, String) and not isinstance(type_, Enum)
 
 
 def is_json(column: Column[Any]) -> bool:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Enum, MetaData, String, Table
+from sqlalchemy import MetaData, Table
 from sqlalchemy.orm import Mapper
 
-from opportune.db.models.columns import type_of
+from opportune.db.models.columns import holds_text
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
@@ -42,11 +42,7 @@ def tables_with_search_index(metadata: MetaData) -> Iterator[Table]:
 
 
 def declare_search_index(mapper: Mapper[Any], model: Any) -> None:
-    """Store the columns of the model's `search_index` in the `info` of its table.
-
-    Raises:
-        OperatorError: A column does not exist or contains no text, or the table has no integer key `id`.
-    """
+    """Store the columns of the model's `search_index` in the `info` of its table."""
     if model.search_index:
         table: Any = mapper.local_table
         table.info[INDEXED_COLUMNS] = _read_declaration(mapper, model, table.columns)
@@ -54,7 +50,7 @@ def declare_search_index(mapper: Mapper[Any], model: Any) -> None:
 
 def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -> tuple[str, ...]:
     owner = f"{model.__name__}.search_index"
-    texts = [column.name for column in columns if _is_indexable(column)]
+    texts = [column.name for column in columns if is_indexable(column)]
     key = mapper.primary_key[0]
     if len(mapper.primary_key) > 1 or key.name != "id" or key.type.python_type is not int:
         raise OperatorError(f"{owner}: the table needs an integer primary key `id`.")
@@ -72,7 +68,6 @@ def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -
     return tuple(model.search_index)
 
 
-def _is_indexable(column: Any) -> bool:
-    """Return whether a column has texts. No index covers all languages of a translated text."""
-    type_ = type_of(column)
-    return isinstance(type_, String) and not isinstance(type_, Enum) and not is_translated(column)
+def is_indexable(column: Any) -> bool:
+    """Return whether a column holds texts. No index covers all languages of a translated text."""
+    return holds_text(column) and not is_translated(column)

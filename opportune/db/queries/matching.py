@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Enum, Select, String, cast, false, func, literal, literal_column, or_
+from sqlalchemy import Boolean, ColumnElement, Select, String, cast, false, func, literal, literal_column, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from opportune.db.models.columns import type_of
+from opportune.db.models.columns import holds_text
 from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
 
@@ -164,12 +164,6 @@ def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:
         return false()
     escape = [ESCAPE] if "/" in pattern else []
     return _Matches(text, literal(pattern, String()), *escape)
-
-
-def holds_text(column: Any) -> bool:
-    """Return whether an expression is a text. Enums of PostgreSQL are none."""
-    type_ = type_of(column)
-    return isinstance(type_, String) and not isinstance(type_, Enum)
 
 
 def lower_character(letter: str) -> str:
