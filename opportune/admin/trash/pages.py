@@ -24,7 +24,7 @@ from opportune.db.models.labels import title_of
 from opportune.db.models.row_ids import MAX_ID
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
-from opportune.db.queries.row_count import RowCount, read_row_counts
+from opportune.db.queries.row_count import RowCount, read_row_count
 from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
@@ -238,8 +238,7 @@ async def count_deleted(request: Request, view: AdminView) -> RowCount:
     async with view.session_maker() as session:
         with deleted_rows_included(session):
             keys = select_key(_deleted_rows(request, view), view.pk_columns[0])
-            [count] = await read_row_counts(session, [keys])
-    return count
+            return await read_row_count(session, keys)
 
 
 async def _restore_rows(request: Request, view: AdminView, pks: Sequence[str]) -> None:

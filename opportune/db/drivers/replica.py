@@ -228,17 +228,24 @@ class LagMeter:
 
     def update(self, row: Row[Any]) -> float:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
-        lag, now = measure_lag(row), monotonic()
-        if lag == 0 or not row.is_connected or row.received is None:
-            self._received, self._current_at = None, now if lag == 0 else None
+        now = monotonic()
+        lag = measure_lag(row)
+        if lag == 0:
+            self._received = None
+            self._current_at = now
+            return 0.0
+        if not row.is_connected or row.received is None:
+            self._received = self._current_at = None
             return max(0.0, lag or 0.0)
         if self._received and row.replayed >= self._received[1]:
-            self._current_at, self._received = self._received[0], None
-        self._received = self._received or (now, row.received)
-        seconds = now - (self._received[0] if self._current_at is None else self._current_at)
-        if lag is None or self._current_at is not None:
-            lag = min(seconds if lag is None else lag, seconds)
-        return max(0.0, lag)
+            self._current_at = self._received[0]
+            self._received = None
+        if self._received is None:
+            self._received = now, row.received
+        if self._current_at is not None:
+            seconds = now - self._current_at
+            return max(0.0, seconds if lag is None else min(lag, seconds))
+        return max(0.0, now - self._received[0] if lag is None else lag)
 
 
 def measure_lag(row: Row[Any]) -> float | None:
@@ -247,5 +254,7 @@ def measure_lag(row: Row[Any]) -> float | None:
     A replica that has replayed all it has received lags only if it has lost its primary. Otherwise the age of the last
     replayed change is an upper bound. It is 0 for servers that are no replica or do not report their replay.
     """
-    is_current = row.received is not None and row.received == row.replayed and row.is_connected
-    return 0 if is_current or not row.is_replica or row.replayed is None else row.seconds
+    if not row.is_replica or row.replayed is None:
+        return 0
+    is_current = row.received == row.replayed and row.is_connected
+    return 0 if is_current else row.seconds

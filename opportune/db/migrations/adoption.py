@@ -127,9 +127,10 @@ def _describe_column(operation: ops.MigrateOperation) -> Iterator[Difference]:
         case ops.AlterColumnOp(table_name=table, column_name=name):
             column_name = f"{table}.{name}"
             if operation.modify_type is not None:
-                yield Difference(f"{column_name} is {operation.existing_type}, not {operation.modify_type}", True)
+                text = f"{column_name} is {operation.existing_type}, not {operation.modify_type}"
+                yield Difference(text, is_harmful=True)
             if operation.modify_nullable is not None:
                 requirement = "must allow NULL" if operation.modify_nullable else "must not allow NULL"
-                yield Difference(f"{column_name} {requirement}", True)
+                yield Difference(f"{column_name} {requirement}", is_harmful=True)
             if operation.modify_server_default is not False:
                 yield Difference(f"{column_name} has a different server default", is_harmful=False)

@@ -15,29 +15,6 @@ MAX_NAME_LENGTH = 50
 MAX_SQL_LENGTH = 90
 """Maximum characters of a statement in a description."""
 
-DESCRIPTIONS = (
-    (ops.CreateTableOp, ("+", "Create table {table}", "{short}")),
-    (ops.DropTableOp, ("-", "Drop table {table}", "drop_{short}")),
-    (ops.RenameTableOp, ("~", "Rename table {table} to {step.new_table_name}", "rename_{short}")),
-    (ops.AddColumnOp, ("+", "Add column {step.column.name} to {table}", "{short}_{step.column.name}")),
-    (ops.DropColumnOp, ("-", "Drop column {step.column_name} of {table}", "drop_{short}_{step.column_name}")),
-    (ops.AlterColumnOp, ("~", "Alter column {step.column_name} of {table}", "alter_{short}_{step.column_name}")),
-    (CreateSearchIndexOp, ("+", "Create search index of {table} ({step.listed_names})", "{short}_search_index")),
-    (DropSearchIndexOp, ("-", "Drop search index of {table}", "drop_{short}_search_index")),
-    (ops.CreateIndexOp, ("+", "Create index {step.index_name} on {table}", "")),
-    (ops.DropIndexOp, ("-", "Drop index {step.index_name} of {table}", "")),
-    (ops.AddConstraintOp, ("+", "Add constraint {name} to {table}", "")),
-    (ops.DropConstraintOp, ("-", "Drop constraint {name} of {table}", "")),
-    (ops.MigrateOperation, ("~", "Change {table}", "")),
-)
-"""Sign, description and fragment of a change by type of the operation. The first type that matches counts."""
-RENAMED_COLUMN = (
-    "~",
-    "Rename column {step.column_name} of {table} to {step.modify_name}",
-    "rename_{short}_{step.column_name}",
-)
-ALTERED_CHECK = "~", "Alter constraint {name} of {table}", "alter_{short}_{rule}"
-
 
 class Change(NamedTuple):
     """Description of an operation."""
@@ -50,6 +27,28 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.sign} {self.description}"
+
+
+TEMPLATES = {
+    ops.CreateTableOp: Change("+", "Create table {table}", "{short}"),
+    ops.DropTableOp: Change("-", "Drop table {table}", "drop_{short}"),
+    ops.RenameTableOp: Change("~", "Rename table {table} to {step.new_table_name}", "rename_{short}"),
+    ops.AddColumnOp: Change("+", "Add column {step.column.name} to {table}", "{short}_{step.column.name}"),
+    ops.DropColumnOp: Change("-", "Drop column {step.column_name} of {table}", "drop_{short}_{step.column_name}"),
+    ops.AlterColumnOp: Change("~", "Alter column {step.column_name} of {table}", "alter_{short}_{step.column_name}"),
+    CreateSearchIndexOp: Change("+", "Create search index of {table} ({step.listed_names})", "{short}_search_index"),
+    DropSearchIndexOp: Change("-", "Drop search index of {table}", "drop_{short}_search_index"),
+    ops.CreateIndexOp: Change("+", "Create index {step.index_name} on {table}", ""),
+    ops.DropIndexOp: Change("-", "Drop index {step.index_name} of {table}", ""),
+    ops.AddConstraintOp: Change("+", "Add constraint {name} to {table}", ""),
+    ops.DropConstraintOp: Change("-", "Drop constraint {name} of {table}", ""),
+    ops.MigrateOperation: Change("~", "Change {table}", ""),
+}
+"""Descriptions with placeholders, by type of the operation. The first type that matches counts."""
+RENAMED_COLUMN = Change(
+    "~", "Rename column {step.column_name} of {table} to {step.modify_name}", "rename_{short}_{step.column_name}"
+)
+ALTERED_CHECK = Change("~", "Alter constraint {name} of {table}", "alter_{short}_{rule}")
 
 
 def flatten(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
@@ -100,14 +99,14 @@ def _describe_operation(step: ops.MigrateOperation, feature: str, altered: Colle
         case ops.BulkInsertOp(table=target, rows=rows):
             return Change("+", f"Add {pluralize(len(rows), 'row')} to {target.name}", "")
         case ops.AlterColumnOp(modify_name=str()):
-            sign, description, fragment = RENAMED_COLUMN
+            template = RENAMED_COLUMN
         case ops.CreateCheckConstraintOp(constraint_name=name) if name in altered:
-            sign, description, fragment = ALTERED_CHECK
+            template = ALTERED_CHECK
         case _:
-            sign, description, fragment = next(text for type_, text in DESCRIPTIONS if isinstance(step, type_))
+            template = next(template for type_, template in TEMPLATES.items() if isinstance(step, type_))
     table = table_of(step)
     name = str(getattr(step, "constraint_name", None) or "")
     rule = name.removeprefix(f"ck_{table}_")
     names = {"step": step, "table": table, "short": table.removeprefix(f"{feature}_"), "name": name, "rule": rule}
     suffix = ", concurrently" if getattr(step, "kw", {}).get("postgresql_concurrently") else ""
-    return Change(sign, description.format(**names) + suffix, fragment.format(**names))
+    return Change(template.sign, template.description.format(**names) + suffix, template.fragment.format(**names))

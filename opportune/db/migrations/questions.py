@@ -14,6 +14,8 @@ from opportune.db.migrations.naming import flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.errors import OperatorError
 
+DROP_ADVICE = "If you want to drop it, add --allow-drop."
+
 
 class Rename(NamedTuple):
     """Possible rename of a table, a column or an Enum value."""
@@ -30,11 +32,13 @@ class Rename(NamedTuple):
 
     @property
     def question(self) -> str:
-        if len(self.old) == 1:
-            return f"Was the table {self.old[0]} renamed to {self.new}?"
-        if len(self.old) == 2:
-            return f"Was {self.short_table}.{self.old[1]} renamed to {self.short_table}.{self.new} (a {self.type})?"
-        return f"Was '{self.old[2]}' of {self.short_table}.{self.old[1]} renamed to '{self.new}'?"
+        match self.old:
+            case [table]:
+                return f"Was the table {table} renamed to {self.new}?"
+            case [_table, column]:
+                return f"Was {self.short_table}.{column} renamed to {self.short_table}.{self.new} (a {self.type})?"
+        _table, column, value = self.old
+        return f"Was '{value}' of {self.short_table}.{column} renamed to '{self.new}'?"
 
     @property
     def operation(self) -> ops.MigrateOperation:
@@ -81,25 +85,22 @@ class Choices:
         return next((rename for rename in possible if rename.type and self._confirm(rename)), None)
 
     def refuse_drops(self, dropped: Sequence[tuple[str, ...]], possible: Sequence[Rename]) -> None:
-        """Refuse to drop tables and columns without --allow-drop, because they may have been renamed.
-
-        Raises:
-            OperatorError: The migration would drop something.
-        """
+        """Refuse to drop tables and columns without --allow-drop, because they may have been renamed."""
         if not dropped or self.may_drop:
             return
-        dropped_name = ".".join(dropped[0])
-        likely = [rename for rename in possible if rename.old == dropped[0] and rename.is_likely]
-        advice = "If you want to drop it, add --allow-drop."
-        if option := self._option_for(dropped[0]):
-            advice = f"{option} names nothing new. First write the migration of a rename that frees the name. {advice}"
-        elif likely:
-            new_name = min(likely, key=lambda rename: not rename.type).new  # one of the same type, if possible
-            option = f"--rename {dropped_name}={new_name}"
-            advice = f"If it has a new name, add {option}; if you want to drop it, add --allow-drop."
         verb, owner = ("exists", "its") if len(dropped) == 1 else ("exist", "their")
         names = ", ".join(map(".".join, dropped))
+        advice = self._advise_on_drop(dropped[0], possible)
         raise OperatorError(f"{names} no longer {verb} in the models, and {owner} data would be lost. {advice}")
+
+    def _advise_on_drop(self, path: tuple[str, ...], possible: Sequence[Rename]) -> str:
+        if option := self._option_for(path):
+            advice = "First write the migration of a rename that frees the name."
+            return f"{option} names nothing new. {advice} {DROP_ADVICE}"
+        if likely := [rename for rename in possible if rename.old == path and rename.is_likely]:
+            new_name = min(likely, key=lambda rename: not rename.type).new  # one of the same type, if possible
+            return f"If it has a new name, add --rename {'.'.join(path)}={new_name}. {DROP_ADVICE}"
+        return DROP_ADVICE
 
     def fill_value(self, table: str, column: str, short_table: str, *, by_code: bool) -> str | None:
         """Return the value of existing rows in a NOT NULL column, or None if the owner writes code.
@@ -126,11 +127,7 @@ class Choices:
         )
 
     def refuse_unused(self) -> None:
-        """Refuse options that match nothing, for example because of a typo.
-
-        Raises:
-            OperatorError: An option was not used.
-        """
+        """Refuse options that match nothing, for example because of a typo."""
         options = [f"--rename {old}={new}" for old, new in self.renames.items()]
         options += [f"--fill {column}" for column in self.fills]
         if unused := [option for option in options if option not in self._used_options]:

@@ -146,13 +146,9 @@ async def find_cursor(
 def list_statement(
     selected: Select[Any], count: Select[int], order_by: Sequence[Any], cursor: Cursor | None = None
 ) -> ListStatement:
-    """Return the statements of a list.
+    """Return the statements of a list. `count` counts the same rows (`count_listed_rows`).
 
-    Args:
-        selected: The rows with the columns to read.
-        count: Counts the same rows (`count_listed_rows`).
-        order_by: The arguments of `order_by`.
-        cursor: The row at which the page begins or ends. Its rows are selected from the nearest to the farthest.
+    The rows of a page that begins or ends at a cursor are selected from the nearest to the farthest.
     """
     page = selected.add_columns(count.scalar_subquery())
     if cursor:
@@ -173,36 +169,30 @@ async def read_page(
     page: int = 1,
     cursor: Cursor | None = None,
 ) -> ListedRows:
-    """Read a page of a list.
-
-    Args:
-        session: Session for the estimate of a large list.
-        execute: Function that runs the statements.
-        statement: The statements.
-        counted_rows: All rows of the list.
-        size: Rows per page.
-        page: Number of the page. It has no effect with a cursor.
-        cursor: The cursor of the statement.
-    """
+    """Read a page of a list, by its number or at the cursor of the statement."""
     started_at = monotonic()
     recent = recent_counts(session).find(counted_rows.identity) if counted_rows.identity else None
     offset = 0 if cursor else (page - 1) * size
     limits = {"limit": size + 1, "offset": offset, "counted": 0 if recent else row_count.MAX_COUNTED_ROWS + 1}
     selected = await execute(statement.rows, limits)
-    if not selected and page == 1 and cursor is None:
-        count = RowCount(0)
-    else:
-        # A page past the end has no number of rows, so it is read separately.
-        count = recent or RowCount((selected or await execute(statement.number, limits))[0][-1])
-    seconds = monotonic() - started_at
     rows = [*selected[:size]]
     has_more = len(selected) > size
+    if not rows and page == 1 and cursor is None:
+        count = RowCount(0)
+    elif recent:
+        count = recent
+    else:
+        # A page past the end has no number of rows, so it is read separately.
+        counted = selected or await execute(statement.number, limits)
+        count = RowCount(counted[0][-1])
     uses_cursors = count.is_large or cursor is not None
     if count.is_large:
         end = offset + len(rows)
-        if rows and not (cursor or has_more):
+        is_last_page = rows and not has_more and cursor is None
+        if is_last_page:
             count = RowCount(end)
         else:
+            seconds = monotonic() - started_at
             estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
             # Clients that read page after page must not stop before the last one.
             seen = end + 1 if has_more else end
@@ -216,10 +206,8 @@ async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seco
     """Estimate the number of rows of a large list, and remember it.
 
     Args:
-        session: Session of the database.
-        rows: All rows of the list.
-        counted: How many of them were counted: all of a table on SQLite, or only some.
-        seconds: Seconds that this took.
+        counted: Number of counted rows: all of a table on SQLite, or only some.
+        seconds: Seconds that counting took.
     """
     has_counted_all = counted > row_count.MAX_COUNTED_ROWS + 1
     estimate = RowCount(counted, is_exact=False) if has_counted_all else await estimate_row_count(session, rows.keys())

@@ -1,6 +1,6 @@
 """Numbers of rows that cost little on large tables: counted up to a limit, and estimated above it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -50,19 +50,10 @@ class RowCount:
         return gettext("about %(number)s", number=format_number(estimate))
 
 
-async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]]) -> list[RowCount]:
-    """Count the rows of queries, which select a key and have no order.
-
-    One statement counts up to the limit. PostgreSQL's planner estimates larger results, and SQLite counts whole tables.
-    """
-    if not queries:
-        return []
-    counts = [_count(query.limit(MAX_COUNTED_ROWS + 1)).scalar_subquery() for query in queries]
-    numbers = (await session.execute(select(*counts))).one()
-    return [
-        RowCount(number) if number <= MAX_COUNTED_ROWS else await estimate_row_count(session, query)
-        for number, query in zip(numbers, queries, strict=True)
-    ]
+async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
+    """Count the rows of a query, which selects a key and has no order, up to the limit. Estimate larger numbers."""
+    number = (await session.scalars(_count(query.limit(MAX_COUNTED_ROWS + 1)))).one()
+    return RowCount(number) if number <= MAX_COUNTED_ROWS else await estimate_row_count(session, query)
 
 
 def count_listed_rows(session: AsyncSession, query: Select[Any], key: Any, model: Any = None) -> Select[int]:

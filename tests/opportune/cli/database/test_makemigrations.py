@@ -67,7 +67,7 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
     output = run("-c", RUN_WITHOUT_TERMINAL)[1]
     message = (
         "library_badge.name no longer exists in the models, and its data would be lost. If it has a new name, add "
-        "--rename library_badge.name=label; if you want to drop it, add --allow-drop."
+        "--rename library_badge.name=label. If you want to drop it, add --allow-drop."
     )
     assert output.startswith(f"{message}\nEnded with 1\n")
     assert f"makemigrations would fail: {message}" in output
