@@ -36,12 +36,7 @@ SLUG_HELP = _l("The end of the URL. Leave it empty to generate it.")
 
 
 def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
-    """Convert text for a URL: "Çay & Python 3.14" becomes "cay-python-3-14".
-
-    Args:
-        text: Any text.
-        max_length: Maximum characters of the result.
-    """
+    """Convert text for a URL: "Çay & Python 3.14" becomes "cay-python-3-14"."""
     decomposed = unicodedata.normalize("NFKD", text).lower()
     plain = decomposed.translate(TRANSLITERATIONS).encode("ascii", "ignore").decode()
     return "-".join(re.findall(r"[a-z0-9]+", plain))[:max_length].strip("-")

@@ -50,11 +50,7 @@ def parse_catalogue(content: bytes, locale: str | None = None) -> "Catalog":
 
 
 def compile_catalogue(path: Path) -> bytes:
-    """Return the compiled form (.mo) of the catalogue `<language>/LC_MESSAGES/messages.po`.
-
-    Raises:
-        ValueError: The content is not a catalogue.
-    """
+    """Return the compiled form (.mo) of the catalogue `<language>/LC_MESSAGES/messages.po`."""
     from babel.messages.mofile import write_mo
 
     catalogue = parse_catalogue(path.read_bytes(), path.parents[1].name)
@@ -73,9 +69,6 @@ def examine_catalogue(content: bytes, locale: str | None = None) -> CatalogueSta
     Args:
         content: The catalogue.
         locale: Its language, which decides about the plural forms if the content does not name them.
-
-    Raises:
-        ValueError: The content is not a catalogue.
     """
     state = CatalogueState()
     catalogue = parse_catalogue(content, locale)

@@ -76,11 +76,7 @@ def parse_number(text: str, *, unit: str = "", decimals: int | None = None, sour
 
 
 def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language: bool) -> str:
-    """Convert a number in the format of the visitor's language to machine format.
-
-    Raises:
-        ValueError: The text is not a number in this format.
-    """
+    """Convert a number in the format of the visitor's language to machine format."""
     from babel import numbers
 
     locale = get_language().locale
@@ -138,11 +134,7 @@ def parse_date(text: str, order: str = "") -> date:
 
 
 def _date_order(first: str, second: str, order: str) -> str:
-    """Return the order of year, month and day in a date that begins with these numbers.
-
-    Raises:
-        ValueError: Day and month cannot be told apart.
-    """
+    """Return the order of year, month and day in a date that begins with these numbers."""
     if len(first) > 2:
         return "yMd"
     if order or not is_english():

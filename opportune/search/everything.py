@@ -59,11 +59,7 @@ class SearchOutcome:
         self.groups += [group for group in groups if group.entries]
 
     async def add_rows(self, sources: Sequence[tuple[str, Source]]) -> None:
-        """Search one source after another, and stop after `MAX_SECONDS`.
-
-        Args:
-            sources: Name of each source and the function that searches it.
-        """
+        """Search one source after another, and stop after `MAX_SECONDS`."""
         if not self.query:
             return
         deadline = monotonic() + MAX_SECONDS

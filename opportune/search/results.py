@@ -93,20 +93,10 @@ def _base_letter(letter: str) -> str:
 
 
 def highlight(text: str, query: str) -> Markup:
-    """Escape a text and mark search words: `{{ book.title | highlight(search.q) }}`.
-
-    Args:
-        text: Plain text.
-        query: Query of the search.
-    """
+    """Escape a text and mark search words: `{{ book.title | highlight(search.q) }}`."""
     return Markup(Highlighter(Query.parse(query).highlighted_words).mark(text))  # noqa: S704 - escaped by the highlighter
 
 
 def snippet(text: str, query: str) -> Markup:
-    """Return an escaped excerpt around the first search word: `{{ book.summary | snippet(search.q) }}`.
-
-    Args:
-        text: Plain text.
-        query: Query of the search.
-    """
+    """Return an escaped excerpt around the first search word: `{{ book.summary | snippet(search.q) }}`."""
     return Markup(Highlighter(Query.parse(query).highlighted_words).snippet(text))  # noqa: S704 - escaped by the highlighter

@@ -39,12 +39,8 @@ async def running(work: Coroutine[Any, Any, object] | None, name: str | None = N
 async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine.
 
-    If the work takes longer, or the caller is cancelled, the work is cancelled without waiting for its end, because
-    threads cannot be cancelled.
-
-    Args:
-        seconds: Maximum duration.
-        work: The coroutine to run.
+    After the timeout, or if the caller is cancelled, the work is cancelled without waiting for its end, because threads
+    cannot be cancelled.
 
     Raises:
         TimeoutError: The work takes longer.
@@ -64,7 +60,7 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 async def run_or_leave(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine, for work of projects, which may catch its cancellation.
 
-    If the work takes longer, or the caller is cancelled, the work is cancelled. It is left running if it does not end.
+    After the timeout, or if the caller is cancelled, the work is cancelled. It is left running if it does not end.
 
     Raises:
         TimeoutError: The work takes longer.

@@ -74,11 +74,7 @@ class TableRows:
         self._canonical = conversions.find_canonical_converters(table) if is_converted else {}
 
     def read(self) -> Iterator[Sequence[Row]]:
-        """Yield the rows in batches, ordered by primary key, with the driver's types.
-
-        Raises:
-            OperatorError: SQLite contains text that is not UTF-8.
-        """
+        """Yield the rows in batches, ordered by primary key, with the driver's types."""
         read = _read_postgresql if self.connection.dialect.name == "postgresql" else _read_sqlite
         rows = read(self.connection, self.table)
         while batch := list(islice(rows, BATCH_ROWS)):
@@ -105,11 +101,7 @@ class TableRows:
 
 
 def _convert_rows(table: Table, rows: Sequence[Row], converters: conversions.Converters) -> Sequence[Row]:
-    """Convert column by column, which is faster than row by row.
-
-    Raises:
-        OperatorError: A value does not have its column's type.
-    """
+    """Convert column by column, which is faster than row by row."""
     if not converters:
         return rows
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
@@ -171,24 +163,12 @@ def _read_postgresql(connection: Connection, table: Table) -> Iterator[Row]:
 
 
 def _read_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
-    driver = sqlite_driver(connection)
     try:
-        yield from driver.execute(_select_statement(connection, table))
+        yield from sqlite_driver(connection).execute(_select_statement(connection, table))
     except sqlite3.OperationalError as error:
         if "decode to UTF-8" not in str(error):
             raise
-        raise _find_invalid_text(driver, connection, table) from None
-
-
-def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
-    """Find the invalid text by reading again without decoding."""
-    driver.text_factory = bytes
-    text_positions = [at for at in range(len(table.columns)) if _accepted_types(table, at) == TEXT_TYPES]
-    for row in driver.execute(_select_statement(connection, table)):
-        for position in text_positions:
-            if isinstance(row[position], bytes) and _conversion_fails(bytes.decode, row[position]):
-                return _invalid_value_error(table, position, row)
-    return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
+        raise OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.") from None
 
 
 def _conversion_fails(convert: conversions.Convert, value: object) -> bool:

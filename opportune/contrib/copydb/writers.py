@@ -61,11 +61,7 @@ class Writer(ABC):
     @contextmanager
     @abstractmethod
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
-        """Check the foreign keys of these tables at the end of the block.
-
-        Raises:
-            OperatorError: A foreign key refers to a missing row.
-        """
+        """Check the foreign keys of these tables at the end of the block."""
 
     @contextmanager
     def writable_identities(self, tables: Sequence[Table]) -> Iterator[None]:

@@ -68,11 +68,7 @@ def _upsert(connection: Connection, table: Table) -> Any:
 
 
 def _execute_many(connection: Connection, statement: Executable, rows: Sequence[FixtureRow]) -> None:
-    """Execute a statement with all rows. If it fails, execute it row by row to find the invalid one.
-
-    Raises:
-        OperatorError: The database refuses a row.
-    """
+    """Execute a statement with all rows. If it fails, execute it row by row to find the invalid one."""
     try:
         with connection.begin_nested():
             connection.execute(statement, [row.values for row in rows])

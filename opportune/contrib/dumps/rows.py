@@ -86,11 +86,7 @@ class RowReader:
         self._validation_models: dict[Table, type[BaseModel]] = {}
 
     def read(self, item: FixtureObject) -> FixtureRow:
-        """Return the validated row of an object, with a placeholder for each referenced row.
-
-        Raises:
-            OperatorError: The object is invalid.
-        """
+        """Return the validated row of an object, with a placeholder for each referenced row."""
         try:
             table, values = self._parse_object(item.value)
             references = [
@@ -108,12 +104,7 @@ class RowReader:
         return FixtureRow(item.position, table, row, references)
 
     def _parse_object(self, value: Any) -> tuple[Table, dict[str, Any]]:
-        """Return the table of an object, and the values of its stored columns.
-
-        Raises:
-            LookupError: The table is not installed.
-            ValueError: The object has another form.
-        """
+        """Return the table of an object, and the values of its stored columns."""
         if not isinstance(value, dict) or value.keys() | {"pk"} != KEYS or not isinstance(value["fields"], dict):
             raise ValueError(WRONG_FORM)
         table = find_table(self._tables, str(value["model"]))

@@ -45,10 +45,6 @@ async def find_newest(session: AsyncSession, row: SQLModel) -> RowVersion | None
 async def versions(session: AsyncSession, row: SQLModel) -> Sequence[RowVersion]:
     """Return the versions of a `Versioned` row, newest first.
 
-    Args:
-        session: Session of the query.
-        row: The row.
-
     Returns:
         Versions with `number`, `at`, `actor_id`, `channel` and `values`, which holds the columns as JSON.
     """
@@ -57,11 +53,6 @@ async def versions(session: AsyncSession, row: SQLModel) -> Sequence[RowVersion]
 
 async def restore_version(session: AsyncSession, row: SQLModel, version: RowVersion | int) -> None:
     """Set the columns of a row to the values of a version, and flush it. Hooks run as for other changes.
-
-    Args:
-        session: Session that writes the row.
-        row: The row, loaded by this session.
-        version: The version or its number.
 
     Raises:
         Refused: The version does not exist, columns have changed, or a related row no longer exists.

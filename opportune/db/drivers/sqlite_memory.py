@@ -68,11 +68,7 @@ def read_snapshot(url: DatabaseUrl, uri: str) -> MemorySnapshot:
 
 @contextmanager
 def _open_file(url: DatabaseUrl) -> Iterator[sqlite3.Connection]:
-    """Open a consistent view of the file, also while other processes write to it.
-
-    Raises:
-        OperatorError: The file cannot be read, or is empty, damaged or too large.
-    """
+    """Open a consistent view of the file, also while other processes write to it."""
     if not url.path.is_file():
         raise OperatorError(f"The file {url.path} does not exist. Check {url.name}.")
     try:

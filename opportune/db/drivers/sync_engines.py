@@ -10,14 +10,7 @@ from opportune.db.url.database_url import DatabaseUrl
 
 
 def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", settings: str = SETTINGS, **options: Any) -> Engine:
-    """Create an engine that begins transactions with a given statement.
-
-    Args:
-        url: URL of the database.
-        begin: Statement that begins a transaction. The execution option `sqlite_begin` overrides it.
-        settings: Script that configures each connection.
-        options: Options of `create_engine`.
-    """
+    """Create an engine that begins transactions with a statement, which the option `sqlite_begin` overrides."""
     engine = create_engine(
         url,
         poolclass=NullPool,

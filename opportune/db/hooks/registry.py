@@ -5,7 +5,8 @@
         defer(session, write_summary(book.id))
 
 They run in the transaction of the change. A feature lists its hooks in `Feature(hooks=[…])`. Hooks do not run for
-`insert()`, `update()` and `delete()` statements, and for rows that the database deletes by a cascade.
+`insert()`, `update()` and `delete()` statements, and for rows that the database deletes by a cascade. A hook of a base
+class or mixin runs for its subclasses, which `where` limits to those for which it returns true.
 """
 
 from collections import defaultdict
@@ -42,21 +43,12 @@ class Change(NamedTuple):
 
 
 def before_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook before a new row is written. It may change the row, or raise to refuse it.
-
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
-    """
+    """Run a hook before a new row is written. It may change the row, or raise to refuse it."""
     return _hook_decorator("before_create", model, where)
 
 
 def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook after a new row is written. The row has its id.
-
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
 
     Example:
         @after_create(Book)
@@ -94,10 +86,6 @@ def add_after_create(
 def before_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook before changes of a row are written. `changes(row)` returns them.
 
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
-
     Example:
         @before_update(Book)
         async def check_price(session: AsyncSession, book: Book) -> None: ...
@@ -107,10 +95,6 @@ def before_update(model: type[M], *, where: Predicate | None = None) -> Callable
 
 def after_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook after changes of a row are written. `changes(row)` returns them.
-
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
 
     Example:
         @after_update(Book)
@@ -122,10 +106,6 @@ def after_update(model: type[M], *, where: Predicate | None = None) -> Callable[
 def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook before a row is deleted, while its dependent rows still exist.
 
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
-
     Example:
         @before_delete(Book)
         async def keep_lent_books(session: AsyncSession, book: Book) -> None: ...
@@ -135,10 +115,6 @@ def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable
 
 def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook after a row is deleted. The object still has its values.
-
-    Args:
-        model: The model, or a base class or mixin of several models.
-        where: Limits the hook to subclasses for which it returns true.
 
     Example:
         @after_delete(Book)
@@ -182,25 +158,21 @@ def limited_hooks(is_installed: Callable[[Hook[Any]], bool]) -> Iterator[None]:
 
 
 def has_hooks(model: type[SQLModel]) -> bool:
-    """Return whether a model has hooks. If so, write its rows as objects instead of by statements.
-
-    Args:
-        model: Model of the rows.
-    """
+    """Return whether a model has hooks. If so, write its rows as objects instead of by statements."""
     return bool(registered and hooks_of(model))
 
 
 def find_hook_error(feature: str, listed: Sequence[Any]) -> str | None:
     """Return an error message for the first listed function that is not a hook. None if all are."""
     hooks = [registration.hook for registration in registered]
-    for function in listed:
-        if function not in hooks:
-            name = getattr(function, "__name__", repr(function))
-            return (
-                f"Feature({feature!r}, hooks=…) lists {name}, which is not a hook. Decorate the function with "
-                "@after_create(Model) or another hook of opportune.db, and list the function itself."
-            )
-    return None
+    others = [function for function in listed if function not in hooks]
+    if not others:
+        return None
+    name = getattr(others[0], "__name__", repr(others[0]))
+    return (
+        f"Feature({feature!r}, hooks=…) lists {name}, which is not a hook. Decorate the function with "
+        "@after_create(Model) or another hook of opportune.db, and list the function itself."
+    )
 
 
 class AddedRow(NamedTuple):

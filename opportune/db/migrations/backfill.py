@@ -156,11 +156,7 @@ def _storage_text(column: Column[Any], value: Any) -> str:
 
 
 def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
-    """Return the text of an option as a value of the column.
-
-    Raises:
-        OperatorError: The text is not a valid value.
-    """
+    """Return the text of an option as a value of the column."""
     try:
         if isinstance(column.type, EnumValue):
             members = {str(member.value): member for member in column.type.enum}

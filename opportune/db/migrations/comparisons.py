@@ -151,11 +151,7 @@ def _default_sql(column: Column[object]) -> str | None:
 
 @contextmanager
 def refuse_generated_column_changes() -> Iterator[None]:
-    """Raise an error instead of Alembic's warning about a column that becomes, was or is computed.
-
-    Raises:
-        OperatorError: The models change such a column.
-    """
+    """Raise an error instead of Alembic's warning about a column that becomes, was or is computed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=COMPUTED_WARNING.pattern)
         try:
@@ -167,11 +163,7 @@ def refuse_generated_column_changes() -> Iterator[None]:
 
 
 def refuse_identity_changes(operations: Iterable[ops.MigrateOperation]) -> None:
-    """Refuse to write a step for which Alembic omits the previous identity.
-
-    Raises:
-        OperatorError: A column gets, loses or changes its identity.
-    """
+    """Refuse to write a step for which Alembic omits the previous identity."""
     for step in flatten(operations):
         if isinstance(step, ops.AlterColumnOp) and step.modify_server_default is not False:
             defaults = (step.existing_server_default, step.modify_server_default)

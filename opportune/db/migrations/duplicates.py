@@ -33,11 +33,7 @@ class DuplicatesError(OperatorError):
 
 @contextmanager
 def refuse_duplicates(connection: Connection) -> Iterator[None]:
-    """Check for duplicates before each statement of the block that adds a unique constraint or index.
-
-    Raises:
-        DuplicatesError: Some rows have equal values. The message names the values.
-    """
+    """Check for duplicates before each statement of the block that adds a unique constraint or index."""
 
     def check(_connection: object, statement: object, *_rest: object) -> None:
         for rule in _unique_rules(statement):

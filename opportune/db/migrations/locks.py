@@ -59,9 +59,6 @@ def separate_migration_lock(connection: Connection) -> Iterator[None]:
     """Hold the migration lock on a second connection, for migrations of PostgreSQL that are not one transaction.
 
     Each attempt is a new transaction, because an index that another process builds concurrently waits for open ones.
-
-    Raises:
-        OperatorError: Another process holds the lock for too long.
     """
     deadline = time.monotonic() + MIGRATION_LOCK_TIMEOUT_SECONDS
     with connection.engine.connect() as lock_connection:

@@ -25,11 +25,7 @@ def choose_merge_name(graph: MigrationGraph, feature: str) -> str:
 
 
 def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
-    """Refuse branches that change the same table or column, because their order matters.
-
-    Raises:
-        OperatorError: The branches conflict.
-    """
+    """Refuse branches that change the same table or column, because their order matters."""
     for head, other_head in combinations(graph.heads(feature), 2):
         changed = _find_changed_subjects(graph, head, other_head)
         other_changed = _find_changed_subjects(graph, other_head, head)

@@ -119,12 +119,7 @@ def owners_of_models(metadata: MetaData, features: Collection[str]) -> dict[str,
 
 
 def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
-    """Refuse tables that no feature would migrate, and foreign keys to tables that do not exist.
-
-    Raises:
-        OperatorError: A table's name does not start with that of an installed feature, or has a schema. Or a foreign
-            key references nothing.
-    """
+    """Refuse tables that no feature would migrate, and foreign keys to tables that do not exist."""
     if in_schema := next((table for table in metadata.tables.values() if table.schema), None):
         raise OperatorError(
             f"The table {in_schema.fullname} names a schema. Migrations, backups and copies only handle tables in the "

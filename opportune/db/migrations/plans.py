@@ -55,11 +55,7 @@ def fake_steps(plan: Plan, migrations: Collection[Migration] | None) -> Plan:
 
 
 def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
-    """Refuse a database that newer code has migrated.
-
-    Raises:
-        OperatorError: The database is newer.
-    """
+    """Refuse a database that newer code has migrated."""
     newer = graph.newer_revisions(rows)
     if not newer:
         return

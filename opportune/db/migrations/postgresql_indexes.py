@@ -58,16 +58,11 @@ class CompletePostgresqlImpl(PostgresqlImpl):
 
 
 def define_on_copy(connection: Connection, table_name: str, sql: str, definitions: str) -> str:
-    """Create an index or a constraint on an empty copy of a table.
+    """Create an index or a constraint on an empty copy of a table, and return its definition by PostgreSQL.
 
     Args:
-        connection: Connection to PostgreSQL.
-        table_name: Name of the table in SQL.
         sql: Statement that creates it on the table `COPY`.
         definitions: Query for the definitions of a `:table`, in the last column.
-
-    Returns:
-        Its definition as PostgreSQL writes it.
     """
     with connection.begin_nested() as savepoint:
         connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {table_name})")

@@ -54,16 +54,7 @@ def write_file(
     depends_on: tuple[str, ...] | None = None,
     revision: str = "",
 ) -> None:
-    """Write a migration file from the template.
-
-    Args:
-        path: File `<feature>/NNNN_title.py`.
-        upgrade: Operations of `upgrade()`.
-        downgrade: Operations of `downgrade()`.
-        follows: Previous revisions of the feature, or None for its first migration.
-        depends_on: Revisions of other features that must be applied first.
-        revision: Revision of the migration. By default a new one.
-    """
+    """Write the migration file `<feature>/NNNN_title.py` from the template, by default with a new revision."""
     feature = path.parent.name
     number, _, title = path.stem.partition("_")
     imports: set[str] = set()

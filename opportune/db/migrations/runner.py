@@ -128,11 +128,7 @@ def _run_post_migrate(connection: Connection) -> None:
 
 
 def refuse_other_database(connection: Connection, features: Collection[str]) -> None:
-    """Refuse features that need PostgreSQL on another database.
-
-    Raises:
-        OperatorError: A feature needs PostgreSQL.
-    """
+    """Refuse features that need PostgreSQL on another database."""
     if connection.dialect.name != "postgresql" and (names := features_on_postgresql(features)):
         raise OperatorError(
             f"The tables of {', '.join(names)} need PostgreSQL. Set DATABASE_URL to a PostgreSQL database."

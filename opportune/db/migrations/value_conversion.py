@@ -11,7 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import CHAR, JSON, BigInteger, Boolean, Date, DateTime, Integer, Numeric, SmallInteger, String, Uuid
 from sqlalchemy import Enum as NativeEnum
-from sqlalchemy.types import Float, TypeDecorator
+from sqlalchemy.types import Float
+
+from opportune.db.models.columns import unwrap_type
 
 BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -45,7 +47,7 @@ class Family(Enum):
 
 def family_of(type_: Any) -> Family | None:
     """Return the family of a column type. None if its values cannot be converted, such as those of an array."""
-    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
+    plain = unwrap_type(type_)
     if isinstance(plain, NativeEnum):
         return None
     return next((family for family in Family if isinstance(plain, family.value)), None)

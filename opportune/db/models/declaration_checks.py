@@ -83,11 +83,7 @@ def refuse_invalid_table_name(model: Model) -> None:
 
 
 def set_options_of_field(model: Model, name: str, info: FieldInfo) -> None:
-    """Set the options of a field's column.
-
-    Raises:
-        OperatorError: The field has no column type, or a function as its default.
-    """
+    """Set the options of a field's column."""
     place = f"{full_name(model)}.{name}"
     try:
         set_column_options(info)

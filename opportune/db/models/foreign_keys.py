@@ -18,11 +18,7 @@ ACTIONS = ("CASCADE", "RESTRICT", "SET NULL", "SET DEFAULT", "NO ACTION")
 
 
 def refuse_wrong_keys(metadata: MetaData) -> None:
-    """Refuse foreign keys that reference nothing, or with an action that databases do not have.
-
-    Raises:
-        OperatorError: No installed feature has the table, the table lacks the column, or the action is unknown.
-    """
+    """Refuse foreign keys that reference nothing, or with an action that databases do not have."""
     for table in metadata.tables.values():
         for key in table.foreign_keys:
             if not _has_target(key):

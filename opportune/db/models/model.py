@@ -71,22 +71,14 @@ class ModelBase(SQLModel, registry=REGISTRY):
             super().__setattr__(name, value)
 
     def __hash__(self) -> int:
-        """Hash by primary key, as in Django.
-
-        Raises:
-            TypeError: The row is not stored.
-        """
+        """Hash by primary key, as in Django."""
         state = inspect(self, raiseerr=False)
         if state is None or state.identity is None:
             raise TypeError(f"This {type(self).__name__} has no hash: it is not stored yet.")
         return hash((type(self), state.identity))
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse declarations that would have no effect.
-
-        Raises:
-            OperatorError: A name is reserved, the table is inherited, unnamed, or declared by another model.
-        """
+        """Refuse declarations that would have no effect."""
         declaration_checks.refuse_reserved_names(cls)
         declaration_checks.refuse_misspelt_options(cls)
         declaration_checks.refuse_invalid_table_name(cls)

@@ -52,11 +52,7 @@ def _reference_named(model: Any, name: str | None, related: Any) -> Column[Any] 
 
 
 def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:
-    """Set the options of a model's relationships before SQLAlchemy reads them.
-
-    Raises:
-        OperatorError: The name of a related model is ambiguous.
-    """
+    """Set the options of a model's relationships before SQLAlchemy reads them."""
     for relation in mapper.relationships:
         if isinstance(relation.argument, str) and (target := _find_model(relation)):
             relation.argument = target

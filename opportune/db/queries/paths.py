@@ -147,10 +147,6 @@ def load(relationship: object, *path: object) -> LoaderOption:
 
     A `selectinload` that type checkers accept. It issues one more statement per relationship.
 
-    Args:
-        relationship: Relationship of the selected model.
-        path: Further relationships, each of the previous one's model.
-
     Raises:
         TypeError: An argument is not a relationship.
     """

@@ -187,13 +187,7 @@ def _bind_values(row: SQLModel, *, returns_stored: bool) -> NewRow | None:
 
 @cache
 def _insert_plan(model: type[SQLModel], *, returns_stored: bool, returns_defaults: bool = False) -> InsertPlan | None:
-    """Return the INSERT of a model, or None if the unit of work has to write its rows.
-
-    Args:
-        model: Model of the rows.
-        returns_stored: Return the values that may differ when they are stored.
-        returns_defaults: Return the columns with defaults.
-    """
+    """Return the INSERT of a model, or None if the unit of work has to write its rows."""
     mapper = inspect(model, raiseerr=True)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     if len(mapper.tables) > 1 or mapper.version_id_col is not None or has_listeners:

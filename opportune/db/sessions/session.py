@@ -133,10 +133,6 @@ def before_commit(session: AsyncSession, callback: Callback) -> None:
     """Run a callback as the last step of the transaction.
 
     A rollback of the transaction or of the current savepoint discards it.
-
-    Args:
-        session: Session of the transaction.
-        callback: Coroutine function without arguments.
     """
     session_state(session).before_commit.append((callback, session.sync_session.get_nested_transaction()))
 
@@ -146,10 +142,6 @@ def after_commit(session: AsyncSession, callback: Callback) -> None:
 
     A rollback of the transaction or of the current savepoint discards it. If a callback raises an error, the others
     also run. A cancelled task first ends its commit and runs the callbacks.
-
-    Args:
-        session: Session of the transaction.
-        callback: Coroutine function without arguments.
     """
     session_state(session).after_commit.append((callback, session.sync_session.get_nested_transaction()))
 

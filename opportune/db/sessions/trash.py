@@ -25,11 +25,7 @@ _hidden_statements: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary(
 
 
 def with_deleted(statement: Statement) -> Statement:
-    """Return a query that also returns rows in the trash: `with_deleted(select(Book))`.
-
-    Args:
-        statement: A select statement. Its related rows in the trash are also loaded.
-    """
+    """Return a query that also returns rows in the trash, also as related rows: `with_deleted(select(Book))`."""
     return statement.execution_options(**{INCLUDES_DELETED: True})
 
 
@@ -64,23 +60,13 @@ def deleted_rows_included(session: AsyncSession, *, purges: bool = False) -> Ite
 
 
 async def restore(session: AsyncSession, row: SoftDelete) -> None:
-    """Take a row out of the trash.
-
-    Args:
-        session: Session that loaded the row, with `with_deleted`.
-        row: The deleted row.
-    """
+    """Take a row, which was loaded with `with_deleted`, out of the trash."""
     row.deleted_at = row.deleted_by_id = None
     await session.flush()
 
 
 async def purge(session: AsyncSession, row: SQLModel) -> None:
-    """Delete a row permanently, whether it is in the trash or not.
-
-    Args:
-        session: Session that loaded the row.
-        row: The row.
-    """
+    """Delete a row permanently, whether it is in the trash or not."""
     with deleted_rows_included(session, purges=True):
         await session.delete(row)
         await session.flush()

@@ -12,11 +12,7 @@ from opportune.errors.suggestions import did_you_mean
 def refuse_unknown_names(
     session: Session, statement: Executable, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]
 ) -> None:
-    """Refuse names that are neither columns nor parameters of an INSERT or UPDATE.
-
-    Raises:
-        ValueError: A name is unknown. SQLAlchemy would ignore its values.
-    """
+    """Refuse names that are neither columns nor parameters of an INSERT or UPDATE."""
     if not isinstance(statement, Insert | Update):
         return
     target = statement.entity_description

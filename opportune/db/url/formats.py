@@ -21,7 +21,13 @@ SCHEME = re.compile(r"(?P<name>[a-z][a-z0-9.-]*)(?:\+(?P<driver>\w+))?://(?P<res
 # Text that is often copied along with a URL.
 QUOTES = "'\"`"
 PREFIX = re.compile(
-    rf"(?:(?:export\s+|set\s+)?[a-z]\w*\s*=\s*|psql\s+(?:-d\s+)?)(?=[{QUOTES}]?(?:\w|\+)+:)|jdbc:", re.IGNORECASE
+    rf"""
+    (?: (?:export\s+|set\s+)? [a-z]\w* \s*=\s*  # the name of a variable
+      | psql\s+ (?:-d\s+)? )
+    (?= [{QUOTES}]? [\w+]+ : )  # before the scheme
+    | jdbc:
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 WHITESPACE = " \t\r\n\ufeff\u200b\u00a0"
 # Names that SQLAlchemy renders into a URL and parses from it unchanged.

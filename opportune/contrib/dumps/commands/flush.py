@@ -69,11 +69,7 @@ def delete_all_rows(url: DatabaseUrl) -> int:
 
 
 def refuse_foreign_references(connection: Connection) -> None:
-    """Check that tables of other applications do not refer to our rows.
-
-    Raises:
-        OperatorError: There is such a table. The message names it.
-    """
+    """Check that tables of other applications do not refer to our rows."""
     site_tables = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
         if table in site_tables:
