@@ -39,8 +39,6 @@ Source = Callable[[], Awaitable[EntryGroup | None]]
 
 @dataclass
 class SearchOutcome:
-    """Results of a search over everything."""
-
     query: str
     groups: list[EntryGroup] = field(default_factory=list)
     note: str = ""

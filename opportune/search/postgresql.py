@@ -76,7 +76,8 @@ class PostgreSQL(Dialect):
         return {str(name): str(sql) for name, sql in connection.execute(EXISTING_OBJECTS, {"prefix": FTS_PREFIX})}
 
     def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
-        name, new = fit_name(fields.index), fit_name(f"{fields.index}_new")
+        name = fit_name(fields.index)
+        new = fit_name(f"{fields.index}_new")
         definition = _create(fields).replace("'", "''")
         return [
             _create(fields, new),  # blocks writers; the next statements block everyone, but take no time
@@ -120,7 +121,8 @@ class PostgreSQLVectors(Vectors):
         ]
 
     def events(self, fields: Fields) -> Mapping[str, str]:
-        table_name, changed = fields.quoted_table, changed_sql(fields, "IS DISTINCT FROM")
+        table_name = fields.quoted_table
+        changed = changed_sql(fields, "IS DISTINCT FROM")
         action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{self.name(fields.table)}')"
         return {
             "update": f"UPDATE OF {fields.quoted_columns} ON {table_name} FOR EACH ROW WHEN ({changed}) {action}",

@@ -16,7 +16,6 @@ from opportune.search.folding import WORD, fold, name_key, words
 MAX_QUERY_LENGTH = 200
 """Maximum length of a query in characters. Longer queries are cut."""
 MAX_QUERY_WORDS = 12
-"""Maximum number of words of a query."""
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 """Word or quoted words, with `-` if texts must not contain them."""
 DOTTED = re.compile(r"\w+(?:\.\w+)+")

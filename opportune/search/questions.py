@@ -11,7 +11,6 @@ NAME = re.compile(r"\b(?:\w+(?:\.\w+)+|\w*_\w+)|(?<=`)[^`]+(?=`)")
 SENTENCE_END = re.compile(r"\n\s*\n|(?<=[.!?])\s")
 MAX_KEY_WORDS = 8
 PASSAGE_LENGTH = 1_200
-"""Default length of a passage in characters."""
 COMMON_WORDS = frozenset(
     words(
         "a about all also am an and any are as at be because been but by can could did do does doing done explain for "

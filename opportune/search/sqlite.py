@@ -85,7 +85,8 @@ class SQLiteVectors(Vectors):
         ]
 
     def events(self, fields: Fields) -> Mapping[str, str]:
-        table_name, changed = fields.quoted_table, changed_sql(fields, "IS NOT")
+        table_name = fields.quoted_table
+        changed = changed_sql(fields, "IS NOT")
         action = f"BEGIN DELETE FROM {self.name(fields.table)} WHERE id = OLD.id; END"
         return {
             "update": f"UPDATE OF {fields.quoted_columns} ON {table_name} WHEN {changed} {action}",

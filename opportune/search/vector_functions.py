@@ -26,7 +26,6 @@ def signs(vector: Vector) -> bytes:
 
 
 def differing_signs(signs_1: bytes, signs_2: bytes) -> int:
-    """Return the number of different bits."""
     return (int.from_bytes(signs_1) ^ int.from_bytes(signs_2)).bit_count()
 
 

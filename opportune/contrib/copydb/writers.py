@@ -134,7 +134,8 @@ class PostgreSQLWriter(Writer):
                         copy.write_row(row)
                         sent_rows += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            row_index, column = sent_rows, error.diag.column_name or ""
+            row_index = sent_rows
+            column = error.diag.column_name or ""
             if position := COPY_CONTEXT.search(error.diag.context or ""):
                 row_index, column = int(position[1]) - 1, position[2] or column
             elif not column:  # psycopg refuses NUL before it sends the row

@@ -21,15 +21,12 @@ from opportune.errors import OperatorError
 KEYS = {"model", "pk", "fields"}
 WRONG_FORM = 'does not have the form {"model": …, "pk": …, "fields": {…}}'
 PLACEHOLDER_ID = 1
-"""Id of a referenced row during validation."""
 WITH_ZONE: dict[Any, Any] = {datetime: AwareDatetime, datetime | None: AwareDatetime | None}
 """Types with a time zone, which SQLModel only enforces when it writes a row."""
 
 
 @dataclass(frozen=True)
 class FixtureObject:
-    """Object of a fixture."""
-
     position: str
     """Position for messages, such as `file.json, object 3`."""
     value: Any
@@ -47,8 +44,6 @@ class Reference:
 
 @dataclass(frozen=True)
 class FixtureRow:
-    """Validated row of a fixture."""
-
     position: str
     """Position for messages, such as `file.json, object 3`."""
     table: Table

@@ -52,7 +52,6 @@ class Contents:
     """Partitions and inheriting tables without a key, with their parent tables."""
     default_schema: str = ""
     other_schemas: dict[str, list[str]] = field(default_factory=dict)
-    """Tables of other schemas."""
     exclusion_constraints: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)

@@ -33,16 +33,12 @@ VERSIONS_PER_PAGE = 30
 MAX_SHORT_LENGTH = 80
 """Maximum characters of values that are shown beside each other. Longer texts are compared line by line."""
 MAX_LINES = 60
-"""Maximum lines of a difference."""
 MAX_COMPARED_LINES = 1_000
 """Maximum lines to compare, from the first that differs. The time grows with the square of their number."""
 MAX_LINE_LENGTH = 5_000
-"""Maximum characters of a line."""
 
 
 class Difference(NamedTuple):
-    """Old and new value of a column."""
-
     label: str
     before: str
     after: str

@@ -43,7 +43,6 @@ class Bus(ABC):
         self.is_connected = False
         """Whether this process receives messages."""
         self._subscribers = defaultdict[str, list[Callback]](list)
-        """Callbacks by topic."""
         self._sender = secrets.token_hex(4)
         """Id of this process, which ignores its own messages."""
         self._pending: dict[tuple[str, str], None] = {}
@@ -79,7 +78,6 @@ class Bus(ABC):
         return running(self._listen_forever(), "bus listener")
 
     async def close(self) -> None:
-        """Send what is pending, and close connections."""
         await self.flush()
 
     async def flush(self) -> None:

@@ -17,8 +17,6 @@ REDIS_CHECK_SECONDS = 30.0
 
 
 class RedisBus(Bus):
-    """Bus through Redis or Valkey."""
-
     name = "Redis"
 
     def __init__(self, url: str) -> None:

@@ -29,7 +29,6 @@ CONNECT_TIMEOUT_SECONDS = 4
 CANCEL_TIMEOUT_SECONDS = 1
 """Seconds in which the server must confirm the cancellation of an abandoned statement."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
-"""Seconds before another attempt."""
 WAKE_RETRY_SECONDS = 0.6
 """Seconds between further attempts while a suspended server starts."""
 WAKING_ERRORS = ("starting up", "not yet accepting connections", "compute node")

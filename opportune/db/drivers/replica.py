@@ -159,7 +159,8 @@ class Replica:
                     pass
                 logger.warning("Replica %s is used again.", self.url.server)
         finally:
-            self._waiting, self.problem = None, ""
+            self._waiting = None
+            self.problem = ""
 
     async def _try_after(self, delay_seconds: float) -> bool:
         """Wait, measure the lag again, and return whether the replica can be used."""

@@ -109,13 +109,15 @@ def _begin_with(statement: str, engine: Engine) -> None:
 
     @event.listens_for(engine, "handle_error")
     def record_failure(context: ExceptionContext) -> None:
-        connection, error = context.connection, context.sqlalchemy_exception
+        connection = context.connection
+        error = context.sqlalchemy_exception
         if context.is_disconnect or not (error and connection and connection.in_transaction()):
             return
         if not _driver(connection).in_transaction:
             connection.info.setdefault(FAILURE, error)
         elif context.statement is None:  # a failed commit, after which the pool would return an open transaction
-            context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
 
     @event.listens_for(engine, "before_cursor_execute")
     @event.listens_for(engine, "commit")

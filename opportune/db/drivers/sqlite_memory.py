@@ -41,10 +41,8 @@ class MemorySnapshot:
     anchor: sqlite3.Connection
     """Keeps the memory alive: SQLite frees it when its last connection closes."""
     idle: list[sqlite3.Connection] = field(default_factory=list)
-    """Idle connections of `MemoryDatabase.rows`."""
 
     def take_reader(self) -> sqlite3.Connection:
-        """Return an idle connection, or open one."""
         with suppress(IndexError):
             return self.idle.pop()
         connection = sqlite3.connect(self.uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -159,7 +157,6 @@ class MemoryDatabase(Database):
         return self._snapshot
 
     async def setup(self) -> None:
-        """Read the file into memory."""
         await self.refresh()
 
     async def refresh(self) -> None:

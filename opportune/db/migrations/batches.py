@@ -36,7 +36,9 @@ class InBatchesOp(CodeOp):
 
     def __init__(self, table_name: str, statement: str, batch_rows: int) -> None:
         super().__init__(f"Change rows of {table_name} in batches", "")
-        self.table_name, self.statement, self.batch_rows = table_name, statement, batch_rows
+        self.table_name = table_name
+        self.statement = statement
+        self.batch_rows = batch_rows
 
 
 def in_batches(op: Any, table_name: str, statement: str, batch_rows: int = BATCH_ROWS) -> None:

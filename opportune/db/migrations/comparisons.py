@@ -40,7 +40,6 @@ STORED_DEFAULT = """
 CHECKS = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = to_regclass(:table) AND contype = 'c'"
 CAST = re.compile(r"::[\w .\[\](,)\"]+$")
 COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
-"""Alembic's warning."""
 
 
 def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
@@ -84,7 +83,8 @@ def _compare_checks(
 
 
 def _is_same_condition(connection: Connection, old: CheckConstraint, new: CheckConstraint) -> bool:
-    old_values, new_values = parse_allowed_values(old.sqltext), parse_allowed_values(new.sqltext)
+    old_values = parse_allowed_values(old.sqltext)
+    new_values = parse_allowed_values(new.sqltext)
     if old_values and new_values:
         return (old_values.column, set(old_values.values)) == (new_values.column, set(new_values.values))
     if connection.dialect.name != "postgresql":
@@ -130,7 +130,8 @@ def _compare_defaults(
 
 def _is_default(context: AutogenContext, column: Column[object], stored: str) -> bool:
     """Return whether PostgreSQL stores the default of a column so. Without a temporary table, their texts count."""
-    connection, dialect = context.connection, context.dialect
+    connection = context.connection
+    dialect = context.dialect
     assert connection is not None
     assert dialect is not None
     default = dialect.ddl_compiler(dialect, None).get_column_default_string(column)  # type: ignore[arg-type]  # not used

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alembic.operations import ops
 from sqlalchemy import Connection, Constraint, MetaData, Table, inspect, text
@@ -24,12 +25,11 @@ from opportune.project.layout import PACKAGE, feature_module
 CHANGES_TABLES = re.compile(r"create_table|drop_table|rename_table|\bTABLE\b", re.IGNORECASE)
 IDENTIFIER = r"""(?:[\w$]+\s*\.\s*|"[^"]+"\s*\.\s*)?(?:["`\[](?P<{0}quoted>[^"`\]]+)["`\]]|(?P<{0}plain>[\w$]+))"""
 TABLE_STATEMENT = re.compile(
-    r"(?P<verb>CREATE|DROP|ALTER)\s+(?:UNLOGGED\s+)?TABLE\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:ONLY\s+)?"
-    + IDENTIFIER.format("")
-    + r"(?:\s+RENAME\s+TO\s+"
-    + IDENTIFIER.format("new_")
-    + ")?",
-    re.IGNORECASE,
+    rf"""
+    (?P<verb>CREATE|DROP|ALTER) \s+ (?:UNLOGGED\s+)? TABLE \s+ (?:IF\s+(?:NOT\s+)?EXISTS\s+)? (?:ONLY\s+)?
+    {IDENTIFIER.format("")} (?: \s+RENAME\s+TO\s+ {IDENTIFIER.format("new_")} )?
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 # Partitions and inheriting tables hold rows of their parents.
 CHILD_TABLES = text(Path(__file__).with_name("child_tables.sql").read_text(encoding="utf-8"))
@@ -143,8 +143,12 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
 
 def find_unmigrated_models() -> Iterator[str]:
     """Yield one line for each model of the project outside of `opportune.db`, for which makemigrations does nothing."""
-    adopted = {model for feature in installed_features() if feature.data.adopts_tables for model in feature.models}
-    models = [model for feature in installed_features() for model in feature.models]
+    adopted: set[Any] = set()
+    models: list[Any] = []
+    for feature in installed_features():
+        models += feature.models
+        if feature.data.adopts_tables:
+            adopted.update(feature.models)
     for name, module in list(sys.modules.items()):
         if name.startswith(f"{PACKAGE}."):
             models += [value for value in vars(module).values() if _table_of_class(value, name) is not None]

@@ -179,7 +179,6 @@ def _spellings(path: tuple[str, ...], short_table: str) -> set[str]:
 
 
 def find_dropped_names(operations: Sequence[ops.MigrateOperation]) -> Iterator[tuple[str, ...]]:
-    """Yield dropped tables and columns."""
     for operation in flatten(operations):
         if isinstance(operation, ops.DropTableOp):
             yield (operation.table_name,)
@@ -226,9 +225,9 @@ def _has_same_type(context: MigrationContext, old: Column[object], new: Column[o
 def referencing_tables(connection: Connection, table_name: str, *column: str) -> set[str]:
     """Return tables that reference a table or column. Apply their migrations before it is renamed or dropped."""
     keys = inspect(connection).get_multi_foreign_keys()
-    return {
-        table
-        for (_, table), table_keys in keys.items()
-        for key in table_keys
-        if key["referred_table"] == table_name and {*column}.issubset(key["referred_columns"])
-    }
+    tables: set[str] = set()
+    for (_schema, table), table_keys in keys.items():
+        for key in table_keys:
+            if key["referred_table"] == table_name and {*column}.issubset(key["referred_columns"]):
+                tables.add(table)
+    return tables

@@ -137,8 +137,6 @@ def refuse_other_database(connection: Connection, features: Collection[str]) -> 
 
 @dataclass(frozen=True)
 class _Run:
-    """Runs the steps of a plan."""
-
     connection: Connection
     graph: MigrationGraph
     plan: Plan
@@ -185,7 +183,8 @@ class _Run:
 
     def _run_step(self, step: Step, op: Operations | None) -> None:
         """Run a step and record it. `op` replaces that of the migration's module."""
-        migration, connection = step.migration, self.connection
+        migration = step.migration
+        connection = self.connection
         if not migration.is_atomic:
             _require_batches_first(step, connection.dialect.name)
         try:

@@ -92,7 +92,8 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
 def _write(squash: Squash) -> None:
     revisions = {migration.revision for migration in squash.migrations}
     needed = sorted({revision for migration in squash.migrations for revision in migration.depends_on} - revisions)
-    draft, revision = squash.draft, squash.migrations[-1].revision
+    draft = squash.draft
+    revision = squash.migrations[-1].revision
     depends_on = tuple(needed) or None
     write_file(squash.path, draft.upgrade, draft.downgrade, follows=None, depends_on=depends_on, revision=revision)
     text = squash.path.read_text(encoding="utf-8")

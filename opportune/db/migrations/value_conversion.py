@@ -119,7 +119,8 @@ def _to_decimal(value: Any, type_: Any) -> Decimal:
     _, digits, exponent = number.normalize(Context(MAX_PREC)).as_tuple()
     integer_digits = len(digits) + int(exponent)
     decimals = -int(exponent)
-    precision, scale = type_.precision, type_.scale
+    precision = type_.precision
+    scale = type_.scale
     if scale is not None and (decimals > scale or (precision is not None and integer_digits > precision - scale)):
         raise ValueError(value)
     return number

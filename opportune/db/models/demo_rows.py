@@ -27,7 +27,8 @@ class DemoRows(Generic[S]):
     """
 
     def __init__(self, model: type[Any], samples: Sequence[S], first: datetime) -> None:
-        self._model, self._created_at = model, model.created_at
+        self._model = model
+        self._created_at = model.created_at
         first = first.astimezone(UTC)
         former_times = [first + timedelta(minutes=number) for number in range(len(samples))]
         if any(time.date() != first.date() for time in former_times):

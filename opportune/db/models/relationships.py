@@ -43,7 +43,8 @@ def _key_to_join(model: type[Any], name: str) -> Column[Any] | None:
 
 def _reference_named(model: Any, name: str | None, related: Any) -> Column[Any] | None:
     """Return the column of a relationship with this name if it alone refers to the related model's table."""
-    table, related_table = getattr(model, "__table__", None), getattr(related, "__table__", None)
+    table = getattr(model, "__table__", None)
+    related_table = getattr(related, "__table__", None)
     if table is None or related_table is None or f"{name}_id" not in table.columns:
         return None
     column: Column[Any] = table.columns[f"{name}_id"]
@@ -65,7 +66,8 @@ def complete_relationships(mapper: Mapper[Any], model: type[Any]) -> None:
 
 def _find_model(relation: RelationshipProperty[Any]) -> type[Any] | None:
     """Return the model with the name of the relation's target. That of the same module has precedence."""
-    name, parent = relation.argument, relation.parent.class_
+    name = relation.argument
+    parent = relation.parent.class_
     models = [mapper.class_ for mapper in relation.parent.registry.mappers if mapper.class_.__name__ == name]
     if len(models) > 1:
         models = [model for model in models if model.__module__ == parent.__module__] or models

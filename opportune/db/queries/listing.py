@@ -25,8 +25,6 @@ MODIFIERS = (asc_op, desc_op, nulls_first_op, nulls_last_op)
 
 
 class OrderTerm(NamedTuple):
-    """An expression to sort by."""
-
     expression: ColumnElement[Any]
     is_descending: bool
     nulls_last: bool | None = None
@@ -64,7 +62,6 @@ class Position(NamedTuple):
     is_before: bool
     """Whether the page ends at the row."""
     parameter: str
-    """Name of the parameter."""
 
     @classmethod
     def parse(cls, parameter: str, text: str) -> "Position":
@@ -103,8 +100,6 @@ class ListStatement(NamedTuple):
 
 
 class CountedRows(NamedTuple):
-    """All rows of a list."""
-
     keys: Callable[[], Select[Any]]
     """Returns the query of their keys, to estimate their number."""
     identity: Hashable = None
@@ -113,8 +108,6 @@ class CountedRows(NamedTuple):
 
 @dataclass(frozen=True)
 class ListedRows:
-    """The rows of a page."""
-
     rows: Sequence[Any]
     """The result rows of the statement, in the order of the list."""
     count: RowCount

@@ -31,8 +31,6 @@ COUNTED = bindparam("counted", type_=Integer)
 
 @dataclass(frozen=True)
 class RowCount:
-    """Number of rows of a query."""
-
     number: int
     """At least this many if `is_exact` is False and there is no estimate."""
     is_exact: bool = True

@@ -55,7 +55,8 @@ async def _open_once(request: HTTPConnection, role: Role) -> AsyncSession:
             f"{scope['path']} is a WebSocket, which would hold its database session while it is open. "
             "Take a DatabaseDependency and open short sessions: `async with database.reader()` or `.writer()`."
         )
-    key, stack = f"opportune.{role}", scope["fastapi_function_astack"]
+    key = f"opportune.{role}"
+    stack = scope["fastapi_function_astack"]
     opened: tuple[object, AsyncSession] | None = scope.get(key)
     if opened is None or opened[0] is not stack:  # the stack that closes it belongs to the route
         database: Database = on_site(request).app.state.database

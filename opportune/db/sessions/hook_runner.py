@@ -136,7 +136,8 @@ def _take_writes(state: SessionState) -> list[Write]:
 
 def _combine_writes(writes: Sequence[Write]) -> Write | None:
     """Combine the writes of a row into one. Return None if the row was created and deleted."""
-    first, last = writes[0], writes[-1]
+    first = writes[0]
+    last = writes[-1]
     if first.operation == "create":
         return None if last.operation == "delete" else first
     return last if last.operation == "delete" else _merge_changes(writes)

@@ -40,7 +40,6 @@ class InsertPlan(NamedTuple):
     defaults: Set[str]
     """Keys of the columns that get a default if they have no value."""
     returned: Sequence[str]
-    """The attributes that the statement returns."""
     relationships: frozenset[str]
     returns_stored: bool
 

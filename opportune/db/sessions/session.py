@@ -57,7 +57,8 @@ class Session(AsyncSession):
                 await self.flush()
             if not state.before_commit:
                 break
-            callbacks, state.before_commit = state.before_commit, []
+            callbacks = state.before_commit
+            state.before_commit = []
             for callback, _ in callbacks:
                 await callback()
         try:
@@ -73,7 +74,8 @@ class Session(AsyncSession):
     async def _commit_and_call_back(self) -> None:
         await super().commit()
         state = self.sync_session.state
-        callbacks, state.after_commit = state.after_commit, []
+        callbacks = state.after_commit
+        state.after_commit = []
         try:
             async with AsyncExitStack() as stack:  # an error does not keep later callbacks from running
                 for callback, _ in reversed(callbacks):

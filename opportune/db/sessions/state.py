@@ -19,8 +19,6 @@ WithSavepoints = list[tuple[T, SessionTransaction | None]]
 
 
 class Write(NamedTuple):
-    """Row that was written."""
-
     row: SQLModel
     operation: Operation
     changes: Mapping[str, Change]
@@ -45,7 +43,9 @@ class SessionState:
 
     def discard(self) -> None:
         """Discard the hooks and callbacks of a transaction that is rolled back."""
-        self.writes, self.before_commit, self.after_commit = [], [], []
+        self.writes = []
+        self.before_commit = []
+        self.after_commit = []
 
     def discard_savepoint(self, savepoint: SessionTransaction) -> None:
         """Discard the hooks and callbacks of a savepoint that is rolled back."""

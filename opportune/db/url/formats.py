@@ -145,7 +145,8 @@ def _parse_postgresql_fields(driver: str, parsed: ParsedUrl, pooled: Pooled) -> 
 
 def _build_url(parsed: ParsedUrl, options: dict[str, str]) -> URL:
     query = dict(options)
-    host, port = None, None
+    host = None
+    port = None
     if len(parsed.hosts) == 1 and not parsed.hosts[0].is_socket:
         host, port = parsed.hosts[0]
     elif parsed.hosts:
