@@ -71,20 +71,10 @@ def shared_identities(views: Iterable[Any]) -> Iterator[str]:
     views_by_identity: dict[str, Any] = {}
     for view in views:
         if view.identity in views_by_identity:
-            first = views_by_identity[view.identity]
-            names = f"{_name_of(first)} and {_name_of(view)}"
-            yield f"{names} both have the address /admin/{view.identity}: {_identity_advice(first, view)}."
+            names = f"{_name_of(views_by_identity[view.identity])} and {_name_of(view)}"
+            yield f"{names} both have the address /admin/{view.identity}: set identity=… in one of them."
         if view.identity:
             views_by_identity[view.identity] = view
-
-
-def _identity_advice(first: Any, second: Any) -> str:
-    models = {getattr(view, "model", None) for view in (first, second)}
-    if None in models:
-        return "set identity=… in one of them"
-    if len(models) == 1:
-        return f"write class {_name_of(second)}({_name_of(first)}) without model=…, and set identity=… in it"
-    return "rename one of the models"
 
 
 def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
@@ -103,8 +93,6 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
         yield from shape_faults  # other checks would read single letters as names
         return
     yield from _unknown_names(view, base)
-    if fault := _identity_fault(view):
-        yield f"{owner}.identity {fault}"
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.editable: {fault}" for fault in _editable_faults(view, mapper))
@@ -124,15 +112,6 @@ def _unknown_names(view: Any, base: type[Any]) -> Iterator[str]:
             if value is not getattr(base, option) and value != "__all__":
                 faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
                 yield from (f"{_name_of(view)}.{written_name(view, option)}: {fault}" for fault in faults if fault)
-
-
-def _identity_fault(view: Any) -> str:
-    """Return a message if SQLAdmin has replaced the `identity` of a class by that of its model."""
-    class_ = next(class_ for class_ in class_of(view).__mro__ if "identity" in vars(class_))
-    if vars(class_).get("declared_identity", view.identity) == view.identity:
-        return ""
-    name = class_.__name__
-    return f"has no effect beside model={view.model.__name__}. Set it in a second class: class My{name}({name})."
 
 
 def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
@@ -159,7 +138,6 @@ def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, Non
 
 
 def list_column_fault(view: Any, name: str) -> str:
-    """Return a message if lists of a view cannot have this column."""
     return _name_fault(view, inspect(view.model), "column_list", name, _path_fault)
 
 

@@ -6,7 +6,7 @@ A release of SQLAdmin that changes its names only affects this module.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from inspect import getattr_static, unwrap
 from types import FunctionType
 from typing import Any, ClassVar, cast
@@ -37,7 +37,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "plural": "name_plural",
 }
 """SQLAdmin's option by its short name."""
-ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
+ENDPOINT_MARKS = {"_action", "_exposed"}
 
 
 class ShortName:
@@ -52,28 +52,25 @@ class ShortName:
 
 
 def short_name(short: str) -> Any:
-    """Declare an option with a short name."""
     return ShortName(short)
 
 
 def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, Any]) -> None:
-    """Set SQLAdmin's options from the short names in the body of a view, or in a mixin.
+    """Give each option both of its names, if the body of a view or a mixin sets it by one of them.
 
     Raises:
         OperatorError: The body sets an option by both names.
     """
-    inherited = [vars(class_) for base in bases for class_ in base.__mro__]
+    bodies = [attributes, *(vars(class_) for base in bases for class_ in base.__mro__)]
     for short, long in SHORT_NAMES.items():
-        if isinstance(attributes.get(short), ShortName):
-            continue  # the declaration of the option in `AdminView`
-        if short in attributes and long in attributes:
-            raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
-        if long in attributes:
-            attributes[short] = ShortName(short)  # replaces a value that a base has under the short name
+        nearest = next(body for body in bodies if short in body or long in body)
+        if isinstance(nearest.get(short), ShortName):
             continue
-        nearest = next((body for body in [attributes, *inherited] if short in body or long in body), {})
-        # Views have both names afterwards, so only this body or that of a mixin has the short name alone.
-        if short in nearest and long not in nearest and not isinstance(nearest[short], ShortName):
+        if nearest is attributes and short in attributes and long in attributes:
+            raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
+        if short not in nearest:
+            attributes[short] = ShortName(short)
+        elif long not in nearest:
             value = nearest[short]
             attributes[long] = _default_sort_of(view, value) if short == "order" else value
 
@@ -115,21 +112,36 @@ def action_texts(view: type[Any]) -> list[str]:
 
 
 def _actions(view: type[Any]) -> list[Any]:
-    methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
+    methods: list[Any] = [getattr(view, name) for name in endpoint_names(view)]
     return [method for method in methods if hasattr(method, "_action")]
 
 
+def endpoint_names(view: type[Any]) -> list[str]:
+    """Return the names of methods with `@action` or `@expose`, in the order of the alphabet."""
+    members = [member for class_ in view.__mro__ for member in vars(class_).items()]
+    return sorted(
+        {name for name, value in members if isinstance(value, FunctionType) and ENDPOINT_MARKS & vars(value).keys()}
+    )
+
+
 class AdapterViewMeta(ModelViewMeta):
-    """Sets the options with short names, and derives a view's plural, to which SQLAdmin adds an s: "Categorys"."""
+    """Sets the options with short names, and derives names of a view from its model.
+
+    SQLAdmin would replace an `identity` in the class body, and add an s to each plural: "Categorys".
+    """
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any], **options: Any) -> Any:
         add_long_names(name, bases, attributes)
         if "model" in options and not hasattr(options["model"], "__table__"):
             raise OperatorError(f"{name}: {options['model']!r} is no table. Write class {name}(AdminView, model=Book).")
         view: Any = super().__new__(cls, name, bases, attributes, **options)
-        if options.get("model") and "name" not in attributes:
+        if "model" not in options:
+            return view
+        if "identity" in attributes:
+            view.identity = attributes["identity"]
+        if "name" not in attributes:
             view.name = label_of_class(view.model)
-        if options.get("model") and "name_plural" not in attributes:
+        if "name_plural" not in attributes:
             view.name_plural = DerivedLabel(plural_of(str.__str__(view.name)))
         return view
 
@@ -254,25 +266,9 @@ class AdapterSite(Admin):
     @staticmethod
     def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
         """Find decorated methods without inspecting all attributes of a view, which takes SQLAdmin 3 ms for each."""
-        funcs = [getattr(view_instance, name) for name in sorted(_endpoint_names(view))]
+        funcs = [getattr(view_instance, name) for name in endpoint_names(view)]
         for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
             handle_fn(func, view, view_instance)
-
-
-def _endpoint_names(view: type[Any]) -> frozenset[str]:
-    """Return the names of methods with `@action` or `@expose`."""
-    site_class, *bases = view.__mro__  # `add_view` makes a class per site, which a cache would keep alive
-    return _declared_endpoints(site_class).union(*map(_cached_endpoints, bases))
-
-
-def _declared_endpoints(class_: type[Any]) -> frozenset[str]:
-    members = vars(class_).items()
-    return frozenset(
-        name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_ATTRIBUTES
-    )
-
-
-_cached_endpoints = cache(_declared_endpoints)
 
 
 def slug_and_label(action: Any) -> tuple[str, str]:

@@ -136,9 +136,6 @@ class AdminView(RowQueriesMixin):
     icon: ClassVar[Any] = GuessedIcon()
     """The icon in the menu, such as `"ti ti-book"`. By default guessed from the name of the model."""
 
-    declared_identity: ClassVar[str]
-    """The `identity` in the body of a class, which SQLAdmin replaces if the class has a model."""
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "site" in vars(cls):  # the subclass for a site, whose base has been checked
@@ -147,8 +144,6 @@ class AdminView(RowQueriesMixin):
             raise OperatorError(f"{cls.__name__}.readonly is now get_readonly_fields. Rename it.")
         if message := next(find_mismatches(cls, AdminView), ""):
             raise OperatorError(message)
-        if "identity" in vars(cls):
-            cls.declared_identity = vars(cls)["identity"]
 
     def __init__(self) -> None:
         if fault := next(option_faults(self, AdminView), ""):

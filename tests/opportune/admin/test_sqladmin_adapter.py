@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from opportune.accounts.models import Group
-from opportune.admin import sqladmin_adapter
+from opportune.admin import AdminView, sqladmin_adapter
 from opportune.admin.templates import AdminTemplates
 
 ADAPTER = Path(sqladmin_adapter.__file__)
@@ -24,6 +24,10 @@ OWN_METHODS = {"_choose_names"}
 
 
 class PlainView(ModelView, model=Group): ...
+
+
+class CrewAdmin(AdminView, model=Group):
+    identity = "crew"
 
 
 def find_private_names() -> set[str]:
@@ -38,6 +42,10 @@ def test_private_names_of_the_adapter_exist() -> None:
     used = set(PRIVATE.findall(ADAPTER.read_text())) - defined - OWN_METHODS
     assert len(used) > 10
     assert used <= find_private_names()
+
+
+def test_view_of_a_model_keeps_its_identity() -> None:
+    assert CrewAdmin.identity == "crew"
 
 
 async def double(number: int) -> int:
