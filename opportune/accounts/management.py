@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows.deletion import delete_personal_data, find_deletion_refusal
 from opportune.accounts.models import Group, GroupPermission, Membership, User
-from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
+from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.queries import find_by_email, lock_superusers
@@ -23,7 +23,6 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "{email} is the last active superuser. Create another one first: python3 oppman.py createsuperuser"
-INVALID_CHARACTERS = "The password is not accepted. It contains invalid characters."  # not translated
 
 
 async def create_superuser(session: AsyncSession, email: str, password: str) -> User:
@@ -44,8 +43,7 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     """
     user = await find_user(session, email)
     with as_operator_error(email):
-        credentials = UserCreate(email=user.email, password=password)
-        user = await user_manager(session).change(user, password=credentials.password)
+        user = await user_manager(session).change(user, password=password)
     record_event(session, user, "updated_by_staff", fields=["Password"])
     return user
 
@@ -57,8 +55,7 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
         OperatorError: The e-mail is invalid or has an account, or the password is too weak.
     """
     with as_operator_error(email):
-        credentials = UserCreate(email=email, password=password)
-        return await user_manager(session).register(credentials.email, credentials.password, **flags)
+        return await user_manager(session).register(valid_email(email), password, **flags)
 
 
 def valid_email(email: str) -> str:
@@ -148,10 +145,6 @@ async def find_user(session: AsyncSession, email: str) -> User:
 def as_operator_error(email: str) -> Iterator[None]:
     try:
         yield
-    except ValidationError as error:
-        field = error.errors(include_input=False)[0]["loc"][0]
-        message = f"{email} is not a valid e-mail address." if field == "email" else INVALID_CHARACTERS
-        raise OperatorError(message) from None
     except EmailTakenError:
         raise OperatorError(
             f"{email} already has an account. To make it a superuser: python3 oppman.py users change {email} "

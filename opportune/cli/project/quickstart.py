@@ -14,10 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.management import as_operator_error, create_superuser
+from opportune.accounts.management import create_superuser, valid_email
 from opportune.accounts.models import User
 from opportune.accounts.passwords.rules import find_offline_problem
-from opportune.accounts.schemas import UserCreate
 from opportune.cli.accounts.prompts import ask_new_password
 from opportune.cli.database import demo
 from opportune.cli.development import server, sockets, startup
@@ -125,8 +124,7 @@ def _refuse_production(settings: Settings) -> None:
 def new_superuser(email: str, password: str | None, settings: Settings) -> Superuser:
     """Return the superuser to create, with a random password if none is given."""
     random = "" if password else secrets.token_urlsafe(12)
-    with as_operator_error(email):
-        email = UserCreate(email=email, password=password or random).email
+    email = valid_email(email)
     if password and (reason := find_offline_problem(password, email, settings)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)
@@ -135,15 +133,15 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
 def prompt_superuser(email: str | None, password: str | None, settings: Settings) -> Superuser:
     """Ask for the missing e-mail address or password, until it is valid."""
     print("Create the first superuser, who may use the admin:")
-    valid_email = ""
-    while not valid_email:
+    checked_email = ""
+    while not checked_email:
         try:
-            valid_email = new_superuser(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
+            checked_email = valid_email(email or typer.prompt("E-mail", default=DEFAULT_EMAIL))
         except OperatorError as error:
             print(error)
             email = None
-    password = password or ask_new_password(valid_email, "Password (Enter for a random one)", default="")
-    return new_superuser(valid_email, password, settings)
+    password = password or ask_new_password(checked_email, "Password (Enter for a random one)", default="")
+    return new_superuser(checked_email, password, settings)
 
 
 async def _first_superuser(session: AsyncSession) -> Superuser | None:
