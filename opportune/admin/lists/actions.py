@@ -80,7 +80,6 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 
 
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
-    """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key) for key in key_names_of(view.mapper)))
     query = (await filtered_query(request, view)).options(keys)
     rows = await view.queries.objects(query.limit(MAX_ROWS_PER_ACTION + 1))
@@ -127,7 +126,7 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 
     It asks if the action has a question, or if all pages of a list are selected. It logs the rows, unless the action
-    has written its own entries, as `apply_to_selected` does. The action reads the rows from `pks` in the query.
+    has written its own entries, as `apply_to_selected` does.
     """
     slug, label = slug_and_label(action)
 
@@ -137,19 +136,14 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
             raise HTTPException(403)
         if slug in view._confirmed_actions:
             await get_confirmed_user(request, request.state.user)
-        body = await request.body()
-
-        async def receive() -> Message:  # for actions that read the form again
-            return {"type": "http.request", "body": body}
-
+        await request.body()  # before the form is read, so that the action can read it again
         try:
             selection = await read_selection(request, view)
             rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
             question = action_question(view, slug)
             if not selection.is_confirmed and (question or selection.has_other_pages):
                 return await show_confirmation_page(request, view, selection, rows, title=label, question=question)
-            query = selection_query(request, *selection.pks).encode()  # where actions of SQLAdmin expect the rows
-            response: Response = await action(Request({**request.scope, "query_string": query}, receive))
+            response: Response = await action(await _with_selected_keys(request, selection.pks))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
@@ -157,6 +151,16 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
         return response
 
     return confirm_or_run
+
+
+async def _with_selected_keys(request: Request, pks: Sequence[str]) -> Request:
+    """Return this request with the rows in its query, where actions of SQLAdmin expect them."""
+    body = await request.body()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, receive)
 
 
 async def show_confirmation_page(

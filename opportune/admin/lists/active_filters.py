@@ -85,22 +85,26 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
 
 async def _build_control(request: Request, view: BaseAdminView, filter_: Any) -> FilterControl:
     name, query = filter_.parameter_name, request.query_params
-    operation = query.get(f"{name}_op", "")
+    operation = query.get(f"{name}_op", "").strip()
     if isinstance(filter_, TextChoiceFilter):
         filter_ = filter_.for_query(query)
-    if isinstance(filter_, RangeFilter):
-        return FilterControl(filter_, (), operations=filter_.operations(), operation=operation)
-    if has_operator(filter_):
+    is_ours = isinstance(filter_, filters.ListFilter)
+    operations = filter_.operations() if is_ours or has_operator(filter_) else []
+    if _has_typed_values(filter_):
         default = "contains" if isinstance(filter_, filters.TextFilter) and query.get(name) else ""
-        return FilterControl(filter_, (), operations=filter_.operations(), operation=operation or default)
-    operations = filter_.operations() if isinstance(filter_, filters.ListFilter) else []
+        return FilterControl(filter_, (), operations=operations, operation=operation or default)
     options = await filter_.lookups(request, view.model, view.queries.tuples)
     choices = [
-        (str(value), str(label) if label == value or isinstance(filter_, filters.ListFilter) else gettext(label))
+        (str(value), str(label) if is_ours or label == value else gettext(label))
         for value, label in options
         if value not in ("", "all", "__all")
     ]
     return FilterControl(filter_, choices, query.getlist(name), operations, operation)
+
+
+def _has_typed_values(filter_: Any) -> bool:
+    """Return whether users type the values of a filter instead of choosing them."""
+    return isinstance(filter_, RangeFilter) or has_operator(filter_)
 
 
 async def _add_counts(request: Request, view: BaseAdminView, control: FilterControl) -> FilterControl:
@@ -120,36 +124,33 @@ async def _add_counts(request: Request, view: BaseAdminView, control: FilterCont
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
     filter_, query = control.filter, request.query_params
     names = parameters_of(filter_)
-    title = filter_.title
-    labels = dict(control.operations)
-    operation = query.get(f"{filter_.parameter_name}_op", "").strip()
     if isinstance(filter_, filters.ListFilter) and not filter_.is_valid(query):
-        texts = (text for name in names for text in query.getlist(name) if text.strip())
-        text = gettext("%(filter)s: “%(value)s” is not valid", filter=title, value=" ".join(dict.fromkeys(texts)))
-        yield ActiveFilter(text, parameters.url_without(request, names), is_valid=False)
-    elif operation in {*DATE_RANGES, *filters.NULL_OPERATIONS} and operation in labels:
-        yield ActiveFilter(f"{title} {labels[operation]}", parameters.url_without(request, names))
-    elif isinstance(filter_, RangeFilter) or has_operator(filter_):
-        if text := _comparison_text(control, query):
-            yield ActiveFilter(f"{title} {text}", parameters.url_without(request, names))
-    else:
-        relation = f"{title} {filters.VALUE_OPERATIONS[filters.NOT]}" if operation == filters.NOT else title
-        yield from _active_values(request, control, relation)
+        texts = dict.fromkeys(text for name in names for text in query.getlist(name) if text.strip())
+        message = gettext("%(filter)s: “%(value)s” is not valid", filter=filter_.title, value=" ".join(texts))
+        yield ActiveFilter(message, parameters.url_without(request, names), is_valid=False)
+    elif text := _comparison_text(control, query):
+        yield ActiveFilter(f"{filter_.title} {text}", parameters.url_without(request, names))
+    elif not _has_typed_values(filter_):
+        yield from _active_values(request, control)
 
 
 def _comparison_text(control: FilterControl, query: QueryParams) -> str:
-    """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
+    """Return the words of a comparison, such as "is empty" or "from 3 to 9", or an empty text."""
     filter_ = control.filter
+    label = dict(control.operations).get(control.operation, "")
+    if control.operation in {*DATE_RANGES, *filters.NULL_OPERATIONS}:
+        return label
     if isinstance(filter_, RangeFilter):
         words = {True: pgettext("range", "from"), False: pgettext("range", "to")}
         return " ".join(f"{words[name.endswith(FROM.suffix)]} {end}" for name, end in filter_.ends(query).items())
-    text = query.get(filter_.parameter_name, "").strip()
-    label = dict(control.operations).get(control.operation)
+    text = query.get(filter_.parameter_name, "").strip() if has_operator(filter_) else ""
     return f"{label} {text}" if text and label else ""
 
 
-def _active_values(request: Request, control: FilterControl, title: str) -> Iterator[ActiveFilter]:
-    name = control.filter.parameter_name
+def _active_values(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
+    name, title = control.filter.parameter_name, control.filter.title
+    if control.operation == filters.NOT:
+        title = f"{title} {filters.VALUE_OPERATIONS[filters.NOT]}"
     labels = dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
     is_only = len(values) == 1

@@ -1,7 +1,6 @@
 """Rows of a list with everything that the template shows, because calls in templates take longer than in Python."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -63,9 +62,18 @@ async def listed_rows(
     return [await builder.build(row) for row in rows]
 
 
-class RowBuilder:
-    """Builds the rows of one page."""
+class ListedColumn(NamedTuple):
+    """The parts that all cells of a column have in common."""
 
+    name: str
+    attributes: Markup
+    editable_attributes: Markup
+    """Attributes of cells that the user may edit."""
+    edit_label: str
+    is_truncated: bool
+
+
+class RowBuilder:
     def __init__(
         self, request: Request, view: AdminView, columns: Sequence[str], editable: Mapping[str, Collection[str]]
     ) -> None:
@@ -73,29 +81,33 @@ class RowBuilder:
         self.view = view
         self.editable = editable
         self.query = f"?{request.url.query}" if request.url.query else ""
-        self.details_url, self.edit_url = (
-            str(request.url_for(f"admin:{page}", identity=view.identity, pk="")) for page in ("details", "edit")
-        )
+        self.details_url = str(request.url_for("admin:details", identity=view.identity, pk=""))
+        self.edit_url = str(request.url_for("admin:edit", identity=view.identity, pk=""))
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
-        self.toggled = frozenset(toggled_names(view)) if editable else frozenset[str]()
-        # The column that links to the row if the first is the id, which is a small target; else empty.
-        texts = [name for name in columns if name in view.names.searched and name not in view.references]
-        self.title_column = texts[0] if texts and columns[0] == "id" else ""
+        self.toggled = frozenset(toggled_names(view) if editable else ())
+        self.title_column = self._find_title_column(columns)
         heading = self.title_column or next(iter(columns), "")
-        classes = {name: "num" for name in columns if name in view.numeric_columns}
-        classes[heading] = f"{classes.get(heading, '')} row-title".lstrip()
-        self.columns = [self._column(name, classes.get(name, "")) for name in columns]
+        self.columns = [self._make_column(name, is_heading=name == heading) for name in columns]
         self.row_labels = [gettext(label, row=ROW) for label in ROW_LABELS]
 
-    def _column(self, name: str, css_class: str) -> tuple[str, tuple[Markup, Markup], str, bool]:
-        """Return what all cells of a column have in common: two attributes, for locked and for editable cells."""
+    def _find_title_column(self, columns: Sequence[str]) -> str:
+        """Return the column that also links to the row if the first is the id, which is a small target; else empty."""
+        if not columns or columns[0] != "id":
+            return ""
+        searched = self.view.names.searched
+        return next((name for name in columns if name in searched and name not in self.view.references), "")
+
+    def _make_column(self, name: str, *, is_heading: bool) -> ListedColumn:
+        classes = ["num"] if name in self.view.numeric_columns else []
+        if is_heading:
+            classes.append("row-title")
         label = self.view.labels.get(name, name)
+        attributes = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
+        attributes += Markup(' data-label="{}"').format(label)
         text = _l("%(field)s of %(row)s") if name in self.toggled else _l("Edit %(field)s of %(row)s")
         edit_label = gettext(text, field=label, row=ROW) if self.editable else ""
-        common = Markup(' class="{}"').format(css_class) if css_class else Markup()
-        common += Markup(' data-label="{}"').format(label)
-        editable = common + Markup(' data-cell="{}"').format(name)
-        return name, (common, editable), edit_label, name in self.view.truncated_columns
+        editable_attributes = attributes + Markup(' data-cell="{}"').format(name)
+        return ListedColumn(name, attributes, editable_attributes, edit_label, name in self.view.truncated_columns)
 
     async def build(self, row: Any) -> ListedRow:
         request, view = self.request, self.view
@@ -115,20 +127,19 @@ class RowBuilder:
 
     async def _cells(self, row: Any, pk: str, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
-        for name, attributes, edit_label, is_truncated in self.columns:
+        for column in self.columns:
+            name = column.name
             value, text = await self.view.get_list_value(row, name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             cell_url = url if not cells or (name == self.title_column and value) else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            is_editable = name in editable
-            edit = edit_label.replace(ROW, pk) if is_editable else ""
-            toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
-            state = _without_tags(text) if toggle else ""
-            cells.append(ListedCell(name, attributes[is_editable], text, cell_url, is_truncated, edit, toggle, state))
+            attributes, edit_label, toggle, state = column.attributes, "", "", ""
+            if name in editable:
+                attributes = column.editable_attributes
+                edit_label = column.edit_label.replace(ROW, pk)
+                if name in self.toggled:
+                    toggle = "no" if value else "yes"
+                    state = escape(text).striptags()
+            cells.append(ListedCell(name, attributes, text, cell_url, column.is_truncated, edit_label, toggle, state))
         return cells
-
-
-@lru_cache(typed=True)  # HTML, or a text that equals it
-def _without_tags(text: Any) -> str:
-    return escape(text).striptags()

@@ -46,8 +46,6 @@ class ListPage(Pagination):
 
 
 class RowQueriesMixin(PersistenceMixin):
-    """The queries of `AdminView`."""
-
     def form_details_query(self, request: Request) -> Select[Any]:
         return self._row_in_url(request).options(*self.queries.loading(self.names.in_details))
 
