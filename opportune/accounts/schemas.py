@@ -28,10 +28,18 @@ SecondFactor = Annotated[
     FieldOptions(autocomplete="one-time-code", maxlength=40),
     Field(title="Code of your app, or a recovery code", max_length=100),
 ]
+NUMERIC_CODE = FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20)
+CodeOfProgram = Annotated[Line, StringConstraints(max_length=100)]
+RequestedScopes = Annotated[Line, StringConstraints(max_length=1000)]
+"""Scopes separated by spaces; all allowed scopes if empty."""
+Remember = Annotated[bool, Field(title="Remember me on this device")]
 
 
-class UserCreate(Schema):
+class EmailRequest(Schema):
     email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
+
+
+class UserCreate(EmailRequest):
     password: NewPassword
 
 
@@ -42,7 +50,7 @@ class FirstSuperuserCreate(UserCreate):
 class SignIn(Schema):
     email: Annotated[Line, FieldOptions(type="email", autocomplete="username")] = Field(title="E-mail")
     password: ExistingPassword
-    remember: bool = Field(False, title="Remember me on this device")
+    remember: Remember = False
 
 
 class SignInCode(Schema):
@@ -55,33 +63,26 @@ class SocialSignIn(Schema):
     remember: bool = False
 
 
-class EmailRequest(Schema):
-    email: Annotated[Email, FieldOptions(autocomplete="username")] = Field(title="E-mail")
-
-
 class EmailSignIn(EmailRequest):
     """Fields of the sign-in form that its e-mail button uses. Its password is ignored."""
 
-    remember: bool = Field(False, title="Remember me on this device")
+    remember: Remember = False
 
 
 class EmailSignInCode(Schema):
-    code: Annotated[
-        Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20), Field(max_length=100)
-    ] = Field(title="Code from the e-mail")
+    code: Annotated[Line, NUMERIC_CODE] = Field(title="Code from the e-mail", max_length=100)
 
 
 class EmailConfirmationCode(EmailSignInCode):
     second_factor: SecondFactor = ""
 
 
-class EmailSignInLink(Schema):
-    token: Annotated[LinkToken, FieldOptions(type="hidden")]
-    remember: bool = Field(False, title="Remember me on this device")
-
-
 class EmailToken(Schema):
     token: Annotated[LinkToken, FieldOptions(type="hidden")]
+
+
+class EmailSignInLink(EmailToken):
+    remember: Remember = False
 
 
 class EmailVerification(EmailToken):
@@ -102,9 +103,8 @@ class Credentials(Schema):
 
     username: Line
     password: Password
-    code: Annotated[Line, StringConstraints(max_length=100)] = ""
-    scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
-    """Requested scopes separated by spaces; all allowed scopes if empty."""
+    code: CodeOfProgram = ""
+    scope: RequestedScopes = ""
 
 
 class PasskeyRequest(Schema):
@@ -284,9 +284,7 @@ class TwoFactorEnable(Schema):
 
     sealed: Annotated[Line, FieldOptions(type="hidden")]
     """The encrypted key from the response to `TwoFactorStart`."""
-    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20)] = Field(
-        title="Code that the app shows"
-    )
+    code: Annotated[Line, NUMERIC_CODE] = Field(title="Code that the app shows")
 
 
 class TwoFactorCredentials(TwoFactorStart):
@@ -334,10 +332,9 @@ class EmailSignInRequested(Message):
 
 class EmailSignInCredentials(Schema):
     request: LinkToken
-    code: Annotated[Line, StringConstraints(max_length=100)]
-    second_factor: Annotated[Line, StringConstraints(max_length=100)] = ""
-    scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
-    """Requested scopes, as at sign-in with a password."""
+    code: CodeOfProgram
+    second_factor: CodeOfProgram = ""
+    scope: RequestedScopes = ""
 
 
 class TokenRefresh(Schema):

@@ -193,8 +193,6 @@ def matches_row(claims: Mapping[str, Any], row: ApiToken) -> bool:
 
 
 class RefreshContent(NamedTuple):
-    """Content of a refresh token."""
-
     row_id: int
     created_at: int
     """Creation time of the row in microseconds. SQLite may reuse the id of a deleted row."""

@@ -16,11 +16,11 @@ from fastapi.dependencies.models import Dependant
 from fastapi.params import Security
 from fastapi.routing import iter_route_contexts
 
+from opportune.db.models.labels import label_of
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.translation import DerivedLabel
 from opportune.project.layout import origin
 from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.routing.api_router import listed_routes, with_dependencies
@@ -51,7 +51,6 @@ def require_valid_scopes(scopes: Sequence[str]) -> None:
 
 
 def has_scope(scopes: Collection[str], needed: str) -> bool:
-    """Return whether the scopes of a token include the needed scope."""
     verb = needed.rpartition(":")[2]
     return needed in scopes or ALL_SCOPES in scopes or (verb in (READ, WRITE) and verb in scopes)
 
@@ -80,43 +79,40 @@ def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> li
 
 
 class FeatureScopes(NamedTuple):
-    """Scopes of one feature on the page of tokens."""
-
     label: str
     scopes: Mapping[str, str]
     """Full names by verb: `{"read": "books:read"}`."""
 
 
 def scope_rows(site: FastAPI) -> list[FeatureScopes]:
-    """Return the scopes that a token can have, grouped by feature."""
+    """Return the scopes that a token can have, grouped by feature. Those of the account come last."""
     features: Sequence[Feature] = site.state.features
     labels = {feature.name: feature.site.navigation[0].label for feature in features if feature.site.navigation}
     labels[ACCOUNTS] = _l("Your account")
+    rows = [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE})]
+    verbs_by_name = _find_verbs(site)
+    for name in sorted(verbs_by_name, key=lambda name: name == ACCOUNTS):
+        verbs = sorted(verbs_by_name[name], key=lambda verb: (verb not in (READ, WRITE), verb))
+        if verbs:
+            label = gettext_lazy(labels.get(name) or label_of(name))
+            rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in verbs}))
+    return rows
+
+
+def _find_verbs(site: FastAPI) -> dict[str, set[str]]:
+    """Return the verbs of all scopes by the name before the colon, in the order of the features."""
+    features: Sequence[Feature] = site.state.features
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
     dependants = (getattr(context, "dependant", None) for context in iter_route_contexts(site.routes))
     scopes_of_routes = chain.from_iterable(map(_declared_scopes, filter(None, dependants)))
     for scope in chain(scopes_of_routes, _scopes_of_tools(features)):
         name, colon, verb = scope.partition(":")
         if colon:
-            verbs_by_name.setdefault(name, {})[verb] = None
-    verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
-    rows = [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE})]
-    for name, verbs in verbs_by_name.items():
-        if verbs:
-            label = gettext_lazy(labels.get(name) or DerivedLabel(_label_of_name(name)))
-            usual_first = sorted(verbs, key=lambda verb: (verb not in (READ, WRITE), verb))
-            rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in usual_first}))
-    return rows
-
-
-def _label_of_name(name: str) -> str:
-    """Return the label of a feature without pages. Words of at most two letters are acronyms."""
-    words = [word.upper() if len(word) < 3 else word for word in name.split("_")]
-    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+            verbs_by_name.setdefault(name, set()).add(verb)
+    return verbs_by_name
 
 
 def scope_labels(site: FastAPI) -> dict[str, str]:
-    """Return the label of each scope that a token can have."""
     return {name: f"{row.label}: {gettext(verb)}" for row in scope_rows(site) for verb, name in row.scopes.items()}
 
 
@@ -129,17 +125,17 @@ def require_known_scopes(scopes: Sequence[str], site: FastAPI, field: str) -> No
         raise FieldErrors({field: gettext("Unknown scope. Available scopes: %(scopes)s.", scopes=", ".join(labels))})
 
 
-def _default_verbs(feature: Feature) -> dict[str, None]:
-    """Return the verbs of the default scopes of a feature, as a dict to keep their order."""
+def _default_verbs(feature: Feature) -> set[str]:
+    """Return the verbs of the default scopes of a feature."""
     if feature.name == ACCOUNTS:
-        return {MANAGE_ACCOUNT.partition(":")[2]: None}
+        return {MANAGE_ACCOUNT.partition(":")[2]}
     methods = chain.from_iterable(getattr(route, "methods", None) or () for route in listed_routes(feature.api))
-    verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
+    verbs = {READ if method in SAFE_METHODS else WRITE for method in methods}
     if feature.llm.functions:
-        verbs += [READ]
+        verbs.add(READ)
     if feature.llm.tools:
-        verbs += [READ, WRITE]
-    return dict.fromkeys(verbs)
+        verbs |= {READ, WRITE}
+    return verbs
 
 
 def _scopes_of_tools(features: Sequence[Feature]) -> Iterator[str]:

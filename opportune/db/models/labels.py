@@ -11,7 +11,9 @@ from opportune.i18n import LazyText, format_lazy, gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 
 IRREGULAR_LABELS = {"id": "ID", "email": "E-mail", "url": "URL"}
-ACRONYMS = re.compile("api|bic|csv|dns|ean|gps|html|iban|id|ip|isbn|issn|json|llm|mcp|pdf|rss|sku|totp|url|uuid|vat")
+ACRONYMS = re.compile(
+    "ag|ai|api|bic|csv|dns|ean|gps|html|iban|id|ip|isbn|issn|json|llm|mcp|pdf|rss|sku|totp|ui|url|uuid|vat"
+)
 """Words of names that labels write in capitals."""
 
 
