@@ -4,7 +4,6 @@ They are encrypted in the table of the rate limit counts. Only the users of the 
 """
 
 import asyncio
-import hashlib
 import json
 import logging
 import secrets
@@ -19,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from opportune.accounts.models import Attempt, User
 from opportune.accounts.sessions.cookies import read_session_token
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.submissions import FIND_RESULT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
@@ -105,7 +105,7 @@ async def _keep(request: Request, notice: str) -> str:
     user: User | None = getattr(request.state, "user", None)
     marks_of_user = user_marks(request.app.state.settings, user.id) if user else []
     mark = submitted_mark(request)
-    users = [*filter(None, [mark]), *marks_of_user[:1]]
+    users = ([mark] if mark else []) + marks_of_user[:1]
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
     fields, names = await _read_texts(request)
@@ -120,16 +120,14 @@ async def _keep(request: Request, notice: str) -> str:
 async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:
     """Return the texts of the submitted form, without files and secrets, and the names of all its fields."""
     is_account_page = path_below_root(request.scope).startswith("/accounts/")
+    omitted = {USER_FIELD, ONE_TIME_CODE} if is_account_page else {USER_FIELD}
     allow_files(request)
     try:
         async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as form:
             texts = [
                 (name, value.encode(errors="replace").decode())
                 for name, value in form.multi_items()
-                if isinstance(value, str)
-                and name != USER_FIELD
-                and not is_secret(name)
-                and not (is_account_page and name == ONE_TIME_CODE)
+                if isinstance(value, str) and name not in omitted and not is_secret(name)
             ]
             return texts, [name.encode(errors="replace").decode() for name in form]
     except (HTTPException, RuntimeError, UnicodeError):  # the form is invalid, or the route has read the body
@@ -154,7 +152,7 @@ async def _store(request: Request, content: dict[str, object], author: str) -> s
 
 
 def _hash_key(key: str) -> str:
-    return hashlib.sha256(f"{PURPOSE}:{key}".encode()).hexdigest()
+    return hash_token(f"{PURPOSE}:{key}")
 
 
 def with_key(page: str, key: str) -> str:

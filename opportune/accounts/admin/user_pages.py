@@ -1,7 +1,7 @@
 """The page of a user in the admin: columns of other features, a new password, and signing in as the user."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -25,22 +25,21 @@ from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.authorization import is_superuser, may_act
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.display import EMPTY_CELL
+from opportune.admin.lists.display import FORMATTERS
 from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
+from opportune.crud.formats import format_value
 from opportune.errors import require_found
 from opportune.feature import UserColumn
 from opportune.i18n import gettext
-from opportune.i18n.formats import format_number
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Text
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
-from opportune.web.time_zone import format_datetime
 
 MAX_REASON_LENGTH = 200
 
@@ -65,22 +64,20 @@ class PasswordMixin(AdminView):
             raise HTTPException(403)
         await get_confirmed_user(request, request.state.user)
         form = Form(PasswordChange)
-        if request.method == "POST" and await self._change_password(request, await fill_form(request, form), user):
+        if request.method == "POST":
+            await fill_form(request, form)
+        if await form.save(partial(self._change_password, request, user)):
             flash(request, gettext("%(user)s has a new password and is signed out everywhere.", user=user))
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
         return await render_page(request, self, "admin/password.html", context, status)
 
-    async def _change_password(self, request: Request, form: Form[PasswordChange], user: User) -> bool:
-        async def save(data: PasswordChange) -> bool:
-            if data.password != data.password_again:
-                raise ValidationRefused("The passwords differ.", "password_again")
-            hashed = await self._hash(data.password, user.email, user)  # before the transaction, as in `insert_model`
-            await self._store_password(request, hashed)
-            return True
-
-        return bool(await form.save(save))
+    async def _change_password(self, request: Request, user: User, data: PasswordChange) -> None:
+        if data.password != data.password_again:
+            raise ValidationRefused("The passwords differ.", "password_again")
+        hashed = await self._hash(data.password, user.email, user)  # before the transaction, as in `insert_model`
+        await self._store_password(request, hashed)
 
     async def _hash(self, password: str, email: str, user: User | None = None) -> str:
         """Return the hash of a new password.
@@ -180,17 +177,10 @@ async def user_columns(request: Request, site: BaseAdminSite, user: User) -> lis
     statement = select(*(query.scalar_subquery() for query in queries))
     async with site.database.reader() as session:
         values: Sequence[object] = (await session.execute(statement)).one()
-    return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
+    texts = [format_value(value, FORMATTERS) for value in values]
+    return [(gettext(column.label), text) for (column, _), text in zip(listed, texts, strict=True)]
 
 
 def _select_value(column: UserColumn, user: User) -> Select[Any]:
     value = func.count() if column.value is None else column.value
     return select(value).where(column.owner == user.id).select_from(column.owner.class_)
-
-
-def _format(value: object) -> str:
-    if value is None:
-        return EMPTY_CELL
-    if isinstance(value, int):
-        return format_number(value)
-    return format_datetime(value) if isinstance(value, datetime) else str(value)

@@ -111,7 +111,6 @@ async def read_personal_data(
 
 
 async def list_stored_files(session: AsyncSession, features: Sequence[Feature], user: User) -> list[str]:
-    """Return the names of the user's stored files."""
     person = to_person(user)
     with deleted_rows_included(session):
         return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]

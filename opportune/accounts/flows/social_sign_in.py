@@ -1,7 +1,6 @@
 """Sign-in and registration with an account of another site, and linking of such accounts."""
 
 import asyncio
-import base64
 import hashlib
 import hmac
 import logging
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from itsdangerous.encoding import base64_encode
 from sqlalchemy import delete
 from sqlmodel import col
 
@@ -104,7 +104,7 @@ async def authorization_url(settings: Settings, provider: Provider, auth_request
         SocialSignInRefused: The provider does not respond as expected.
     """
     digest = hashlib.sha256(auth_request.verifier.encode()).digest()
-    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    challenge = base64_encode(digest).decode()  # in base64url without padding, as PKCE requires
     callback = callback_url(settings, provider)
     with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)

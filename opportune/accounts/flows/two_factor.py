@@ -28,8 +28,6 @@ class InvalidState(Refused):
 
 @dataclass(frozen=True)
 class TwoFactorSetup:
-    """Second factor of one user."""
-
     context: AccountContext
     user: User
 

@@ -33,7 +33,6 @@ def email_sign_in_is_offered(settings: Settings) -> bool:
 
 
 def signs_in_by_email(settings: Settings, user: User) -> bool:
-    """Return whether the user can sign in by e-mail."""
     return user.is_verified and email_sign_in_is_offered(settings)
 
 
@@ -57,7 +56,6 @@ async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[Li
 
 
 async def label_accounts(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
-    """Return the user's linked accounts, each with the label of its provider."""
     async with database.reader(fresh=True) as session:
         return [(row, get_account_label(settings, row)) for row in await find_linked_accounts(session, user)]
 

@@ -1,12 +1,12 @@
 """Passkeys of users: the ceremonies of one browser, which register and verify them, and their removal."""
 
-import base64
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from itsdangerous.encoding import base64_encode
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -226,15 +226,11 @@ def _create_row(
     return Passkey(
         user_id=user.id,
         name=name,
-        credential_id=_base64url(credential_id),
-        public_key=_base64url(public_key),
+        credential_id=base64_encode(credential_id).decode(),
+        public_key=base64_encode(public_key).decode(),
         user_handle=handle,
         sign_count=verified.sign_count,
         transports=",".join(known_transports),
         verifies_user=verified.user_verified,
         is_synced=verified.credential_backed_up,
     )
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -61,8 +61,6 @@ GITHUB_ENDPOINTS = Endpoints(
 
 
 class ProviderClient(ABC):
-    """OAuth client of one provider."""
-
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 

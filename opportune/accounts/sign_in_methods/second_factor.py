@@ -4,6 +4,7 @@ Each code is valid once. Of recovery codes, only the hashes are stored.
 """
 
 import secrets
+from textwrap import wrap
 from typing import NamedTuple
 
 from pyotp import TOTP, random_base32
@@ -22,8 +23,9 @@ from opportune.db.database import Database
 RECOVERY_CODE_COUNT = 10
 # Without letters and digits that look alike. 16 characters have 78 bits, too many to guess a code from its hash.
 RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
-GROUPS, GROUP_LENGTH = 4, 4
-RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
+RECOVERY_CODE_LENGTH = 16
+GROUP_LENGTH = 4
+"""Characters between two hyphens."""
 CLOCK_DRIFT_PERIODS = 1
 """Number of 30-second periods by which the clock of a phone may be wrong."""
 SETUP_TIMEOUT_SECONDS = 600
@@ -60,7 +62,7 @@ async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
         for _ in range(RECOVERY_CODE_COUNT)
     ]
     session.add_all(RecoveryCode(user_id=user.id, code_hash=hash_token(code)) for code in codes)
-    return [format_in_groups(code, GROUP_LENGTH, "-") for code in codes]
+    return ["-".join(wrap(code, GROUP_LENGTH)) for code in codes]
 
 
 async def delete_recovery_codes(session: AsyncSession, user: User) -> None:
@@ -70,10 +72,6 @@ async def delete_recovery_codes(session: AsyncSession, user: User) -> None:
 async def count_recovery_codes(session: AsyncSession, user: User) -> int:
     count = select(func.count()).select_from(RecoveryCode).where(col(RecoveryCode.user_id) == user.id)
     return await session.scalar(count) or 0
-
-
-def format_in_groups(text: str, size: int, separator: str) -> str:
-    return separator.join(text[start : start + size] for start in range(0, len(text), size))
 
 
 class PendingSetup(NamedTuple):
@@ -88,7 +86,7 @@ class PendingSetup(NamedTuple):
     @property
     def spaced(self) -> str:
         """The key in groups of four characters, easier to type."""
-        return format_in_groups(self.key, 4, " ")
+        return " ".join(wrap(self.key, 4))
 
     @property
     def picture(self) -> str:
