@@ -55,7 +55,6 @@ class UserBase(Model):
 
     @property
     def may_enter_admin(self) -> bool:
-        """Whether the user is staff or superuser."""
         return self.is_staff or self.is_superuser
 
     @property

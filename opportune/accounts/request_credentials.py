@@ -29,7 +29,6 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
 
 
 async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
-    """Return the token or session of the request, with its user and their permissions."""
     takes_tokens = path_below_root(request.scope).startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
     if bearer_token is not None:

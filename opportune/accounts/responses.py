@@ -86,7 +86,6 @@ def show_form(
 
 
 def redirect_with_message(request: Request, path: str, message: str, level: Level = "success") -> Response:
-    """Redirect to a page that shows a message."""
     flash(request, message, level)
     return RedirectResponse(path, 303)
 

@@ -53,12 +53,10 @@ def may_act(request: Request, view: BaseView | BaseAdminView, action: str) -> bo
 
 
 def may_edit_any(request: Request, view: BaseAdminView) -> bool:
-    """Return whether the user may edit rows of this model."""
     return view.can_edit and may_act(request, view, Action.EDIT)
 
 
 def may_delete_any(request: Request, view: BaseAdminView) -> bool:
-    """Return whether the user may delete rows of this model."""
     return view.can_delete and may_act(request, view, Action.DELETE)
 
 

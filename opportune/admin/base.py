@@ -184,12 +184,10 @@ class Inline:
 
 
 def has_history(view: BaseAdminView) -> bool:
-    """Return whether each row of a view has a history page."""
     return view._has_history
 
 
 def row_actions(request: Request, view: BaseAdminView, row: Any) -> dict[str, str]:
-    """Return the labels of the actions on the row's page, by slug."""
     return view._actions_for(request, row)
 
 

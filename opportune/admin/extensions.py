@@ -92,8 +92,6 @@ E = TypeVar("E", bound=AdminExtension)
 
 
 class Extensions(tuple[AdminExtension, ...]):
-    """The extensions of a site."""
-
     @cached_property
     def list_parameters(self) -> frozenset[str]:
         return frozenset(chain.from_iterable(extension.list_parameters for extension in self))

@@ -131,8 +131,8 @@ class AdminSite(BaseAdminSite):
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
         metaclass: Any = type(view)
-        names = {"name": view.name, "name_plural": getattr(view, "name_plural", "")}
-        texts = names | {"category": view.category or menu_label(view, feature)}
+        category = view.category or menu_label(view, feature)
+        texts = {"name": view.name, "name_plural": getattr(view, "name_plural", ""), "category": category}
         labels = {option: gettext_lazy(text) for option, text in texts.items() if text}
         pages = {page.name for extension in self.extension_classes for page in extension.pages}
         files = {} if "export" in pages else {"can_export": False, "can_import": False}

@@ -1,6 +1,6 @@
 """View classes of the admin and of the installed features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -25,18 +25,18 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """
     names = {feature.name for feature in features}
     in_order = sorted(features, key=lambda feature: feature.name == "admin")  # its audit log is last
-    views = [(view, feature.name) for feature in in_order for view in views_of(feature)]
-    views = [pair for pair in views if getattr(pair[0], "of_feature", pair[1]) in names]
-    framework = [pair for pair in views if _is_of_framework(pair[0])]
-    in_place = [_find_replacement(base, views) or (base, feature) for base, feature in framework]
-    yield from (pair for pair in views if pair not in framework and pair not in in_place)
-    yield from dict.fromkeys(in_place)
+    views = {view: feature.name for feature in in_order for view in views_of(feature)}
+    views = {view: feature for view, feature in views.items() if getattr(view, "of_feature", feature) in names}
+    framework = [view for view in views if _is_of_framework(view)]
+    in_place = dict.fromkeys(_find_replacement(view, views) for view in framework)
+    of_project = [view for view in views if view not in framework and view not in in_place]
+    yield from ((view, views[view]) for view in (*of_project, *in_place))
 
 
-def _find_replacement(base: Any, views: Sequence[tuple[Any, str]]) -> tuple[Any, str] | None:
-    """Return the last view that extends this one and has its URL, or None."""
-    extending = [pair for pair in views if pair[0] is not base and issubclass(pair[0], base)]
-    return next((pair for pair in reversed(extending) if pair[0].identity == base.identity), None)
+def _find_replacement(base: Any, views: Iterable[Any]) -> Any:
+    """Return the last view that extends this one and has its URL; without one, the view itself."""
+    extending = [view for view in views if view is not base and issubclass(view, base)]
+    return next((view for view in reversed(extending) if view.identity == base.identity), base)
 
 
 def menu_label(view: Any, feature: str) -> LazyText:

@@ -68,7 +68,6 @@ async def find_assignable_groups(session: AsyncSession, request: Request) -> set
 
 
 async def has_more_permissions(session: AsyncSession, request: Request, user: User) -> bool:
-    """Return whether the groups of a user have a permission that the current user lacks."""
     permissions = await read_permissions_by_group(session, user)
     return not _has_all(request, chain.from_iterable(permissions.values()))
 
@@ -94,8 +93,6 @@ async def read_permissions_by_group(session: AsyncSession, user: User) -> dict[s
 
 
 class PermissionsOfGroup(FormExtension):
-    """The table of permissions in the form of a group."""
-
     names = ("permissions",)
 
     async def extend(self, form: type[AdminForm], request: Request, *, creating: bool) -> type[AdminForm]:
@@ -143,7 +140,6 @@ class GroupAdmin(AdminView, model=Group):
 
 
 async def read_groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
-    """Return the names of a user's groups by id."""
     statement = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     groups = await session.scalars(statement.where(col(Membership.user_id) == user.id).order_by(col(Group.name)))
     return {group.id: group.name for group in groups}

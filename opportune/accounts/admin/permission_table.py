@@ -35,8 +35,6 @@ Groups = Mapping[str, Collection[str]]
 
 
 class PermissionCell(NamedTuple):
-    """The permission for one action on one model."""
-
     permission: str
     """Model and action, such as `user:list`."""
     label: str
@@ -51,8 +49,6 @@ MakeCell = Callable[[str, str, str], PermissionCell]
 
 
 class PermissionRow(NamedTuple):
-    """The permissions for all actions on one model."""
-
     identity: str
     label: str
     cells: Mapping[str, PermissionCell]

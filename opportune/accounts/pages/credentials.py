@@ -62,7 +62,6 @@ async def end_all_sessions(request: Request, user: CurrentUser, context: Account
 
 
 def get_current_session_id(request: Request) -> int | None:
-    """Return the id of this browser's session."""
     row: Session | None = request.state.session
     return row.id if row else None
 
@@ -75,7 +74,6 @@ async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDep
 
 @router.post("/tokens")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Create a token and show it once."""
     form = await read_form(request, TokenCreate, choices=list_scope_choices(request))
     token = ""
     if data := await reauthenticated(context, user, form):

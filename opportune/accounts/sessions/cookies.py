@@ -71,13 +71,13 @@ async def renew_session(
     settings: Settings = request.app.state.settings
     await _delete_session(session, request)
     token = await service.create_session(session, settings, user, Client.of(request), remember=remember)
-    _set_session_cookie(request, response, token, timedelta(days=settings.session_days) if remember else None)
+    _write_session_cookie(request, response, token, timedelta(days=settings.session_days) if remember else None)
 
 
 async def sign_out(session: AsyncSession, request: Request, response: Response) -> None:
     """End the session of this browser, if it has one."""
     await _delete_session(session, request)
-    _set_session_cookie(request, response, "", timedelta())
+    _write_session_cookie(request, response, "", timedelta())
     # Not "cookies", because that would delete the time zone. theme.js saves the theme again when the storage is empty.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
@@ -96,8 +96,7 @@ async def confirm_session(session: AsyncSession, row: Session, request: Request)
 
 
 def set_session_cookie(request: Request, response: Response, row: Session, token: str) -> None:
-    """Set the cookie of an existing session."""
-    _set_session_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
+    _write_session_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
 
 
 async def _delete_session(session: AsyncSession, request: Request) -> None:
@@ -105,7 +104,7 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
         await service.delete_session(session, token)
 
 
-def _set_session_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
+def _write_session_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
     """Set the cookie. Without a lifetime, the browser deletes it when it is closed."""
     settings: Settings = request.app.state.settings
     max_age = None if lifetime is None else int(lifetime.total_seconds())

@@ -40,8 +40,6 @@ async def delete_expired_and_surplus(session: AsyncSession, user: User, model: t
 
 
 class UserCredentials(Generic[T]):
-    """Sessions or tokens of one user."""
-
     model: type[T]
     newest_first: ClassVar[Sequence[Any]]
     """Columns that sort the rows, in descending order."""

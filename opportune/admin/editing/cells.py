@@ -113,8 +113,6 @@ class ListRow:
 
 
 class OpenCell(NamedTuple):
-    """A cell with its control."""
-
     name: str
     field: Any
     seen: str
@@ -189,6 +187,5 @@ class Cell(ListRow):
         return edit.error_of(self.name) or edit.other_errors([self.name]) or gettext(str(refusal))
 
     async def _stored_field(self, row: Any) -> Any:
-        """Return the form field with the stored value."""
         editor = await RowEditor.for_request(self.request, self.view)
         return (await editor.open(row))[self.name]

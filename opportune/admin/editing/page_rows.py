@@ -42,8 +42,6 @@ START = "column"
 
 @dataclass(frozen=True)
 class Line:
-    """A row with its fields."""
-
     row: Any
     fields: Mapping[str, Any]
     """The fields that the user may edit, by column."""

@@ -118,7 +118,6 @@ def _is_common_field(view: AdminView, name: str) -> bool:
 
 
 async def _plan(editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
-    """Validate the change of each row."""
     writable = await writable_keys(editor.request, editor.view, list(rows))
     page.edits = [RowEdit(pk, page.columns, page.sent, PREFIX, checks_seen=False) for pk in page.selection.pks]
     for edit in page.edits:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_edit_any
-from opportune.admin.base import Check
+from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.editing.logged_values import NOT_RECORDED, new_values, old_values
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
@@ -168,12 +168,19 @@ async def _lock_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], chec
         row = rows.get(entry.row_id)
         if row is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")
-        changed = [name for name, value in new_values(view, entry).items() if getattr(row, name) != value]
-        if entry.action == "create":  # Undo deletes its links too, and the log has their titles
-            titles = {name: entry.changes.get(name, ([], []))[1] for name in many_to_many_of(view.mapper)}
-            changed += [name for name in titles if len(getattr(row, name)) != len(titles[name])]
-        if changed:
+        if changed := _fields_changed_since(view, entry, row):
             label = view.labels.get(changed[0], changed[0])
             message = gettext("“%(row)s” has been changed again (%(field)s).", row=entry.title, field=label)
             raise ValidationRefused(message)
     return rows
+
+
+def _fields_changed_since(view: BaseAdminView, entry: AuditEntry, row: Any) -> list[str]:
+    """Return the fields with other values than those after the change of an entry."""
+    changed = [name for name, value in new_values(view, entry).items() if getattr(row, name) != value]
+    if entry.action == "create":  # Undo also deletes the links of the row, and the log has their titles
+        for name in many_to_many_of(view.mapper):
+            _, titles = entry.changes.get(name, ([], []))
+            if len(getattr(row, name)) != len(titles):
+                changed.append(name)
+    return changed

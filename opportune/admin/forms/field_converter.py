@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from sqladmin.forms import ModelConverter
 from sqlalchemy.orm import ColumnProperty
 
@@ -22,18 +23,20 @@ class AdminConverter(ModelConverter):
         if isinstance(prop, ColumnProperty):
             column = prop.columns[0]
             info = getattr(model, "model_fields", {}).get(prop.key)
-            defaults: dict[str, Any] = {}
-            if info and info.description:
-                defaults["description"] = info.description
+            arguments: dict[str, Any] = {"description": info.description} if info and info.description else {}
             if prop.key in (options.get("form_ajax_refs") or ()):
-                defaults["allow_blank"] = column.nullable
+                arguments["allow_blank"] = column.nullable
             elif not options.get("override"):
                 options["override"] = TranslatedField if is_translated(column) else ModelField
-                defaults |= {"schema": value_schema(model, prop.key), "column": column}
-                if info and not info.is_required() and column.default is None:
-                    default = info.get_default(call_default_factory=True, validated_data={})
-                    defaults |= {"default": default, "has_default": True}
-            arguments = defaults | options["field_args"]
+                arguments |= {"schema": value_schema(model, prop.key), "column": column, **_default_of(info, column)}
+            arguments |= options["field_args"]
             texts = {name: gettext_lazy(arguments[name]) for name in FIELD_TEXTS if name in arguments}
             options["field_args"] = arguments | texts
         return await super().convert(model, prop, *args, **options)
+
+
+def _default_of(info: FieldInfo | None, column: Any) -> dict[str, Any]:
+    """Return the arguments for the default value of a model's field. SQLAdmin reads that of the column."""
+    if info is None or info.is_required() or column.default is not None:
+        return {}
+    return {"default": info.get_default(call_default_factory=True, validated_data={}), "has_default": True}

@@ -80,8 +80,6 @@ async def _respond(request: Request, view: AdminView, row: Any) -> Response:
 
 @dataclass
 class FormPage:
-    """A form with the tables of its inlines."""
-
     view: AdminView
     row: Any
     """The stored row; None for a new row."""
@@ -240,7 +238,6 @@ def _are_met(form: AdminForm, conditions: Conditions, hidden: Collection[str]) -
 
 
 def _expected_texts(expected: Any) -> list[str]:
-    """Return the expected values as the texts of a control."""
     is_several = isinstance(expected, Sequence | set | frozenset) and not isinstance(expected, str)
     return [as_text(value) for value in (expected if is_several else [expected])]
 

@@ -182,7 +182,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
         choices = translated_choices(self._choices_with(text))
-        return PageField(
+        attributes = {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
+        page_field = PageField(
             label=self.label.text,
             type="textarea" if is_long else input_texts.input_type(control.type, text),
             required=required,
@@ -191,10 +192,9 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             values=[text],
             choices={"": "", **choices} if self.is_nullable else choices,
             zone=self.zone,
-            attributes=html_attributes(
-                {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
-            ),
-        ), classes
+            attributes=html_attributes(attributes),
+        )
+        return page_field, classes
 
     def _choices_with(self, text: str) -> Mapping[str, str]:
         """Return the choices and the stored text, which may be no choice. Browsers would send another one for it."""

@@ -86,5 +86,4 @@ def _to_text(value: Any) -> str:
 
 
 def format_texts(texts: Mapping[str, Any]) -> str:
-    """Return texts by language as lines."""
     return "\n".join(f"{code}: {text}" for code, text in sorted(texts.items()))

@@ -196,10 +196,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
     row = await view.get_object_for_details(request)
     deleted_row = await find_deleted(request, view) if row is None else None
     recorded_row = row or deleted_row
-    if recorded_row is None and await view.queries.objects(with_deleted(row_by_key(view, pk))):
-        raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
-    if recorded_row is not None and not await view.check_can_view_details(request, recorded_row):
-        raise HTTPException(403)
+    await _require_access(request, view, pk, recorded_row)
     entries = await _read_entries(request, view, pk, recorded_row)
     if recorded_row is None and not entries:
         raise HTTPException(404)
@@ -218,6 +215,15 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "keeps_history": keeps_history(view.model),
     }
     return await render_page(request, view, "admin/history.html", context)
+
+
+async def _require_access(request: Request, view: AdminView, pk: str, row: Any) -> None:
+    """Raise HTTPException if the user may not see this row, which is None after its permanent deletion."""
+    if row is not None:
+        if not await view.check_can_view_details(request, row):
+            raise HTTPException(403)
+    elif await view.queries.objects(with_deleted(row_by_key(view, pk))):
+        raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
 
 
 def entries_of_row(request: Request, view: AdminView, pk: str, row: Any) -> Select[Any]:

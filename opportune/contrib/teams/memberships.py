@@ -112,7 +112,6 @@ async def find_members(session: AsyncSession, team_id: int, user: User, filters:
 
 
 def to_member_read(member: TeamMember, member_user: User, user: User) -> MemberRead:
-    """Return the response for a member, seen by `user`."""
     return MemberRead(
         **member.model_dump(include={"id", "role", "joined_at"}),
         email=member_user.email,

@@ -1,6 +1,5 @@
 """Pages of teams: list, members, invitations, settings."""
 
-from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
@@ -106,8 +105,7 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
     except NotFound:
         return templates.render(request, "teams/no_invitation.html", {}, 404)
     except FieldErrors as refusal:
-        await undo_changes(session)
-        return redirect_with_error(request, TEAMS_PATH, refusal)
+        return await _refuse(request, session, TEAMS_PATH, refusal)
     return redirect_with_message(request, _path(team.id), gettext("Welcome to “%(team)s”.", team=team.name))
 
 
@@ -153,16 +151,22 @@ async def update_member(
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
         return redirect_with_message(request, _path(team_id), "This role does not exist.", "danger")
-    change = memberships.update_role(session, team_id, user, member_id, form.data.role)
-    return await _apply_change(request, _path(team_id), change, "The role is changed.", session)
+    try:
+        await memberships.update_role(session, team_id, user, member_id, form.data.role)
+    except FieldErrors as refusal:
+        return await _refuse(request, session, _path(team_id), refusal)
+    return redirect_with_message(request, _path(team_id), "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
 async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
-    change = memberships.delete_member(session, team_id, user, member_id)
-    return await _apply_change(request, _path(team_id), change, "The member is removed.", session)
+    try:
+        await memberships.delete_member(session, team_id, user, member_id)
+    except FieldErrors as refusal:
+        return await _refuse(request, session, _path(team_id), refusal)
+    return redirect_with_message(request, _path(team_id), "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
@@ -170,8 +174,7 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
     try:
         team = await memberships.leave_team(session, team_id, user)
     except FieldErrors as refusal:
-        await undo_changes(session)
-        return redirect_with_error(request, _path(team_id), refusal)
+        return await _refuse(request, session, _path(team_id), refusal)
     return redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
 
 
@@ -280,13 +283,7 @@ def _path(team_id: int) -> str:
     return f"{TEAMS_PATH}/{team_id}"
 
 
-async def _apply_change(
-    request: Request, path: str, change: Awaitable[Any], message: str, session: AsyncSession
-) -> Response:
-    """Run a change of a team, and redirect to its page with the message, or with the reason of a refusal."""
-    try:
-        await change
-    except FieldErrors as refusal:
-        await undo_changes(session)
-        return redirect_with_error(request, path, refusal)
-    return redirect_with_message(request, path, message)
+async def _refuse(request: Request, session: AsyncSession, path: str, refusal: FieldErrors) -> Response:
+    """Undo the changes of this request, and redirect to a page that shows the reason."""
+    await undo_changes(session)
+    return redirect_with_error(request, path, refusal)

@@ -18,8 +18,6 @@ from opportune.db.sessions.session import Session
 
 @dataclass(frozen=True)
 class UserTeam:
-    """Team with the membership of a user."""
-
     id: int
     name: str
     role: TeamRole
@@ -44,7 +42,6 @@ class UserTeams(NamedTuple):
 
     @property
     def others(self) -> Sequence[UserTeam]:
-        """The teams that the user can switch to."""
         return self.teams[1:] if self.current else self.teams
 
     @property
