@@ -158,7 +158,8 @@ async def list_users(
     session: AsyncSession, *conditions: ColumnElement[bool], limit: int
 ) -> list[tuple[User, Sequence[str]]]:
     """Return users with the names of their groups, newest first."""
-    users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)))
+    newest = select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)
+    users = list(await session.scalars(newest))
     query = (
         select(col(Membership.user_id), col(Group.name))
         .join(Group, col(Group.id) == col(Membership.group_id))

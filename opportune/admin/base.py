@@ -40,9 +40,9 @@ class BaseAdminSite(AdapterSite):
     def view_for_model(self, model: type[Any]) -> "BaseAdminView | None":
         """Return the view that rules references to a model: the one of its default data layer, else the first one."""
         views = [view for view in self.row_views if view.model is model]
-        default = default_crud(model) if len(views) > 1 else None
-        ruling = [view for view in views if default is not None and view.crud is default]
-        return next(iter([*ruling, *views]), None)
+        if len(views) > 1 and (default := default_crud(model)):
+            views.sort(key=lambda view: view.crud is not default)
+        return views[0] if views else None
 
     def view_by_identity(self, identity: str) -> "BaseAdminView | None":
         return next((view for view in self.row_views if view.identity == identity), None)

@@ -111,9 +111,12 @@ async def read_personal_data(
 
 
 async def list_stored_files(session: AsyncSession, features: Sequence[Feature], user: User) -> list[str]:
-    person = to_person(user)
+    names: list[str] = []
     with deleted_rows_included(session):
-        return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]
+        for data in personal_data_of(features):
+            if data.files:
+                names += await data.files(session, to_person(user))
+    return names
 
 
 async def write_archive(file: IO[bytes], rows: bytes, storage: Storage, names: Sequence[str]) -> None:
@@ -174,9 +177,8 @@ async def read_rows(
 
 async def _list_account_files(session: AsyncSession, person: Person) -> Sequence[str]:
     """Return the names of the files in the user's fields, such as the avatar."""
-    columns = [getattr(User, name) for name in file_columns_of(User)]
-    values = (await session.execute(select(*columns).where(col(User.id) == person.id))).one() if columns else ()
-    return [name for name in values if name]
+    user = await session.get_one(User, person.id)
+    return [name for column in file_columns_of(User) if (name := getattr(user, column))]
 
 
 personal_data = PersonalData(

@@ -165,11 +165,10 @@ class PasskeyCeremonies:
         if row is None:
             raise PasskeyRefused(UNKNOWN)
         passkey, owner = row
-        # The library checks neither owner nor user handle.
+        # The library checks neither owner nor user handle. A device may omit the handle of a known user.
+        accepted_handles = [passkey.user_handle, None] if self.user else [passkey.user_handle]
         is_of_other_user = self.user is not None and self.user.id != owner.id
-        may_omit_handle = self.user is not None  # the device need not say who the user is
-        has_handle = user_handle == passkey.user_handle or (may_omit_handle and user_handle is None)
-        if is_of_other_user or not has_handle:
+        if is_of_other_user or user_handle not in accepted_handles:
             raise PasskeyRefused(NOT_VERIFIED)
         return passkey, owner
 
@@ -222,7 +221,7 @@ def _create_row(
     if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_VERIFIED)
     transports = credential["response"].get("transports")
-    known_transports = [value for value in TRANSPORTS if value in transports] if isinstance(transports, list) else []
+    known_transports = [name for name in TRANSPORTS if isinstance(transports, list) and name in transports]
     return Passkey(
         user_id=user.id,
         name=name,

@@ -61,7 +61,9 @@ class Provider:
     def accepts_issuer(self, issuer: str) -> bool:
         """Return whether accounts of this issuer belong to this provider."""
         prefix, tenant, suffix = self.issuer.partition(TENANT)
-        return issuer.startswith(prefix) and issuer.endswith(suffix) if tenant else issuer.rstrip("/") == self.issuer
+        if not tenant:
+            return issuer.rstrip("/") == self.issuer
+        return issuer.startswith(prefix) and issuer.endswith(suffix)
 
 
 def list_configured_providers(settings: Settings) -> list[Provider]:

@@ -141,7 +141,10 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             col(ApiToken.id) == content.row_id, col(ApiToken.expires_at) > utc_now(), col(User.is_active)
         )
         match = (await self.session.execute(query.with_for_update(of=ApiToken))).first()
-        return (match[0], match[1]) if match and content.created_at == _microseconds(match[0].created_at) else None
+        if match is None:
+            return None
+        row, user = match
+        return (row, user) if content.created_at == _microseconds(row.created_at) else None
 
     def _store_refresh_token(self, row: ApiToken, number: int) -> str:
         """Store the hash of a new refresh token in its row, and return the token. The hash uses a secret key."""
@@ -175,10 +178,11 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
                 claims = jwt.decode(token, key, [self.algorithm], options, audience=self.token_audience)
             except jwt.PyJWTError:
                 continue
-            sid = claims["sid"]
             if not allow_expired and claims["exp"] <= clock.now():
                 return None
-            return claims if isinstance(sid, int) and 0 < sid <= MAX_ID and str(claims["sub"]).isdecimal() else None
+            row_id = claims["sid"]
+            has_row_id = isinstance(row_id, int) and 0 < row_id <= MAX_ID
+            return claims if has_row_id and str(claims["sub"]).isdecimal() else None
         return None
 
 

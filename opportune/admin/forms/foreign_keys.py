@@ -123,9 +123,11 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     def own_id(self, request: Request) -> int | None:
         """Return the id of the current user if the column refers to users, or of the current team if to teams."""
-        is_team = self.model in team_owners
-        owner: Any = getattr(request.state, "crud_team", None) if is_team else request.state.user
-        return owner.id if owner and (is_team or isinstance(owner, self.model)) else None
+        if self.model in team_owners:
+            team = getattr(request.state, "crud_team", None)
+            return team.id if team else None
+        user = request.state.user
+        return user.id if isinstance(user, self.model) else None
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""

@@ -162,7 +162,8 @@ class InlineTable:
     def _set_positions(self) -> None:
         """Number the lines in the order of the page. Keep stored positions that have this order."""
         name = self.inline.sortable
-        lines = [line for line in self.lines if not line.is_deleted and (line.row is not None or line.is_filled_in)]
+        saved = [line for line in self.lines if line.row is not None or line.is_filled_in]
+        lines = [line for line in saved if not line.is_deleted]
         positions = [None if line.row is None else getattr(line.row, name) for line in lines]
         for line, old, new in zip(lines, positions, _renumber(positions), strict=True):
             if old != new and (self.is_sortable or line.row is None):

@@ -63,8 +63,10 @@ def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, b
 
 def default_order(view: BaseAdminView) -> list[tuple[str, bool]]:
     """Return the `order` of the view with whether it is descending, else the newest rows first."""
-    names = order_of(view.column_default_sort or [])
-    return [(view.names.of(name.removeprefix("-")), name.startswith("-")) for name in names] or _newest_first(view)
+    if not view.column_default_sort:
+        return _newest_first(view)
+    names = order_of(view.column_default_sort)
+    return [(view.names.of(name.removeprefix("-")), name.startswith("-")) for name in names]
 
 
 def _newest_first(view: BaseAdminView) -> list[tuple[str, bool]]:
