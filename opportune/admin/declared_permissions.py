@@ -92,12 +92,9 @@ class DeclaredPermissions:
         """Yield a message about the model, or about each unknown action of a group."""
         if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._view_permissions):
             yield f"{identity} is for superusers only."
-        elif identity not in self.actions:
-            yield self._describe_unknown_model(identity)
         else:
-            for action in actions or [""]:  # a model without actions is a mistake
-                if fault := self._find_name_fault(identity, action):
-                    yield fault
+            faults = [self._find_name_fault(identity, action) for action in actions or [""]]  # it needs an action
+            yield from filter(None, dict.fromkeys(faults))
 
     def _find_route_faults(self) -> Iterator[str]:
         for feature in self.features:
@@ -108,13 +105,10 @@ class DeclaredPermissions:
     def _find_name_fault(self, identity: str, action: str) -> str | None:
         actions = self.actions.get(identity)
         if actions is None:
-            return self._describe_unknown_model(identity)
+            return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
         if action in actions or action == WILDCARD:
             return None
         return _describe_unknown_action(identity, action, actions)
-
-    def _describe_unknown_model(self, identity: str) -> str:
-        return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
 
 
 def _describe_unknown_action(identity: str, action: str, actions: AbstractSet[str]) -> str:

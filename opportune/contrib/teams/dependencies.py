@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Annotated, Any, cast
-from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Request
 from sqlalchemy import select
@@ -22,7 +21,7 @@ from opportune.project.optional_features import require_feature
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.hidden_fields import TEAM_KEY, submitted_team
 from opportune.web.middleware.origins import SAFE_METHODS
-from opportune.web.redirects import safe_redirect_path
+from opportune.web.redirects import safe_redirect_path, with_next
 from opportune.web.routing.root_path import path_below_root
 
 TEAM_HEADER = "X-Team"
@@ -105,7 +104,7 @@ async def get_current_team(request: Request) -> UserTeam:
     has_teams = bool(request.state.teams.teams)
     if wants_json(request):
         raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)
-    url = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(find_return_path(request))}"
+    url = with_next(TEAMS_PATH if has_teams else NEW_TEAM_PATH, find_return_path(request))
     raise make_redirect_error(request, url, HTTPException(403, NO_TEAM))
 
 

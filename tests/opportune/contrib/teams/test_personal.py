@@ -76,7 +76,7 @@ async def test_page_of_teams_asks_to_select_one(clients: Clients) -> None:
     browser = clients["owner"]
     await browser.post(PERSONAL)
     page = await browser.get("/projects")
-    assert (page.status_code, page.headers["location"]) == (303, "/teams?next=/projects")
+    assert (page.status_code, page.headers["location"]) == (303, "/teams?next=%2Fprojects")
     teams = (await browser.get("/teams?next=/projects")).text
     assert "Select a team to continue." in teams
     assert '<input type="hidden" name="next" value="/projects">' in teams

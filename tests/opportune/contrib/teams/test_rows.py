@@ -16,6 +16,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import Make, make_token, make_user, signed_in_client
 from opportune.testing.factories import add_permission
+from opportune.web.redirects import with_next
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id
 from tests.opportune.contrib.teams.projects import Note, Project, Task, app, database
@@ -107,11 +108,11 @@ async def test_user_without_a_team_creates_one_first(app: FastAPI) -> None:
         for path in ("/projects?q=oak", "/board"):
             page = await browser.get(path)
             assert page.status_code == 303
-            assert page.headers["location"].startswith(f"/teams/new?next={path.partition('?')[0]}")
+            assert page.headers["location"].startswith(with_next("/teams/new", path.partition("?")[0]))
         response = await browser.post(API, json={"name": "Ours"})
         assert (response.status_code, response.json()["detail"]) == (403, "You are not in a team yet.")
         partial = {"HX-Request-Type": "partial"}
-        assert (await browser.get("/board", headers=partial)).headers["hx-redirect"] == "/teams/new?next=/"
+        assert (await browser.get("/board", headers=partial)).headers["hx-redirect"] == "/teams/new?next=%2F"
         created = await browser.post("/teams/new", data={"name": "Mine", "next": "/projects?q=oak"})
         assert created.headers["location"] == "/projects?q=oak"
         assert (await browser.get("/projects")).status_code == 200
