@@ -1,17 +1,14 @@
 """Pages with a model's form: a new row, an existing row, and a copy of a row."""
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import HTTPException
-from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from wtforms import Field
 
 from opportune.accounts.sign_in_redirects import make_redirect_error
 from opportune.admin.authorization import may_create
@@ -19,6 +16,7 @@ from opportune.admin.base import INLINES_KEY, READ_VALUES_KEY
 from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, add_refusal, group_fields, without_fields
+from opportune.admin.forms.conditional_fields import conditions_json, reset_hidden_fields
 from opportune.admin.forms.files import FileField, read_form_data, stored_uploads
 from opportune.admin.forms.inline_tables import inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
@@ -34,7 +32,6 @@ from opportune.db.models.sensitive_names import is_privilege
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.schemas.text import shorten
-from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.kept_form import take_kept_fields
 from opportune.web.forms.seen_values import ROW_IS_GONE, SEEN_FIELD
 from opportune.web.middleware.security_headers import security_headers
@@ -42,8 +39,6 @@ from opportune.web.rendering.flash import flash
 
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
-Conditions = Mapping[str, Any]
-"""Condition of a field in `show_when`: names of other fields, each with its value or a sequence of values."""
 
 
 async def form_page(request: Request, view: AdminView, row: Any) -> Response:
@@ -111,7 +106,7 @@ async def _open_form(request: Request, view: AdminView, row: Any, form_data: For
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     if form_data is not None:
-        _reset_hidden_fields(page.form, view.show_when)
+        reset_hidden_fields(page.form, view.show_when)
     seen = form_data.get(SEEN_FIELD) if form_data else ""
     # The values in a request without any field are not those that a user has seen.
     shown_form = page.form if form_data is None else page.stored_form
@@ -200,7 +195,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,
         "opened_at": utc_now(),
-        "conditions": {name: _conditions_json(conditions) for name, conditions in view.show_when.items()},
+        "conditions": {name: conditions_json(conditions) for name, conditions in view.show_when.items()},
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,
@@ -210,38 +205,3 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
     status = 409 if page.conflicts else 400 if error or page.form.errors else 200
     return await render_page(request, view, view.edit_template, context, status)
-
-
-def _conditions_json(conditions: Conditions) -> str:
-    """Return the conditions for the script of forms: texts by the name of a control."""
-    return json.dumps({WTFORMS_ATTRS.get(name, name): _expected_texts(values) for name, values in conditions.items()})
-
-
-def _reset_hidden_fields(form: AdminForm, options: Mapping[str, Conditions]) -> None:
-    """Give fields that the user did not see their stored or default value."""
-    hidden: set[str] = set()
-    for _ in options:  # a field may depend on one that is hidden
-        hidden |= {name for name in options if name in form and not _are_met(form, options[name], hidden)}
-    for name in hidden:
-        form[name].process_data(form[name].object_data)
-        form[name].raw_data = None
-        form[name].process_errors = []
-
-
-def _are_met(form: AdminForm, conditions: Conditions, hidden: Collection[str]) -> bool:
-    """Return whether all conditions hold. A field that the user may not edit is no condition."""
-    return all(
-        name not in hidden and _control_text(form[name]) in _expected_texts(expected)
-        for name, expected in conditions.items()
-        if name in form
-    )
-
-
-def _expected_texts(expected: Any) -> list[str]:
-    is_several = isinstance(expected, Sequence | set | frozenset) and not isinstance(expected, str)
-    return [as_text(value) for value in (expected if is_several else [expected])]
-
-
-def _control_text(field: Field) -> str:
-    is_text = hasattr(field, "control") and field.control.type != "checkbox"
-    return str(field.plain_text) if is_text else as_text(field.data)
