@@ -1,9 +1,7 @@
-"""The form with all rows on a page of a list, which needs no JavaScript, and cells that are pasted into a list."""
+"""The form with all rows on a page of a list, which needs no JavaScript."""
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -12,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.editing.cells import describe_change, editable_cells, editable_names
-from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of, seen_field
+from opportune.admin.editing.pasted_cells import PASTE, read_pasted_edits
+from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, seen_field
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
@@ -21,23 +20,16 @@ from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.row_keys import key_of, quote_key
+from opportune.admin.lists.row_keys import key_of
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import python_type_of
 from opportune.db.models.labels import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
-from opportune.i18n.formats import format_number
-from opportune.i18n.parsing import parse_yes_no
 from opportune.web.forms.seen_values import parse_hashes
 from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/page_rows.html"
-PASTE = "paste"
-"""Form field with the copied text."""
-START = "column"
-"""Form field with the column of the first cell."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ async def _read_edits(request: Request, view: AdminView, form_data: FormData) ->
     if len(pks) > max(view.page_size_options):
         raise ValidationRefused(gettext("Save at most %(number)s rows together.", number=max(view.page_size_options)))
     if PASTE in form_data:
-        return await _read_pasted_edits(request, view, form_data, pks)
+        return await read_pasted_edits(request, view, form_data, pks)
     return [_read_edit(view, form_data, pk) for pk in pks]
 
 
@@ -140,90 +132,3 @@ async def _errors(request: Request, view: AdminView, row: Any, edit: RowEdit) ->
         change = await describe_change(request, view, row, name)
         errors[name] = gettext("%(change)s Save again to replace it.", change=change)
     return {name: message for name, message in errors.items() if message}
-
-
-async def _read_pasted_edits(
-    request: Request, view: AdminView, form_data: FormData, pks: Sequence[str]
-) -> list[RowEdit]:
-    """Return an edit for each pasted line. Texts that no field can hold are faults of their edit.
-
-    Args:
-        request: A request of the page.
-        view: The view of the list.
-        form_data: The submitted form, with PASTE and START.
-        pks: Keys of the rows on the page, in their order.
-
-    Raises:
-        ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
-    """
-    lines = _read_lines(str(form_data.get(PASTE, "")))
-    listed = listed_columns(request, view)
-    start = str(form_data.get(START, ""))
-    columns = listed[listed.index(start) :] if start in listed else []
-    width = max(map(len, lines), default=0)
-    if not 0 < width <= len(columns) or len(lines) > len(pks):
-        raise ValidationRefused(
-            gettext(
-                "Nothing was changed, because the copied cells (%(rows)s by %(columns)s) do not fit into the page from "
-                "this cell on (%(free)s by %(width)s). Show more rows per page, or start at another cell.",
-                rows=format_number(len(lines)),
-                columns=format_number(width),
-                free=format_number(len(pks)),
-                width=format_number(len(columns)),
-            )
-        )
-    if locked := [name for name in columns[:width] if name not in editable_names(view)]:
-        label = view.labels.get(locked[0], locked[0])
-        raise ValidationRefused(gettext("Nothing was changed: %(column)s cannot be edited here.", column=label))
-    # Lines may be shorter than the widest one, and may not reach the last row of the page.
-    cells = [dict(zip(columns, line, strict=False)) for line in lines]
-    return [await _read_pasted_edit(request, view, pk, texts) for pk, texts in zip(pks, cells, strict=False)]
-
-
-def _read_lines(text: str) -> list[list[str]]:
-    """Return the cells of each line. A cell with line breaks or tabs is in quotes."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        return [cells or [""] for cells in csv.reader(StringIO(text, newline=""), "excel-tab", strict=True)]
-    except csv.Error:
-        return [line.split("\t") for line in text.removesuffix("\n").split("\n")]
-
-
-async def _read_pasted_edit(request: Request, view: AdminView, pk: str, cells: Mapping[str, str]) -> RowEdit:
-    sent: dict[str, str] = {}
-    faults: dict[str, str] = {}
-    for name, text in cells.items():
-        form_text: str | None = text
-        try:
-            form_text = await _form_text(request, view, name, text.strip())
-        except ValueError as fault:
-            faults[name] = str(fault)
-        if form_text is not None:
-            sent[prefix_of(pk) + name] = form_text
-    return RowEdit(pk, list(cells), FormData(sent), checks_seen=False, faults=faults)
-
-
-async def _form_text(request: Request, view: AdminView, name: str, text: str) -> str | None:
-    """Return the text as a browser would send it; None for a checkbox that is not checked.
-
-    Raises:
-        ValueError: The text is not yes or no, or not the title of one row. The message is for the user.
-    """
-    column: Any = view.mapper.columns[name]
-    if python_type_of(column) is bool:
-        return _yes_or_no(text, is_nullable=column.nullable)
-    lookup = view.references.get(name)
-    if not (lookup and text):
-        return text
-    keys = await lookup.find_keys(request, text)
-    if len(keys) != 1:
-        raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
-    return quote_key(*keys)
-
-
-def _yes_or_no(text: str, *, is_nullable: bool) -> str | None:
-    """Return the text of a picker with an empty choice; for a checkbox, None if it is not checked."""
-    is_yes = text != "" and parse_yes_no(text)
-    if is_nullable:
-        return str(is_yes).lower() if text else ""
-    return "true" if is_yes else None
