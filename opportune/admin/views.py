@@ -13,7 +13,8 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.field_converter import AdminConverter
 from opportune.admin.forms.files import FileField
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
+from opportune.admin.forms.row_field import RowField
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
 from opportune.admin.lists.date_hierarchy import DateHierarchy
