@@ -114,10 +114,10 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     def own_id(self, request: Request) -> int | None:
         """Return the id of the current user if the column refers to users, or of the current team if to teams."""
         if self.model in team_owners:
-            team = getattr(request.state, "crud_team", None)
-            return team.id if team else None
-        user = request.state.user
-        return user.id if isinstance(user, self.model) else None
+            owner: Any = getattr(request.state, "crud_team", None)
+        else:
+            owner = request.state.user if isinstance(request.state.user, self.model) else None
+        return owner.id if owner else None
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""
