@@ -1,6 +1,7 @@
 """The page of a user in the admin: columns of other features, a new password, and signing in as the user."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -25,21 +26,22 @@ from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.authorization import is_superuser, may_act
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.display import FORMATTERS
+from opportune.admin.lists.display import EMPTY_CELL
 from opportune.admin.lists.row_keys import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
-from opportune.crud.formats import format_value
 from opportune.errors import require_found
 from opportune.feature import UserColumn
 from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Text
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
+from opportune.web.time_zone import format_datetime
 
 MAX_REASON_LENGTH = 200
 
@@ -177,10 +179,17 @@ async def user_columns(request: Request, site: BaseAdminSite, user: User) -> lis
     statement = select(*(query.scalar_subquery() for query in queries))
     async with site.database.reader() as session:
         values: Sequence[object] = (await session.execute(statement)).one()
-    texts = [format_value(value, FORMATTERS) for value in values]
-    return [(gettext(column.label), text) for (column, _), text in zip(listed, texts, strict=True)]
+    return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
 
 
 def _select_value(column: UserColumn, user: User) -> Select[Any]:
     value = func.count() if column.value is None else column.value
     return select(value).where(column.owner == user.id).select_from(column.owner.class_)
+
+
+def _format(value: object) -> str:
+    if value is None:
+        return EMPTY_CELL
+    if isinstance(value, int):
+        return format_number(value)
+    return format_datetime(value) if isinstance(value, datetime) else str(value)
