@@ -1,13 +1,13 @@
 """Conversations with tools: the model requests calls and receives their results until it has answered."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from opportune.accounts.models import User
 from opportune.contrib.llm.language_model import LanguageModel
-from opportune.contrib.llm.providers.provider import Chunk, Done, Message, Reasoning, ToolCall
+from opportune.contrib.llm.providers.provider import Chunk, Done, Message, ToolCall
 from opportune.contrib.tools.results import CITE_SOURCES, Cited, ToolResult, number_sources
 from opportune.contrib.tools.toolbox import Toolbox
 
@@ -79,44 +79,91 @@ async def converse(
     Raises:
         LlmError: As `LanguageModel.chunks`.
     """
-    toolbox = toolbox if toolbox.can_wait else toolbox.immediate  # without jobs and forms, whose results come later
-    cited = [] if sources is None else sources
-    turns = [*messages]
-    tokens = Done(0, 0)
-    rounds, calls = _unfinished_calls(turns)
+    conversation = _Conversation(toolbox, messages, [] if sources is None else sources)
     while True:
-        if not calls:
-            reply: list[str | Reasoning] = []
-            done = Done()
-            async with aclosing(llm.chunks(turns, toolbox.offered(rounds), temperature=temperature)) as chunks:
+        if not conversation.calls:
+            async with aclosing(conversation.ask(llm, temperature)) as chunks:
                 async for chunk in chunks:
-                    if isinstance(chunk, Done):
-                        done = chunk
-                    else:
-                        reply.append(chunk)
-                        yield chunk
-            tokens = _add_tokens(done, tokens)
-            if not done.tool_calls or rounds >= toolbox.max_steps:
-                yield replace(tokens, tool_calls=())
-                return
-            calls = _with_unique_ids(done.tool_calls)
-            rounds += 1
-            text = "".join(chunk for chunk in reply if isinstance(chunk, str))
-            turns.append(Message("assistant", text, tool_calls=calls))
-        runs = [_create_run(toolbox, call, rounds - 1) for call in calls]
-        allowed = await _ask_approvals(toolbox, calls, approve)
+                    yield chunk
+            if not conversation.calls:
+                break
+        async with aclosing(conversation.run_calls(user, approve)) as runs:
+            async for run in runs:
+                yield run
+        if conversation.calls:  # their approvals or results come later
+            break
+    yield replace(conversation.tokens, tool_calls=conversation.calls)
+
+
+class _Conversation:
+    """Turns of a conversation.
+
+    Attributes:
+        cited: Sources of the results.
+        rounds: Number of rounds of calls since the question.
+        calls: Calls of the last round without a result.
+        tokens: Total token counts of the replies.
+    """
+
+    def __init__(self, toolbox: Toolbox, messages: Sequence[Message], cited: list[Cited]) -> None:
+        # Without jobs and forms, whose results come later, unless the caller can wait for them.
+        self.toolbox = toolbox if toolbox.can_wait else toolbox.immediate
+        self.turns = [*messages]
+        self.cited = cited
+        self.rounds, self.calls = _unfinished_calls(self.turns)
+        self.tokens = Done(0, 0)
+
+    async def ask(self, llm: LanguageModel, temperature: float | None) -> AsyncGenerator[Chunk, None]:
+        """Yield a reply of the model. Then `calls` has the calls that it requests."""
+        texts: list[str] = []
+        done = Done()
+        tools = self.toolbox.offered(self.rounds)
+        async with aclosing(llm.chunks(self.turns, tools, temperature=temperature)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    done = chunk
+                    continue
+                if isinstance(chunk, str):
+                    texts.append(chunk)
+                yield chunk
+        self.tokens = _add_tokens(done, self.tokens)
+        if done.tool_calls and self.rounds < self.toolbox.max_steps:
+            self.rounds += 1
+            self.calls = _with_unique_ids(done.tool_calls)
+            self.turns.append(Message("assistant", "".join(texts), tool_calls=self.calls))
+
+    async def run_calls(self, user: User | None, approve: Approve) -> AsyncGenerator[ToolRun, None]:
+        """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced.
+
+        If any call waits for an approval, none runs. Calls without a result remain in `calls`.
+        """
+        runs = [_create_run(self.toolbox, call, self.rounds - 1) for call in self.calls]
+        allowed = await _ask_approvals(self.toolbox, self.calls, approve)
         if None in allowed.values():
             for run in runs:
                 yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
-            yield replace(tokens, tool_calls=tuple(run.call for run in runs))
             return
-        async with aclosing(_run_calls(toolbox, runs, user, allowed, turns, cited=cited)) as updates:
-            async for run in updates:
-                yield run
-        _, calls = _unfinished_calls(turns)
-        if calls:  # jobs, whose results come later
-            yield replace(tokens, tool_calls=calls)
-            return
+        for number, run in enumerate(runs):
+            has_room = number < MAX_CALLS_PER_ROUND and self._results_length < MAX_RESULTS_LENGTH
+            if has_room and allowed[run.call.id] and run.result_from == "job":
+                yield replace(run, has_begun=False)
+                continue
+            yield run
+            if not has_room:
+                result = TOO_MANY_CALLS
+            elif allowed[run.call.id]:
+                result = await self.toolbox.call(run.call, user)
+            else:
+                result = NOT_ALLOWED
+            result = number_result(result, self.cited)
+            self.turns.append(Message("tool", result.text, tool_call_id=run.call.id))
+            yield replace(run, result=result)
+        _, self.calls = _unfinished_calls(self.turns)
+
+    @property
+    def _results_length(self) -> int:
+        """Characters of all results since the question."""
+        return sum(len(turn.content) for turn in _turns_since_question(self.turns) if turn.role == "tool")
 
 
 def _turns_since_question(turns: Sequence[Message]) -> list[Message]:
@@ -184,35 +231,3 @@ async def _ask_approvals(toolbox: Toolbox, calls: Sequence[ToolCall], approve: A
         is_valid = number < MAX_CALLS_PER_ROUND and call.name in toolbox.tools and not toolbox.refusal(call)
         allowed[call.id] = await approve(call) if is_valid and toolbox.asks(call.name) else True
     return allowed
-
-
-async def _run_calls(
-    toolbox: Toolbox,
-    runs: Sequence[ToolRun],
-    user: User | None,
-    allowed: Mapping[str, bool | None],
-    turns: list[Message],
-    *,
-    cited: list[Cited],
-) -> AsyncGenerator[ToolRun, None]:
-    """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced.
-
-    Results are appended to `turns`, and their sources to `cited`.
-    """
-    results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
-    for number, run in enumerate(runs):
-        has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
-        if has_room and allowed[run.call.id] and run.result_from == "job":
-            yield replace(run, has_begun=False)
-            continue
-        yield run
-        if not has_room:
-            result = TOO_MANY_CALLS
-        elif allowed[run.call.id]:
-            result = await toolbox.call(run.call, user)
-        else:
-            result = NOT_ALLOWED
-        result = number_result(result, cited)
-        turns.append(Message("tool", result.text, tool_call_id=run.call.id))
-        results_length += len(result.text)
-        yield replace(run, result=result)
