@@ -53,10 +53,10 @@ class UsageRow(TokenUsage):
 async def usage_context(request: Request) -> dict[str, Any]:
     """Read the variables of the page from the period and the model of the query string."""
     guard: SpendingGuard = request.app.state.llm.guard
-    query = request.query_params
-    days = {str(days): days for days in PERIODS_DAYS}.get(query.get("days", ""), DEFAULT_PERIOD_DAYS)
+    requested_days = request.query_params.get("days", "")
+    days = int(requested_days) if requested_days in map(str, PERIODS_DAYS) else DEFAULT_PERIOD_DAYS
+    model = request.query_params.get("model", "")
     today = guard.now().date()
-    model = query.get("model", "")
     first = today - timedelta(days=days - 1)
     async with request.app.state.database.reader(fresh=True) as session:
         context: dict[str, Any] = {

@@ -10,11 +10,14 @@ from opportune.i18n import gettext
 from opportune.web import url
 
 TAG_OR_TEXT = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
+"""Matches a tag with its attributes, a text, or a single <."""
 TAG = re.compile(r"<(/?)([a-zA-Z0-9]+)")
 MARKUP = re.compile(r"[\[\]<>\\\r\n]")
+"""Characters that would end the title of a Markdown link."""
 CITATION = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
 """Matches [1] and [1, 2]."""
 LINKED_NUMBER = re.compile(r"<a\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>\s*\[?(\d{1,3})\]?\s*</a>")
+"""Matches <a href="…">[1]</a>, also without brackets."""
 VERBATIM_TAGS = {"a", "code", "pre"}
 """Elements whose text is never linked."""
 

@@ -1,8 +1,6 @@
 """Engine of answers: the ones that this process writes, and the ones of other processes that are viewed here.
 
 An answer belongs to the process, not to the request. It continues after the page is closed or the connection is lost.
-Its text is appended to the database while it grows. Viewers see only committed text, so that a crash never removes text
-they have read.
 """
 
 import asyncio

@@ -28,22 +28,21 @@ RETRY_DELAY_SECONDS = 1.0
 """Seconds before another query after a database error."""
 
 
-class FollowedAnswer:
+class FollowedAnswer(LiveAnswer):
     """An answer of another process with its viewers in this process."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.live = LiveAnswer(AnswerProgress(answer))
-        self.last_seq = -1
-        self.is_new = True  # until the first read, for which a viewer does not wait until the next poll
+    last_seq = -1
+    is_new = True
+    """True until the first read, for which a viewer does not wait until the next poll."""
 
     def update(self, progress: AnswerProgress) -> None:
         self.is_new = False
         if progress.answer.is_running:
             self.last_seq = progress.last_seq
-            self.live.update_answer(progress.answer)
-            self.live.add(progress.text, progress.reasoning)
+            self.update_answer(progress.answer)
+            self.add(progress.text, progress.reasoning)
         else:
-            self.live.finish(progress.answer)
+            self.finish(progress.answer)
 
 
 class AnswerFollower:
@@ -65,17 +64,17 @@ class AnswerFollower:
 
     @asynccontextmanager
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
-        followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
+        followed = self._followed.setdefault(answer.id, FollowedAnswer(AnswerProgress(answer)))
         del answer  # or each viewer would keep a row in memory
         self._wake_up.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="follow answers")
         try:
-            async with followed.live as live:
-                yield live
+            async with followed:
+                yield followed
         finally:
-            if not live.viewers and self._followed.get(live.id) is followed:  # it may have been replaced
-                self._forget(live.id)
+            if not followed.viewers and self._followed.get(followed.id) is followed:  # it may have been replaced
+                self._forget(followed.id)
 
     def close_streams(self) -> None:
         """End all streams. Clients reconnect to another process."""
@@ -116,7 +115,7 @@ class AnswerFollower:
 
     def _forget(self, answer_id: int) -> None:
         if followed := self._followed.pop(answer_id, None):
-            followed.live.close()
+            followed.close()
             self._wake_up.set()
 
     async def _poll(self) -> None:
@@ -127,20 +126,20 @@ class AnswerFollower:
                 async with asyncio.timeout(poll_at - monotonic()):
                     await self._wake_up.wait()
             self._wake_up.clear()
-            growing = [followed for followed in self._followed.values() if not followed.live.ended]
+            growing = [followed for followed in self._followed.values() if not followed.ended]
             if monotonic() < poll_at:
                 await self._read([followed for followed in growing if followed.is_new])
             else:
-                all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
+                all_wait = all(followed.answer.is_waiting for followed in self._followed.values())
                 poll_at = monotonic() + (WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS)
                 await self._read(growing)
 
     async def _read(self, followed_answers: Sequence[FollowedAnswer]) -> None:
         try:
             for batch in batches_of(followed_answers, store.MAX_ANSWERS_PER_QUERY):
-                await self._read_batch({followed.live.id: followed for followed in batch})
+                await self._read_batch({followed.id: followed for followed in batch})
         except store.TRANSIENT_ERRORS as fault:
-            ids = [followed.live.id for followed in followed_answers]
+            ids = [followed.id for followed in followed_answers]
             logger.warning("answers %s: cannot be polled (%s)", ids, type(fault).__name__)
             await asyncio.sleep(RETRY_DELAY_SECONDS)
 

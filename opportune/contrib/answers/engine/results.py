@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -40,9 +41,9 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         ]
         waiting = [result for result in owned if result.outcome.status == AnswerStatus.WAITING]
         handed_over = [result for result in owned if result.outcome.status == AnswerStatus.STREAMING]
-        deltas = [delta for result in (*waiting, *handed_over) for delta in result.unsaved if not delta.is_empty]
-        if deltas:
-            await insert_chunks(session, [delta._asdict() for delta in deltas])
+        deltas = chain.from_iterable(result.unsaved for result in (*waiting, *handed_over))
+        if chunks := [delta._asdict() for delta in deltas if not delta.is_empty]:
+            await insert_chunks(session, chunks)
         if waiting:
             await _let_wait(session, waiting)
         if handed_over:

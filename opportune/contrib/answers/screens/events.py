@@ -4,6 +4,7 @@ The id of an event is `<id>:<length of the text>`, so that a client can resume t
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def _difference(before: str, after: str) -> tuple[int, str]:
     return utf16_length, after[length:]
 
 
+EVENT_ID = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
 # A shared encoder, because `json.dumps` creates one per call.
@@ -99,10 +101,8 @@ async def answer_gone() -> AsyncGenerator[bytes, None]:
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
     """Parse an event id such as `42:1234` into row id and offset. Return None for anything else."""
-    parts = (value or "").split(":")
-    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
-        return None
-    return int(parts[0]), int(parts[1])
+    match = EVENT_ID.fullmatch(value or "")
+    return (int(match[1]), int(match[2])) if match else None
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ async def test_invalid_decision_decides_nothing(user_client: AsyncClient, model:
 
 
 def _viewed_runs(manager: AnswerManager) -> list[dict[str, Any]]:
-    return [run for followed in manager.engine.followers._followed.values() for run in followed.live.tool_runs]
+    return [run for followed in manager.engine.followers._followed.values() for run in followed.tool_runs]
 
 
 async def test_progress_of_a_job_is_an_activity(
