@@ -51,7 +51,7 @@ def query_postgresql(connection: Connection, sql: str, limit: int) -> dict[str, 
 def _require_plain_names(sql: str, tables: list[MaskedTable]) -> None:
     for table in tables:
         name = table.quoted[1:-1]
-        if re.search(rf"\.(?:\s|--.*\n)*[\"'`\[]?{re.escape(name)}(?!\w)", sql, re.IGNORECASE):
+        if re.search(rf"\.\s*[\"'`\[]?{re.escape(name)}(?!\w)", sql, re.IGNORECASE):
             raise OperatorError(f"Name the table {name} without its schema, so that its secrets are hidden.")
 
 

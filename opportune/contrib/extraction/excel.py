@@ -1,6 +1,6 @@
 """Sheets of Excel files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from itertools import chain
 from typing import Any
@@ -22,8 +22,8 @@ def _sheet_lines(sheet: Any) -> Iterator[str]:
     rows: Iterator[dict[int, Any]] = filter(None, map(_filled_cells, sheet.iter_rows(values_only=True)))
     headings = next(rows, {})
     second = next(rows, {})
-    if list(headings) == [0] and len(second) > 1 and all(isinstance(value, str) for value in second.values()):
-        yield join_cells(map(str, headings.values()))  # a title
+    if _is_title(headings, second):
+        yield join_cells(map(str, headings.values()))
         headings = second
     else:
         rows = chain(filter(None, [second]), rows)
@@ -31,6 +31,11 @@ def _sheet_lines(sheet: Any) -> Iterator[str]:
     yield join_cells(map(str, headings.values()))
     for cells in rows:
         yield join_cells(f"{labels.get(column, '')}{str(value).strip()}" for column, value in cells.items())
+
+
+def _is_title(first: Mapping[int, Any], second: Mapping[int, Any]) -> bool:
+    """Return whether only the first cell of the first row is filled, and the second row has headings."""
+    return list(first) == [0] and len(second) > 1 and all(isinstance(value, str) for value in second.values())
 
 
 def _filled_cells(values: Iterable[Any]) -> dict[int, Any]:

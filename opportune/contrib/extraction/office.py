@@ -46,21 +46,30 @@ def _check_parts(archive: ZipFile) -> None:
         if part.filename.endswith(".svg") and not is_workbook:
             continue  # pictures may declare entities, and only openpyxl would expand them
         with archive.open(part) as file:
-            if _declares_entities(file):
-                raise Unreadable("bomb")
+            _refuse_entities(file)
 
 
-def _declares_entities(file: IO[bytes]) -> bool:
+class _RootFound(Exception):
+    """Ends the parsing of a part, because entities are declared before its root element."""
+
+
+def _refuse_entities(file: IO[bytes]) -> None:
     """Parse a part up to its root element with the parser that openpyxl uses, which would expand entities.
 
     Pictures and other parts that are no XML for this parser declare none.
     """
-    entities: list[object] = []
-    roots: list[object] = []
     parser = ParserCreate()
-    parser.EntityDeclHandler = lambda *entity: entities.append(entity)
-    parser.StartElementHandler = lambda *root: roots.append(root)
-    with suppress(ExpatError, LookupError, ValueError):  # not XML, or in an encoding that the parser does not know
-        while not roots and not entities and (chunk := file.read(CHUNK_BYTES)):
+    parser.EntityDeclHandler = _refuse_entity
+    parser.StartElementHandler = _stop
+    # Not XML, or in an encoding that the parser does not know.
+    with suppress(_RootFound, ExpatError, LookupError, ValueError):
+        while chunk := file.read(CHUNK_BYTES):
             parser.Parse(chunk)
-    return bool(entities)
+
+
+def _refuse_entity(*_: object) -> None:
+    raise Unreadable("bomb")
+
+
+def _stop(*_: object) -> None:
+    raise _RootFound

@@ -81,11 +81,12 @@ class DocumentReader:
                     has_ended = True
                 case {"problem": problem} if not has_text:
                     raise Unreadable(problem)
-        if not has_text:
-            # Only pages can be a scan.
-            raise Unreadable(("no_text" if self.total else "empty") if has_ended else "damaged")
-        if not has_ended:  # pages after a problem, a limit of time or of memory are missing
-            self.is_cut = True
+        if not has_ended:
+            if not has_text:
+                raise Unreadable("damaged")
+            self.is_cut = True  # pages after a problem, a limit of time or of memory are missing
+        elif not has_text:
+            raise Unreadable("no_text" if self.total else "empty")  # only pages can be a scan
 
     def _run_program(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of `program.py`."""

@@ -89,5 +89,7 @@ def read_html(text: str) -> Iterator[Page]:
     parser.close()
     for index, (heading, texts) in enumerate(parser.sections):
         lines = BLANK.sub(" ", "".join(texts)).split("\n")
-        body = BLANK_LINES.sub("\n\n", "\n".join(join_cells(line.split("\0")) for line in lines)).strip()
-        yield from section(heading or (parser.title if index == 0 and body else ""), body)
+        joined = "\n".join(join_cells(line.split("\0")) for line in lines)
+        body = BLANK_LINES.sub("\n\n", joined).strip()
+        title = parser.title if index == 0 and body else ""
+        yield from section(heading or title, body)

@@ -1,7 +1,6 @@
 """Job that reads a document and stores its passages."""
 
 import asyncio
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -13,6 +12,7 @@ from sqlmodel import col
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import DocumentReader
 from opportune.contrib.knowledge.models import MAX_TITLE_LENGTH, DocumentState, KnowledgeDocument, KnowledgePassage
+from opportune.contrib.knowledge.splitting import split_text
 from opportune.contrib.knowledge.web_page import fetch_page
 from opportune.jobs import JobContext, job
 from opportune.search.embeddings import EMBED_LATER
@@ -20,11 +20,6 @@ from opportune.search.embeddings import EMBED_LATER
 LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
 BATCH_PAGES = 20
 """Pages that are stored in one transaction."""
-MAX_PASSAGE_LENGTH = 1_000
-MIN_PASSAGE_LENGTH = 400
-"""From this length on, a passage ends with its paragraph."""
-PIECE = re.compile(r"[^\n.!?]*(?:\n+|[.!?]+\s+|[.!?]+|$)")
-"""A sentence or line with its end."""
 UNREAD = {"problem": "", "pages_read": 0, "page_count": 0, "is_cut": False, "passage_count": 0}
 
 
@@ -112,28 +107,3 @@ async def _update(
             if embed_later := session.info.get(EMBED_LATER):
                 embed_later(session, KnowledgePassage.__tablename__)
     return document
-
-
-def split_text(text: str) -> Iterator[str]:
-    """Yield passages that together are the text. They end with paragraphs or sentences if possible."""
-    passage = ""
-    for piece in _pieces(text):
-        if passage and len(passage) + len(piece) > MAX_PASSAGE_LENGTH:
-            yield passage
-            passage = ""
-        passage += piece
-        if len(passage) >= MIN_PASSAGE_LENGTH and passage.endswith("\n\n"):
-            yield passage
-            passage = ""
-    if passage.strip():
-        yield passage
-
-
-def _pieces(text: str) -> Iterator[str]:
-    for match in PIECE.finditer(text):
-        piece = match[0]
-        while len(piece) > MAX_PASSAGE_LENGTH:
-            end = piece.rfind(" ", 1, MAX_PASSAGE_LENGTH) + 1 or MAX_PASSAGE_LENGTH
-            yield piece[:end]
-            piece = piece[end:]
-        yield piece

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opportune.contrib.extraction.pages import Unreadable
 from opportune.contrib.knowledge import jobs
-from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
+from opportune.contrib.knowledge.splitting import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import WebPage, fetch_page
 from opportune.contrib.public_client import Address, is_public
 from opportune.storage import Storage, StorageError
