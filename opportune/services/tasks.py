@@ -36,31 +36,13 @@ async def running(work: Coroutine[Any, Any, object] | None, name: str | None = N
         await cancel_and_wait(task)
 
 
-async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine.
+async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T], *, awaits_cleanup: bool = False) -> T:
+    """Return the result of a coroutine. After the timeout, or if the caller is cancelled, the work is cancelled.
 
-    After the timeout, or if the caller is cancelled, the work is cancelled without waiting for its end, because threads
-    cannot be cancelled.
-
-    Raises:
-        TimeoutError: The work takes longer.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-    finally:
-        if not task.done():
-            task.cancel()
-            _hold_reference(task)
-    if task.cancelled() or not task.done():
-        raise TimeoutError
-    return task.result()
-
-
-async def run_or_leave(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine, for work of projects, which may catch its cancellation.
-
-    After the timeout, or if the caller is cancelled, the work is cancelled. It is left running if it does not end.
+    Args:
+        seconds: Maximum duration.
+        work: The coroutine to run.
+        awaits_cleanup: Wait for the end of cancelled work, for at most `MAX_WAIT_SECONDS`. Threads cannot be cancelled.
 
     Raises:
         TimeoutError: The work takes longer.
@@ -71,8 +53,10 @@ async def run_or_leave(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not task.done():
             _hold_reference(task)
-            await cancel_and_wait(task)
-    if not done:
+            task.cancel()
+            if awaits_cleanup:
+                await cancel_and_wait(task)
+    if not done or task.cancelled():
         raise TimeoutError
     return task.result()
 

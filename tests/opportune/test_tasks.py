@@ -13,7 +13,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.spending.switch import Switch
 from opportune.db import Database
 from opportune.services import tasks
-from opportune.services.tasks import cancel_and_wait, run_or_leave, run_with_timeout
+from opportune.services.tasks import cancel_and_wait, run_with_timeout
 
 TIMEOUT_SECONDS = 30
 
@@ -148,7 +148,7 @@ async def test_work_that_ignores_its_cancellation_is_left(monkeypatch: pytest.Mo
         await end.wait()
 
     with pytest.raises(TimeoutError):
-        await run_or_leave(0.01, stay())
+        await run_with_timeout(0.01, stay(), awaits_cleanup=True)
     end.set()
 
 

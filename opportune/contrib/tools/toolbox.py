@@ -24,7 +24,7 @@ from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.schemas import describe_errors
-from opportune.services.tasks import run_or_leave
+from opportune.services.tasks import run_with_timeout
 
 MAX_STEPS = 8
 """Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
@@ -186,7 +186,8 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             if tool.is_deferred and run is None:
                 return ToolResult(WAITS_FOR_RESULT, is_error=True)
-            result = await run_or_leave(tool.seconds, self._send(tool, arguments, user, token, headers, run))
+            response = self._send(tool, arguments, user, token, headers, run)
+            result = await run_with_timeout(tool.seconds, response, awaits_cleanup=True)
             if tool.returns_sources and not result.is_error:
                 result = replace(result, sources=read_sources(result.body))
             return result
