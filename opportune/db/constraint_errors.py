@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, Column, Table, select
@@ -132,7 +133,7 @@ def _find_named_columns(error: Any, table: Table) -> list[str]:
     diagnostics = getattr(error, "diag", None)
     if diagnostics is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
         matches = re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", str(error))
-        names = {group for groups in matches for group in groups if group}
+        names = {*chain.from_iterable(matches)} - {""}
     else:
         names = {diagnostics.column_name, diagnostics.constraint_name}
     constraints: list[Any] = [*table.constraints, *table.indexes]

@@ -90,7 +90,7 @@ def money_field(currency: str, default: Any = ..., **options: Any) -> Any:
     """
     if not CURRENCY.fullmatch(currency):
         raise OperatorError(f"money_field({currency!r}): use a currency code of three letters, such as EUR.")
-    field: Any = sqlmodel.Field(**({} if default is ... else {"default": default}), **options)
+    field: Any = sqlmodel.Field(default, **options)
     field.metadata.extend((Currency(currency), FieldOptions(suffix=currency)))
     return field
 

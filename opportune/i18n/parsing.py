@@ -99,7 +99,7 @@ def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language
 
 
 def _unsigned_zero(number: Decimal) -> Decimal:
-    return number or abs(number)
+    return abs(number) if number == 0 else number
 
 
 @lru_cache(100)

@@ -119,8 +119,10 @@ def adapter_of(type_: Any) -> TypeAdapter[Any]:
 
 def refusals_of(type_: type[Any]) -> list[BeforeValidator]:
     """Return annotations that refuse yes and no for a whole or a real number. Pydantic would read them as 1 and 0."""
-    errors = {int: "int_type", float: "float_type"} if type_ is not bool else {}
-    return [BeforeValidator(partial(_refuse_boolean, errors[base])) for base in type_.__mro__ if base in errors]
+    if type_ is bool or not issubclass(type_, int | float):
+        return []
+    error_type = "int_type" if issubclass(type_, int) else "float_type"
+    return [BeforeValidator(partial(_refuse_boolean, error_type))]
 
 
 def _refuse_boolean(error_type: Any, value: Any) -> Any:

@@ -95,7 +95,8 @@ class SQLiteWriter(Writer):
             try:
                 driver.executemany(statement, remaining)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
-                raise row_error(table, _keys(table, rows)[-1 - len([*remaining])], str(error)) from error
+                refused = len(rows) - len([*remaining]) - 1
+                raise row_error(table, _keys(table, rows)[refused], str(error)) from error
 
     @contextmanager
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:

@@ -34,10 +34,8 @@ from opportune.project.installed import installed_features, installed_names
 from opportune.project.layout import PACKAGE, PROJECT
 from opportune.project.ruff import format_code
 
-HEADINGS = {
-    False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',
-    True: '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n',
-}
+MODELS_HEADING = '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n'
+VIEWS_HEADING = '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n'
 FEATURE = Path(__file__).with_name("adopted_feature.txt").read_text(encoding="utf-8")
 ONLY_ON_POSTGRESQL = ', database="postgresql"'
 TESTS = Path(__file__).with_name("adopted_tests.txt").read_text(encoding="utf-8")
@@ -110,13 +108,13 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         if not selected:
             raise OperatorError(other_schemas or _nothing_to_write(contents, conflicting, views=views))
         if views:
-            return InspectionResult(format_models(HEADINGS[views] + view_code(connection, selected)), [], [])
+            return InspectionResult(format_models(VIEWS_HEADING + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
         if conflicting and not requested:
             notices.append(_describe_conflicts(conflicting))
         notices += tables.notices()
-        return InspectionResult(format_models(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+        return InspectionResult(format_models(MODELS_HEADING + tables.code()), notices, tables.only_on_postgresql())
 
 
 def _nothing_to_write(contents: Contents, conflicting: Sequence[str], *, views: bool) -> str:

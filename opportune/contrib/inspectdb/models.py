@@ -89,7 +89,8 @@ class ModelGenerator(column_types.TypeWriter, SQLModelGenerator):
         else:
             annotation, options = plain_field
             kwargs |= options | self._field_options(column, column_attr.name)
-        annotation += " | None" if is_optional and annotation != "Any" else ""
+        if is_optional and annotation != "Any":
+            annotation += " | None"
         if not kwargs:
             return f"{column_attr.name}: {annotation}"
         if kwargs == {"default": None}:

@@ -49,7 +49,7 @@ class Pool(AsyncAdaptedQueuePool):
         return self._connecting if self.checkedout() >= self.max_connections else 0
 
     def connect(self) -> PoolProxiedConnection:
-        if 0 < self._connecting >= self.max_connections - self.checkedout():
+        if self._connecting and self._connecting >= self.max_connections - self.checkedout():
             await_(asyncio.sleep(0))  # those that wait come before a task that has just returned a connection
         self._connecting += 1
         try:

@@ -190,7 +190,8 @@ class Replicas:
     async def reader(self, fallback: Callable[[], AsyncSession]) -> AsyncIterator[AsyncSession]:
         """Open a session on a replica, or a fallback session if the replica cannot be used."""
         replica = self._choose()
-        async with (replica and await replica.connect()) or fallback() as session:
+        connected = await replica.connect() if replica else None
+        async with connected or fallback() as session:
             try:
                 yield session
             except DBAPIError as error:

@@ -201,7 +201,7 @@ def _compare_generated_columns(
 
 
 def _definition(computed: Computed | None) -> object:
-    return computed and (normalize(sql_of(computed.sqltext)), bool(computed.persisted))
+    return None if computed is None else (normalize(sql_of(computed.sqltext)), bool(computed.persisted))
 
 
 plugin = Plugin(PLUGIN)

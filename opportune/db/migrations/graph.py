@@ -162,7 +162,8 @@ def framework_folder(feature: str) -> Path | None:
     """Return the folder of a feature's migrations in the framework; None if they are not part of it."""
     folders = [folder / feature for folder in FRAMEWORK_MIGRATIONS if (folder / feature).is_dir()]
     # git leaves a folder that it empties if Python has written its cache there.
-    return next((folder for folder in folders if any(folder.glob("*.py"))), next(iter(folders), None))
+    with_files = [folder for folder in folders if any(folder.glob("*.py"))]
+    return next(iter(with_files or folders), None)
 
 
 def _index_by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:

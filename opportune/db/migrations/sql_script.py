@@ -68,7 +68,8 @@ def _previous_migrations(graph: MigrationGraph, migration: Migration) -> list[Mi
     """
     features = {ancestor.feature for ancestor in graph.needed_by(migration)}
     before = graph.ordered[: graph.ordered.index(migration)]
-    needed = {ancestor for other in before if other.feature in features for ancestor in graph.needed_by(other)}
+    related = [other for other in before if other.feature in features]
+    needed = {ancestor for other in related for ancestor in graph.needed_by(other)}
     return [other for other in before if other in needed]
 
 

@@ -53,6 +53,9 @@ def choice_label(value: Any) -> LazyText:
     label = getattr(value, "label", None)
     if isinstance(label, LazyText):
         return label
-    is_flag = isinstance(value, Flag)
-    text = ", ".join(str(flag.name) for flag in value) or "None" if is_flag else choice_value(value)
+    text = _names_of(value) if isinstance(value, Flag) else choice_value(value)
     return DerivedLabel(text.replace("_", " ").capitalize())
+
+
+def _names_of(flags: Flag) -> str:
+    return ", ".join(str(flag.name) for flag in flags) or "None"

@@ -44,7 +44,8 @@ async def narrow_search(
         return ()
     search = IndexSearch(session, indexed, others, visible)
     # One query finds the rows with all words in the index. With other columns, each word may be in another one.
-    for group in [[word] for word in words] if others else [words]:
+    groups = [[word] for word in words] if others else [words]
+    for group in groups:
         ids = await search.find_rare(group)
         if ids is not None:
             return [search.is_one_of(ids)]

@@ -137,7 +137,8 @@ def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> Iterator[Any]:
     for name in names:
         option: Any = None
         for relation in _relations_of(mapper, name):
-            option = (option.selectinload if option else selectinload)(relation.class_attribute)
+            load_next = option.selectinload if option else selectinload
+            option = load_next(relation.class_attribute)
         if option:
             yield option
 
