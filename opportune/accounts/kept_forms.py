@@ -103,18 +103,18 @@ async def _keep(request: Request, notice: str) -> str:
     if request.method != "POST":
         return ""
     user: User | None = getattr(request.state, "user", None)
-    marks_of_user = user_marks(request.app.state.settings, user.id) if user else []
-    mark = submitted_mark(request)
-    users = ([mark] if mark else []) + marks_of_user[:1]
+    user_mark, *older_marks = user_marks(request.app.state.settings, user.id) if user else [""]
+    form_mark = submitted_mark(request)
+    users = [mark for mark in (form_mark, user_mark) if mark]
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
     fields, names = await _read_texts(request)
-    is_of_other_user = bool(mark and marks_of_user) and mark not in marks_of_user
+    is_of_other_user = len(users) == 2 and form_mark not in (user_mark, *older_marks)
     if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
     content = {"users": users, "fields": fields, "names": names, "notice": notice}
     # The mark in the form is not the author: a visitor could send another one with each form.
-    return await _store(request, content, marks_of_user[0] if user else client_address(request))
+    return await _store(request, content, user_mark or client_address(request))
 
 
 async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:

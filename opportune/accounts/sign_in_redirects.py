@@ -51,12 +51,9 @@ def find_return_path(request: HTTPConnection) -> str:
     """
     is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)
     is_form = request.scope.get("method") not in (None, *SAFE_METHODS)
-    sender = request.headers.get("hx-current-url") or request.headers.get("referer")
     try:
-        default = request.url.path if is_form else "/"
-        page = str(request.url) if is_page else sender or default
-        parts = urlsplit(page)
-    except ValueError:  # the header is invalid
+        parts = urlsplit(str(request.url) if is_page else _sender_of(request, is_form=is_form))
+    except ValueError:  # a header is invalid
         return "/"
     path = without_prefix(request.scope, parts.path)
     path = f"{path}?{parts.query}" if parts.query else path
@@ -64,3 +61,9 @@ def find_return_path(request: HTTPConnection) -> str:
     if key:
         return with_key(path, key)
     return nearest_page(request, path) if is_form else path
+
+
+def _sender_of(request: HTTPConnection, *, is_form: bool) -> str:
+    """Return the URL of the page with the form or script. Without it, the URL of a form stands for its page."""
+    sender = request.headers.get("hx-current-url") or request.headers.get("referer")
+    return sender or (request.url.path if is_form else "/")

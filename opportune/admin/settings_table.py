@@ -84,8 +84,10 @@ def _is_secret(name: str, value: object) -> bool:
 
 
 def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
-    if isinstance(value, SecretStr) or _is_secret(name, value):
-        return _redact(settings, name) if setting_text(value) else ""
+    if read_url := _url_reader(name):
+        return _describe_url(read_url, settings) if setting_text(value) else ""
+    if _is_secret(name, value):
+        return pgettext_lazy("setting", "set") if setting_text(value) else ""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
@@ -94,16 +96,15 @@ def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
 
 
 def _url_reader(name: str) -> Callable[[Any], object] | None:
+    """Return a function that describes a URL without its password; None if the setting is not such a URL."""
     if name.endswith("_url") and "database" in name:
         return lambda settings: DatabaseUrl.parse(getattr(settings, name).get_secret_value()).redacted
     return URLS.get(name)
 
 
-def _redact(settings: BaseSettings, name: str) -> str:
-    """Return a URL without its password. Other secrets are shown as "set"."""
-    read = _url_reader(name)
+def _describe_url(read_url: Callable[[Any], object], settings: BaseSettings) -> str:
     try:
-        return str(read(settings)) if read else pgettext_lazy("setting", "set")
+        return str(read_url(settings))
     except OperatorError:
         return pgettext_lazy("setting", "set, but not valid")
 
