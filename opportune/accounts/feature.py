@@ -17,6 +17,11 @@ from opportune.web.static import icons
 
 # Projects with `app/users` list `User` in that feature.
 USERS = () if has_own_users() else (models.User,)
+MODELS = (
+    models.Session, models.ApiToken, models.RecoveryCode, models.LinkedAccount, models.Passkey,
+    models.AccountEvent, models.Attempt,
+    models.Group, models.GroupPermission, models.Membership, models.ShippedPermission,
+)  # fmt: skip
 
 ACCOUNT_PAGES = (
     Link("Profile", "/accounts/profile", "user"),
@@ -34,12 +39,7 @@ icons.add(*(link.icon for link in ACCOUNT_PAGES))
 accounts = Feature(
     "accounts",
     "Users of the site: sign-in, profile, sessions, tokens, groups.",
-    models=(
-        *USERS,
-        *(models.Session, models.ApiToken, models.RecoveryCode, models.LinkedAccount, models.Passkey),
-        *(models.AccountEvent, models.Attempt),
-        *(models.Group, models.GroupPermission, models.Membership, models.ShippedPermission),
-    ),
+    models=(*USERS, *MODELS),
     pages=pages.ROUTERS,
     api=api.ROUTERS,
     admin=Admin(

@@ -57,10 +57,10 @@ from opportune.web.time_zone import format_datetime
 # Its exports and imports ignore the rules of fields: the feature import_export replaces them.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
 TEMPLATE_FUNCTIONS = (
-    *(channel_label, control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history),
-    *(has_trash, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash),
-    *(related_rows, row_actions, row_url, sort_path, sortable_names, title_for, title_of, url_with, visible_actions),
-)
+    channel_label, control_attributes, count_deleted, editable_cells, editors_url, group_fields, has_history,
+    has_trash, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select, may_use_trash,
+    related_rows, row_actions, row_url, sort_path, sortable_names, title_for, title_of, url_with, visible_actions,
+)  # fmt: skip
 TEMPLATE_GLOBALS = {
     **{function.__name__: function for function in TEMPLATE_FUNCTIONS},
     "get_object_identifier": key_of,
