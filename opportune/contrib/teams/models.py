@@ -17,9 +17,6 @@ from opportune.schemas.text import Line
 INVITATION_LIFETIME = timedelta(days=7)
 
 
-ROLE_LABELS = [pgettext_lazy("team", "Owner"), pgettext_lazy("team", "Admin"), pgettext_lazy("team", "Member")]
-
-
 class TeamRole(StrEnum):
     """Role of a team member. Each role includes the permissions of the following ones."""
 
@@ -32,12 +29,19 @@ class TeamRole(StrEnum):
 
     @property
     def label(self) -> str:
-        return pgettext_lazy("team", self.capitalize())
+        return ROLE_LABELS[self]
 
     def includes(self, role: str) -> bool:
         """Return True if this role has the permissions of another one."""
         order = list(TeamRole)
         return order.index(self) <= order.index(TeamRole(role))
+
+
+ROLE_LABELS = {
+    TeamRole.OWNER: pgettext_lazy("team", "Owner"),
+    TeamRole.ADMIN: pgettext_lazy("team", "Admin"),
+    TeamRole.MEMBER: pgettext_lazy("team", "Member"),
+}
 
 
 class Team(Model, table=True):
@@ -111,7 +115,8 @@ class TeamInvitation(Model, table=True):
             )
             .correlate(cls)
         )
-        return and_(col(cls.expires_at) > (utc_now() if now is None else now), may_invite.exists())
+        earliest_end = utc_now() if now is None else now
+        return and_(col(cls.expires_at) > earliest_end, may_invite.exists())
 
 
 class TeamOwned(Model):
