@@ -54,8 +54,10 @@ class StaffOnlyMiddleware:
         user = await get_optional_user(request)
         if user is None:
             raise make_sign_in_error(request)
-        response = await _find_refusal(request, user) or self.app
-        await response(scope, receive, send)
+        if refusal := await _find_refusal(request, user):
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 async def _find_refusal(request: Request, user: User) -> Response | None:

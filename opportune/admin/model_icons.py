@@ -8,8 +8,9 @@ from typing import Any
 from opportune.web.static.icons import is_icon
 
 LINES = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
-"""Icons of Tabler, each with words that are not the name of an icon."""
-ICON_BY_WORD = {word: icon for icon, words in (line.split(": ") for line in LINES) for word in words.split()}
+WORDS_BY_ICON = dict(line.split(": ") for line in LINES)
+"""Words that are not the name of an icon, such as `asset` for `box`."""
+ICON_BY_WORD = {word: icon for icon, words in WORDS_BY_ICON.items() for word in words.split()}
 
 
 class GuessedIcon:

@@ -136,9 +136,11 @@ class RowWriter:
 
         If the view has a hook that runs before a row is written, rows are written one by one.
         """
+        changes: list[Change] = []
         if self._has_hook("before_save", "on_model_change"):
-            return [await (self.add(values) if row is None else self.change(row, values)) for row, values in rows]
-        changes = []
+            for row, values in rows:
+                changes.append(await self.add(values) if row is None else await self.change(row, values))
+            return changes
         with self.session.no_autoflush:
             for row, values in rows:
                 target = self.view.model() if row is None else row

@@ -41,7 +41,8 @@ def _find_replacement(base: Any, views: Iterable[Any]) -> Any:
 
 def menu_label(view: Any, feature: str) -> LazyText:
     """Return the heading in the menu of a view without a category."""
-    return (LazyText if _is_of_framework(view) else DerivedLabel)(feature.capitalize())
+    label_class = LazyText if _is_of_framework(view) else DerivedLabel
+    return label_class(feature.capitalize())
 
 
 def _is_of_framework(view: Any) -> bool:

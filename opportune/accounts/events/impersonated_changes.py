@@ -130,7 +130,8 @@ def describe_detail(detail: Any) -> Any:
     """Return a detail of an event in the language of the reader. Lists contain labels, or changes."""
     if not isinstance(detail, list):
         return detail
-    return ", ".join(_translate(part) if isinstance(part, str) else _describe_change(*part) for part in detail)
+    texts = [_translate(part) if isinstance(part, str) else _describe_change(*part) for part in detail]
+    return ", ".join(texts)
 
 
 def _describe_change(verb: str, model: str, title: str) -> str:

@@ -148,7 +148,9 @@ class Cell(ListRow):
             changed = await editor.save([edit])
         except FieldErrors as refusal:
             return await self._render_refusal(edit, refusal)
-        return await (self._render_saved(edit) if changed else self.render())
+        if changed:
+            return await self._render_saved(edit)
+        return await self.render()
 
     async def _toggled(self, *, is_on: bool) -> FormData:
         """Return the form that a browser would send for a column with yes or no, which a click sets."""

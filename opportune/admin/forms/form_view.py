@@ -202,6 +202,8 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "list": list_url(request, view),
         "may_create": await may_create(request, view),
     }
-    context |= await (view.create_context(request) if row is None else view.edit_context(request))
-    status = 409 if page.conflicts else 400 if error or page.form.errors else 200
+    context |= await view.create_context(request) if row is None else await view.edit_context(request)
+    status = 400 if error or page.form.errors else 200
+    if page.conflicts:
+        status = 409
     return await render_page(request, view, view.edit_template, context, status)

@@ -18,7 +18,6 @@ from opportune.admin.lists import filters, parameters
 from opportune.admin.lists.choice_filters import ChoiceFilter, TextChoiceFilter, choice_parameter
 from opportune.admin.lists.range_filters import DATE_RANGES, RangeFilter
 from opportune.admin.lists.view_filters import has_operator, parameters_of
-from opportune.crud.operators import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.i18n.formats import format_number
 from opportune.web import is_htmx
@@ -141,8 +140,9 @@ def _comparison_text(control: FilterControl, query: QueryParams) -> str:
     if control.operation in {*DATE_RANGES, *filters.NULL_OPERATIONS}:
         return label
     if isinstance(filter_, RangeFilter):
-        words = {True: pgettext("range", "from"), False: pgettext("range", "to")}
-        return " ".join(f"{words[name.endswith(FROM.suffix)]} {end}" for name, end in filter_.ends(query).items())
+        from_name, to_name = filter_.end_names
+        words = {from_name: pgettext("range", "from"), to_name: pgettext("range", "to")}
+        return " ".join(f"{words[name]} {end}" for name, end in filter_.ends(query).items())
     text = query.get(filter_.parameter_name, "").strip() if has_operator(filter_) else ""
     return f"{label} {text}" if text and label else ""
 

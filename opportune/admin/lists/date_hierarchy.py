@@ -58,8 +58,9 @@ class Period(NamedTuple):
 
     def inside(self) -> Iterator["Period"]:
         """Yield the months of a year or the days of a month."""
-        numbers = {1: range(1, 13), 2: range(1, self.last.day + 1)}.get(len(self.parts), ())
-        return (Period((*self.parts, number)) for number in numbers)
+        if len(self.parts) < 3:
+            count = 12 if len(self.parts) == 1 else self.last.day
+            yield from (Period((*self.parts, number)) for number in range(1, count + 1))
 
 
 class PeriodLinks(NamedTuple):

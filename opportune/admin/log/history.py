@@ -178,7 +178,9 @@ class LogAdmin(AdminView, model=AuditEntry):
             return entry.channel, channel_label(entry.channel)
         if prop == "identity":
             return entry.identity, get_model_label(entry, view)
-        return (entry.title, self._link_title(entry, view, request)) if prop == "title" and request else None
+        if prop == "title" and request:
+            return entry.title, self._link_title(entry, view, request)
+        return None
 
     @staticmethod
     def _link_title(entry: AuditEntry, view: BaseAdminView | None, request: Request) -> str:
