@@ -89,11 +89,16 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
         frames[:] = [{name: value for name, value in frame.items() if name in FRAME_FIELDS} for frame in frames]
     if template := (event.get("logentry") or {}).get("message"):  # without its arguments
         report["logentry"] = {"message": remove_private_data(str(template))}
-    scope = origin.scope if (origin := current_origin.get()) else {}
-    request = {"route": route_template(scope), "method": scope.get("method", "WEBSOCKET")} if scope else {}
-    ids = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
-    report["tags"] = {name: value for name, value in {**request, **ids}.items() if value}
+    report["tags"] = {name: value for name, value in _tags().items() if value}
     return cast("Event", report)
+
+
+def _tags() -> dict[str, str]:
+    tags = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
+    origin = current_origin.get()
+    if origin and origin.scope:  # a job has no scope
+        tags |= {"route": route_template(origin.scope), "method": origin.scope.get("method", "WEBSOCKET")}
+    return tags
 
 
 def remove_private_data(text: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from sqlmodel import SQLModel
 
@@ -18,6 +17,7 @@ from opportune.contrib.translations import field_labels
 from opportune.contrib.translations.view_labels import view_labels
 from opportune.crud.registry import crud_classes
 from opportune.db.models.labels import label_of_class
+from opportune.db.models.model import subclasses_of
 from opportune.feature import Feature
 from opportune.features.core import all_features
 from opportune.i18n import LazyText
@@ -49,7 +49,7 @@ def _declared_labels() -> Iterator[field_labels.Label]:
         yield from _feature_labels(feature)
     for view, feature_name in view_classes(features):
         yield from view_labels(view, feature_name)
-    for model in _subclasses(SQLModel):
+    for model in subclasses_of(SQLModel):
         if hasattr(model, "__mapper__") and field_labels.is_searched(model.__module__):
             yield model.__module__, label_of_class(model)
             if field_labels.is_of_project(model):
@@ -73,12 +73,6 @@ def _untranslated_texts(labels: Iterable[field_labels.Label]) -> Iterator[field_
             yield module, text
         elif type(text) is LazyText and not text.context:  # others are marked, or translate without catalogues
             yield module, str.__str__(text)
-
-
-def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
-    for class_ in base.__subclasses__():
-        yield class_
-        yield from _subclasses(class_)
 
 
 def _feature_labels(feature: Feature) -> Iterator[field_labels.Label]:

@@ -106,7 +106,7 @@ def _refuse_second_declaration(model: type[ModelBase]) -> None:
     table = vars(model).get("__tablename__")
     if table not in model.metadata.tables:
         return
-    same_table = [other for other in _subclasses_of(ModelBase) if vars(other).get("__tablename__") == table]
+    same_table = [other for other in subclasses_of(ModelBase) if vars(other).get("__tablename__") == table]
     modules = dict.fromkeys(other.__module__ for other in (*same_table, model))
     verb = "declares" if len(modules) == 1 else "declare"
     raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
@@ -182,10 +182,10 @@ def _refuse_indexes_of_translations(table: Table) -> None:
 def tables_with(mixin: type[T]) -> list[type[T]]:
     """Return the site's tables with a mixin, such as `SoftDelete`."""
     tables: set[Any] = {*ModelBase.metadata.tables.values()}
-    return [class_ for class_ in dict.fromkeys(_subclasses_of(mixin)) if vars(class_).get("__table__") in tables]
+    return [class_ for class_ in dict.fromkeys(subclasses_of(mixin)) if vars(class_).get("__table__") in tables]
 
 
-def _subclasses_of(class_: type[T]) -> Iterator[type[T]]:
+def subclasses_of(class_: type[T]) -> Iterator[type[T]]:
     for subclass in class_.__subclasses__():
         yield subclass
-        yield from _subclasses_of(subclass)
+        yield from subclasses_of(subclass)
