@@ -30,7 +30,7 @@ STATES = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
 async def answer_gauges(session: AsyncSession) -> list[Gauge]:
     status = col(Answer.status)
     rows = await session.execute(select(status, func.count()).where(status.in_(STATES)).group_by(status))
-    counts = dict(rows.tuples().all())
+    counts = {AnswerStatus(name): number for name, number in rows}
     samples = [({"state": name}, counts.get(state, 0)) for state, name in STATES.items()]
     return [Gauge("opportune_answers", "Answers that are being written or wait for an approval.", samples)]
 
