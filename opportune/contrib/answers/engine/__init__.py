@@ -7,7 +7,7 @@ The way of an answer, from the question to the page:
    site (`resources`), and the messages of the row (`prompts`).
 3. The task reads chunks of the model and calls tools. Their runs (`tool_runs`, `pictures`) are stored immediately; text
    and reasoning are added to the unsaved part.
-4. `flusher` saves the unsaved parts of all answers in one transaction, as chunks, and renews their leases (`store`).
+4. `flusher` saves the `unsaved` parts of all answers in one transaction, as chunks, and renews their leases (`store`).
 5. `live` gets only what is committed, and wakes the viewers. In other processes, `follower` reads the chunks for it.
 6. At the end, `results` joins text and chunks in the row: it ends, waits for the user (`decisions`) or a job
    (`tool_jobs`), or is handed over. `takeover` continues the answers of dead processes, and stops those of others.

@@ -18,8 +18,9 @@ from opportune.contrib.answers.engine.capacity import AnswerRunning, require_cap
 from opportune.contrib.answers.engine.decisions import decide
 from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.limits import AnswerLimits
-from opportune.contrib.answers.engine.live import LiveAnswer, ShownAnswer
+from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import STOPPED, AnswerProgress
+from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting
 from opportune.contrib.answers.models import ALL_TOOLS, MAX_TOPIC_LENGTH, OF_VISITOR, Answer, as_prompt
 from opportune.contrib.llm import LanguageModel, estimate_tokens

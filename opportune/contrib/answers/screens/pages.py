@@ -13,7 +13,7 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.answers.engine import decisions
 from opportune.contrib.answers.engine.attachments import find_attachments
-from opportune.contrib.answers.engine.live import ShownAnswer
+from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream, OwnAnswer
 from opportune.contrib.answers.screens.events import answer_gone

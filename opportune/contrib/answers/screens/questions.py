@@ -12,8 +12,8 @@ from sqlmodel import col
 
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.capacity import AnswerRunning, TooManyAnswers
-from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
 from opportune.errors import FieldErrors, Refused

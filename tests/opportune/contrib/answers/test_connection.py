@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 
-from opportune.contrib.answers.engine import live
+from opportune.contrib.answers.engine import live, shown
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
 from opportune.testing.services.browser import MAX_WAIT_MS
@@ -135,10 +135,10 @@ async def test_silent_streams_are_reconnected(
     assert len(requests) == 1
     proxy.drop_packets()
     gate.set()
-    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
+    await pass_time(page, shown.SILENCE_TIMEOUT_SECONDS + 1)
     await expect(page.get_by_text(LOST_MESSAGE)).to_be_visible()
     proxy.is_silent = False
-    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may first try its old connections
+    await pass_time(page, shown.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may first try its old connections
     await expect_whole_answer(page)
 
 
@@ -147,7 +147,7 @@ async def wait_in_silence(page: Page) -> None:
     for _ in range(3):
         await page.evaluate("document.documentElement.dataset.n = n = 0")
         await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"[1-9]"))
-        await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
+        await pass_time(page, shown.SILENCE_TIMEOUT_SECONDS / 2)
 
 
 async def test_restarted_server_continues_the_stream(page: Page, proxy: FaultyProxy, gate: asyncio.Event) -> None:
