@@ -1,32 +1,24 @@
 """Search in an index of documents, usually with one statement."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
-from time import monotonic
 from typing import Any, Generic
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from opportune.contrib.documents.corrections import correct_spelling
 from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentRead, Fields, H, IndexDefinition, IndexStatus
 from opportune.contrib.documents.engine import Engine, Rank
-from opportune.contrib.documents.jobs import embed_documents, find_similar
-from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, closest_word
+from opportune.contrib.documents.meaning import MeaningSearch
 from opportune.db.database import Database
-from opportune.errors import NotFound, ReadOnlyError
+from opportune.errors import NotFound
 from opportune.i18n import current_language
-from opportune.jobs import defer
 from opportune.pagination import page_count
 from opportune.schemas.text import UNSTORABLE
-from opportune.search.embeddings import EMBEDDINGS
-from opportune.search.folding import WORD, fold
 from opportune.search.hybrid import fuse_rankings
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import Highlighter, SearchResults
 
 Rows = Sequence[Fields]
-CHECK_INTERVAL_SECONDS = 60
 MAX_FRAGMENTS = 500
 """Cached results. Visitors often request the same first letters while they type."""
 MAX_FRAGMENT_KEY_LENGTH = 30
@@ -43,13 +35,10 @@ class DocumentSearch(Generic[H]):
     ) -> None:
         """`database`: the site's database, with the vectors of documents."""
         self.index = index
-        self.database = database
+        self._meaning = MeaningSearch(index, database)
         self._open_engine = open_engine
         self._fragments: dict[tuple[int, str, bytes], str] = {}
         """Rendered HTML by edition, language and query string, the oldest first."""
-        self._built_at = ""
-        """Build time of the index for which the embedding job was last queued."""
-        self._next_check_at = 0.0
 
     @cached_property
     def engine(self) -> Engine:
@@ -70,8 +59,10 @@ class DocumentSearch(Generic[H]):
         if parsed.is_blank:
             return self._results(parsed, parsed, (), limit, page)
         used_query, rows = await self._search_words(parsed, limit, page)
-        if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._find_similar(parsed.text)):
-            rows = await self._fused_page(used_query, similar, limit, page)
+        if not (parsed.is_exact or parsed.is_dotted):
+            similar = await self._meaning.find(parsed.text, self.engine)
+            if similar:
+                rows = await self._fused_page(used_query, similar, limit, page)
         return self._results(parsed, used_query, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
@@ -84,7 +75,7 @@ class DocumentSearch(Generic[H]):
         Raises:
             IndexMissing: The index has not been built.
         """
-        similar = await self._find_similar(question)
+        similar = await self._meaning.find(question, self.engine)
         names = {*NAME.findall(question)}
         queries = [*queries_for(question)]
         hits: dict[str, Fields] = {}
@@ -159,27 +150,11 @@ class DocumentSearch(Generic[H]):
         rows = await self._hits(query, limit, offset)
         if rows and not (query.is_dotted and rows[0]["rank"] >= Rank.TEXT_MATCH):  # else it seems misspelt
             return query, rows
-        corrected = await self._correct(query)
+        corrected = await correct_spelling(query, self.engine)
         new_rows = await self._hits(corrected, limit, offset) if corrected else ()
         if corrected and new_rows and (not rows or new_rows[0]["rank"] < Rank.TEXT_MATCH):
             return corrected, new_rows
         return query, rows
-
-    async def _correct(self, query: Query) -> Query | None:
-        """Replace unknown words by the most similar ones of the index. None if there are none."""
-        corrections = {}
-        for word in query.highlighted_words:
-            if corrected_word := await self._correct_word(word, in_name=word in query.words_of_names):
-                corrections[word] = corrected_word
-        corrected = WORD.sub(lambda match: corrections.get(fold(match[0]), match[0]), query.text)
-        return Query.parse(corrected) if corrected != query.text else None
-
-    async def _correct_word(self, word: str, *, in_name: bool) -> str | None:
-        """Return the most similar word of the index; None if there is none, or the word is correct."""
-        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
-            return None
-        terms = await self.engine.find_similar_terms(word)
-        return closest_word(word, [term for term in terms if term.is_name or not in_name])
 
     async def _fused_page(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
         """Return a page of hits by words and by meaning, and after them of the other hits by words.
@@ -199,31 +174,6 @@ class DocumentSearch(Generic[H]):
             rows += await self._hits(query, limit - len(rows), offset)
         total = words_total + len(only_similar)
         return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
-
-    async def _find_similar(self, question: str) -> Mapping[str, float]:
-        """Return slugs and similarities by meaning, the most similar first."""
-        database = self.database
-        if database is None or not self.index.by_meaning:
-            return {}
-        embeddings = database.reading_info.get(EMBEDDINGS)
-        if embeddings is None:
-            return {}
-        await self._queue_embedding_if_new(database)
-        return await find_similar(self.index, database, question, embeddings)
-
-    async def _queue_embedding_if_new(self, database: Database) -> None:
-        """Queue the embedding job if another process replaced the index. Check at most once a minute."""
-        if monotonic() < self._next_check_at:
-            return
-        self._next_check_at = monotonic() + CHECK_INTERVAL_SECONDS
-        about = await self.engine.read_status()
-        if about is None or about["built_at"] == self._built_at:
-            return
-        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search works without it
-            async with database.writer() as session:
-                name = self.index.name
-                defer(session, embed_documents(name), key=f"embed documents {name} {about['built_at']}")
-            self._built_at = about["built_at"]
 
     async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
         """Return the existing documents in the order of their slugs."""

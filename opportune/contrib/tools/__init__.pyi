@@ -1,10 +1,10 @@
 from opportune.contrib.tools.conversation import ToolRun as ToolRun
 from opportune.contrib.tools.conversation import converse as converse
 from opportune.contrib.tools.declaration import Tool as Tool
-from opportune.contrib.tools.declaration import ask_user as ask_user
 from opportune.contrib.tools.declaration import tool as tool
 from opportune.contrib.tools.endpoint import ToolParts as ToolParts
 from opportune.contrib.tools.openapi import api_tools as api_tools
+from opportune.contrib.tools.questions import ask_user as ask_user
 from opportune.contrib.tools.results import Source as Source
 from opportune.contrib.tools.results import ToolResult as ToolResult
 from opportune.contrib.tools.site_tools import full_toolbox_of as full_toolbox_of

@@ -107,7 +107,7 @@ async def test_only_changed_documents_are_embedded_again(handbook: SearchableHan
 
 
 async def test_new_index_is_embedded_once(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.documents.search.CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.documents.meaning.CHECK_INTERVAL_SECONDS", 0)
     handbook.write_index(TEXTS)
     with monkeypatch.context() as outage:
         outage.setattr(handbook.database, "writer", Mock(side_effect=TimeoutError))
