@@ -48,11 +48,6 @@ async def stored_attachments(
     Set the `topic` of each row and add it to a session inside the block. Files of rows that are not added are deleted;
     if the block raises an exception, all are. Open the session inside the block, because reading files takes time.
 
-    Args:
-        storage: Storage of the site.
-        owner_id: User who sends the files.
-        sent: Files of the request.
-
     Raises:
         AttachmentRefused: A file cannot be read, or there are too many.
         StorageError: The storage is not available.
@@ -98,11 +93,7 @@ async def find_attachments(
 ) -> dict[int, AnswerAttachment]:
     """Return the user's attachments by id. Deleted ones and those of other users are missing.
 
-    Args:
-        session: Any session.
-        owner_id: User who has sent the files.
-        ids: Ids of attachments.
-        with_text: Load the texts of documents, which may be long.
+    The texts of documents, which may be long, are only loaded `with_text`.
     """
     if not ids:
         return {}
@@ -114,12 +105,7 @@ async def find_attachments(
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    """Delete attachments, and their files after the commit.
-
-    Args:
-        session: A writing session.
-        condition: Condition on `AnswerAttachment` that selects the rows.
-    """
+    """Delete the attachments that meet a condition, and their files after the commit."""
     if names := (await session.scalars(select(col(AnswerAttachment.stored_as)).where(condition))).all():
         await session.execute(delete(AnswerAttachment).where(condition))
         defer(session, delete_files([*names]))

@@ -68,14 +68,7 @@ def decide(
 ) -> bool:
     """Store a decision in a locked answer. Return False if the call does not wait for it.
 
-    Args:
-        answer: The answer.
-        call: Index in `tool_runs`.
-        approval: The decision. After the deadline it is REFUSED.
-        reply: JSON of the filled-in form, for questions.
-        now: The time of the database.
-        scopes: Scopes of the client (separated by spaces).
-        toolbox: Tools of the site.
+    After the deadline, any decision is a refusal. `reply` is the JSON of the filled-in form of a question.
 
     Raises:
         UnknownCall: There is no such call (404).

@@ -49,12 +49,7 @@ class AnswerFollower:
     """Polls the chunks of all viewed answers with one query."""
 
     def __init__(self, database: Database, take_over: Callable[[Sequence[Answer]], Awaitable[None]]) -> None:
-        """Create a follower that polls while answers are viewed.
-
-        Args:
-            database: Database of the answers.
-            take_over: Called with all polled answers to continue the ones of dead processes.
-        """
+        """`take_over` is called with all polled answers to continue the ones of dead processes."""
         self.database = database
         self.take_over = take_over
         self._followed: dict[int, FollowedAnswer] = {}

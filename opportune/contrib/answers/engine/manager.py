@@ -232,15 +232,10 @@ class AnswerManager:
         return await self._start_answer(session, row)
 
     async def approve(self, session: AsyncSession, answer: Answer, call: int, *, rest: bool = False) -> Answer:
-        """Allow a waiting tool call. It runs once after the commit, with the user's permissions at that time.
+        """Allow a waiting tool call by its index in `tool_runs`, or with `rest` also later calls of the same tool.
 
-        The answer continues when no call waits. Earlier decisions do not change.
-
-        Args:
-            session: A `WriteSession`.
-            answer: The waiting answer.
-            call: Index in `tool_runs`.
-            rest: Also allow later calls of the same tool in this answer.
+        It runs once after the commit, with the user's permissions at that time. The answer continues when no call
+        waits. Earlier decisions do not change.
 
         Raises:
             UnknownCall: There is no such call (404).

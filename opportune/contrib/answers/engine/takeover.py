@@ -55,12 +55,8 @@ async def take_over_answers(
 
     This also ends answers that were not approved in time. If several workers try, only one gets each answer.
 
-    Args:
-        session: A session that writes.
-        worker: Id of this worker.
-        dead: Answers as last read.
-        can_continue: Returns True for answers that this worker can continue. By default all of them end.
-        outcome: Outcome of the other answers. An answer with a stop request ends as STOPPED.
+    `can_continue` tells which ones this worker can continue, by default none. The others end with the outcome, or as
+    stopped after a stop request.
     """
     # Only rows that are as last read: another worker may have taken an answer over in the meantime.
     id_ = col(Answer.id)

@@ -156,9 +156,7 @@ def _after_stop(run: Run, changing_tools: Collection[str]) -> Run:
 def answer_turns(answer: Answer, origin: str) -> list[Message]:
     """Return the turns of an answer for a later question: its text, and calls that their endpoint needs back.
 
-    Args:
-        answer: The answer.
-        origin: Endpoint and model of the later question, as `LanguageModel.origin`.
+    `origin` is the endpoint and model of the later question, as `LanguageModel.origin`.
     """
     runs = [*filter(_is_model_call, answer.tool_runs)]
     origins = {run.get("returned", {}).get("origin") for run in runs} - {None}

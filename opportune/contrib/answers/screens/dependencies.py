@@ -118,10 +118,5 @@ CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
 
 
 def stream_json(stream: AnswerStream | None, key: str = "answer_id") -> EventStream:
-    """Return the JSON events of a stream.
-
-    Args:
-        stream: The stream. None raises a 404.
-        key: Name of the answer's id in the events.
-    """
+    """Return the JSON events of a stream, with the answer's id as `key`. None raises a 404."""
     return EventStream(require_found(stream).json(key))

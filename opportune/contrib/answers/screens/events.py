@@ -126,11 +126,7 @@ class AnswerStream:
 
         A `grow` event contains `[keep, html]` for each newly finished block and for the open block: keep that many
         UTF-16 units of the previous open block and append the HTML. static/answers.js puts them into the elements
-        `<prefix><id>-blocks` and `<prefix><id>-open`. The final HTML replaces `<prefix><id>`.
-
-        Args:
-            render: Returns the HTML of the finished answer.
-            prefix: Prefix of element ids.
+        `<prefix><id>-blocks` and `<prefix><id>-open`. The final HTML, by `render`, replaces `<prefix><id>`.
         """
         element = f"{prefix}{self.id}"
         page_text = PageText(self.offset)
@@ -154,10 +150,8 @@ class AnswerStream:
         """Yield events for API clients: `status`, `delta` with `text`, then one `done` or `error`.
 
         A `status` event may have `tools` (tool calls; with status "waiting", some need an approval) or `reasoning`,
-        which starts at `reasoning_offset`. A resumed stream sends the complete reasoning again.
-
-        Args:
-            key: Name of the field with the id.
+        which starts at `reasoning_offset`. A resumed stream sends the complete reasoning again. The field `key` is
+        the id.
         """
         offset = self.offset
         reasoning_length = 0

@@ -71,12 +71,9 @@ REFUSALS = (AnswerRunning, TooManyAnswers, llm.SpendingRefused, QuestionTooLong,
 def refusals_in(
     form: Form[Any], field: str, messages: Mapping[type[Exception], str] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Show a refused question in its form, with the status of the reason.
+    """Show a refused question at a field of its form, with the status of the reason.
 
-    Args:
-        form: The form of the question.
-        field: Field that shows the message.
-        messages: Replacements of the messages, by exception class.
+    `messages` replace those of exceptions, by their class.
     """
     try:
         yield
@@ -121,10 +118,7 @@ def answer_path(answer: Answer) -> str:
 async def show_answer(request: Request, answer: Answer, page: str = "") -> Response:
     """Return the response to a question: the answer's HTML for htmx, otherwise a redirect.
 
-    Args:
-        request: The request with the question.
-        answer: The new answer.
-        page: Path of a page that shows the answer. By default the framework's page of the answer.
+    `page` is the path that shows the answer, by default the framework's page of the answer.
     """
     if not is_htmx(request):
         return redirect(request, page or answer_path(answer))
