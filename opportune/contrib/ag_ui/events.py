@@ -61,14 +61,9 @@ class RunEvents:
     def __init__(
         self, thread_id: str, run_id: str, answer_id: int, sent_calls: Sequence[Run] = (), first_call: int = 0
     ) -> None:
-        """Begin a run, or resume one.
+        """Begin a run, or resume one after the calls that an earlier run has sent.
 
-        Args:
-            thread_id: Id of the thread, which the client has chosen.
-            run_id: Id of the run, which the client has chosen.
-            answer_id: Id of the answer.
-            sent_calls: Tool calls that an earlier run has sent.
-            first_call: Index of the first call whose result belongs to this run.
+        `first_call` is the index of the first call whose result belongs to this run.
         """
         self._models = core()
         self._ids = {"thread_id": thread_id, "run_id": run_id}

@@ -68,10 +68,6 @@ class DocumentSearch(Generic[H]):
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
         """Return documents about a question in whole sentences: by names in it, by meaning, by all words, by any word.
 
-        Args:
-            question: The question.
-            limit: Maximum number of documents.
-
         Raises:
             IndexMissing: The index has not been built.
         """

@@ -32,12 +32,7 @@ class WebPage(NamedTuple):
 
 
 async def fetch_page(url: str, max_bytes: int, **options: Any) -> WebPage:
-    """Return a web page.
-
-    Args:
-        url: Its URL.
-        max_bytes: Maximum size of the page.
-        options: Other options of `public_client`.
+    """Return a web page. `options` are others of `public_client`.
 
     Raises:
         Unreadable: It cannot be fetched.

@@ -46,14 +46,8 @@ async def retrieve(
 ) -> list[ToolRun]:
     """Call each search function with the question, and return the best passages that fit as results.
 
-    Passages that hardly fit are dropped, such as those with at most half of the question's words.
-
-    Args:
-        toolbox: Tools with a query.
-        user: User who asks.
-        question: The question; its end, if it is long.
-        max_tokens: Maximum number of tokens of all passages.
-        cited: Sources of the answer. New ones are appended, because their position is their number.
+    Passages that hardly fit are dropped, such as those with at most half of the question's words. Their sources are
+    appended to `cited`, because their position is their number.
     """
     question = question[-MAX_QUESTION_LENGTH:]  # documents precede the question
     words = key_words(question)
