@@ -200,11 +200,7 @@ class Database(ABC):
 
     @abstractmethod
     async def _probe(self, url: DatabaseUrl) -> None:
-        """Open a new connection and run a query.
-
-        Raises:
-            OperatorError: The database does not respond.
-        """
+        """Open a new connection and run a query."""
 
 
 class ReadonlyContext:

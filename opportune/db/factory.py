@@ -26,11 +26,7 @@ def open_database(settings: Settings) -> Database:
 
 
 def replicas_of(url: DatabaseUrl, settings: Settings) -> list[ReplicaUrl]:
-    """Return the addresses of the replicas in the settings.
-
-    Raises:
-        OperatorError: An address is invalid, or the database supports no replica.
-    """
+    """Return the addresses of the replicas in the settings."""
     replicas = parse_replicas(settings.database_reader_url.get_secret_value(), settings.database_pooled)
     if not replicas:
         return []

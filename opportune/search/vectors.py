@@ -199,9 +199,8 @@ class Vectors(ABC):
         for table_name in tables:
             if name == self.name(table_name):
                 for event in ("update", "delete", "truncate"):
-                    # PostgreSQL has cut the full name if an earlier version created the trigger.
-                    for trigger in {self.name(f"{table_name}_{event}"), f"{name}_{event}"}:
-                        yield self.trigger_drop.format(name=trigger, table=quote_name(table_name))
+                    trigger = self.name(f"{table_name}_{event}")
+                    yield self.trigger_drop.format(name=trigger, table=quote_name(table_name))
         yield f"DROP TABLE {name}"
         yield f"DELETE FROM {EDITIONS} WHERE name = '{name}'"
 

@@ -36,9 +36,6 @@ def examine(
 
     Args:
         leave_others: Accept tables that no feature owns, which are not copied.
-
-    Raises:
-        OperatorError: The copy would be refused.
     """
     refuse_same_file(source, target)
     with open_snapshot(source) as connection:
@@ -97,11 +94,7 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
 
 
 def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, leave_others: bool) -> None:
-    """Check that the copy contains everything in the source.
-
-    Raises:
-        OperatorError: The source has other migrations than the code, or unknown tables or columns.
-    """
+    """Check that the copy contains everything in the source."""
     revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "source")
     if not revisions:
@@ -124,11 +117,7 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
 
 
 def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> bool:
-    """Check that a copy may write here. Return True if the target already has its tables.
-
-    Raises:
-        OperatorError: The target has other migrations than the code, or rows and `force` is not set.
-    """
+    """Check that a copy may write here. Return True if the target already has its tables."""
     revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "destination")
     if not graph.applied(revisions):

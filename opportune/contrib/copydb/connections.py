@@ -45,11 +45,7 @@ def explained_errors(url: DatabaseUrl) -> Iterator[None]:
 
 @contextmanager
 def open_snapshot(url: DatabaseUrl) -> Iterator[Connection]:
-    """Open a read-only connection that sees one consistent state.
-
-    Raises:
-        OperatorError: The database is unavailable.
-    """
+    """Open a read-only connection that sees one consistent state."""
     if url.kind == "postgresql":
         engine = create_postgresql_engine(
             url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}
@@ -64,11 +60,7 @@ def open_snapshot(url: DatabaseUrl) -> Iterator[Connection]:
 
 @contextmanager
 def open_destination(url: DatabaseUrl) -> Iterator[Connection]:
-    """Open a transaction that is committed at the end of the block, and rolled back if the process is killed.
-
-    Raises:
-        OperatorError: The database is unavailable or not writable.
-    """
+    """Open a transaction that is committed at the end of the block, and rolled back if the process is killed."""
     if url.kind == "postgresql":
         with _transaction(create_postgresql_engine(url), url, commits=True) as connection:
             yield connection

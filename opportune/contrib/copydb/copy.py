@@ -134,11 +134,7 @@ class _Transfer:
                 self.progress(len(rows))
 
     def compare(self, table: Table, expected: Checksum) -> None:
-        """Read the written rows back.
-
-        Raises:
-            OperatorError: They differ.
-        """
+        """Read the written rows back."""
         actual = TableRows(table, self.writer.connection, other=self.connection).checksum(self.progress)
         if actual != expected:
             raise OperatorError(

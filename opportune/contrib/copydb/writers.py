@@ -138,10 +138,8 @@ class PostgreSQLWriter(Writer):
             row_index = sent_rows
             column = error.diag.column_name or ""
             if position := COPY_CONTEXT.search(error.diag.context or ""):
-                row_index, column = int(position[1]) - 1, position[2] or column
-            elif not column:  # psycopg refuses NUL before it sends the row
-                values = zip(table.columns, row, strict=True)
-                column = next((column.name for column, value in values if "\0" in str(value)), "")
+                row_index = int(position[1]) - 1
+                column = position[2] or column
             key = keys[row_index] if row_index < len(keys) else None
             raise row_error(table, key, _error_reason(error), column) from error
 

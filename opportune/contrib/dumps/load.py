@@ -95,11 +95,7 @@ class RowIds:
         self._unused_ids: dict[Table, Iterator[int]] = {}
 
     def assign(self, rows: Sequence[FixtureRow]) -> None:
-        """Set the ids of rows without one, and those of referenced rows, in the values of the rows.
-
-        Raises:
-            OperatorError: A referenced row does not exist.
-        """
+        """Set the ids of rows without one, and those of referenced rows, in the values of the rows."""
         self._read_existing(rows)
         for row in rows:
             explicit_id = row.values.get(_id_column(row.table)) if row.table in self._keys else None

@@ -35,11 +35,7 @@ def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Tab
 
 
 def select_tables(tables: Mapping[str, Table], requested: Sequence[str], features: Sequence[str]) -> dict[str, Table]:
-    """Return the tables of these features and tables, or all.
-
-    Raises:
-        OperatorError: A name is unknown.
-    """
+    """Return the tables of these features and tables, or all."""
     for name in requested:
         if name not in tables and name not in features:
             suggestion = did_you_mean(name, [*features, *tables])

@@ -87,11 +87,7 @@ class InspectionResult:
 
 
 def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> InspectionResult:
-    """Generate a module for tables or views, by default for all that belong to no installed feature.
-
-    Raises:
-        OperatorError: A table does not exist, or there is nothing to write.
-    """
+    """Generate a module for tables or views, by default for all that belong to no installed feature."""
     from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # sqlacodegen may not be installed
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():

@@ -72,11 +72,7 @@ async def delete_old_versions_daily(run: JobContext) -> None:
 
 
 async def delete_old_versions(database: Database, models: Iterable[type[Versioned]]) -> int:
-    """Delete versions by age, and versions of rows that statements or cascades have deleted. Return their number.
-
-    Raises:
-        OperatorError: The clock of this machine or the database is wrong.
-    """
+    """Delete versions by age, and versions of rows that statements or cascades have deleted. Return their number."""
     await check_clock(database)
     count = 0
     for model in models:

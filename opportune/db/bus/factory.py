@@ -29,9 +29,6 @@ def bus_kind(settings: Settings) -> BusKind:
 
     By default a site uses the Redis of CACHE_URL, or PostgreSQL if it has separate workers. A listening connection of
     every site would keep serverless databases awake.
-
-    Raises:
-        OperatorError: BUS does not match the other settings.
     """
     if settings.bus == "auto":
         if settings.has_redis:

@@ -39,9 +39,6 @@ def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
     Args:
         path: File of the database.
         advice: Last sentence of the error message.
-
-    Raises:
-        OperatorError: The file or folder cannot be created.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -27,11 +27,7 @@ class Difference(NamedTuple):
 
 @ignore_reflection_warnings()
 def compare_existing_tables(connection: Connection, migration: Migration) -> list[Difference] | None:
-    """Return how existing tables differ from those that a feature's first migration creates. None if none exists.
-
-    Raises:
-        OperatorError: Only some of the tables exist.
-    """
+    """Return how existing tables differ from those that a feature's first migration creates. None if none exists."""
     operations = record(migration, dialect_name=connection.dialect.name)
     tables = [operation.table_name for operation in operations if isinstance(operation, ops.CreateTableOp)]
     existing = set(inspect(connection).get_table_names())

@@ -73,11 +73,7 @@ def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[C
 def find_missing_migrations(
     connection: Connection, graph: MigrationGraph, features: Collection[str]
 ) -> list[Migration]:
-    """Return unapplied migrations of the features. Apply them before models are compared with this database.
-
-    Raises:
-        OperatorError: Newer code has migrated the database.
-    """
+    """Return unapplied migrations of the features. Apply them before models are compared with this database."""
     rows = read_revisions(connection)
     refuse_newer(graph, rows)
     return [migration for migration in graph.pending(rows) if migration.feature in features]
@@ -118,11 +114,7 @@ class ModelComparison:
         return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
 
     def draft(self, feature: str, title: str | None = None, choices: questions.Choices | None = None) -> NewMigration:
-        """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed.
-
-        Raises:
-            OperatorError: It would drop data or needs a value for existing rows, and `choices` do not say so.
-        """
+        """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed."""
         choices = choices or questions.Choices()
         differences = self._find_differences(feature, choices)
         created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)

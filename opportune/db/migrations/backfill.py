@@ -38,11 +38,7 @@ class Backfill:
         self.after_filling: list[ops.MigrateOperation] = []
 
     def apply(self, parts: Iterable[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
-        """Return the steps on the table with steps that fill existing rows.
-
-        Raises:
-            OperatorError: Neither the model nor `choices` give a value for existing rows.
-        """
+        """Return the steps on the table with steps that fill existing rows."""
         parts = [*parts]
         unique = {name for part in parts for name in _unique_columns(part)}
         for part in parts:

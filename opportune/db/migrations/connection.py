@@ -25,11 +25,7 @@ from opportune.errors import OperatorError, ReadOnlyError
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
-    """Connect to the configured database. After an error, a new empty SQLite file is removed.
-
-    Raises:
-        OperatorError: The database cannot be reached.
-    """
+    """Connect to the configured database. After an error, a new empty SQLite file is removed."""
     url = direct_url(settings)
     if url.readonly_notice:
         raise ReadOnlyError(url.readonly_notice)

@@ -32,11 +32,7 @@ class MigrationGraph:
         return Path(package) / "migrations" / feature if package else self.versions / feature
 
     def require_editable(self, feature: str) -> None:
-        """Check that the migrations of a feature may be changed here.
-
-        Raises:
-            OperatorError: They belong to an installed package.
-        """
+        """Refuse to change the migrations of an installed package."""
         if self.folder(feature).is_relative_to(sysconfig.get_path("purelib")):
             raise OperatorError(
                 f"The migrations of {feature} belong to an installed package, so they cannot be changed here. "
@@ -49,11 +45,7 @@ class MigrationGraph:
         return self._with_ancestors(self.by_revision)
 
     def migrations_of(self, feature: str) -> list[Migration]:
-        """Return the migrations of a feature, oldest first.
-
-        Raises:
-            OperatorError: The feature is not installed.
-        """
+        """Return the migrations of a feature, oldest first."""
         if feature not in self.features:
             raise OperatorError(f"No feature '{feature}' is installed.{did_you_mean(feature, self.features)}")
         return [migration for migration in self.ordered if migration.feature == feature]
@@ -65,11 +57,7 @@ class MigrationGraph:
         return [migration for migration in migrations if migration.revision not in previous]
 
     def newest(self, feature: str) -> Migration | None:
-        """Return the last migration of a feature.
-
-        Raises:
-            OperatorError: The feature has several last migrations.
-        """
+        """Return the last migration of a feature."""
         heads = self.heads(feature)
         if len(heads) > 1:
             names = " and ".join(head.name for head in heads)
@@ -80,11 +68,7 @@ class MigrationGraph:
         return heads[0] if heads else None
 
     def find(self, feature: str, target: str) -> Migration:
-        """Return a migration by number, name or revision.
-
-        Raises:
-            OperatorError: No migration or several migrations match.
-        """
+        """Return a migration by number, name or revision."""
         migrations = self.migrations_of(feature)
         start = target.zfill(4) + "_" if target.isdecimal() else target
         exact_matches = [migration for migration in migrations if target in (migration.name, migration.revision)]

@@ -57,11 +57,7 @@ def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterato
 
 
 def read_revisions_of_site(settings: Settings) -> list[str]:
-    """Return the revisions in the version table of the configured database. Does not create a SQLite file.
-
-    Raises:
-        OperatorError: The database cannot be reached.
-    """
+    """Return the revisions in the version table of the configured database. Does not create a SQLite file."""
     url = direct_url(settings)
     if url.kind == "sqlite" and not url.path.exists():
         return []

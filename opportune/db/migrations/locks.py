@@ -36,9 +36,6 @@ def acquire_migration_lock(connection: Connection) -> None:
 
     On SQLite the write transaction itself is the lock. On PostgreSQL it is a lock of the transaction, because a pooler
     would keep a lock of the session.
-
-    Raises:
-        OperatorError: Another process holds the lock for too long.
     """
     if connection.dialect.name != "postgresql":
         return

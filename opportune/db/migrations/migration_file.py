@@ -59,11 +59,7 @@ class Migration:
 
 
 def read_migration(path: Path) -> Migration:
-    """Parse the header of a migration file without importing it.
-
-    Raises:
-        OperatorError: The file has no revision.
-    """
+    """Parse the header of a migration file without importing it."""
     try:
         text = path.read_text(encoding="utf-8")
         with _parser_lock:

@@ -44,11 +44,7 @@ def create_empty_migration(graph: MigrationGraph, feature: str, title: str | Non
 
 
 def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
-    """Write a draft as the newest migration of its feature.
-
-    Raises:
-        OperatorError: It references a feature without migrations, or its folder cannot be written.
-    """
+    """Write a draft as the newest migration of its feature."""
     newest = graph.newest(draft.feature)
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     follows = newest.revision if newest else None

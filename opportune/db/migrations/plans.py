@@ -24,11 +24,7 @@ Plan = Callable[[Sequence[Migration]], list[Step]]
 
 
 def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
-    """Return a plan that applies all migrations, those of a feature, or those up to or back to a target.
-
-    Raises:
-        OperatorError: The feature or migration does not exist, or a feature has two last migrations.
-    """
+    """Return a plan that applies all migrations, those of a feature, or those up to or back to a target."""
     features = graph.features if feature is None else [feature]
     newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":

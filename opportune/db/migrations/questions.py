@@ -72,11 +72,7 @@ class Choices:
     _denied_questions: set[str] = field(default_factory=set)
 
     def choose_rename(self, possible: Sequence[Rename]) -> Rename | None:
-        """Return the next rename that an option names or the owner confirms, or None.
-
-        Raises:
-            OperatorError: An option matches several renames.
-        """
+        """Return the next rename that an option names or the owner confirms, or None."""
         for old, new in self.renames.items():
             matches = [rename for rename in possible if _matches(rename, old, new)]
             self._mark_used(f"--rename {old}={new}", [rename.old for rename in matches])
@@ -107,9 +103,6 @@ class Choices:
 
         Args:
             by_code: Return None unless an option gives the value, because the values must differ per row.
-
-        Raises:
-            OperatorError: There is neither an option nor a prompt for the value.
         """
         name = (table, column)
         for option, value in self.fills.items():

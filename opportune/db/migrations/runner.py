@@ -101,11 +101,7 @@ def _run_steps(
 
 
 def run_migrations_within(connection: Connection, graph: MigrationGraph) -> None:
-    """Run all migrations in the current transaction, so that all or none are applied.
-
-    Raises:
-        OperatorError: A step failed, or a feature needs PostgreSQL.
-    """
+    """Run all migrations in the current transaction, so that all or none are applied."""
     refuse_other_database(connection, graph.features)
     run = _Run(connection, graph, plan_migrations(graph), locks.acquire_migration_lock, is_within=True)
     while run.attempt_next():

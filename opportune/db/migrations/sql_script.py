@@ -31,11 +31,7 @@ CATALOGUES = ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "pragma_",
 
 
 def render_migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -> str:
-    """Return the statements of a migration, and those that record it, in one transaction.
-
-    Raises:
-        OperatorError: The migration depends on rows.
-    """
+    """Return the statements of a migration, and those that record it, in one transaction."""
     lines = _postgresql_statements(step) if dialect_name == "postgresql" else _sqlite_statements(graph, step)
     begin = BEGIN["postgresql" if dialect_name == "postgresql" else "sqlite"]
     return "".join(f"{line.strip()};\n" for line in [*begin, *lines, "COMMIT"])

@@ -41,11 +41,7 @@ class Squash(NamedTuple):
 
 
 def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squash:
-    """Return the replacement. The models must match the migrations.
-
-    Raises:
-        OperatorError: There is nothing to squash, or the migrations cannot be squashed.
-    """
+    """Return the replacement. The models must match the migrations."""
     migrations = graph.migrations_of(feature)
     newest = graph.newest(feature)
     if graph.folder(feature).parent in FRAMEWORK_MIGRATIONS:

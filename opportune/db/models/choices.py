@@ -13,11 +13,7 @@ MAX_COMBINED_FLAGS = 6
 
 
 def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
-    """Return the values of an Enum or Literal field. Empty for other types, and for a Flag with too many members.
-
-    Raises:
-        OperatorError: A Flag has no members.
-    """
+    """Return the values of an Enum or Literal field. Empty for other types, and for a Flag with too many members."""
     field = getattr(model, "model_fields", {}).get(name)
     if field is None or hasattr(get_origin(field.annotation), "keys"):  # of a mapping
         return ()

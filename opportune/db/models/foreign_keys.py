@@ -31,11 +31,7 @@ def refuse_wrong_keys(metadata: MetaData) -> None:
 
 
 def load_targets(columns: Iterable[Any]) -> None:
-    """Import the models that these columns reference, if `installed.py` imports their feature later.
-
-    Raises:
-        OperatorError: A foreign key references nothing.
-    """
+    """Import the models that these columns reference, if `installed.py` imports their feature later."""
     for key in chain.from_iterable(column.foreign_keys for column in columns):
         if not _has_target(key) and (feature := _feature_with_models(key)):
             import_module(f"{feature_module(feature)}.models")

@@ -12,11 +12,7 @@ DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIREC
 
 
 def direct_url(settings: Settings) -> DatabaseUrl:
-    """Return the URL without a pooler if settings or the host's variables provide it, else DATABASE_URL.
-
-    Raises:
-        OperatorError: DATABASE_DIRECT_URL or DATABASE_URL is invalid.
-    """
+    """Return the URL without a pooler if settings or the host's variables provide it, else DATABASE_URL."""
     if direct := settings.database_direct_url.get_secret_value():
         return DatabaseUrl.parse(direct, name="DATABASE_DIRECT_URL")
     url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)

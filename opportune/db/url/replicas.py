@@ -23,11 +23,7 @@ class ReplicaUrl(NamedTuple):
 
 
 def parse_replicas(text: str, pooled: Pooled = "auto") -> list[ReplicaUrl]:
-    """Parse URLs that are separated by spaces, lines or commas. `weight=2` in a URL doubles its share of the reads.
-
-    Raises:
-        OperatorError: A URL or weight is invalid.
-    """
+    """Parse URLs that are separated by spaces, lines or commas. `weight=2` in a URL doubles its share of the reads."""
     parts = [part for part in SEPARATOR.split(text.strip()) if part]
     urls = [part for part in parts if "://" in part] or parts
     return [_parse_replica(part, pooled) for part in urls]

@@ -51,11 +51,7 @@ def confirm(url: DatabaseUrl) -> None:
 
 
 def delete_all_rows(url: DatabaseUrl) -> int:
-    """Delete all rows in one transaction, and return the number of deleted rows.
-
-    Raises:
-        OperatorError: The deletion failed, and nothing was deleted.
-    """
+    """Delete all rows in one transaction, and return the number of deleted rows."""
     tables = sort_tables(Model.metadata)
     with open_destination(url) as connection, explained_errors(url):
         acquire_migration_lock(connection)

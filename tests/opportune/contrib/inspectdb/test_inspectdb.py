@@ -20,7 +20,6 @@ from tests.opportune.cli.conftest import Oppman
 SCHEMAS = Path(__file__).parent / "schemas"
 TABLES = (SCHEMAS / "books.sql").read_text(encoding="utf-8")
 ITEM = "CREATE TABLE item (id INTEGER PRIMARY KEY, "
-LONG_NAME = f"item_{'x' * 60}"
 
 
 def execute(settings: Settings, statements: str) -> None:
@@ -95,7 +94,6 @@ def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, table
     ("tables", "notice"),
     [
         ("CREATE TABLE accounts_user (id INTEGER PRIMARY KEY)", "Omitted: accounts_user. Installed features have"),
-        (f"CREATE INDEX {LONG_NAME} ON item (id)", f"longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n"),
         ("ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)", "only this database has: item (size > 3).\n"),
     ],
 )
