@@ -52,11 +52,7 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
     """Turn integrity and data errors into `FieldErrors` without SQL.
 
     Args:
-        table: Table that is written, whose columns the error names.
         deleting: Whether rows are deleted, so that a foreign key error means the row is still referenced.
-
-    Raises:
-        FieldErrors: The database refused the statement.
     """
     try:
         yield
@@ -86,11 +82,8 @@ async def explain_conflict(
     """Return the error with messages for unique values beside the fields that the user can correct.
 
     Args:
-        session: Session that can run a query.
-        model: Model of the row that could not be stored.
-        error: Error with a message by column.
         values: Values that the user has sent, by column.
-        row: Other values of that row, such as its team.
+        row: Other values of the row, such as its team.
     """
     names = {name for name, message in error.errors.items() if message == VALUE_IN_USE}
     if not names:

@@ -104,12 +104,7 @@ EXPLANATIONS = {
 
 
 def explain(error: BaseException, url: DatabaseUrl) -> str:
-    """Return one line that says what is wrong with the database and what to do. It contains no password.
-
-    Args:
-        error: Error of a driver, of SQLAlchemy or of a timeout.
-        url: URL of the database.
-    """
+    """Return one line that says what is wrong with the database and what to do. It contains no password."""
     message = str(getattr(error, "orig", None) or error)
     if isinstance(error, TimeoutError) and not message:
         message = "timeout"

@@ -36,11 +36,7 @@ def _check_url(text: str) -> str:
 
 
 def national(country: str) -> Callable[[str], str]:
-    """Return a validator that accepts national numbers: `Annotated[Phone, BeforeValidator(national("AT"))]`.
-
-    Args:
-        country: Two-letter code of the country whose numbers may omit the country code.
-    """
+    """Return a validator that adds the country code to numbers: `Annotated[Phone, BeforeValidator(national("AT"))]`."""
 
     def validate(text: str) -> str:
         return _parse_phone(text, country) if isinstance(text, str) else text

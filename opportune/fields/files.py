@@ -146,11 +146,7 @@ class Image(File):
         return _public_url(self.rendition(rendition))
 
     def rendition(self, name: str = "") -> str:
-        """Return the stored name of a copy, or of the image itself without a name.
-
-        Raises:
-            KeyError: The column has no such copy.
-        """
+        """Return the stored name of a copy, or of the image itself without a name."""
         assert isinstance(self.column, ImageColumn)
         return public_folders.copy_name(self, self.column.renditions[name]) if name else self
 
@@ -272,9 +268,6 @@ async def stored_uploads(
     session fails, the stored files are deleted.
 
     Args:
-        storage: Storage of the site.
-        model: Model with the file fields.
-        values: Values of a row by field.
         session: Session of the row, if it commits after the block.
 
     Raises:

@@ -149,13 +149,7 @@ def _stored_slugs(row: Any, name: str) -> Select[Any]:
 
 
 async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | None:
-    """Return the newest row that had this slug before, or None. The query scans all rows.
-
-    Args:
-        session: Session to read from.
-        model: Model with a `slug_field(…, keeps_old=…)`.
-        slug: Previous slug.
-    """
+    """Return the newest row whose `slug_field(…, keeps_old=…)` had this slug before, or None. It scans all rows."""
     sources = (source for info in model.model_fields.values() for source in annotations_of(info, SlugSource))
     name = next((source.keeps_old for source in sources if source.keeps_old), None)
     if not name or slugify(slug, len(slug)) != slug:

@@ -67,7 +67,6 @@ def examine_catalogue(content: bytes, locale: str | None = None) -> CatalogueSta
     """Count the translations that are missing, fuzzy or broken.
 
     Args:
-        content: The catalogue.
         locale: Its language, which decides about the plural forms if the content does not name them.
     """
     state = CatalogueState()

@@ -54,7 +54,6 @@ def parse_number(text: str, *, unit: str = "", decimals: int | None = None, sour
     number. With fewer than three `decimals`, the point can only separate groups, and `1.234` in German is 1234.
 
     Args:
-        text: The text, with any Unicode digits.
         unit: A unit that may stand before or after the number, such as `%`, `kg` or the currency `EUR`.
         decimals: Number of valid decimals, such as 0 for whole numbers. If fewer than three are valid, three digits
             after the decimal separator are refused, because another language writes groups of digits like this.
@@ -117,7 +116,6 @@ def parse_date(text: str, order: str = "") -> date:
     English accepts both orders of day and month, and refuses 3/4/2026, which can mean two days.
 
     Args:
-        text: The date.
         order: `DAY_FIRST` or `MONTH_FIRST`, instead of the order of the language.
 
     Raises:
@@ -153,11 +151,7 @@ def language_date_order() -> str:
 
 
 def parse_moment(text: str, order: str = "") -> str:
-    """Return a date and a time such as `6:30 pm` in ISO format: 2026-12-31T18:30. The date is read by `parse_date`.
-
-    Raises:
-        ValueError: It is not a date with a time.
-    """
+    """Return a date and a time such as `6:30 pm` in ISO format: 2026-12-31T18:30. The date is read by `parse_date`."""
     match = MOMENT.fullmatch(_normalize(text))
     if not match:
         raise ValueError("not a date and a time")

@@ -31,27 +31,18 @@ class Embeddings(Protocol):
     model: EmbeddingModel
 
     async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
-        """Return the vectors of texts to index, in order.
-
-        Raises:
-            ServiceError: The model returned no vectors.
-        """
+        """Return the vectors of texts to index, in order."""
 
     async def embed_query(self, text: str, made_of: str = "") -> Vector | None:
         """Return the vector of a search text; None if it takes too long or fails.
 
         Args:
-            text: The text of the search.
             made_of: `EmbeddingModel.made_of` of the stored vectors to compare with. Empty for the current model.
         """
 
 
 async def embed_accepted(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
-    """Return the vectors of the texts in order; None for a text that the endpoint rejects.
-
-    Raises:
-        ServiceError: The endpoint fails.
-    """
+    """Return the vectors of the texts in order; None for a text that the endpoint rejects."""
     try:
         return [*await embeddings.embed_texts(texts)]
     except ServiceError as error:

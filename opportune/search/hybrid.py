@@ -61,9 +61,7 @@ def fuse(
 
     Args:
         statement: Selects the searched rows.
-        fields: The searched fields.
-        matching: Selects the rows that full-text search found.
-        relevance: Order of `matching`, the best first.
+        matching: Selects the rows that full-text search found, ordered by `relevance`.
         nearest: Ids of the nearest rows by meaning, the nearest first.
     """
     key = fields.key

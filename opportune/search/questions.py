@@ -40,13 +40,7 @@ def queries_for(question: str) -> Iterator[str]:
 
 
 def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
-    """Return the passage of a text with the most key words of a question.
-
-    Args:
-        text: Plain text.
-        question: Question or query.
-        length: Maximum number of characters.
-    """
+    """Return the passage of a plain text with the most key words of a question or query."""
     if len(text) <= length:
         return text
     keys = key_words(question)

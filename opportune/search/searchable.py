@@ -84,13 +84,7 @@ class Searchable(Generic[M]):
                 hook(model)(self._embed_later)
 
     def search(self, session: AsyncSession, query: str, within: Select[M] | None = None) -> Select[M]:
-        """Return a query for the matching rows, the best first.
-
-        Args:
-            session: Any session.
-            query: Text of the search. An empty text returns `within` unchanged.
-            within: Rows to search. By default all rows of the model.
-        """
+        """Return a query for the matching rows of `within` or the model, the best first. An empty text matches all."""
         statement = select(self.model) if within is None else within
         if not query.strip():
             return statement
@@ -115,15 +109,7 @@ class Searchable(Generic[M]):
     async def find(
         self, session: AsyncSession, query: str, *, limit: int = 20, page: int = 1, within: Select[M] | None = None
     ) -> "SearchResults[RowHit[M]]":
-        """Return one page of results with highlighted texts. An empty query has no results.
-
-        Args:
-            session: Any session.
-            query: Text of the search.
-            limit: Results per page.
-            page: Page number from 1.
-            within: Rows to search. By default all rows of the model.
-        """
+        """Return one page of results with highlighted texts. An empty query has no results."""
         parsed = Query.parse(query, normalize=fold_like_postgresql)
         statement = select(self.model).where(false())
         if not parsed.is_blank:

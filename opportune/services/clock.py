@@ -25,7 +25,6 @@ class Clock:
         """Follow the time that a server has sent, if it differs from that of this machine.
 
         Args:
-            server_time: Seconds since 1970.
             delay_seconds: Maximum age of this time. One older than `MAX_DELAY_SECONDS` only counts if it is the first
                 that shows a wrong clock: the first connection of a busy machine may be slow.
         """

@@ -40,8 +40,6 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T], *, awai
     """Return the result of a coroutine. After the timeout, or if the caller is cancelled, the work is cancelled.
 
     Args:
-        seconds: Maximum duration.
-        work: The coroutine to run.
         awaits_cleanup: Wait for the end of cancelled work, for at most `MAX_WAIT_SECONDS`. Threads cannot be cancelled.
 
     Raises:

@@ -52,11 +52,7 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
-        """Insert rows with the driver's types.
-
-        Raises:
-            OperatorError: The database refuses a row, which the message names.
-        """
+        """Insert rows with the driver's types."""
 
     @contextmanager
     @abstractmethod

@@ -23,9 +23,7 @@ def dump(
     """Yield the parts of a JSON list with one object per row.
 
     Args:
-        connection: Connection with one transaction for all tables.
         tables: Tables by the name of their model in the JSON.
-        indent: Spaces of indentation; by default each object has one line.
         keys: Natural keys to use instead of primary keys.
     """
     keys = keys or {}

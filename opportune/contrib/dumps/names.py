@@ -60,11 +60,7 @@ def _names_of(name: str, table: Table) -> set[str]:
 
 
 def find_table(tables: Mapping[str, Table], name: str) -> Table:
-    """Return the table, also by its name in the database.
-
-    Raises:
-        LookupError: The table is not installed.
-    """
+    """Return the table, also by its name in the database."""
     if name in tables:
         return tables[name]
     for table in tables.values():

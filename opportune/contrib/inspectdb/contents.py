@@ -31,7 +31,6 @@ FUNCTIONS = """
     SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
     AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_proc.oid AND deptype IN ('e', 'i')) ORDER BY 1
 """
-FOREIGN_TABLES = "SELECT relname FROM pg_class WHERE relkind = 'f' AND relnamespace = current_schema()::regnamespace"
 SQLITE_TRIGGERS = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 2, 1"
 
 MAX_LISTED_TABLES = 3
@@ -47,7 +46,6 @@ class Contents:
     keyless_tables: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
     materialized_views: list[str] = field(default_factory=list)
-    foreign_tables: list[str] = field(default_factory=list)
     partitions: dict[str, str] = field(default_factory=dict)
     """Partitions and inheriting tables without a key, with their parent tables."""
     default_schema: str = ""
@@ -95,8 +93,6 @@ class Contents:
             names = [name for name, table in self.partitions.items() if table == parent]
             effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
             yield f"Omitted the {_enumerated('partition', names)} of {parent}.{effect}"
-        if self.foreign_tables:
-            yield f"Omitted the {_enumerated('foreign table', self.foreign_tables)}."
         if self.other_tables:
             yield f"Omitted the {_enumerated('table', self.other_tables)}. Models use only the default schema."
         yield from self._notice_of_lost_objects()
@@ -145,7 +141,6 @@ def _postgresql_contents(connection: Connection) -> Contents:
     return Contents(
         partitions=dict(connection.execute(text(PARTITIONS)).all()),
         materialized_views=inspector.get_materialized_view_names(),
-        foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
         default_schema=inspector.default_schema_name or "",
         other_schemas={schema: names for schema, names in tables.items() if names},
         exclusion_constraints=_names_with_tables(connection, EXCLUSIONS),

@@ -48,11 +48,7 @@ def to_json(model: Any, name: str, value: Any) -> Any:
 
 
 def from_json(model: Any, name: str, value: Any) -> Any:
-    """Return the value of a column.
-
-    Raises:
-        pydantic.ValidationError: The value is no longer valid.
-    """
+    """Return the value of a column."""
     return None if value is None else _adapter(model, name).validate_python(value)
 
 

@@ -69,11 +69,7 @@ async def restore_version(session: AsyncSession, row: SQLModel, version: RowVers
 
 
 async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVersion) -> dict[str, Any]:
-    """Return the values of a version that differ from those of the row, by column.
-
-    Raises:
-        Refused: The version does not fit the row.
-    """
+    """Return the values of a version that differ from those of the row, by column."""
     model = type(row)
     label = gettext("Version %(number)s cannot be restored", number=version.number)
     if unknown := version.values.keys() - versioned_columns(model):

@@ -57,7 +57,6 @@ class Bus(ABC):
         """Call a function for each message of other processes.
 
         Args:
-            topic: Topic of the messages, such as `jobs`.
             callback: Function of the payload, which is None if messages may have been lost. It must return quickly.
         """
         self._subscribers[topic].append(callback)
@@ -66,7 +65,6 @@ class Bus(ABC):
         """Send a message to the other processes in the background.
 
         Args:
-            topic: Topic of the message.
             payload: Text of less than 7,000 bytes. A longer one is replaced by None, as if messages were lost.
         """
         self._pending[topic, payload] = None

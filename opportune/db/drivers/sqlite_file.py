@@ -34,11 +34,7 @@ def is_locked(error: sqlite3.OperationalError) -> bool:
 def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
     """Create the file and its folder with permissions for this user only. SQLite would make the file world-readable.
 
-    Existing files and folders are not changed.
-
-    Args:
-        path: File of the database.
-        advice: Last sentence of the error message.
+    Existing files and folders are not changed. `advice` ends the error message.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

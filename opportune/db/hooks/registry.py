@@ -84,42 +84,22 @@ def add_after_create(
 
 
 def before_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook before changes of a row are written. `changes(row)` returns them.
-
-    Example:
-        @before_update(Book)
-        async def check_price(session: AsyncSession, book: Book) -> None: ...
-    """
+    """Run a hook before changes of a row are written. `changes(row)` returns them."""
     return _hook_decorator("before_update", model, where)
 
 
 def after_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook after changes of a row are written. `changes(row)` returns them.
-
-    Example:
-        @after_update(Book)
-        async def queue_update(session: AsyncSession, book: Book) -> None: ...
-    """
+    """Run a hook after changes of a row are written. `changes(row)` returns them."""
     return _hook_decorator("after_update", model, where)
 
 
 def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook before a row is deleted, while its dependent rows still exist.
-
-    Example:
-        @before_delete(Book)
-        async def keep_lent_books(session: AsyncSession, book: Book) -> None: ...
-    """
+    """Run a hook before a row is deleted, while its dependent rows still exist."""
     return _hook_decorator("before_delete", model, where)
 
 
 def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
-    """Run a hook after a row is deleted. The object still has its values.
-
-    Example:
-        @after_delete(Book)
-        async def queue_removal(session: AsyncSession, book: Book) -> None: ...
-    """
+    """Run a hook after a row is deleted. The object still has its values."""
     return _hook_decorator("after_delete", model, where)
 
 

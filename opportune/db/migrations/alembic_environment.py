@@ -29,11 +29,7 @@ from opportune.project.installed import installed_names  # importing the feature
 
 
 def run() -> None:
-    """Run the command of Alembic with the migrations of the installed features.
-
-    Raises:
-        CommandError: The operator can solve the problem. Alembic prints one line.
-    """
+    """Run the command of Alembic with the migrations of the installed features."""
     try:
         _run()
     except OperatorError as error:

@@ -141,11 +141,7 @@ class _Batches:
         return self.connection.scalar(text(f"SELECT count(*) {self._remaining()}"), {"key": self.key}) or 0
 
     def attempt_next(self) -> int:
-        """Change the rows of the next batch, commit, and return their number.
-
-        Raises:
-            TableLockedError: Another transaction locks its rows.
-        """
+        """Change the rows of the next batch, commit, and return their number."""
         started_at = time.monotonic()
         try:
             set_attempt_timeout(self.connection)

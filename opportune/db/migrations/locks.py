@@ -89,11 +89,7 @@ def is_locked(error: Exception) -> bool:
 
 
 def retry_while_locked(attempt: Callable[[], Result]) -> Result:
-    """Repeat an attempt for about a minute while other transactions hold a lock on a table.
-
-    Raises:
-        TableLockedError: The table is still locked.
-    """
+    """Repeat an attempt for about a minute while other transactions hold a lock on a table."""
     deadline = time.monotonic() + MAX_RETRY_SECONDS
     while True:
         try:

@@ -55,16 +55,11 @@ def run_migrations(
 
     Args:
         connection: Connection without an open transaction.
-        graph: All migrations.
-        plan: Steps to run. Default: all migrations.
         announce: Context manager around each step, for output.
         derive: Also run the statements of `Data(post_migrate=…)`, such as those for search indexes.
 
     Returns:
-        Number of steps that this process has run.
-
-    Raises:
-        OperatorError: A step failed. Previous steps stay applied.
+        Number of steps that this process has run. If one fails, the previous ones stay applied.
     """
     plan = plan or plan_migrations(graph)
     refuse_other_database(connection, graph.features)
@@ -153,12 +148,7 @@ class _Run:
             return locks.retry_while_locked(lambda: self.attempt_next(announce_once))
 
     def attempt_next(self, announce: Callable[[Step], None] = lambda _step: None) -> bool:
-        """Run the next step, and return whether there was one.
-
-        Raises:
-            TableLockedError: Another transaction holds a lock on one of its tables.
-            OperatorError: The step failed.
-        """
+        """Run the next step, and return whether there was one."""
         connection = self.connection
         context = MigrationContext.configure(connection, opts=dict(OPTIONS))
         if self.is_within or connection.dialect.name == "sqlite":

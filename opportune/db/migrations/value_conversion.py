@@ -60,11 +60,7 @@ def reflected_family(type_: Any) -> Family | None:
 
 
 def convert(value: Any, type_: Any) -> Any:
-    """Convert a value to another column type.
-
-    Raises:
-        ValueError: The value cannot be converted without loss. Also TypeError or ArithmeticError.
-    """
+    """Convert a value to another column type."""
     family = family_of(type_)
     return value if value is None or family is None else CONVERSIONS[family](value, type_)
 

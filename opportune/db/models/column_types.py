@@ -33,10 +33,6 @@ def set_column_options(info: FieldInfo) -> None:
 
     The options of `Field(…)` override those of the field's type, such as `OwnerId` or `OwnerId | None`. The column gets
     a type, unless the options name one or SQLModel supports the type of the field.
-
-    Raises:
-        ValueError: No column has the type of the field.
-        TypeError: The type of the field is for something else, such as a relationship.
     """
     options = _declared_options(info)
     if options.keys().isdisjoint(("sa_type", "sa_column")):

@@ -20,7 +20,6 @@ class DemoRows(Generic[S]):
     """Rows of the last days that are identified by the time of day in `created_at`, even after a user edits them.
 
     Args:
-        model: Model with a column `created_at`.
         samples: What each row is made of, the oldest one first.
         first: Its time of day belongs to the first row, and those of further rows follow by minutes. Rows of older
             releases also have its date.

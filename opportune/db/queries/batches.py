@@ -30,12 +30,7 @@ def batches_of(values: Sequence[V], size: int) -> Iterator[Sequence[V]]:
 
 
 def older_than(column: Any, days: int) -> ColumnElement[bool] | None:
-    """Return the condition of rows whose time is older than this number of days. None, if it is 0, keeps all rows.
-
-    Args:
-        column: A column with a time, such as `Visit.created_at`.
-        days: Number of days, such as a setting.
-    """
+    """Return the condition of rows whose time is older than this number of days. None, if it is 0, keeps all rows."""
     return col(column) <= utc_now() - timedelta(days=days) if days else None
 
 
@@ -47,9 +42,6 @@ async def delete_in_batches(
     It is not atomic: if it fails or is cancelled, the batches that were committed stay deleted.
 
     Args:
-        database: Database that holds the rows.
-        model: Model of the rows.
-        condition: Condition on the model's columns.
         skip_locked: Skip rows that another transaction has locked. If false, wait for them.
 
     Returns:
@@ -67,10 +59,8 @@ async def update_in_batches(
     It is not atomic: if it fails or is cancelled, run it again. Rows that another transaction has locked are skipped.
 
     Args:
-        database: Database that holds the rows.
         model: Model of the rows. Its hooks are not run.
         condition: Condition on the model's columns. A row with the new values must no longer match.
-        values: New value by column.
 
     Returns:
         Number of changed rows.

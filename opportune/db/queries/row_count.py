@@ -60,9 +60,6 @@ def count_listed_rows(session: AsyncSession, query: Select[Any], key: Any, model
     SQLite counts a whole table without reading its rows, so it counts all of them, unless the parameter is 0.
 
     Args:
-        session: Session of the database.
-        query: The rows.
-        key: Column of their key.
         model: The model, if the rows are its whole table and their number is remembered.
     """
     is_sqlite = session.get_bind().dialect.name == "sqlite"

@@ -73,9 +73,6 @@ def context_dependency(context_class: type[C]) -> Any:
     """Return a dependency that opens a context for the route: `Annotated[Search, context_dependency(Search)]`.
 
     Parameters of the class's `__call__` become parameters of the route.
-
-    Args:
-        context_class: Subclass of `Context` or `ReadonlyContext`.
     """
     call_parameters = _call_parameters(context_class)
 

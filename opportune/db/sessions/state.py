@@ -54,11 +54,7 @@ class SessionState:
 
 
 def session_state(session: AsyncSession) -> SessionState:
-    """Return the state of a session of the site.
-
-    Raises:
-        TypeError: The session is not one of the site, which would not run hooks and callbacks.
-    """
+    """Return the state of a session of the site."""
     state: SessionState | None = getattr(session.sync_session, "state", None)
     if state is None:
         raise TypeError("This session does not run hooks. Take a WriteSession, or open one with database.writer().")

@@ -46,7 +46,6 @@ def deleted_rows_included(session: AsyncSession, *, purges: bool = False) -> Ite
     """Include rows in the trash in the queries of a session within this block.
 
     Args:
-        session: Session of the queries.
         purges: Also let `session.delete(row)` delete rows permanently.
     """
     state = session_state(session)

@@ -49,11 +49,7 @@ UNSUPPORTED_SCHEMES = {
 
 
 def parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
-    """Return the values of the fields of a `DatabaseUrl`, except its name.
-
-    Raises:
-        InvalidUrl: The text is not a URL of SQLite or PostgreSQL.
-    """
+    """Return the values of the fields of a `DatabaseUrl`, except its name."""
     text = _strip_wrapping(text)
     match = SCHEME.fullmatch(text)
     if not match:

@@ -45,11 +45,7 @@ FOREIGN_OPTIONS = {name: setting for setting, names in REPLACED_OPTIONS.items() 
 
 
 def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
-    """Return the options for libpq, including TLS, and a notice for each changed option.
-
-    Raises:
-        InvalidUrl: An option is unknown to libpq, or two options conflict.
-    """
+    """Return the options for libpq, including TLS, and a notice for each changed option."""
     options = dict(parsed.options)
     notices = _remove_foreign_options(options, parsed.user)
     _refuse_unknown_options(options)
@@ -131,11 +127,7 @@ class PasswordSource(NamedTuple):
 
     @classmethod
     def pop_from(cls, options: dict[str, str], password: str) -> Self | None:
-        """Remove the options of a password source. None if there are none.
-
-        Raises:
-            InvalidUrl: The options conflict, or the function has no valid name.
-        """
+        """Remove the options of a password source. None if there are none."""
         source = cls(options.pop(FILE, ""), options.pop(FUNCTION, ""))
         if not (source.file or source.function):
             return None

@@ -63,11 +63,7 @@ class ParsedUrl:
 
 
 def parse_postgresql_url(text: str) -> ParsedUrl:
-    """Parse the text after `postgresql://`.
-
-    Raises:
-        InvalidUrl: The text is invalid or ambiguous.
-    """
+    """Parse the text after `postgresql://`."""
     credentials, location = _split_credentials(text)
     user, _, password = credentials.partition(":")
     options = _parse_options(location["query"] or "")
@@ -134,11 +130,7 @@ def _parse_options(query: str) -> dict[str, str]:
 
 
 def decode(text: str) -> str:
-    """Return a part of an address with its characters instead of their codes, such as `%C3%BC`.
-
-    Raises:
-        InvalidUrl: The codes are not UTF-8, or contain a NUL.
-    """
+    """Return a part of an address with its characters instead of their codes, such as `%C3%BC`."""
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:

@@ -48,11 +48,7 @@ def read_files(files: Sequence[str], bar: Progress) -> Iterator[FixtureObject]:
 
 
 def read_list(name: str, label: str) -> list[Any]:
-    """Return the list in a file.
-
-    Raises:
-        OperatorError: The file contains something else. The message names its label.
-    """
+    """Return the list in a file."""
     try:
         content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
         objects = json.loads(content.decode("utf-8-sig"))
