@@ -109,22 +109,3 @@ class HopExecutor(sqlite3.Connection):
         else:
             hop.lastrowid, hop.rowcount = cursor.lastrowid, cursor.rowcount
         return cursor
-
-
-class ExecutorFactory:
-    """Opens the connection in the driver's thread, also while the event loop's thread gives it up."""
-
-    executor: HopExecutor | None = None
-    _is_closed = False
-
-    def __call__(self, *arguments: Any, **options: Any) -> HopExecutor:
-        self.executor = HopExecutor(*arguments, **options)
-        if self._is_closed:
-            self.executor.close()
-        return self.executor
-
-    def close(self) -> None:
-        """Close the connection that is open or about to be opened."""
-        self._is_closed = True
-        if self.executor:
-            self.executor.close()

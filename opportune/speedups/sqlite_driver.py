@@ -22,13 +22,13 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_cursor,
     AsyncAdapt_aiosqlite_dbapi,
-    SQLiteDialect_aiosqlite,
 )
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from opportune.db.drivers.pool import DEFERRED, close_once
+from opportune.db.drivers.sqlite import ClosingDialect
 from opportune.speedups import require
-from opportune.speedups.hops import ExecutorFactory, Hop, HopExecutor
+from opportune.speedups.hops import Hop, HopExecutor
 from opportune.speedups.quick_statements import QuickStatements
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_graceful_close")
@@ -210,25 +210,16 @@ class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
         self.quick_statements = QuickStatements()
 
     def connect(self, *arguments: Any, **options: Any) -> SingleHopConnection:
-        factory = ExecutorFactory()
-        # The event loop's thread also ends transactions and interrupts statements.
-        options |= {"factory": factory, "check_same_thread": False}
-        connection = aiosqlite.connect(*arguments, **options)
-        vars(connection)["_thread"].daemon = True  # as in the replaced method
-        try:
-            await_(connection)
-        except BaseException:  # also for a cancelled request
-            factory.close()
-            raise
-        assert factory.executor  # the thread has called the factory
-        return SingleHopConnection(self, connection, factory.executor)
+        connection = super().connect(*arguments, **options).driver_connection
+        return SingleHopConnection(self, connection, options["factory"].connection)  # of `ClosingDialect`
 
 
-class SingleHopDialect(SQLiteDialect_aiosqlite):
+class SingleHopDialect(ClosingDialect):
     """SQLite dialect. Its argument `begin` in `create_async_engine` is the statement that begins a transaction."""
 
     driver = "fused"
     supports_statement_cache = True
+    connection_class = HopExecutor
 
     def __init__(self, begin: str = BEGIN_READING, **options: Any) -> None:
         super().__init__(**options)
@@ -237,6 +228,9 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
     @classmethod
     def import_dbapi(cls) -> SingleHopDriver:
         return SingleHopDriver()
+
+    def do_terminate(self, dbapi_connection: Any) -> None:
+        dbapi_connection.terminate()
 
     def do_begin(self, dbapi_connection: Any) -> None:
         # Not an event listener: an engine with one checks for others before and after each statement.

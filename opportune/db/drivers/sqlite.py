@@ -38,10 +38,46 @@ FAILURE = "failure"
 """Key in a connection's `info` for the error after which SQLite has rolled back the open transaction."""
 
 
+class ConnectionFactory:
+    """Opens the connection in the driver's thread, also while the event loop's thread gives it up."""
+
+    connection: sqlite3.Connection | None = None
+    _is_closed = False
+
+    def __init__(self, class_: type[sqlite3.Connection]) -> None:
+        self._class = class_
+
+    def __call__(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        self.connection = self._class(*arguments, **options)
+        if self._is_closed:
+            self.connection.close()
+        return self.connection
+
+    def close(self) -> None:
+        """Close the connection that is open or about to be opened."""
+        self._is_closed = True
+        if self.connection:
+            self.connection.close()
+
+
 class ClosingDialect(SQLiteDialect_aiosqlite):
-    """Dialect that closes a connection once, also if the request is cancelled again during the close."""
+    """Dialect that closes a connection once, also if the request is cancelled while it opens or again while it closes.
+
+    aiosqlite leaves a connection that opens after the cancellation to the garbage collector.
+    """
 
     supports_statement_cache = True
+    connection_class = sqlite3.Connection
+
+    def connect(self, *arguments: Any, **options: Any) -> DBAPIConnection:
+        factory = ConnectionFactory(self.connection_class)
+        # The event loop's thread may also close the connection, and the faster driver uses it there.
+        options |= {"factory": factory, "check_same_thread": False}
+        try:
+            return super().connect(*arguments, **options)
+        except BaseException:  # also for a cancelled request
+            factory.close()
+            raise
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         if in_greenlet():

@@ -11,14 +11,12 @@ from sqlalchemy import Insert, insert, text, update
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.speedups.hops import HopExecutor
 from tests.opportune.speedups.sqlite_engines import (
     ITEM,
     TITLES,
     Engines,
     engines,
     hops,
-    make_engine,
     read_titles,
     statements,
 )
@@ -213,41 +211,6 @@ async def test_running_statement_survives_pool_disposal(engines: Engines, statem
     assert not task.done()
     await cancel_and_wait(task)
     assert await read_titles(engines) == ["one", "two", "three"]
-
-
-async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executors: list[HopExecutor] = []
-
-    class RecordedExecutor(HopExecutor):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            executors.append(self)
-
-    monkeypatch.setattr("opportune.speedups.hops.HopExecutor", RecordedExecutor)
-    reading = make_engine(tmp_path / "test.db", "BEGIN")
-
-    async def read() -> None:
-        async with reading.connect() as connection:
-            await connection.scalar(text("SELECT 1"))
-
-    for steps in range(20):
-        task = asyncio.create_task(read())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task})
-    await reading.dispose()
-    assert executors
-    async with asyncio.timeout(30):
-        while any(map(is_open, executors)):  # threads are ending
-            await asyncio.sleep(0.01)
-
-
-def is_open(connection: sqlite3.Connection) -> bool:
-    try:
-        return connection.total_changes >= 0
-    except sqlite3.ProgrammingError:
-        return False
 
 
 async def test_rollback_without_greenlet_is_repeated_at_the_end(engines: Engines) -> None:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
@@ -189,6 +190,39 @@ async def test_repeated_cancellation_leaves_no_lock(
             await asyncio.sleep(0.01)
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("driver", ["sqlite+closing", DRIVER], ids=["plain", "fast"])
+async def test_cancelled_connect_leaves_no_connection_open(driver: str, tmp_path: Path) -> None:
+    engine = create_async_engine(f"{driver}:///{tmp_path}/test.db")
+    dialect: Any = engine.dialect
+    open_connection, connections = dialect.connection_class, []
+
+    def record(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connections.append(open_connection(*arguments, **options))
+        return cast("sqlite3.Connection", connections[-1])
+
+    async def read() -> None:
+        async with engine.connect() as connection:
+            await connection.scalar(text("SELECT 1"))
+
+    dialect.connection_class = record
+    for steps in range(20):
+        task = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await engine.dispose()
+    assert connections
+    await wait_until(lambda: not any(map(is_open, connections)))  # threads are ending
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False
 
 
 def test_new_file_waits_for_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
