@@ -6,13 +6,15 @@ method of the base class. Names of your own can begin with `_`, be constants in 
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from inspect import get_annotations, getattr_static
+from inspect import getattr_static
 from itertools import chain
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+from typing_extensions import Format, get_annotations
+
 from opportune.errors import OperatorError
-from opportune.errors.option_types import ANNOTATION_FORMAT, describe_mismatch
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name
 
 MIN_METHOD_LENGTH = 5
@@ -72,7 +74,7 @@ def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
 
 @cache
 def _declared_options(base: Any) -> Sequence[tuple[str, Any]]:
-    return [item for parent in base.__mro__ for item in get_annotations(parent, **ANNOTATION_FORMAT).items()]
+    return [item for parent in base.__mro__ for item in get_annotations(parent, format=Format.FORWARDREF).items()]
 
 
 def refuse_wrong_options(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
@@ -84,7 +86,7 @@ def refuse_wrong_options(class_: type[Any], base: type[Any], renamed: Mapping[st
 @cache
 def _names(base: Any) -> frozenset[str]:
     """Return the names that subclasses may set, also those that are only annotated."""
-    return frozenset(dir(base)).union(*(get_annotations(class_, **ANNOTATION_FORMAT) for class_ in base.__mro__))
+    return frozenset(dir(base)).union(*(get_annotations(class_, format=Format.FORWARDREF) for class_ in base.__mro__))
 
 
 @cache

@@ -1,21 +1,16 @@
 """Checks of values by the annotations of the options that they are for."""
 
 import re
-import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
-from importlib import import_module
-from inspect import get_annotations, iscoroutinefunction
+from inspect import iscoroutinefunction
 from reprlib import Repr
 from types import FunctionType, SimpleNamespace, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import Format, get_annotations
 
-ANNOTATION_FORMAT: dict[str, Any] = (
-    {} if sys.version_info < (3, 14) else {"format": import_module("annotationlib").Format.FORWARDREF}
-)
-"""Names in annotations may be imported for type checkers only."""
 MAY_BE_AWAITABLE = re.compile(r"Awaitable|Coroutine|Task|Future|^(typing\.)?Any$")
 """Return annotations of plain functions that may return an awaitable."""
 POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
@@ -113,7 +108,7 @@ def _may_return(function: Any, result: Any) -> bool:
         return result is Any or "Awaitable" in str(result)
     if get_origin(result) is not Awaitable or hasattr(function, "__wrapped__"):
         return True
-    returned = get_annotations(function, **ANNOTATION_FORMAT).get("return", Any)
+    returned = get_annotations(function, format=Format.FORWARDREF).get("return", Any)
     return bool(MAY_BE_AWAITABLE.search(str(returned)))
 
 

@@ -1,5 +1,6 @@
 """Arguments of jobs: JSON values in the database, and values of the annotated types in the function."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cached_property
@@ -10,10 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
+from typing_extensions import Format
 
-from opportune.errors.option_types import ANNOTATION_FORMAT
-
-SIGNATURE_FORMAT: dict[str, Any] = {f"annotation_{name}": value for name, value in ANNOTATION_FORMAT.items()}
+SIGNATURE_FORMAT: dict[str, Any] = {} if sys.version_info < (3, 14) else {"annotation_format": Format.FORWARDREF}
 """Option of `signature` with which annotations may be names that only type checkers import."""
 
 COLLECTIONS = (Mapping, list, tuple, set, frozenset)
