@@ -185,7 +185,7 @@ def test_sigterm_cleans_up_as_ctrl_c_does(run: RunCommand) -> None:
 def test_closed_output_is_replaced(run: RunCommand) -> None:
     close = "import sys; out = sys.stdout; sys.stdout = None"
     call = "from opportune.cli import main; main.run = lambda _: (0, ''); code = main.main()"
-    assert run("-c", f"{close}; {call}; print(code, file=out)") == (0, "0\n")
+    assert run("-c", f"{close}; {call}; print(code, file=out, flush=True)") == (0, "0\n")
 
 
 def test_broken_pipe_prints_no_traceback() -> None:

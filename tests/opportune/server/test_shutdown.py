@@ -77,13 +77,13 @@ def test_application_runs_in_a_thread_without_signals(app: FastAPI) -> None:
 def test_old_garbage_is_freed_after_tuning() -> None:
     tune_gc()
     old_object = Cycle()
-    reference = weakref.ref(old_object)
+    finalizer = weakref.finalize(old_object, int)  # unlike a call of a reference, `alive` does not keep the object
     gc.collect()  # moves it to the oldest generation
     del old_object
     surviving: list[list[int]] = []
-    while reference() and len(surviving) < MAX_OBJECTS_BEFORE_FULL_COLLECTION:
+    while finalizer.alive and len(surviving) < MAX_OBJECTS_BEFORE_FULL_COLLECTION:
         surviving.append([])
-    assert reference() is None
+    assert not finalizer.alive
 
 
 TIMEOUT_SECONDS = 30
