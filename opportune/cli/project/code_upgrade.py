@@ -10,8 +10,9 @@ from opportune.cli.project.renamed_code import RenamedCode
 from opportune.cli.project.renamed_declarations import Change
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.source import read_source
-from opportune.errors import OperatorError, renamed_names
+from opportune.errors import renamed_names
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
+from opportune.project.text_files import read_text
 
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
 MAX_PASSES = 4
@@ -37,7 +38,7 @@ def upgrade_code(root: Path) -> CodeUpgrade:
     """Return the changes of a project's code."""
     paths = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*"))]
     files = [path for path in paths if path.suffix in (".py", ".html") and path.is_file() and not path.is_symlink()]
-    texts = {file: _read(file, root) for file in files}
+    texts = {file: read_text(file) for file in files}
     code = {file: text for file, text in texts.items() if file.suffix == ".py"}
     upgrade = CodeUpgrade()
     roots = _roots_of(code, root)
@@ -49,15 +50,6 @@ def upgrade_code(root: Path) -> CodeUpgrade:
         if new != text:
             upgrade.texts[file] = new
     return upgrade
-
-
-def _read(file: Path, root: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(
-            f"{file.relative_to(root).as_posix()} cannot be read ({error}). Save it as UTF-8."
-        ) from None
 
 
 def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
 from opportune.project.current import OPPMAN
 from opportune.project.env_values import quoted_if_needed
+from opportune.project.text_files import line_break_of
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
@@ -31,7 +32,7 @@ def write_env(path: Path) -> bool:
             return True
         if dotenv_values(path).get(KEY):
             return False
-    with _report_errors(path), path.open("a", encoding="utf-8") as file:
+    with _report_errors(path), path.open("a", encoding="utf-8", newline=line_break_of(path)) as file:
         file.write(f"\n{KEY}={generate_key()}\n")
     return True
 
@@ -45,7 +46,7 @@ def create_env(path: Path, text: str) -> None:
 
 def add_to_env(path: Path, **values: str) -> None:
     """Append settings to the file, where they override earlier lines."""
-    with _report_errors(path), path.open("a", encoding="utf-8") as file:
+    with _report_errors(path), path.open("a", encoding="utf-8", newline=line_break_of(path)) as file:
         start = "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
         file.writelines([start, *(f"{name}='{value}'\n" for name, value in values.items())])
 
@@ -79,7 +80,7 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={quoted_if_needed(','.join(fallbacks))}\n"
     lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
     with _report_errors(path), open_replacement(path.resolve()) as file:
-        file.write("".join(lines).encode())
+        file.write("".join(lines).replace("\n", line_break_of(path)).encode())
         _copy_permissions(path, file.fileno())
     return len(fallbacks)
 

@@ -11,8 +11,9 @@ from dotenv import dotenv_values
 from opportune.config.env_lines import unreadable_line
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
-from opportune.contrib.deploy.text_files import read_text, write_text
+from opportune.contrib.deploy.text_files import write_text
 from opportune.errors import OperatorError
+from opportune.project.text_files import read_text
 
 ENV_PRODUCTION = ".env.production"
 

@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
-from opportune.contrib.deploy.text_files import read_text, write_text
+from opportune.contrib.deploy.text_files import write_text
+from opportune.project.text_files import read_text
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""

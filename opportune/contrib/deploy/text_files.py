@@ -1,21 +1,11 @@
-"""Text files of a project that `deploy init` updates."""
+"""Writing of text files that `deploy init` updates."""
 
 import os
 from pathlib import Path
 
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import file_mode_mask, open_replacement
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file without its byte order mark."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        reason = error.strerror
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
-    raise OperatorError(f"{path} cannot be read ({reason}): move it away.")
+from opportune.project.text_files import line_break_of
 
 
 def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
@@ -25,10 +15,8 @@ def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
         mode = 0o600 if is_private else 0o666 & ~file_mode_mask()
         if path.exists():
             mode = path.stat().st_mode & 0o777
-            if b"\r\n" in path.read_bytes():
-                text = text.replace("\n", "\r\n")
         with open_replacement(path) as file:
-            file.write(text.encode())
+            file.write(text.replace("\n", line_break_of(path)).encode())
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), mode)
     except OSError as error:

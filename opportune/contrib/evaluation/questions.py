@@ -1,6 +1,5 @@
 """Questions of an evaluation: from rated answers, or from a file."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from sqlmodel import col
 
 from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
 from opportune.errors import OperatorError
+from opportune.project.text_files import read_text
 from opportune.schemas.text import Text, make_storable
 
 
@@ -46,21 +46,15 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
     Raises:
         OperatorError: The file is missing, invalid or empty.
     """
-    try:
-        content = path.read_bytes()
-        lines = re.split(r"\r\n|\r|\n", content.decode("utf-8-sig"))
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        raise OperatorError(f"{path} cannot be read: {error}.") from None
+    text = read_text(path)
     questions: list[EvaluatedQuestion] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             row = _parse_line(path, number, line)
             questions.append(EvaluatedQuestion(len(questions), row.question, row.expected))
     if not questions:
         raise OperatorError(f'{path} has no questions. Write one per line: {{"question": "…", "expected": "…"}}.')
-    return f"{make_storable(path.name[:200])} {sha256(content).hexdigest()[:12]}", questions
+    return f"{make_storable(path.name[:200])} {sha256(text.encode()).hexdigest()[:12]}", questions
 
 
 def _parse_line(path: Path, number: int, line: str) -> FileQuestion:

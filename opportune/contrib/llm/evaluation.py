@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.errors import OperatorError
+from opportune.project.text_files import read_text
 
 EXAMPLES = Path(__file__).with_name("questions.toml")
 
@@ -90,13 +91,11 @@ def read_questions(path: Path) -> list[Question]:
         OperatorError: The file is missing or invalid.
     """
     try:
-        questions = QuestionFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).question
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
+        questions = QuestionFile.model_validate(tomllib.loads(read_text(path))).question
     except ValidationError as error:
         raise OperatorError(f"{path}: {_describe(error)}.") from None
-    except (ValueError, RecursionError) as error:  # invalid TOML or UTF-8
-        raise OperatorError(f"{path} is not TOML in UTF-8: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise OperatorError(f"{path} is not TOML: {error}.") from None
     if not questions:
         raise OperatorError(f"{path} has no questions. Start each with [[question]].")
     return questions

@@ -22,6 +22,7 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
+from opportune.project.text_files import line_break_of
 
 
 class Squash(NamedTuple):
@@ -73,7 +74,8 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
                 path.unlink()
             _write(squash)
             for path in dependent_files:
-                path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
+                text = _replace_revisions(path.read_text(encoding="utf-8"), squash)
+                path.write_text(text, encoding="utf-8", newline=line_break_of(path))
             _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
     except OSError as error:
         path = Path(error.filename or squash.path)

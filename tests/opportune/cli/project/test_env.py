@@ -99,7 +99,8 @@ def test_env_init_keeps_existing_file(project: Path, oppman: Oppman) -> None:
 
 def test_rotate_keeps_older_keys(project: Path, run: Oppman) -> None:
     path = project / ".env"
-    path.write_text(f"# comment\nexport PORT=9000\nSECRET_KEY='{CANARY}' # old\n\nSECRET_KEY_FALLBACKS=a,b\n# end\n")
+    old = f"# comment\nexport PORT=9000\nSECRET_KEY='{CANARY}' # old\n\nSECRET_KEY_FALLBACKS=a,b\n# end\n"
+    path.write_text(old, newline="\r\n")
     path.chmod(0o640)
     code, out, err = run("secrets", "rotate")
     assert (code, err) == (0, "")
@@ -107,6 +108,7 @@ def test_rotate_keeps_older_keys(project: Path, run: Oppman) -> None:
     assert CANARY not in out
     text = re.sub(r"KEY=\S{64}", "KEY=…", path.read_text())
     assert text == f"# comment\nexport PORT=9000\nSECRET_KEY=…\nSECRET_KEY_FALLBACKS={CANARY},a,b\n\n# end\n"
+    assert b"\n" not in path.read_bytes().replace(b"\r\n", b"")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert list(project.iterdir()) == [path]
 

@@ -86,6 +86,7 @@ def confirm_with(monkeypatch: pytest.MonkeyPatch, *choices: bool) -> list[str]:
 
 
 def test_removeapp_deletes_all_files_and_lines(oppman: Oppman, project: Path) -> None:
+    (project / "docs/guide.md").write_text(PROJECT_FILES["docs/guide.md"], newline="\r\n")
     out = oppman("removeapp", "books", "--yes").out
     remaining_files = {"app/installed.py", "app/notes/pages.py", "docs/guide.md", "README.md", ".env", ".env.example"}
     assert file_names(project) == remaining_files
@@ -96,7 +97,7 @@ def test_removeapp_deletes_all_files_and_lines(oppman: Oppman, project: Path) ->
     assert (project / ".env.example").read_text() == (
         "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
     )
-    assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
+    assert (project / "docs/guide.md").read_bytes().startswith(b"- [Notes](notes.md)\r\n\r\nIn `app/books/`")
     assert "a secret" not in out
 
 
