@@ -63,6 +63,11 @@ class Git:
         )
 
 
+def has_repository(folder: Path) -> bool:
+    """Return whether a folder has a repository, and git is installed."""
+    return (folder / ".git").exists() and shutil.which("git") is not None
+
+
 FIRST_COMMIT_COMMAND = "git init && git add --all && git commit -m Begin"
 NO_IDENTITY = "Nothing is committed yet, because git has no user name and e-mail address."
 COMMIT_STEPS = (

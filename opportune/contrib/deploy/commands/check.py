@@ -11,7 +11,7 @@ from opportune.checks import Finding
 from opportune.cli.development.findings import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import url_faults
 from opportune.cli.output import print_json, say
-from opportune.cli.project.git import Git
+from opportune.cli.project.git import Git, has_repository
 from opportune.contrib.deploy.check import check_deployment
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION
@@ -68,7 +68,7 @@ def command(
 
 
 def check_git(file: Path) -> Iterator[Finding]:
-    if (PROJECT / ".git").exists() and Git(PROJECT).succeeds("ls-files", "--error-unmatch", file.resolve()):
+    if has_repository(PROJECT) and Git(PROJECT).succeeds("ls-files", "--error-unmatch", file.resolve()):
         yield Finding(
             f"{file.name} is in git, which exposes its secrets. Run git rm --cached {file.name} and create new ones."
         )

@@ -5,17 +5,18 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say, say_next, warn
-from opportune.cli.project.git import Git
+from opportune.cli.project.git import Git, has_repository
 from opportune.cli.terminal import styled
 from opportune.config.settings import get_settings
 from opportune.contrib.deploy import host_files, site_names
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.contrib.deploy.recipes import Recipe
-from opportune.contrib.deploy.text_files import read_text, write_text
+from opportune.contrib.deploy.text_files import write_text
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
+from opportune.project.text_files import read_text
 
 
 def command(
@@ -52,7 +53,7 @@ def command(
 
 def find_repository() -> str:
     """Return the name of the project's repository at GitHub; empty if it has none."""
-    if not (PROJECT / ".git").exists():
+    if not has_repository(PROJECT):
         return ""
     remote = Git(PROJECT).run("remote", "get-url", "origin")
     return site_names.github_repository(remote.stdout.decode())
