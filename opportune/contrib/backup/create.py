@@ -36,6 +36,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     url = direct_url(settings)
     refuse_unmigrated(settings)
     path = choose_destination(destination, url)
+    replaced_time = _read_time(path) if path.exists() or path.is_symlink() else None
     try:
         remove_abandoned_in(path.parent)
         with open_replacement(path) as file:
@@ -44,6 +45,8 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
                 archive.check()
     except OSError as error:
         raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
+    if replaced_time:
+        notify(f"it replaced the backup of {replaced_time:%Y-%m-%d %H:%M} UTC.")
     return path
 
 
@@ -93,7 +96,7 @@ def write_archive(
 
 
 def choose_destination(destination: Path | None, url: DatabaseUrl) -> Path:
-    """Return the file to write. Its folder must exist, and an existing file must be a backup."""
+    """Return the file to write. Its folder must exist."""
     if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # the systemd timer passes this folder
         destination = BACKUP_FOLDER
         try:
@@ -106,8 +109,6 @@ def choose_destination(destination: Path | None, url: DatabaseUrl) -> Path:
         raise OperatorError(f"The folder {destination} does not exist: create it, or name a file that ends in .zip.")
     if not destination.parent.is_dir():
         raise OperatorError(f"The folder {destination.parent} does not exist: create it, or choose another one.")
-    if destination.exists() or destination.is_symlink():
-        _refuse_unrelated_file(destination)
     return destination
 
 
@@ -143,11 +144,16 @@ def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notif
     return location.label
 
 
-def _refuse_unrelated_file(path: Path) -> None:
+def _read_time(path: Path) -> datetime:
+    """Return the time of an existing backup.
+
+    Raises:
+        OperatorError: The file is not a backup.
+    """
     if path.is_symlink() or not path.is_file():
         raise OperatorError(f"{path} is not a regular file. Choose another name.")
     try:
-        with open_archive(path):
-            pass
+        with open_archive(path) as archive:
+            return archive.manifest.created
     except OperatorError as error:
         raise OperatorError(f"{path} exists and is not a backup: remove it, or choose another name.") from error

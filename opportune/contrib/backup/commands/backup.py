@@ -10,6 +10,7 @@ from opportune.cli.output import print_json, print_table, say, show_work_progres
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import create, jobs, scheduled
+from opportune.contrib.backup.encryption import is_encrypting
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
@@ -58,6 +59,8 @@ def write_backup(settings: Settings, destination: Path | None, keep: int | None)
         graph = MigrationGraph(installed_names())
         path = create.create_backup(settings, graph, destination, notify=lambda line: warn(f"Notice: {line}"))
     say(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
+    if is_encrypting(settings.of(BackupSettings)):
+        warn("Notice: this file is not encrypted. Only backups at BACKUP_URL are.")
     if keep:
         for removed in create.prune(path, keep):
             say(f"Removed {removed}.")

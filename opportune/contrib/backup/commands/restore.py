@@ -22,6 +22,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
 from opportune.project.current import OPPMAN
 from opportune.project.installed import installed_names
+from opportune.project.text_files import read_text
 from opportune.storage.location import Bucket, DatabaseFiles
 
 
@@ -57,12 +58,10 @@ def command(
 
 
 def read_identity(path: Path) -> SecretStr:
-    try:
-        return SecretStr(path.read_text(encoding="utf-8-sig"))  # editors of Windows add a mark
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise OperatorError(f"{path} cannot be read: it is not text.") from None
+    text = read_text(path)
+    if not text.strip():
+        raise OperatorError(f"{path} is empty. Name the file that age-keygen wrote.")
+    return SecretStr(text)
 
 
 def rehearse(settings: Settings, name: str) -> None:

@@ -133,6 +133,9 @@ def test_other_files_are_not_overwritten(oppman: Oppman, site: Site, tmp_path: P
     assert "does not exist: create it" in error_line(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
     assert "does not exist: create it" in error_line(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
     assert site.path.read_bytes() == before
+    assert oppman("backup", str(tmp_path / "b.zip")).err == ""
+    notices = oppman("backup", str(tmp_path / "b.zip"), BACKUP_PASSPHRASE="correct horse").err
+    assert ("replaced the backup of 20" in notices, "not encrypted" in notices) == (True, True)
 
 
 def test_full_disk_keeps_the_existing_backup(oppman: Oppman, site: Site, tmp_path: Path) -> None:

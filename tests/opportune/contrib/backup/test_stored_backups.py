@@ -249,6 +249,7 @@ def test_wrong_or_missing_identity_is_reported(oppman: Oppman, away: Path, key_f
     for content, message in (
         (str(x25519.Identity.generate()), "It was encrypted to another public key: use"),
         ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key: age's keys are"),
+        ("\n", "key.txt is empty. Name the file that age-keygen wrote."),
         ("# nothing else", "The file contains no private key: age's keys are lines that"),
     ):
         key_file.write_text(content)
