@@ -30,8 +30,8 @@ from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres, postgres
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
-# URLs of any scheme, also behind text that was copied along, absolute folders, and references to a host's services.
-LEADS_OUT = re.compile(r"://|^(?:file:/|\$)")
+# URLs of any scheme, also behind text that was copied along, folders outside, and references to a host's services.
+LEADS_OUT = re.compile(r"://|^\s*(?:\$|file:(?:/|(?:.*/)?\.\.(?:/|$)))", re.IGNORECASE)
 MISSING = f"A rehearsal needs the PostgreSQL of the tests. Install it with: {OPPMAN} test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 

@@ -135,7 +135,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
     (tmp_path / ".env.production").write_text(
         f"DATABASE_URL={url}\nDATABASE_DIRECT_URL=psql 'postgresql://u:p@real/db'\nDATABASE_READER_URL=POSTGRES://real\n"
         "OTHER_DATABASE_URL=jdbc:postgresql://real/db\nCACHE_URL=REDIS://real\nSTORAGE_URL=file:%2Fsrv/uploads\n"
-        "HEARTBEAT_URL=https://real\nBACKUP_URL=file:/srv/a\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
+        "HEARTBEAT_URL=https://real\nBACKUP_URL=File:a/../../srv/a\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
     rehearsal = Rehearsal(HostRules(HOSTS["linux"]), tmp_path, postgres_server)
     environ = rehearsal.environment("https://127.0.0.1", "", 2, Services(), tmp_path / "pem")
