@@ -25,6 +25,10 @@ from opportune.feature import Feature
 LAST_SUPERUSER = "{email} is the last active superuser. Create another one first: python3 oppman.py createsuperuser"
 
 
+class EmailRefusedError(OperatorError):
+    """A command cannot be used with an e-mail address."""
+
+
 async def create_superuser(session: AsyncSession, email: str, password: str) -> User:
     """Create a superuser.
 
@@ -62,19 +66,19 @@ def valid_email(email: str) -> str:
     """Return an e-mail in the form in which it is stored.
 
     Raises:
-        OperatorError: The e-mail is invalid.
+        EmailRefusedError: The e-mail is invalid.
     """
     try:
         return EMAIL_ADAPTER.validate_python(email)
     except ValidationError:
-        raise OperatorError(f"{email} is not a valid e-mail address.") from None
+        raise EmailRefusedError(f"{email} is not a valid e-mail address.") from None
 
 
 async def check_new_email(session: AsyncSession, email: str) -> None:
     """Check that an account with this e-mail can be created, before a command asks for more.
 
     Raises:
-        OperatorError: The e-mail is invalid or has an account.
+        EmailRefusedError: The e-mail is invalid or has an account.
     """
     valid_email(email)
     with as_operator_error(email):
@@ -133,11 +137,11 @@ async def find_user(session: AsyncSession, email: str) -> User:
     """Return the user with this e-mail, in upper or lower case.
 
     Raises:
-        OperatorError: The user does not exist.
+        EmailRefusedError: The user does not exist.
     """
     user = await find_by_email(session, email)
     if user is None:
-        raise OperatorError(f"There is no user with the e-mail {email}.")
+        raise EmailRefusedError(f"There is no user with the e-mail {email}.")
     return user
 
 
@@ -146,7 +150,7 @@ def as_operator_error(email: str) -> Iterator[None]:
     try:
         yield
     except EmailTakenError:
-        raise OperatorError(
+        raise EmailRefusedError(
             f"{email} already has an account. To make it a superuser: python3 oppman.py users change {email} "
             f"--superuser. For a new password: python3 oppman.py changepassword {email}"
         ) from None

@@ -6,29 +6,31 @@ from collections.abc import Awaitable, Callable
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.management import valid_email
+from opportune.accounts.management import EmailRefusedError
 from opportune.accounts.passwords.rules import find_offline_problem
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
-from opportune.errors import OperatorError
 
 EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
-"""Raises OperatorError if the command cannot be used with an e-mail address."""
+"""Raises EmailRefusedError if the command cannot be used with an e-mail address."""
 
 
-def ask_email(no_input: bool, option: str) -> str:
+def ask_email(no_input: bool, option: str, check: EmailCheck, default: str | None = None) -> str:
+    """Ask for an e-mail address until the check accepts it."""
     _require_terminal(no_input, f"Enter the e-mail address: {option}.")
     while True:
+        email: str = typer.prompt("E-mail", default)
         try:
-            return valid_email(typer.prompt("E-mail"))
-        except OperatorError as error:
+            _check_email(email, check)
+            return email
+        except EmailRefusedError as error:
             print(error)
 
 
 def ask_password(email: str, no_input: bool, check: EmailCheck) -> str:
     """Ask for a new password, after checking the e-mail address."""
     _require_terminal(no_input, "Enter the password: NEW_PASSWORD or --password.")
-    in_transaction(lambda session: check(session, email))
+    _check_email(email, check)
     return ask_new_password(email)
 
 
@@ -44,6 +46,10 @@ def ask_new_password(email: str, question: str = "Password", default: str | None
             return password
         else:
             print("You entered two different passwords. Try again.")
+
+
+def _check_email(email: str, check: EmailCheck) -> None:
+    in_transaction(lambda session: check(session, email))
 
 
 def _require_terminal(no_input: bool, message: str) -> None:

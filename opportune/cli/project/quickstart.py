@@ -14,10 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.management import create_superuser, valid_email
+from opportune.accounts.management import check_new_email, create_superuser, valid_email
 from opportune.accounts.models import User
 from opportune.accounts.passwords.rules import find_offline_problem
-from opportune.cli.accounts.prompts import ask_new_password
+from opportune.cli.accounts.prompts import ask_email, ask_new_password
 from opportune.cli.database import demo
 from opportune.cli.development import server, sockets, startup
 from opportune.cli.development.runserver import Host, Port, reserve
@@ -133,15 +133,9 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
 def prompt_superuser(email: str | None, password: str | None, settings: Settings) -> Superuser:
     """Ask for the missing e-mail address or password, until it is valid."""
     print("Create the first superuser, who may use the admin:")
-    checked_email = ""
-    while not checked_email:
-        try:
-            checked_email = valid_email(email or typer.prompt("E-mail", default=DEFAULT_EMAIL))
-        except OperatorError as error:
-            print(error)
-            email = None
-    password = password or ask_new_password(checked_email, "Password (Enter for a random one)", default="")
-    return new_superuser(checked_email, password, settings)
+    email = email or ask_email(False, "--email", check_new_email, DEFAULT_EMAIL)
+    password = password or ask_new_password(email, "Password (Enter for a random one)", default="")
+    return new_superuser(email, password, settings)
 
 
 async def _first_superuser(session: AsyncSession) -> Superuser | None:

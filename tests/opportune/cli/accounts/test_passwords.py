@@ -4,6 +4,7 @@ import getpass
 import sys
 
 import pytest
+import typer
 from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
@@ -39,6 +40,15 @@ async def test_prompt_repeats_until_valid(database: Database, run: Run, monkeypa
     assert "different passwords" in out
     assert PASSWORD not in out + err
     assert await read_all(database, select(col(User.email))) == [EMAIL]
+
+
+async def test_email_is_asked_until_accepted(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_user(database, "bob@example.com")
+    type_passwords(monkeypatch)
+    answers = iter(["nobody", "bob@example.com", EMAIL, PASSWORD, PASSWORD])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    code, out, _err = await run("createsuperuser")
+    assert (code, "not a valid" in out, "already has an account" in out) == (0, True, True)
 
 
 async def test_short_password_is_refused_and_not_shown(database: Database, run: Run) -> None:

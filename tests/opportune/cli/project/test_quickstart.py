@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import typer
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
@@ -16,7 +15,7 @@ from opportune.cli.database import demo
 from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import add_initial_data, new_superuser, prompt_superuser
+from opportune.cli.project.quickstart import add_initial_data, new_superuser
 from opportune.config.settings import Settings
 from opportune.contrib.llm_local import quickstart as llm_quickstart
 from opportune.errors import OperatorError
@@ -148,14 +147,3 @@ def test_random_passwords_differ(unopened: Settings) -> None:
 def test_unreadable_password_is_not_blamed_on_the_email(unopened: Settings) -> None:
     with pytest.raises(OperatorError, match="password"):
         new_superuser("me@example.org", "abc\udcffdefghijk", unopened)
-
-
-def test_questions_are_repeated(
-    unopened: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    inputs = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(inputs))
-    assert prompt_superuser(None, None, unopened).password == "correct horse"
-    output = capsys.readouterr().out
-    assert "at least 8" in output
-    assert "different passwords" in output
