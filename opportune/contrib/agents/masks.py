@@ -13,6 +13,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 
 from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.models.sensitive_names import is_secret
+from opportune.jobs.models import Job
 
 MASK = "(hidden)"
 SEALED = "sealed_"
@@ -39,7 +40,7 @@ def masked_tables(connection: Connection) -> list[MaskedTable]:
         columns_by_table = inspector.get_multi_columns(kind=ObjectKind.ANY)
     tables = []
     for (_, table), columns in columns_by_table.items():
-        secrets = frozenset(column["name"] for column in columns if _is_masked(column))
+        secrets = frozenset(column["name"] for column in columns if _is_masked(table, column))
         names = {column["name"]: quote(column["name"]) for column in columns}
         selected = (_masked(quoted) if name in secrets else quoted for name, quoted in names.items())
         if secrets:
@@ -48,13 +49,14 @@ def masked_tables(connection: Connection) -> list[MaskedTable]:
     return tables
 
 
-def is_named_secret(column: str) -> bool:
-    return is_secret(column) or column.startswith(SEALED)
+def is_named_secret(table: str, column: str) -> bool:
+    """Return whether a column has the name of a secret. Queued e-mails have links to sign in as arguments."""
+    return is_secret(column) or column.startswith(SEALED) or (table, column) == (Job.__tablename__, "arguments")
 
 
-def _is_masked(column: ReflectedColumn) -> bool:
+def _is_masked(table: str, column: ReflectedColumn) -> bool:
     """Return whether the name of a column is that of a secret. Numbers, dates and references remain visible."""
-    return is_named_secret(column["name"]) and not isinstance(column["type"], Integer | Boolean | DateTime)
+    return is_named_secret(table, column["name"]) and not isinstance(column["type"], Integer | Boolean | DateTime)
 
 
 def _masked(column: str) -> str:

@@ -85,7 +85,7 @@ def _refuse_secrets(connection: Connection, sql: str) -> None:
     statement = f"CREATE TEMP VIEW {probe} AS {with_masks(masks, sql, '1 AS one')}"
     connection.exec_driver_sql(statement.replace("%", "%%"))
     for table_name, column in connection.execute(READ_COLUMNS, {"probe": f"pg_temp.{probe}"}):
-        if is_named_secret(column):
+        if is_named_secret(table_name, column):
             raise OperatorError(
                 f"The statement reads the secret {table_name}.{column}. Name the table without its schema."
             )

@@ -17,8 +17,9 @@ from opportune.contrib.agents.results import MAX_RESULT_CHARS
 from opportune.contrib.agents.tools import read_schema
 from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.jobs.models import Job
 from opportune.testing import make_user
-from tests.opportune.stored_rows import count, execute, read_one
+from tests.opportune.stored_rows import add_rows, count, execute, read_one
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
 WITH_SECRETS = [
@@ -50,11 +51,13 @@ async def _user(database: Database) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_secret_columns_are_masked(settings: Settings) -> None:
+async def test_secret_columns_are_masked(settings: Settings, database: Database) -> None:
     result = await run_query(settings, "SELECT * FROM accounts_user;", 10)
     row = dict(zip(result["columns"], result["rows"][0], strict=True))
     assert (row["hashed_password"], row["totp_secret"], row["email"]) == (MASK, MASK, "ada@example.com")
     assert "token_hash" in (await run_query(settings, "SELECT * FROM accounts_token", 10))["columns"]
+    await add_rows(database, Job(name="mail.send", arguments=["https://site/accounts/login?token=secret"]))
+    assert (await run_query(settings, "SELECT name, arguments FROM jobs_job", 10))["rows"] == [["mail.send", MASK]]
 
 
 @pytest.mark.database("sqlite", "postgresql")
