@@ -58,10 +58,10 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
 
 
 async def test_user_gets_a_start_page(app: FastAPI) -> None:
-    user = await make_user(app.state.database, "ada@example.com")
+    user = await make_user(app.state.database, "ada@example.com", is_staff=True)
     async with signed_in_client(app, user) as browser:
         page = (await browser.get("/")).text
-    assert "<h1>Hello" in page
+    assert ("<h1>Hello" in page, page.count('href="/admin"')) == (True, 2)
     links = [link.path for feature in app.state.features for link in feature.site.navigation if not link.permission]
     assert [path for path in links if page.count(f'href="{path}"') < 2] == []  # in the menu and on the page
 
