@@ -31,6 +31,7 @@ from opportune.contrib.answers import (
     stored_attachments,
 )
 from opportune.contrib.llm import LanguageModel, estimate_tokens, require_sight
+from opportune.db import utc_now
 from opportune.errors import require_found
 
 MAX_PROMPT_MESSAGES = 400
@@ -183,6 +184,8 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
     changes = settings.model_dump(exclude_unset=True)
     if title := changes.pop("title", None):
         changes |= {"title": title, "titled_by": TitledBy.PERSON}
+    if changes.get("is_temporary") and not conversation.is_temporary:
+        changes["used_at"] = utc_now()  # it is deleted a day later
     if changes.keys() & {"model", "compare_with"}:
         check_models(answers.llm, settings)
     async with answers.database.writer() as session:

@@ -77,17 +77,19 @@ async def test_kept_conversation_is_listed(user_client: AsyncClient, fake_llm: F
 
 
 async def test_temporary_conversations_are_deleted_after_a_day(
-    app: FastAPI, user: User, numbers: list[int], recorded_jobs: RecordedJobs
+    app: FastAPI, user: User, user_client: AsyncClient, numbers: list[int], recorded_jobs: RecordedJobs
 ) -> None:
     database, old = app.state.database, utc_now() - timedelta(hours=TEMPORARY_HOURS + 1)
-    newer = await make_conversation(database, user.id, 1)
+    newer, changed = [await make_conversation(database, user.id, 1) for _ in range(2)]
     async with database.writer() as session:
         await session.execute(update(Conversation).values(is_temporary=True, used_at=old))
         await session.execute(update(Conversation).where(col(Conversation.id) == newer).values(used_at=utc_now()))
         await session.execute(update(Conversation).where(col(Conversation.id) == numbers[0]).values(is_temporary=False))
+        await session.execute(update(Conversation).where(col(Conversation.id) == changed).values(is_temporary=False))
+    await user_client.patch(f"{API}/{changed}", json={"is_temporary": True})  # its day begins now
     await recorded_jobs.run(delete_temporary())
     async with database.reader() as session:
         ids = [*await session.scalars(with_deleted(select(col(Conversation.id)).order_by(col(Conversation.id))))]
         counts = [await session.scalar(select(func.count()).select_from(model)) for model in (Message, Answer)]
-    assert ids == [numbers[0], newer]
-    assert counts == [4, 2]
+    assert ids == [numbers[0], newer, changed]
+    assert counts == [6, 3]
