@@ -14,17 +14,7 @@ from opportune.project.modules import settings_class
 from tests.opportune.cli.conftest import Oppman
 
 CANARY = "c4n4ry-of-a-secret-of-32-characters"
-EXAMPLE = """# Comment.
-
-# development, test or production.
-# ENVIRONMENT=development
-
-# DEBUG=false
-
-# SECRET_KEY=
-
-# SECRET_KEY_FALLBACKS=
-"""
+EXAMPLE = Path(__file__).with_name("env_example.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture

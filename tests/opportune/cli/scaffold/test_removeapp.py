@@ -15,20 +15,7 @@ from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
 
 PROJECT_FILES = {
-    "app/installed.py": '''\
-"""The list."""
-
-from app.books.feature import books
-from app.notes.feature import notes
-from opportune.feature import Feature
-from opportune.features import accounts
-
-INSTALLED: tuple[Feature, ...] = (
-    accounts,
-    books,
-    notes,  # comment
-)
-''',
+    "app/installed.py": Path(__file__).with_name("books_installed.txt").read_text(encoding="utf-8"),
     "app/books/feature.py": "from app.books.settings import BooksSettings\n",
     "app/books/settings.py": "class BooksSettings(BaseSettings):\n    books_shelf: str = ''\n    books_rows: int = 2\n",
     "app/notes/pages.py": '"""Nothing about app.books in code."""\n',

@@ -15,18 +15,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
 
-INSTALLED = '''\
-"""The list."""
-
-from app.plants.feature import plants
-from opportune.feature import Feature
-from opportune.features import accounts
-
-INSTALLED: tuple[Feature, ...] = (
-    accounts,
-    plants,  # comment
-)
-'''
+INSTALLED = Path(__file__).with_name("plants_installed.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -17,19 +17,7 @@ from tests.opportune.contrib.operations.pages import PAGE, flash_messages, read_
 from tests.opportune.stored_rows import execute, read_one
 from tests.opportune.waiting import wait_until
 
-MIGRATION = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "parcels_0001_abcd"
-down_revision = None
-branch_labels = ("parcels",)
-depends_on = None
-
-
-def upgrade():
-    op.create_table("parcels_parcel", sa.Column("id", sa.Integer(), primary_key=True))
-"""
+MIGRATION = Path(__file__).with_name("parcel_migration.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -11,17 +11,7 @@ from opportune.testing.commands import Oppman, oppman
 
 __all__ = ["oppman"]
 
-MODULE = """from opportune.i18n import gettext as _, gettext_lazy as _l, ngettext, pgettext
-
-TITLE = _l("Books")
-# Translators: a greeting
-HELLO = _("Welcome to %(name)s", name="Ada")
-MAY = pgettext("month", "May")
-
-
-def count(number: int) -> str:
-    return ngettext("%(num)s book", "%(num)s books", number)
-"""
+MODULE = Path(__file__).with_name("books_module.txt").read_text(encoding="utf-8")
 TEMPLATE = """{{ _("Your books") }}
 {% trans name=user %}
   Dear <b>{{ name }}</b>
