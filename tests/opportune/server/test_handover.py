@@ -27,17 +27,7 @@ PAUSE_SECONDS = 0.1
 
 SITE = Path(__file__).with_name("handover_site.txt").read_text(encoding="utf-8")
 
-STAYING_TASK = """
-import asyncio
-tasks = []
-
-async def stay():
-    while True:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            pass
-"""
+STAYING_TASK = Path(__file__).with_name("handover_task.txt").read_text(encoding="utf-8")
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+from pathlib import Path
 
 import pytest
 
@@ -47,18 +48,7 @@ def read_terminal(terminal: int) -> str:
         return ""
 
 
-RUN_WITHOUT_TERMINAL = """
-from opportune.cli.database.makemigrations import unmigrated_changes_warning
-from opportune.cli.main import main
-from opportune.config.settings import get_settings
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.project.installed import installed_names
-print("Ended with", main(["makemigrations"]), flush=True)
-print(unmigrated_changes_warning(get_settings(), MigrationGraph(installed_names())))
-print("Ended with", main(["makemigrations", "--check"]))
-print("Ended with", main("makemigrations --allow-drop --fill label=x --rename label=name".split()))
-print("Ended with", main("makemigrations --rename name=title --rename title=label".split()))
-"""
+RUN_WITHOUT_TERMINAL = Path(__file__).with_name("makemigrations_program.txt").read_text(encoding="utf-8")
 
 
 def test_error_without_terminal_names_both_options(badges: Library, run: RunCommand) -> None:
