@@ -22,7 +22,6 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
-from opportune.project.text_files import line_break_of
 
 
 class Squash(NamedTuple):
@@ -74,8 +73,7 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
                 path.unlink()
             _write(squash)
             for path in dependent_files:
-                text = _replace_revisions(path.read_text(encoding="utf-8"), squash)
-                path.write_text(text, encoding="utf-8", newline=line_break_of(path))
+                path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
             _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
     except OSError as error:
         path = Path(error.filename or squash.path)

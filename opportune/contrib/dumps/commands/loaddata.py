@@ -22,6 +22,7 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
 from opportune.project.installed import installed_features, installed_names
+from opportune.project.text_files import read_text
 
 STDIN = "-"
 
@@ -50,10 +51,8 @@ def read_files(files: Sequence[str], bar: Progress) -> Iterator[FixtureObject]:
 def read_list(name: str, label: str) -> list[Any]:
     """Return the list in a file."""
     try:
-        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-        objects = json.loads(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise OperatorError(f"{name} cannot be read: {error.strerror}.") from error
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if name == STDIN else read_text(Path(name))
+        objects = json.loads(text)
     except UnicodeDecodeError:
         raise OperatorError(f"{label} is not UTF-8 text. Nothing was loaded.") from None
     except RecursionError:
