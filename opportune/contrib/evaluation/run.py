@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -117,6 +117,8 @@ class Evaluation:
                     # The rated answer may have been deleted since it was read.
                     if row.answer_id is None or await session.get(Answer, row.answer_id) is not None:
                         session.add(row)
+        except NoResultFound:
+            raise OperatorError(f"Evaluation {self.run.id} was deleted. Run the command again for a new one.") from None
         except IntegrityError:
             raise OperatorError(f"Another command continues evaluation {self.run.id}. Wait for its end.") from None
 

@@ -188,17 +188,22 @@ async def test_verdicts_leave(evaluate: Evaluate, ratings: list[Answer], user: U
     assert await read_all(database, EvaluationVerdict) == []
 
 
-async def test_answer_deleted_during_a_run_is_left_out(
-    evaluate: Evaluate, ratings: list[Answer], database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("ratings")
+@pytest.mark.parametrize(
+    ("model", "code", "message"),
+    [(Answer, 0, "0 of 3 questions judged"), (EvaluationRun, 1, "was deleted. Run the command again")],
+)
+async def test_rows_are_deleted_during_a_run(
+    evaluate: Evaluate, database: Database, monkeypatch: pytest.MonkeyPatch, model: Any, code: int, message: str
 ) -> None:
     async def delete_and_grade(*_arguments: Any) -> Verdict:
-        if ratings:
-            await delete_row(database, ratings.pop())
+        for row in await read_all(database, model):
+            await delete_row(database, row)
         return Verdict(outcome=Outcome.GRADED, score=5)
 
     monkeypatch.setattr("opportune.contrib.evaluation.run.grade", delete_and_grade)
-    code, out, _ = await evaluate("--judge", "Judge", "--yes")
-    assert (code, "0 of 3 questions judged" in out) == (0, True)
+    outcome = await evaluate("--judge", "Judge", "--yes")
+    assert (outcome[0], message in "".join(outcome[1:])) == (code, True)
 
 
 @pytest.mark.usefixtures("ratings")
