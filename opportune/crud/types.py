@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticKnownError
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, SmallInteger
 
 from opportune.crud.flags import combinable
 from opportune.db.models.columns import is_json, type_of
@@ -22,6 +22,8 @@ from opportune.web.time_zone import in_utc
 
 MAX_INTEGER = 2**31 - 1
 """Maximum of a column of type Integer."""
+
+MAX_SMALL_INTEGER = 2**15 - 1
 
 MAX_DURATION = timedelta(days=719_162)
 """Maximum on SQLite, which stores a duration as a moment: its distance from 1970, in the years from 1 on."""
@@ -81,7 +83,8 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield from _limits_of_text(info, column)
     elif issubclass(type_, int):
         is_large = isinstance(type_of(column), BigInteger) or column.foreign_keys
-        maximum = MAX_ID if is_large else MAX_INTEGER
+        is_small = isinstance(type_of(column), SmallInteger)
+        maximum = MAX_ID if is_large else MAX_SMALL_INTEGER if is_small else MAX_INTEGER
         yield from _range_of(info, -maximum - 1, maximum)
     elif issubclass(type_, timedelta):
         yield from _range_of(info, -MAX_DURATION, MAX_DURATION)

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Column, Numeric
+from pydantic.fields import FieldInfo
+from sqlalchemy import BigInteger, Column, Integer, Numeric, SmallInteger
 from sqlmodel import Field, SQLModel
 
 from opportune.crud import Crud, CrudApi, Permission, filter_by
 from opportune.crud.formats import format_for, format_value, scale_of, with_scale
 from opportune.crud.registry import crud_classes
+from opportune.crud.types import missing_limits
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import Note, Opinions, Volume, Volumes, VolumeTopic
 from tests.opportune.tables import UnmigratedTable
@@ -21,6 +23,12 @@ class Stamp(SQLModel, table=True):
     metadata = UnmigratedTable.metadata
 
     id: str = Field(primary_key=True)
+
+
+@pytest.mark.parametrize(("type_", "bits"), [(SmallInteger, 15), (Integer, 31), (BigInteger, 63)])
+def test_integers_have_the_range_of_their_column(type_: Any, bits: int) -> None:
+    _, maximum = missing_limits(Column("floor", type_), FieldInfo.from_annotation(int))
+    assert maximum.metadata[0].le == 2**bits - 1
 
 
 class UnknownFieldSchema(BaseModel):
