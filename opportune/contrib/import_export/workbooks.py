@@ -56,22 +56,26 @@ def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str,
     Raises:
         ValidationRefused: The file is not a workbook, is too large, or has cells whose value is not known.
     """
-    from openpyxl import load_workbook
+    from openpyxl.reader.excel import ExcelReader
 
     _check_archive(content)
     try:
-        workbook = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        return _read_first_sheet(workbook, max_rows, max_columns)
+        reader = ExcelReader(io.BytesIO(content), read_only=True, data_only=True)
+        reader.read()
+        return _read_first_sheet(reader, max_rows, max_columns)
     except ValidationRefused:
         raise
     except Exception as error:  # openpyxl raises errors of XML, ZIP and Python for damaged files
         raise ValidationRefused(DAMAGED) from error
 
 
-def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
-    sheet = next((sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"), None)
+def _read_first_sheet(reader: Any, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
+    sheets = reader.wb.worksheets
+    sheet = next((sheet for sheet in sheets if sheet.sheet_state == "visible"), None)
     if sheet is None:
         raise ValidationRefused("This workbook has no visible sheet.")
+    paths = {entry.name: part.target for entry, part in reader.parser.find_sheets()}
+    _check_sheet(reader.archive.read(paths[sheet.title]))
     sheet.reset_dimensions()  # programs may write wrong ones
     rows: list[tuple[int, list[Any]]] = []
     count = 0
@@ -83,11 +87,11 @@ def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[s
             rows.append((number, _read_values(number, values, max_columns)))
         if len(rows) == max_rows:
             break
-    return sheet.title if len(workbook.worksheets) > 1 else "", rows
+    return sheet.title if len(sheets) > 1 else "", rows
 
 
 def _check_archive(content: bytes) -> None:
-    """Refuse files that are no workbooks, that unpack to too many bytes, or whose values are not all stored."""
+    """Refuse files that are no workbooks, or that unpack to too many bytes."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
@@ -96,10 +100,7 @@ def _check_archive(content: bytes) -> None:
             if sum(sizes.values()) > MAX_UNPACKED_BYTES:
                 raise ValidationRefused(TOO_LARGE)
             for name in sizes:
-                part = archive.read(name)
-                _check_elements(part, has_rows=bool(SHEET.fullmatch(name)))
-                if name.startswith("xl/worksheets/sheet"):
-                    _check_sheet(part)
+                _check_elements(archive.read(name), has_rows=bool(SHEET.fullmatch(name)))
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, LookupError, ValueError) as error:
         raise ValidationRefused(DAMAGED) from error
 
@@ -141,6 +142,7 @@ def _check_elements(part: bytes, *, has_rows: bool) -> None:
 
 
 def _check_sheet(xml: bytes) -> None:
+    """Refuse a sheet whose values are not all stored."""
     if b"<mergeCell " in xml:
         raise ValidationRefused("This workbook has merged cells. Unmerge them, so that each row has its values.")
     if match := FORMULA_WITHOUT_RESULT.search(xml):

@@ -99,6 +99,11 @@ def archive(**members: bytes) -> bytes:
     return file.getvalue()
 
 
+def test_merged_cells_of_another_sheet_are_accepted() -> None:
+    content = make_workbook(HEADER, ROW, change=lambda book: book.create_sheet("Notes").merge_cells("A1:B1"))
+    assert len(read_table("rows.xlsx", content, max_rows=3).rows) == 1
+
+
 def workbook_with(column: int, value: str) -> bytes:
     """Return a workbook with this value in its second row, of the type that Excel detects."""
     return make_workbook(HEADER, ROW, change=lambda workbook: workbook.active.cell(2, column, value))
