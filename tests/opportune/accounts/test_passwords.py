@@ -112,12 +112,16 @@ async def test_characters_after_the_longest_password_count() -> None:
     assert not (await hashing.verify_password("x" * (hashing.MAX_PASSWORD_LENGTH + 1), stored))[0]
 
 
-def test_hash_of_another_site_is_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_hash_is_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
     helper = hashing._PasswordHelper()
     monkeypatch.setattr(helper, "hash", hashed.append)
-    assert helper.verify_and_update("correct horse", "$2b$12$abcdefghijklmnopqrstuu") == (False, None)
-    assert hashed == ["correct horse"], "the time does not reveal the account"
+    for stored in (
+        "$2b$12$abcdefghijklmnopqrstuu",
+        *(f"$argon2id$v=19$m=65536,t=3,p=4${end}" for end in ("c2FsdA", "é$é")),
+    ):
+        assert helper.verify_and_update("correct horse", stored) == (False, None)
+    assert hashed == ["correct horse"] * 3, "the time does not reveal the account"
 
 
 async def test_full_queue_refuses_further_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
