@@ -297,7 +297,13 @@ def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -
     """Return whether the response redirects to a page of this site. URLs of other sites may contain secrets."""
     names = headers.keys() & ({"hx-redirect", "hx-location"} if status < 300 else {"location"})
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-    return bool(names) and all(urlsplit(headers[name]).netloc in ("", host) for name in names)
+    return bool(names) and all(_is_within_site(headers[name], host) for name in names)
+
+
+def _is_within_site(url: str, host: str) -> bool:
+    """Return whether a redirect leads to a page of this site. Options such as `{"path": "/a"}` may lead anywhere."""
+    parts = urlsplit(url)
+    return parts.netloc == host if parts.scheme or parts.netloc else not url.startswith("{")
 
 
 def _replay(result: str, scope: Scope) -> Response:

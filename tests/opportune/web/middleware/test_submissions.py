@@ -129,6 +129,8 @@ async def other_results(request: Request, result: str) -> Response:
         response = RedirectResponse("https://elsewhere.example/?code=secret", 303)
     elif result == "foreign-part":
         response = Response(headers={"HX-Redirect": "https://elsewhere.example/?code=secret"})
+    elif result == "foreign-location":
+        response = Response(headers={"HX-Location": '{"path": "https://elsewhere.example/?code=secret"}'})
     elif result == "danger":
         flash(request, "That failed.", "danger")
     elif result == "repeatable":
@@ -277,7 +279,9 @@ async def test_crashed_form_is_processed_again(app: FastAPI, client: AsyncClient
     assert await stored_results(app) == []
 
 
-@pytest.mark.parametrize("result", ["cookie", "page", "foreign", "foreign-part", "danger", "repeatable"])
+@pytest.mark.parametrize(
+    "result", ["cookie", "page", "foreign", "foreign-part", "foreign-location", "danger", "repeatable"]
+)
 async def test_unstorable_results_are_not_repeated(app: FastAPI, client: AsyncClient, result: str) -> None:
     for _ in range(2):
         await client.post(f"/{result}-result", data=NOTE)
