@@ -17,6 +17,7 @@ from opportune.accounts.admin.permission_table import readable_table
 from opportune.accounts.admin.user_pages import ImpersonationMixin, PasswordMixin, user_columns
 from opportune.accounts.flows.deletion import delete_personal_data, find_deletion_refusal
 from opportune.accounts.models import User, UserBase
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.users.queries import lock_superusers
 from opportune.admin.authorization import has_staff_permission, is_superuser, may_change_user
@@ -38,6 +39,8 @@ from opportune.i18n import pgettext_lazy as _p
 
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
+CONFIRMED_FIELDS = {"email", *PRIVILEGE_FIELDS}
+"""Fields with which a stolen session could take over accounts. Staff confirm their identity to change them."""
 
 PROJECT_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
 """Columns that the project has added to the model."""
@@ -91,6 +94,7 @@ class UserFormExtension(FormExtension):
 
     async def save(self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]) -> diff.Changes:
         if group_changes := await set_groups(session, request, row, values["groups"]):
+            await get_confirmed_user(request, request.state.user)
             user_actions.record_staff_change(session, request, row, "updated_by_staff", fields=["Groups"])
         return group_changes
 
@@ -152,6 +156,8 @@ class UserAdmin(ImpersonationMixin, PasswordMixin, user_actions.UserActionsMixin
     async def before_save(self, session: AsyncSession, row: User, request: Request, *, is_created: bool) -> None:
         await super().before_save(session, row, request, is_created=is_created)
         written = {} if is_created else dict(changes(row))
+        if written.keys() & CONFIRMED_FIELDS or (is_created and row.may_enter_admin):
+            await get_confirmed_user(request, request.state.user)
         if email := written.pop("email", None):
             old, new = email
             user_actions.record_staff_change(session, request, row, "email_updated", to=old, old=old, new=new)

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient, Response
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
-from opportune.testing.factories import add_permission, make_token, make_user, sign_in, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.conftest import token_status
 from tests.opportune.stored_rows import add_rows, count, read_all, read_one, reload
 
@@ -48,6 +48,7 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     membership = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
     assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
     page = (await admin.get(f"/admin/user/edit/{user.id}")).text
@@ -210,6 +211,7 @@ async def test_staff_may_help_users_without_permissions(app: FastAPI, staff_clie
 @pytest.mark.database("postgresql")
 async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser: User) -> None:
     async def demote(client: AsyncClient, user: User) -> int:
+        await client.post("/accounts/confirm", data={"current_password": PASSWORD})
         form_data = {"email": user.email, "is_active": "y"}
         return (await client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code
 
