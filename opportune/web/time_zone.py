@@ -162,7 +162,8 @@ def format_time(moment: datetime | None) -> str:
     if not moment:
         return ""
     moment = local(moment)
-    return Markup('<time datetime="%s">%s</time>') % (moment.isoformat(), format_moment(moment))
+    text = "\N{NO-BREAK SPACE}".join(format_moment(moment).rsplit(" ", 1))  # a line does not begin with the zone
+    return Markup('<time datetime="%s">%s</time>') % (moment.isoformat(), text)
 
 
 def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":

@@ -46,7 +46,7 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
     assert (gadget.name, gadget.nickname) == ("padded", None)
     details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
     assert '<a href="/admin/maker/details/2">100% Ltd</a>' in details
-    for text in ("28 Feb 2026, 23:59 UTC", "&lt;b&gt;bold&lt;/b&gt; <em>soft</em>", "Gadget 1"):
+    for text in ("28 Feb 2026, 23:59\N{NO-BREAK SPACE}UTC", "&lt;b&gt;bold&lt;/b&gt; <em>soft</em>", "Gadget 1"):
         assert text in details
     edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
     for text in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
