@@ -42,6 +42,10 @@ class DeclaredPermissions:
 
         return list(views_with_permissions(self.features))
 
+    def has_view(self, identity: str) -> bool:
+        """Return whether the admin has a view with this identity."""
+        return any(name == identity for name, _, _ in self._view_permissions)
+
     def require(self, identity: str, action: str) -> None:
         """Raise OperatorError for an unknown permission, with a suggestion."""
         if fault := self.find_fault(identity, action):

@@ -82,5 +82,6 @@ class CrudSearch:
         """Return whether the user may open the rows of a model in the admin."""
         if self.user is None or not self.user.may_enter_admin:
             return False
-        has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
-        return has_view and matches_permission(self.request.state.permissions, identity_of(model), "get")
+        identity = identity_of(model)
+        has_permission = matches_permission(self.request.state.permissions, identity, "get")
+        return has_permission and self.request.app.state.declared_permissions.has_view(identity)
