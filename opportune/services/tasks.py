@@ -44,6 +44,7 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T], *, awai
 
     Raises:
         TimeoutError: The work takes longer.
+        asyncio.CancelledError: The work has raised it, such as a cancelled job.
     """
     task = asyncio.create_task(work)
     try:
@@ -54,7 +55,7 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T], *, awai
             task.cancel()
             if awaits_cleanup:
                 await cancel_and_wait(task)
-    if not done or task.cancelled():
+    if not done:
         raise TimeoutError
     return task.result()
 

@@ -12,6 +12,7 @@ from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.spending.switch import Switch
 from opportune.db import Database
+from opportune.jobs.leases import JobCancelled
 from opportune.services import tasks
 from opportune.services.tasks import cancel_and_wait, run_with_timeout
 
@@ -136,6 +137,11 @@ async def test_timed_out_work_is_cancelled() -> None:
         await run_with_timeout(0.01, wait_forever())
     async with asyncio.timeout(30):
         await cancelled.wait()
+
+
+async def test_cancellation_by_the_work_reaches_the_caller() -> None:
+    with pytest.raises(JobCancelled):
+        await run_with_timeout(TIMEOUT_SECONDS, AsyncMock(side_effect=JobCancelled)())
 
 
 async def test_work_that_ignores_its_cancellation_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
