@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, and_
 from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.filters import ListFilter
-from opportune.crud.operators import FROM, LESS, TO, Operator
+from opportune.crud.operators import FROM, IS_EMPTY, LESS, TO, Operator
 from opportune.db.clock import utc_now
 from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER
@@ -118,10 +118,14 @@ class RangeFilter(ListFilter):
         return number
 
     def _since(self, day: date) -> ColumnElement[bool]:
+        if day == date.min:  # may begin before the year 1 in UTC
+            return IS_EMPTY.compare(self.path.attribute, False)
         return FROM.compare(self.path.attribute, start_of_day(day) if self.type is datetime else day)
 
     def _until(self, day: date) -> ColumnElement[bool]:
         """Return the condition that the column is not after the day."""
+        if day == date.max:  # has no next day
+            return IS_EMPTY.compare(self.path.attribute, False)
         if self.type is datetime:
             return LESS.compare(self.path.attribute, start_of_day(day + DAY))
         return TO.compare(self.path.attribute, day)
