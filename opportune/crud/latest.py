@@ -59,8 +59,7 @@ async def _read_latest(pages: Pages, request: Request, session: AsyncSession, us
     if not page.items and is_framework_class(pages.crud_class.model):
         return None  # lists of the framework, such as assistants, appear with their first row
     titles = await names_of(session, page.items)
-    has_page = pages.has("get") and crud.may("get")
-    urls = [pages.url_of(row) if has_page else "" for row in page.items]
+    urls = map(pages.link_of(crud), page.items)
     return LatestRows(pages, [*zip(titles, urls, strict=True)], page.total, pages.may_create(crud))
 
 

@@ -1,6 +1,6 @@
 """Options of `CrudPages`, and the pages that others link to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import get_annotations
 from typing import Annotated, Any, Generic, TypeVar
@@ -105,6 +105,13 @@ class PageOptions(Generic[M]):
         if isinstance(key, str):
             key = quote(key, safe="")
         return f"{self.path}/{key}"
+
+    def link_of(self, crud: Crud[Any]) -> Callable[[Any], str]:
+        """Return the function for the links of rows in lists: to their pages or, without those, to their forms."""
+        if self.has("get"):
+            return self.url_of if crud.may("get") else lambda _row: ""
+        has_forms = self.has("update") and crud.may("update") and crud.writable_by("update").compare(crud.readable())
+        return lambda row: f"{self.url_of(row)}/edit" if has_forms else ""
 
     @cached_property
     def list_columns(self) -> list[ListColumn]:

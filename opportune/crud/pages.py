@@ -214,7 +214,7 @@ class CrudPages(PageOptions[M]):
     ) -> Context:
         filters = visible_filters(crud)
         renders_rows = not is_replaced(templates.environment, self.template("list"), "row")
-        url_of = self.url_of if self.has("get") and crud.may("get") else lambda _row: ""
+        url_of = self.link_of(crud)
         active = {name for name, value in query if name in query.model_fields_set and value not in (None, "", [])}
         return {
             "pages": self,

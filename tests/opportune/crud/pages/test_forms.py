@@ -121,7 +121,7 @@ async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, admin: 
 async def test_row_of_others_is_not_found(app: FastAPI, member: AsyncClient, admin: AsyncClient, ann: User) -> None:
     await add_rows(app, Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
     listed = (await member.get("/notes")).text
-    assert ("Mine" in listed, 'href="/notes/5"' in listed) == (True, False), "a note has no page"
+    assert ('href="/notes/5/edit">Mine' in listed, 'href="/notes/5"' in listed) == (True, False), "a note has no page"
     assert "Mine" not in (await admin.get("/notes")).text
     for path in ("/notes/5/edit", "/notes/5/delete"):
         assert (await admin.get(path)).status_code == 404
