@@ -1,5 +1,6 @@
 """Applies and reverts migrations, each in a transaction."""
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -32,8 +33,11 @@ from opportune.progress import Progress, work
 from opportune.project.installed import features_on_postgresql
 from opportune.project.layout import display_path
 
+logger = logging.getLogger(__name__)
 _op_lock = threading.Lock()
 """Guards `alembic.op`, which migrations use and which is global."""
+WAITING = "Waiting until other processes free the database."
+WAIT_NOTICE_SECONDS = 5.0
 Announce = Callable[[Step], AbstractContextManager[None]]
 FILL_COMMENT = "# FILL"
 """Comment in a migration where the owner sets values of rows."""
@@ -139,9 +143,14 @@ class _Run:
     def run_next(self, announce: Announce, progress: Progress) -> bool:
         """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
         with ExitStack() as announcement:  # ends after the commit
+            notice = threading.Timer(WAIT_NOTICE_SECONDS, logger.warning, [WAITING])
+            notice.daemon = True
+            announcement.callback(notice.cancel)
+            notice.start()
 
             @cache  # a repeated attempt is not announced again
             def announce_once(step: Step) -> None:
+                notice.cancel()
                 progress.describe(f"Migrating {step.migration}")
                 announcement.enter_context(announce(step))
 

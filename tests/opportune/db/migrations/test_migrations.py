@@ -7,7 +7,7 @@ import pytest
 from alembic.operations import ops
 from sqlalchemy import Boolean, CheckConstraint, Column, ColumnElement, ForeignKey, Integer, String, column, text, true
 
-from opportune.db.migrations import locks, new_migration
+from opportune.db.migrations import locks, new_migration, runner
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.new_migration import NewMigration, write_migration
@@ -172,15 +172,18 @@ def test_concurrent_processes_migrate_once(offers: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_migration_lock_times_out(offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.05)
+def test_migration_lock_times_out_after_a_notice(
+    offers: SampleFeatures, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locks, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(runner, "WAIT_NOTICE_SECONDS", 0.05)
     with connect(offers.settings) as other_process:
         other_process.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         with other_process.begin():
             locks.acquire_migration_lock(other_process)
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 offers.migrate()
-    assert offers.read_tables() == set()
+    assert (offers.read_tables(), caplog.messages[:1]) == (set(), [runner.WAITING])
 
 
 @pytest.mark.database("postgresql")
