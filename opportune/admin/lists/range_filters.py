@@ -118,8 +118,6 @@ class RangeFilter(ListFilter):
         return number
 
     def _since(self, day: date) -> ColumnElement[bool]:
-        if day == date.min:  # may begin before the year 1 in UTC
-            return IS_EMPTY.compare(self.path.attribute, False)
         return FROM.compare(self.path.attribute, start_of_day(day) if self.type is datetime else day)
 
     def _until(self, day: date) -> ColumnElement[bool]:

@@ -144,7 +144,6 @@ class _Run:
         """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
         with ExitStack() as announcement:  # ends after the commit
             notice = threading.Timer(WAIT_NOTICE_SECONDS, logger.warning, [WAITING])
-            notice.daemon = True
             announcement.callback(notice.cancel)
             notice.start()
 
