@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
-from opportune.config.llm_models import read_json_list
+from opportune.config.llm_models import HeaderName, read_json_list
 
 
 def _require_http(value: str) -> str:
@@ -27,7 +27,6 @@ def _require_line(value: SecretStr) -> SecretStr:
 
 
 _read_servers = partial(read_json_list, example='{"name": "a", "url": "https://a.example/mcp"}')
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_!#$%&'*+.^`|~-]+$")]
 HeaderValue = Annotated[SecretStr, AfterValidator(_require_line)]
 
 

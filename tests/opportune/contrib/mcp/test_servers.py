@@ -196,6 +196,7 @@ async def test_bad_response_of_a_server_fails(step: Step, monkeypatch: pytest.Mo
         ([{"url": "https://user:secret@x.example"}], "without a password"),
         ([{"token": "one\ntwo"}], "must be one line"),
         ([{"headers": {"X Y": "a"}}], "X Y"),
+        ([{"headers": {"host": "a"}}], "may not contain host"),
         ([{"name": "A b"}], "should match pattern"),
         ([{}, {}], "contains a twice"),
     ],
