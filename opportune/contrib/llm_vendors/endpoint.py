@@ -74,26 +74,26 @@ class Endpoint:
             instrument=False,
         )
         deadline = Deadline(self._timeouts)
-        length = 0
+        lengths = {str: 0, Reasoning: 0}
         async with AsyncExitStack() as stack:
             with _translated_errors():
                 response = await deadline.wait_for(stack.enter_async_context(request))
             events = aiter(response)
-            while length < MAX_ANSWER_LENGTH:
+            while max(lengths.values()) < MAX_ANSWER_LENGTH:
                 with _translated_errors(is_open=True):
                     event = await deadline.wait_for(anext(events, None))
                 if event is None:
                     break
                 deadline.restart_idle()
                 for chunk in chunks_of(event):
-                    length += len(chunk) if isinstance(chunk, str) else 0
+                    lengths[type(chunk)] += len(chunk if isinstance(chunk, str) else chunk.text)
                     yield chunk
             answer = response.get()
         done = done_of(self._origin, answer)
-        if length >= MAX_ANSWER_LENGTH:
+        if max(lengths.values()) >= MAX_ANSWER_LENGTH:
             done = replace(done, truncated=True, tool_calls=())
         else:
-            _require_complete(answer, done, has_text=length > 0)
+            _require_complete(answer, done, has_text=lengths[str] > 0)
         yield done
 
 

@@ -120,9 +120,11 @@ REASONS = (
     ),
 )
 FILTER_REASONS = re.compile(
-    r"filter|safety|sensitive|recitation|prohibited|block|refusal|guardrail|toxic|spii|policy|armor|moderat|language"
+    r"filter|safety|sensitive|recitation|prohibited|block|refusal|guardrail|toxic|spii|policy|armor|moderat|language|risk"
 )
-FAILURE_REASONS = re.compile(r"error(?!_limit)|abort|insufficient|malformed|unexpected|fail|cancel|overload|timeout")
+FAILURE_REASONS = re.compile(
+    r"error(?!_limit)|abort|insufficient|malformed|unexpected|fail|cancel|overload|timeout|exception|preempt|other$"
+)
 
 
 def refused_parameter(name: str) -> LlmError:

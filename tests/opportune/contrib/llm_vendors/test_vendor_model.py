@@ -157,7 +157,7 @@ ANTHROPIC, GOOGLE, OPENAI = (ANSWERS[dialect] for dialect in HTTP_DIALECTS)
 DEVIATIONS = {
     "pause": ("anthropic", ANTHROPIC.replace(b'"tool_use"}', b'"pause_turn"}'), ""),
     "no names of events": ("anthropic", ANTHROPIC.replace(b"event: ", b"id: "), ""),
-    "other": ("google", GOOGLE.replace(b'"STOP"', b'"OTHER"'), ""),
+    "other": ("google", GOOGLE.replace(b'"STOP"', b'"OTHER"'), "interrupted"),
     "unknown part": ("google", events(candidate({"newPart": {}})) + GOOGLE, ""),
     "bad call": ("google", events(candidate({"text": ""}, finishReason="MALFORMED_FUNCTION_CALL")), "unavailable"),
     "refusal": ("openai-responses", OPENAI.replace(b"output_text", b"refusal"), ""),
@@ -190,6 +190,12 @@ ONLY_THOUGHTS = {
 async def test_answer_that_ends_while_thinking_is_out_of_tokens(dialect: str, served: Serve) -> None:
     async with served(dialect, response("200 OK", ONLY_THOUGHTS[dialect], EVENT_STREAM)) as (_, provider):
         assert (await read_error(provider)).code == "out_of_tokens"
+
+
+async def test_endless_reasoning_is_cut(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.llm_vendors.endpoint.MAX_ANSWER_LENGTH", 5)
+    async with served("anthropic") as (_, provider):
+        assert (await done_of(provider)).truncated
 
 
 async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
