@@ -16,6 +16,8 @@ MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 VECTOR_FIELDS = ("embedding", "embeddings", "embeddingsbytype", "values", "float", "base64", "vectors")
 """Fields with vectors, of various endpoints. Some are within others."""
+MAX_PLAUSIBLE_NUMBER = 1e6
+"""Numbers of 64 bits that are read as 32 bits are often larger."""
 
 
 class OpenAIEmbedder(Embedder):
@@ -45,14 +47,21 @@ class OpenAIEmbedder(Embedder):
 
 
 def _parse_vector(result: Any) -> list[float]:
-    """Return a vector, which some endpoints send as 32-bit numbers in Base64.
+    """Return a vector, which some endpoints send as numbers in Base64.
 
     Raises:
         TypeError, ValueError, OverflowError: The result is not a vector.
     """
     if isinstance(result, str):
-        result = json_in(result) if result.startswith("[") else array("f", bytes_in(result))
+        result = json_in(result) if result.startswith("[") else _numbers_in(bytes_in(result))
     return [float(number) for number in result]
+
+
+def _numbers_in(content: bytes) -> Sequence[float]:
+    """Return numbers of 32 bits, or of 64 bits as those of vLLM with NumPy."""
+    numbers = array("f", content)
+    is_plausible = all(abs(number) < MAX_PLAUSIBLE_NUMBER for number in numbers)  # not so if one is NaN
+    return numbers if is_plausible else array("d", content)
 
 
 def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:

@@ -63,6 +63,7 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
         '{"data": [{"embedding": "AACAPwAAAAA="}, {"embedding": "AAAAAAAAgD8="}]}',
         '{"output": {"embeddings": [{"text_index": 1, "embedding": [0, 1]}, {"text_index": 0, "embedding": [1, 0]}]}}',
         '{"predictions": [{"embeddings": {"values": [1, 0]}}, {"embeddings": {"values": [0, 1]}}]}',
+        '{"data": [{"embedding": "VVVVVVVV1T8AAAAAAAAAAA=="}, {"embedding": "AAAAAAAAAABVVVVVVVXVPw=="}]}',
         'data: {"data": [{"embedding": [1, 0]}, {"embedding": "AAAAAAAAgD8"}]}',
     ],
 )
