@@ -43,6 +43,8 @@ AllModels = Annotated[bool, typer.Option("--all", help="Use all models of LLM_MO
 EVALS = PROJECT / "evals"
 MAX_COLUMN_CHARS = 60
 MESSAGES = {"off": "Switched answers of language models off.", "on": "Switched answers of language models on."}
+CONTROL_CHARACTERS = dict.fromkeys({*range(32), *range(127, 160)} - {*map(ord, "\n\t")}, "?")
+"""Characters that would be commands of the terminal, in the answer of a model."""
 T = TypeVar("T")
 
 
@@ -134,7 +136,7 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, and print the answer with its time and cost."""
-    text = make_storable(sys.stdin.read() if question == "-" else question)
+    text = make_storable(sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question)
     if not text.strip():
         raise OperatorError("The question is empty. Enter a question.")
 
@@ -284,7 +286,7 @@ async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: b
                     trial.first_seconds = trial.first_seconds or trial.seconds
                     trial.text += chunk
                     if show:
-                        print(chunk, end="", flush=True)
+                        print(chunk.translate(CONTROL_CHARACTERS), end="", flush=True)
     except LlmError as error:
         trial.error = error.with_advice
     trial.prompt_tokens = usage.prompt_tokens

@@ -5,11 +5,12 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.errors import OperatorError
 from opportune.project.text_files import read_text
+from opportune.schemas import describe_errors
 
 EXAMPLES = Path(__file__).with_name("questions.toml")
 
@@ -35,18 +36,9 @@ class Question(BaseModel):
     contains: tuple[str, ...] = ()
     contains_any: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
-    matches: str = ""
+    matches: re.Pattern[str] = re.compile("")
     max_words: int | None = Field(default=None, ge=1)
     is_json: bool = False
-
-    @field_validator("matches")
-    @classmethod
-    def _check_expression(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from None
-        return value
 
     @model_validator(mode="after")
     def _require_expectation(self) -> "Question":
@@ -61,27 +53,12 @@ class Question(BaseModel):
         yield from (f"has {part!r}" for part in self.lacks if part.casefold() in folded)
         if self.contains_any and not any(part.casefold() in folded for part in self.contains_any):
             yield f"has none of {', '.join(map(repr, self.contains_any))}"
-        if not re.search(self.matches, answer):
-            yield f"does not match {self.matches}"
+        if not self.matches.search(answer):
+            yield f"does not match {self.matches.pattern}"
         if self.max_words and (words := len(answer.split())) > self.max_words:
             yield f"has {words} words"
         if self.is_json and json_in(answer) is None:
             yield "is not JSON"
-
-
-class QuestionFile(BaseModel):
-    """A file with `[[question]]` tables."""
-
-    question: list[Question] = []
-
-
-def _describe(error: ValidationError) -> str:
-    """Return the first fault with its field and value. A fault of a whole question has its text instead."""
-    fault = error.errors()[0]
-    fields = [str(name) for name in fault["loc"] if isinstance(name, str)]
-    message = fault["msg"].removeprefix("Value error, ")
-    value = fault["input"].get("ask") if isinstance(fault["input"], dict) else fault["input"]
-    return ": ".join([*fields, f"{message} ({value!r:.60})"])
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -91,9 +68,10 @@ def read_questions(path: Path) -> list[Question]:
         OperatorError: The file is missing or invalid.
     """
     try:
-        questions = QuestionFile.model_validate(tomllib.loads(read_text(path))).question
+        tables = tomllib.loads(read_text(path)).get("question", [])
+        questions = TypeAdapter(list[Question]).validate_python(tables)
     except ValidationError as error:
-        raise OperatorError(f"{path}: {_describe(error)}.") from None
+        raise OperatorError(f"{path}: {describe_errors(error)}") from None
     except (ValueError, RecursionError) as error:
         raise OperatorError(f"{path} is not TOML: {error}.") from None
     if not questions:

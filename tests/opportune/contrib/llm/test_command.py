@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Sequence
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,16 @@ def test_json_list_has_no_keys(oppman: Oppman) -> None:
     assert "sesame" not in out
 
 
-def test_ask_prints_answer_and_time(run: Oppman) -> None:
+def test_ask_prints_answer_and_time(run: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = run("llm", "ask", "Hello", "--system", "Repeat:")
     assert (code, out) == (0, "Repeat: Hello!\n")
     assert err.startswith("Polly: first chunk after 0.0")
     assert err.endswith("1000 + 2000 tokens, 0.005\n")
     assert run("-q", "llm", "ask", "Hello").err == ""
     assert run("llm", "ask", "caf\udce9").out == "caf?!\n", "an argument that is not UTF-8"
+    assert run("llm", "ask", "\x1b[31mred\n\x07").out == "?[31mred\n?!\n", "no commands of the terminal"
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"caf\xe9")))
+    assert run("llm", "ask", "-").out == "caf\ufffd!\n"
     (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
     assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
 
@@ -155,7 +159,7 @@ def test_answer_is_compared_with_expectations(expected: dict[str, object], answe
         ("[[question]", "Expected"),
         ('[[question]]\nask = "Well?"', "needs one of contains"),
         ('[[question]]\nask = "Well?"\ncontain = ["x"]', "question.*contain: Extra inputs"),
-        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is not a regular expression"),
+        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: Input should be a valid regular expression"),
     ],
 )
 def test_mistake_in_a_question_file_is_one_line(text: str, message: str, tmp_path: Path) -> None:
