@@ -55,6 +55,11 @@ class ModelEndpoint:
             raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
         return content_type, body
 
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """Return the content of a link in a response; none if it cannot be followed."""
+        client = await self._client.open()
+        return await client.fetch(url, max_bytes)
+
     def failure(self, value: object, sentence: str) -> LlmError:
         """Return the error that a response without a result reports, also with status 200."""
         reported = (error_in(item) for item in objects_in(value))

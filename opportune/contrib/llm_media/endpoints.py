@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
+from opportune.config.host_names import is_http_url
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, LlmError, Made, MediaModel, MediaProvider, Picture, Ranked, Speech, Timeouts
 from opportune.contrib.llm.media.models import MediaTask
@@ -69,11 +70,17 @@ class MediaEndpoints(MediaProvider):
         content = content_of(response)
         if withheld := filter_error(content):  # some endpoints send a blurred picture
             raise withheld
-        try:  # links are not followed: they would be requests to other hosts
-            picture = response if content is None else _decode(results_in(content, IMAGE_FIELDS), 1)
+        try:
+            picture = response if content is None else await self._first_picture(results_in(content, IMAGE_FIELDS))
             return Made(Picture(picture, await check_image(picture)), _usage(content))
         except (ImageRefusedError, ValueError):
             raise self._endpoints["image"].failure(content, NO_PICTURE) from None
+
+    async def _first_picture(self, results: Sequence[object]) -> bytes:
+        text = next((result for result in results if isinstance(result, str)), "")
+        if is_http_url(text):
+            return await self._endpoints["image"].fetch(text, MAX_PICTURE_BYTES)
+        return _decode([text])
 
     async def speech(self, text: str, voice: str) -> Made[Speech]:
         body = {"input": text, "voice": DEFAULT_VOICE, "response_format": "mp3"} | self._body("speech")
@@ -153,9 +160,9 @@ def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> Me
     return model
 
 
-def _decode(parts: Sequence[object], limit: int | None = None) -> bytes:
+def _decode(parts: Sequence[object]) -> bytes:
     """Return the bytes in texts with Base64 or hexadecimal digits; none in links."""
-    texts = [text_in(part) for part in parts if isinstance(part, str | list)][:limit]
+    texts = [text_in(part) for part in parts if isinstance(part, str | list)]
     if all(HEXADECIMAL.fullmatch(text) for text in texts):
         return bytes.fromhex("".join(texts))
     return b"".join(bytes_in(text) for text in texts if not text.startswith("http"))

@@ -25,6 +25,7 @@ from opportune.contrib.llm.providers.provider import (
     ToolSchema,
 )
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
+from opportune.contrib.public_client import is_public, public_client
 from opportune.web.remote_responses import read_body
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class EndpointClient:
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         key = model.api_key.get_secret_value().strip()
         self._headers = ({"Authorization": f"Bearer {key}"} if key else {}) | model.headers
+        self._base_url = model.base_url
         self._timeouts = timeouts
         self._template = PromptTemplate()
         self._client = httpx2.AsyncClient(
@@ -85,9 +87,8 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
-                is_page = "html" in response.headers.get("Content-Type", "").lower()
                 chunks = _decoded(response)
-                reader = EventReader(is_page=is_page)
+                reader = EventReader()
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for start in range(0, len(chunk), MAX_READ_BYTES):
                         for event in reader.feed(chunk[start : start + MAX_READ_BYTES]):
@@ -111,6 +112,22 @@ class EndpointClient:
                 body = await deadline.wait_for(read_body(_decoded(response), max_bytes))
         parameters.remember()
         return response.headers.get("Content-Type", ""), body
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """Return the content of a link in a response; none if it leads into a private network, or fails.
+
+        Only the endpoint itself may be private. The key is not sent.
+        """
+        try:
+            is_own = httpx2.URL(url).netloc == httpx2.URL(self._base_url).netloc
+            is_allowed = (lambda _address: True) if is_own else is_public
+            client = public_client(max_bytes=max_bytes, is_allowed=is_allowed)
+            async with asyncio.timeout(self._timeouts.whole), client:
+                response = await client.get(url)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+            logger.warning("a link of the LLM endpoint cannot be followed: %s", type(error).__name__)
+            return b""
+        return response.content if response.is_success else b""
 
     async def _request(
         self, parameters: RefusedParameters, deadline: "Deadline", *, accept: str = "*/*", **content: Any

@@ -77,6 +77,14 @@ async def test_image_is_made(content: bytes) -> None:
     assert all(part in endpoint.headers[0] for part in (b"POST /v1/images/generations", b"Bearer the-key"))
 
 
+async def test_link_at_the_endpoint_is_followed_without_key() -> None:
+    async with serve_media(response("200 OK", PIXEL), image_model="painter") as (llm, endpoint):
+        link = json_response({"data": [{"url": f"{endpoint.address}/cat.png"}]})
+        endpoint.refuse = lambda body: link if "prompt" in body else None
+        assert (await llm.image("A cat")).content == PIXEL
+    assert b"the-key" not in endpoint.headers[1]
+
+
 async def test_speech_is_read_aloud() -> None:
     model = {"name": "reader", "extra_body": {"voice": "nova", "speed": 1.5}}
     async with serve_media(audio_response(b"ID3sound"), speech_model=model) as (llm, endpoint):
