@@ -1,7 +1,5 @@
 """Abilities and prices of language models, for users."""
 
-from decimal import Decimal
-
 from opportune.config.llm_models import LlmModel
 from opportune.i18n import gettext, ngettext
 from opportune.i18n.formats import format_number, localize_number
@@ -17,11 +15,7 @@ def describe_abilities(model: LlmModel) -> str:
     tokens = model.context_tokens
     abilities.append(ngettext("%(number)s token", "%(number)s tokens", tokens, number=format_number(tokens)))
     if model.has_price:
-        prompt = _format_price(model.price_per_million_prompt_tokens)
-        answer = _format_price(model.price_per_million_answer_tokens)
+        prices = (model.price_per_million_prompt_tokens, model.price_per_million_answer_tokens)
+        prompt, answer = (localize_number(f"{price.normalize():f}") for price in prices)
         abilities.append(gettext("%(prompt)s + %(answer)s per million", prompt=prompt, answer=answer))
     return ", ".join(abilities)
-
-
-def _format_price(price: Decimal) -> str:
-    return localize_number(f"{price.normalize():f}")

@@ -32,7 +32,8 @@ class VendorHttpClient(httpx2.AsyncClient):
                 del request.headers[name]
         request.headers.update({"Accept-Encoding": "identity", **self._model_headers})
         response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
-        if response.is_redirect or is_compressed(response):
+        is_page = response.is_success and "html" in response.headers.get("Content-Type", "").lower()
+        if is_page or response.is_redirect or is_compressed(response):
             await response.aclose()
             raise not_a_model()
         limit_body(response, MAX_RESPONSE_BYTES, not_a_model())

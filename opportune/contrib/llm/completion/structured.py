@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, RootModel, TypeAdapter, Validati
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, from_json
 
-from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, missing_brackets, objects_in
+from opportune.contrib.llm.providers.loose_json import FENCE, json_in, json_objects_in, missing_brackets, objects_in
 from opportune.contrib.llm.providers.provider import Chunks, Done, LlmError, Message
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -31,7 +31,6 @@ REFUSED = _l("The model's answer did not have the requested form. It wrote: %(an
 MAX_QUOTED_CHARS = 200
 """Characters of a refusal that are shown."""
 BRACKETS = re.compile(r"[{\[]")
-FENCE = re.compile(r"\A\s*```\w*\n|\n?```\s*\Z")
 STORABLE: TypeAdapter[Any] = TypeAdapter(Annotated[Any, AfterValidator(require_storable_json)])
 CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
 CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."

@@ -107,11 +107,10 @@ class CallMeter:
         """Replace token counts by None if they are far above the estimates for the prompt and the text."""
         context = self.model.context_tokens if self.model else 0
         answer = self.model.max_answer_tokens if self.model else 0
-        margin = PLAUSIBLE_MARGIN_TOKENS
-        prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.prompt_tokens + context + margin
-        answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.answer_tokens + MAX_ANSWERS_PER_LIMIT * answer + margin
-        prompt = _plausible_count(prompt_limit, done.prompt_tokens)
-        completion = _plausible_count(answer_limit, done.completion_tokens)
+        prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.prompt_tokens + context
+        answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.answer_tokens + MAX_ANSWERS_PER_LIMIT * answer
+        prompt = _plausible_count(prompt_limit + PLAUSIBLE_MARGIN_TOKENS, done.prompt_tokens)
+        completion = _plausible_count(answer_limit + PLAUSIBLE_MARGIN_TOKENS, done.completion_tokens)
         reported = done.prompt_tokens, done.completion_tokens
         if (prompt, completion) != reported:
             logger.warning(

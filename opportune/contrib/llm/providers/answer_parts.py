@@ -25,6 +25,7 @@ class Part:
         ends: Marks that end it.
         mark: Its opening mark.
         content: The header or the call, or the text of a thought without opening mark, which perhaps is text.
+        is_whole: True for a call whose mark is also part of its text, such as a JSON object.
         is_presumed: True for a thought without opening mark.
         is_blank: True as long as white space is dropped.
         brackets: Brackets of a call without end mark.
@@ -34,6 +35,7 @@ class Part:
     ends: Marks = ()
     mark: str = ""
     content: str = ""
+    is_whole: bool = False
     is_presumed: bool = False
     is_blank: bool = True
     brackets: "Brackets | None" = None
@@ -51,10 +53,10 @@ class Part:
         return text
 
 
-def call_part(mark: str, ends: Marks) -> Part:
+def call_part(mark: str, ends: Marks, *, is_whole: bool = False) -> Part:
     """Return a part that may contain calls. The last bracket ends it, if no mark does."""
     depth = sum(map(mark.count, OPENING_BRACKETS))
-    return Part("call", ends, mark, brackets=Brackets(depth) if depth and not ends else None)
+    return Part("call", ends, mark, is_whole=is_whole, brackets=Brackets(depth) if depth and not ends else None)
 
 
 def part_after(header: Part) -> Part:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from opportune.contrib.llm.providers.loose_json import is_number, object_in, objects_in
+from opportune.contrib.llm.providers.loose_json import is_number, json_in, object_in, objects_in
 from opportune.contrib.llm.providers.pieces import ADDITION_FIELDS, CALL_TYPE, Fields, normal_name
 
 ANSWER_FIELDS = frozenset(
@@ -32,10 +32,18 @@ def unwrap(event: Fields, depth: int = MAX_DEPTH) -> Fields:
         return _read_response(event)
     if type_ == "message_start":  # the text of the message follows in deltas
         return {"usage": object_in(event.get("message")).get("usage")}
-    wrapper = next((name for name, item in event.items() if isinstance(item, dict) and _has_answer(name, item)), None)
-    if wrapper is None or not depth:
-        return event
-    return unwrap({name: item for name, item in event.items() if name != wrapper} | event[wrapper], depth - 1)
+    for wrapper, item in event.items() if depth else ():
+        if inner := _wrapped_event(wrapper, item):
+            others = {name: item for name, item in event.items() if name != wrapper}
+            return unwrap({**others, **inner}, depth - 1)
+    return event
+
+
+def _wrapped_event(name: str, item: object) -> Fields:
+    """Return the event that a gateway puts into a field, as an object or as JSON in a text; empty for other fields."""
+    if isinstance(item, str) and name in ("body", "data"):  # such as the gateway of AWS Lambda
+        return object_in(json_in(item))
+    return item if isinstance(item, dict) and _has_answer(name, item) else {}
 
 
 def type_of(event: Fields) -> str:

@@ -4,26 +4,19 @@ import asyncio
 import logging
 import re
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
 
 import httpx2
 
 from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.completion.request import Tools
 from opportune.contrib.llm.providers.error_reader import error_for_status
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.mark_reader import PromptTemplate
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import (
-    CHECK_URL,
-    INTERRUPTED,
-    UNPROXIED,
-    Chunks,
-    LlmError,
-    Timeouts,
-    ToolSchema,
-)
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, UNPROXIED, Chunks, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.public_client import is_public, public_client
 from opportune.web.remote_responses import read_body
@@ -63,7 +56,7 @@ class EndpointClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def answer(self, parameters: RefusedParameters, tools: Sequence[ToolSchema], origin: str) -> Chunks:
+    async def answer(self, parameters: RefusedParameters, tools: Tools, origin: str) -> Chunks:
         """Yield the answer of a chat model. `origin`: identifies endpoint and model."""
         answer = ChatCompletionReader(origin, tools, self._template)
         try:
@@ -87,8 +80,9 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, accept="text/event-stream")) as response:
+                is_page = "html" in response.headers.get("Content-Type", "").lower()
                 chunks = _decoded(response)
-                reader = EventReader()
+                reader = EventReader(is_page=is_page)
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for start in range(0, len(chunk), MAX_READ_BYTES):
                         for event in reader.feed(chunk[start : start + MAX_READ_BYTES]):
@@ -124,8 +118,7 @@ class EndpointClient:
             client = public_client(max_bytes=max_bytes, is_allowed=is_allowed)
             async with asyncio.timeout(self._timeouts.whole), client:
                 response = await client.get(url)
-        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
-            logger.warning("a link of the LLM endpoint cannot be followed: %s", type(error).__name__)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError):
             return b""
         return response.content if response.is_success else b""
 
@@ -151,31 +144,18 @@ class EndpointClient:
 
 
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or with another one."""
+    """Yield the body, also one in gzip that has another encoding in its header, or none."""
     is_other = NOT_GZIP.search(response.headers.get("Content-Encoding", ""))
     chunks = response.aiter_bytes() if is_other else response.aiter_raw()
     rest = b""
     while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
         rest += chunk
-    if not rest.startswith(GZIP):
-        yield rest
-        async for chunk in chunks:
-            yield chunk
-        return
-    inflater = zlib.decompressobj(GZIP_WINDOW)
-    content = b""
-    while rest or content or (rest := await anext(chunks, b"")):
-        content = inflater.decompress(rest, MAX_INFLATED_BYTES)
-        rest = inflater.unconsumed_tail or inflater.unused_data
+    inflater = zlib.decompressobj(GZIP_WINDOW) if rest.startswith(GZIP) else None
+    while rest or (rest := await anext(chunks, b"")):
+        content = inflater.decompress(rest, MAX_INFLATED_BYTES) if inflater else rest
+        rest = inflater.unconsumed_tail if inflater else b""
         if content:
             yield content
-        if inflater.eof:
-            rest = rest.lstrip(b"\0")
-            while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
-                rest = (rest + chunk).lstrip(b"\0")
-            if not rest.startswith(GZIP):  # not part of the body
-                return
-            inflater = zlib.decompressobj(GZIP_WINDOW)
 
 
 class Deadline:

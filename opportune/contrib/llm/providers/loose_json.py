@@ -13,6 +13,7 @@ MAX_DEPTH = 5
 MAX_NUMBER = 10**18
 MAX_REPAIRS = 6
 """Maximum number of repairs of a text, each of which reads its rest."""
+FENCE = re.compile(r"\A\s*```\w*\n|\n?```\s*\Z")
 OBJECT_BRACE = re.compile(r"\{(?!\s*+\{)")
 """Beginning of an object. Some models double braces, as in templates."""
 # Words in braces, or an example with an ellipsis instead of a value.

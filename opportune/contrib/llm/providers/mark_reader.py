@@ -7,7 +7,7 @@ from typing import Any
 
 from opportune.contrib.llm.providers import marks as table
 from opportune.contrib.llm.providers.answer_parts import Part, call_part, part_after
-from opportune.contrib.llm.providers.marks import OfferedMarks, length_of_mark, pattern_of
+from opportune.contrib.llm.providers.marks import OfferedMarks, is_part_of_mark, length_of_mark, pattern_of
 from opportune.contrib.llm.providers.written_calls import Schema, calls_in
 
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")
@@ -34,6 +34,7 @@ class MarkReader:
         self._marks = OfferedMarks(tools)
         self._part = Part("beginning")
         self._pending = ""  # not yet read; perhaps the beginning of a mark
+        self._is_last = False  # nothing follows
         self._reasoning = ""  # to be returned
         self._text = ""
         self._last_text = ""
@@ -48,37 +49,36 @@ class MarkReader:
             self._add_text(content)
             return self._take()
         self._pending += content
-        while next_part := self._read_part(self._part):
-            self._part = next_part
+        self._read_parts()
         return self._take()
 
     def finish(self, *, is_cut: bool = False) -> tuple[str, str]:
         """Return the reasoning and the text that were held back. `is_cut`: the answer is incomplete."""
-        part, pending = self._part, self._pending
-        self._pending = ""
+        self._is_last = True
+        self._read_parts()
+        part = self._part
         if part.kind == "call":
-            part.add(pending)
+            part.add(self._pending)
             self._end_call(part, is_cut=is_cut)
-            return self._take()
-        is_space = part.kind == "gap" and not pending.strip()
-        is_end = pending in table.END_TOKENS or pending.rstrip() == self._closing_tag
-        if part.kind == "header" or is_space or is_end or table.OTHER_TOKEN.match(pending):
-            return "", ""
-        if part.is_presumed:  # the whole answer is text
+        elif part.is_presumed:  # the whole answer is text
             self.template.opens_reasoning = False
-            return "", part.content + pending
-        return (pending, "") if part.kind == "thought" else ("", pending)
+            return "", part.content
+        return self._take()
 
     def read_calls(self, text: str) -> None:
         """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""
         marks = (*self._marks.in_text, *self._marks.whole_calls)
-        if self._tools and (found := pattern_of(marks).search(text)):
-            self.calls += calls_in(text[found.start() :], self._tools)
+        if self._tools and (found := pattern_of(marks, self._marks.call_object).search(text)):
+            self.calls += calls_in(text[found.start() :], self._tools, is_marked=found[0] in table.CALLS)
 
     def _take(self) -> tuple[str, str]:
         added = self._reasoning, self._text
         self._reasoning = self._text = ""
         return added
+
+    def _read_parts(self) -> None:
+        while next_part := self._read_part(self._part):
+            self._part = next_part
 
     def _read_part(self, part: Part) -> Part | None:
         """Return the next part, or None if more content is needed."""
@@ -95,14 +95,14 @@ class MarkReader:
         """Read the mark at the beginning of an answer or after another part."""
         is_beginning = part.kind == "beginning"
         content = self._pending.lstrip()
-        if tag := table.OPENING_TAG.match(content):
-            if not tag[2]:
-                return None
-            content = f"<{tag[1]}>{content[tag.end() :]}"
         marks = self._marks.at_start if is_beginning else self._marks.after_part
-        found = pattern_of(marks).match(content)
-        if found is None and len(self._pending) <= MAX_LEADING_SPACE and length_of_mark(content, marks) == len(content):
+        found = pattern_of(marks, self._marks.call_object).match(content)
+        if found is None and self._may_begin_with_mark(content, marks):
             return None
+        if tag := table.THOUGHT_TAG.match(content):
+            self._pending = content[tag.end() :]
+            return Part("thought", (f"</{tag[1]}>",))
+        found = found or table.LEADING_TOKEN.match(content)
         mark = found[0] if found else ""
         presumption = table.PRESUMED.get(mark)
         if is_beginning and self.template.opens_reasoning and not mark:
@@ -116,16 +116,24 @@ class MarkReader:
             return self._part_of(mark)
         return Part("text", is_blank=not is_beginning)
 
+    def _may_begin_with_mark(self, content: str, marks: table.Marks) -> bool:
+        """Return True for the beginning of a mark, tag, token or object, unless it is at the end of the answer."""
+        if self._is_last or len(self._pending) > MAX_LEADING_SPACE:
+            return False
+        tag = table.THOUGHT_TAG.match(content)
+        return bool(
+            is_part_of_mark(content, marks)
+            or (tag and not tag[2])
+            or table.PART_OF_LEADING_TOKEN.fullmatch(content)
+            or (self._tools and table.PART_OF_CALL_OBJECT.fullmatch(content))
+        )
+
     def _read_to_mark(self, part: Part) -> Part | None:
         """Read up to a mark. It ends the part unless it is quoted."""
         marks = part.ends + self._marks.in_text if part.kind == "text" else part.ends
         found = pattern_of(marks).search(self._pending) if marks else None
         if found is None:
-            held = marks if part.ends else (*marks, *table.END_TOKENS, *table.WRAPPERS.values(), "</response>\n")
-            length = len(self._pending) - length_of_mark(self._pending, held)
-            length = min(length, len(table.OTHER_TOKENS.sub("", self._pending)))
-            self._add(part, self._pending[:length])
-            self._pending = self._pending[length:]
+            self._read_unmarked(part, marks)
             return None
         mark = found[0]
         self._add(part, self._pending[: found.start()])
@@ -138,7 +146,19 @@ class MarkReader:
         if part.kind == "header":
             return part_after(part)
         following = self._end_call(part, mark) if part.kind == "call" else None
-        return following if mark == table.FENCE else self._part_of(mark)
+        return following if mark == table.END_OF_FENCE else self._part_of(mark)
+
+    def _read_unmarked(self, part: Part, marks: table.Marks) -> None:
+        """Read the pending text, without its end if that may be the beginning of a mark or of the last tokens."""
+        text = self._pending
+        held = marks if part.ends else (*marks, *table.WRAPPERS.values(), "</response>\n")
+        length = min(len(text) - length_of_mark(text, held), len(table.TOKENS_AT_END.sub("", text)))
+        self._pending = text[length:]
+        if self._is_last:
+            is_dropped = table.TOKEN_AT_END.match(self._pending) or self._pending.rstrip() == self._closing_tag
+            length = length if is_dropped else len(text)
+            self._pending = ""
+        self._add(part, text[:length])
 
     def _is_quoted(self, mark: str) -> bool:
         """Return True for a mark inside a line or a quotation of code, perhaps from a hostile document."""
@@ -153,8 +173,10 @@ class MarkReader:
         self._closing_tag = table.WRAPPERS.get(mark, self._closing_tag)
         if mark in table.HEADERS:
             return Part("header", (table.END_OF_HEADER,))
-        if mark in self._marks.whole_calls or mark in table.CALL_ENDS:
-            return call_part(mark, table.CALL_ENDS.get(mark, ()))
+        is_whole = mark in self._marks.whole_calls or re.match(self._marks.call_object, mark) is not None
+        if is_whole or mark in table.CALL_ENDS:
+            ends = (table.END_OF_FENCE,) if "```" in mark else table.CALL_ENDS.get(mark, ())
+            return call_part(mark, ends, is_whole=is_whole)
         return Part("gap")
 
     def _add(self, part: Part, text: str) -> None:
@@ -171,10 +193,10 @@ class MarkReader:
 
     def _end_call(self, call: Part, end: str = "", *, is_cut: bool = False) -> Part:
         """Add the calls of a part. If it has none, it is text, without marks around the whole answer."""
-        calls = calls_in(call.mark + call.content, self._tools, is_cut=is_cut)
+        calls = calls_in(call.mark + call.content, self._tools, is_marked=not call.is_whole, is_cut=is_cut)
         self.calls += calls
         if calls:
             return Part("gap")
-        has_marks = self._last_text or call.mark in self._marks.whole_calls
+        has_marks = self._last_text or call.is_whole
         self._text += call.mark + call.content + end if has_marks else call.content
         return Part("text", is_blank=False)

@@ -6,7 +6,7 @@ Ollama, llama.cpp, LM Studio and vLLM send them if they run a model without the 
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from itertools import chain, product
+from itertools import chain
 from string import ascii_uppercase
 
 Marks = tuple[str, ...]
@@ -19,9 +19,11 @@ def _pairs(opening: str, closing: str, names: Iterable[str]) -> dict[str, Marks]
     return {opening.format(name): (closing.format(name),) for name in names}
 
 
-THOUGHT_TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
+THOUGHT_NAME = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|scratch_?pad|cot|chain_of_thought)|longcat_think"
+THOUGHT_TAG = re.compile(rf"<({THOUGHT_NAME})(?:\s[^<>]{{0,60}})?(>|\Z)", re.IGNORECASE)
+"""Tag around a thought, also with attributes such as `<think duration="3">`, or its beginning."""
 THOUGHTS = {
-    **_pairs("<{}>", "</{}>", (spell(tag) for tag in THOUGHT_TAGS for spell in (str.lower, str.upper, str.title))),
+    **_pairs("<|{}_start|>", "<|{}_end|>", ("think", "thinking", "thought")),
     "[THINK]": ("[/THINK]",),
     "◁think▷": ("◁/think▷",),
     "<|begin_of_thought|>": ("<|end_of_thought|>",),
@@ -34,8 +36,6 @@ THOUGHTS = {
     "<|open|>think<|sep|>": ("<|close|>think<|sep|>", "<|open|>response<|sep|>", "<|open|>tools<|sep|>"),
 }
 """Closing marks of each opening mark. They count only at the start of an answer."""
-OPENING_TAG = re.compile(rf"<({'|'.join(THOUGHT_TAGS)})\s(?!>)[^<>]{{0,60}}(>|\Z)", re.IGNORECASE)
-"""Tag with attributes, such as `<think duration="3">`, or its beginning."""
 CLOSING_LINES = ("\n</think>\n", "<|close|>think<|sep|>")
 """Ends of reasoning whose opening tag is in the prompt, in the templates of DeepSeek, Qwen and Kimi K3."""
 
@@ -48,12 +48,15 @@ ANALYSIS = "analysis"
 UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
 
-PROSE = ("Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:")
+PROSE = (
+    *("Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:"),
+    *("Here's a thinking process:", "Thinking Process:"),
+)
 PRESUMED: dict[str, tuple[str, Marks]] = {
     # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
     **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},
-    # Granite and Apriel
-    **{prose: (prose, ("Here is my response:", "[BEGIN FINAL RESPONSE]")) for prose in PROSE},
+    # Granite, Apriel and Qwen
+    **{prose: (prose, ("Here is my response:", "[BEGIN FINAL RESPONSE]", "</think>")) for prose in PROSE},
 }
 """Reasoning without an opening mark: first characters that are not shown, and ends. Without an end, it is text."""
 OPENED_BY_PROMPT = ("", ("</think>", "<|close|>think<|sep|>"))
@@ -63,7 +66,7 @@ M3 = "]<]minimax[>["
 DSML = tuple(f"{bar}DSML{bar}" for bar in (BAR, BAR * 2, "|", "||", "‖"))
 VENDORS = ("", "minimax:", "seed:", "longcat_", "antml:", *DSML)
 CALL_NAMES = ("tool_calls", "tool_call", "function_calls", "function_call")
-CALL_TAGS = ("tools", "toolcall", "TOOLCALL", "TOOL_CALL", "tool_use")
+CALL_TAGS = ("tools", "tool", "toolcall", "TOOLCALL", "TOOL_CALL", "tool_use", "tool_code")
 BAR_NAMES = ("tool_call", "function_call", "python_tag")
 CALLS = {
     **_pairs("<{}>", "</{}>", (vendor + name for vendor in VENDORS for name in CALL_NAMES)),
@@ -78,6 +81,9 @@ CALLS = {
     **_pairs("[{}]", "[/{}]", ("TOOL_CALLS", "TOOL_CALL", "TOOL_REQUEST")),
     "<function=": ("</function>",),
     "<function(": ("</function>",),
+    "<call:": ("/>",),
+    "[TOOL_CALL_START]": (),
+    "<|tool_call:begin|>": ("<|tool_call:end|>",),
     "<|tools_prefix|>": ("<|tools_suffix|>",),
     "<|tool_call>": ("<tool_call|>",),
     "<|START_ACTION|>": ("<|END_ACTION|>",),
@@ -91,38 +97,43 @@ CALLS = {
 
 The models are Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek, GigaChat and others.
 """
-CODE_FENCES = ("", "```json\n", "```tool_call\n", "Action: ```json\n")
 CALL_FIELDS = ("tool_calls", "function_call", "tool_uses", "recipient_name")
 FIELDS = ("id", "name", "type", "tool", "tool_name", "function", "action", *CALL_FIELDS)
-OBJECTS = tuple(product(CODE_FENCES, ("", "[", "[\n  ", "[\n    "), ("", "\n  ", "\n    ", "\n        "), FIELDS))
-WHOLE_CALLS = (
-    *(f'{fence}{bracket}{{{space}"{field}"' for fence, bracket, space, field in OBJECTS),
-    "```tool_code\n",
-    "functools[",
-)
-"""Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
-FENCE = "\n```"
-CALL_ENDS = {**CALLS, **{mark: (FENCE,) for mark in WHOLE_CALLS if "```" in mark}, UNMARKED_CALL: ENDS_OF_ANALYSIS}
+FENCES = ("```\n", "```json\n", "```xml\n", "```tool_call\n", "Action: ```json\n")
+"""Code fences around an answer that consists of calls."""
+END_OF_FENCE = "\n```"
+FENCE = "|".join(FENCES)
+CALL_OBJECT = rf'(?:{FENCE})?\[?\s{{0,20}}\{{\s{{0,20}}"(?:{"|".join(FIELDS)})"'
+"""Beginning of an answer that consists of calls in JSON, as Llama's models write them."""
+PART_OF_CALL_OBJECT = re.compile(rf'(?:{FENCE})?\[?\s{{0,20}}(?:\{{\s{{0,20}}(?:"\w{{0,20}})?)?')
+WHOLE_CALLS = ("```tool_code\n", "functools[", *(fence + mark for fence in FENCES for mark in CALLS))
+"""Other beginnings of such an answer."""
+CALL_ENDS = {**CALLS, UNMARKED_CALL: ENDS_OF_ANALYSIS}
 """Closing marks of all opening marks of calls."""
-TEXT_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"')
+LINE_CALLS = ("[{}(", '{{"name": "{}"', '{{"name":"{}"', ">>>{}\n")
 """Calls at the beginning of a line, for each offered tool."""
 
-CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
-BEGINNINGS = ("<|begin_of_text|>", f"<{BAR}begin▁of▁sentence{BAR}>", "<bos>", "<|turn>model\n")
-ROLES = ("<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>", *BEGINNINGS)
-ANSWERS = ("<|START_RESPONSE|>", "<|begin|>assistant<|content|>", "<|begin_of_solution|>", "<|open|>response<|sep|>")
 WRAPPERS = {"<answer>\n": "</answer>", "<response>\n": "</response>"}
 """Tags around an answer. A closing tag without its opening one was requested by the user."""
 BOXES = ("<|begin_of_box|>", "<|end_of_box|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>")
 """Tokens around the result in a text of GLM and Kimi K3, which are dropped."""
-START_MARKS = (*CLOSING_MARKS, *ROLES, *ANSWERS, *WRAPPERS, *THOUGHTS, *HEADERS)
+CLOSING_MARKS = tuple(chain.from_iterable((*THOUGHTS.values(), *CALLS.values())))
+START_MARKS = (*CLOSING_MARKS, *WRAPPERS, *THOUGHTS, *HEADERS, ">>>all\n")
 """Marks before a part, except those of calls. Some models end a thought or a call twice."""
-END_TOKENS = ("<end_of_turn>", "[|endofturn|]", "<eos>", "[END FINAL RESPONSE]", "</s>", "[e~[")
-"""Tokens at the end of an answer that a server with the wrong template sends as text."""
-TOKEN = rf"<(?:[|{BAR}][\w▁]{{2,40}}[|{BAR}]|\w{{2,40}}\|)>"
-OTHER_TOKENS = re.compile(rf"(?:{TOKEN}\s*){{0,4}}(?:<[|{BAR}]?[\w▁]{{0,40}}[|{BAR}]?)?\Z")
-"""Other tokens at the end, or the beginning of one."""
-OTHER_TOKEN = re.compile(rf"<[|{BAR}]..|{TOKEN}", re.DOTALL)
+TOKEN = (
+    rf"<[|{BAR}][\w▁:]{{2,40}}[|{BAR}]?>|<\w{{2,40}}\|>|\[\|\w{{2,20}}\|\]"
+    r"|</?s>|<(?:bos|eos|pad|unk|sop|(?:start|end)_of_turn|SPECIAL_\d+|unused\d+)>"
+    r"|\[(?:gMASK\]|BOS\]|EOS\]|/INST\]|END FINAL RESPONSE\]|e~\[)"
+)
+"""Tokens around an answer that a server with the wrong template sends as text."""
+PART_OF_TOKEN = rf"<[|{BAR}/]?[\w▁:]{{0,40}}[|{BAR}]?|\[[|/]?[\w~ ]{{0,20}}\|?"
+ROLE = rf"(?:assistant|model|response|message)(?:\n|(?={TOKEN}))"
+LEADING_TOKEN = re.compile(rf"(?:{TOKEN})(?:{ROLE})?|</(?:{THOUGHT_NAME})>")
+"""Token at the beginning, perhaps with a role as in `<|im_start|>assistant`, or the end of a thought once more."""
+PART_OF_LEADING_TOKEN = re.compile(rf"(?:(?:{TOKEN})\w{{0,20}})?(?:{PART_OF_TOKEN})?")
+TOKENS_AT_END = re.compile(rf"(?:(?:{TOKEN})\s*){{0,5}}(?:{PART_OF_TOKEN})?\Z")
+"""Tokens at the end, or the beginning of one, which may also be text."""
+TOKEN_AT_END = re.compile(rf"{TOKEN}|<[|{BAR}]..", re.DOTALL)
 MAX_MARK_LENGTH = 80
 
 
@@ -131,18 +142,21 @@ class OfferedMarks:
 
     def __init__(self, tools: Collection[str] | None) -> None:
         """`tools`: Names of the offered tools. None if any name may be called."""
+        names = tools or ()
         calls = CALLS if tools or tools is None else ()
         # Calls that count only at the beginning of a line, and the beginning of an answer that consists of calls
-        self.lines = tuple(form.format(name) for name in tools or () for form in TEXT_CALLS)
-        self.whole_calls = (*WHOLE_CALLS, *self.lines, *(f"call:{name}{{" for name in tools)) if tools else ()
+        self.lines = tuple(form.format(name) for name in names for form in LINE_CALLS)
+        self.whole_calls = (*WHOLE_CALLS, *self.lines, *(f"call:{name}{{" for name in names)) if names else ()
+        self.call_object = CALL_OBJECT if names else "(?!)"
         self.in_text = (*calls, *self.lines, *BOXES)
         self.after_part = (*START_MARKS, *calls, *self.whole_calls)
         self.at_start = (*PRESUMED, *self.after_part)
 
 
 @lru_cache(maxsize=50)
-def pattern_of(marks: Marks) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, marks)))
+def pattern_of(marks: Marks, other: str = "(?!)") -> re.Pattern[str]:
+    """Return the expression for marks, or for another expression."""
+    return re.compile("|".join((*map(re.escape, marks), other)))
 
 
 @lru_cache(maxsize=50)
@@ -155,3 +169,8 @@ def length_of_mark(text: str, marks: Marks) -> int:
     beginnings = _beginnings_of(marks)
     lengths = range(min(len(text), MAX_MARK_LENGTH), 0, -1)
     return next((length for length in lengths if text[-length:] in beginnings), 0)
+
+
+def is_part_of_mark(text: str, marks: Marks) -> bool:
+    """Return True for a mark or the beginning of one."""
+    return text in _beginnings_of(marks)

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
-from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, WHOLE_CALLS, pattern_of
+from opportune.contrib.llm.providers.loose_json import FENCE, json_in, json_objects_in, objects_in
+from opportune.contrib.llm.providers.marks import BAR, CALLS, M3, pattern_of
 from opportune.contrib.llm.providers.tool_calls import CUT_ARGUMENTS, plain_name, read_call, split_call
 
 Schema = Mapping[str, Any]
 
 START_OF_CALL = re.compile(
-    "|".join(map(re.escape, (*CALLS, "<|plugin|>", "functools")))
-    + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|\A\w*\s*to=|```tool_\w+\s|\AAction:"
+    "|".join(map(re.escape, (*CALLS, "<|plugin|>", "<|tool_call:name|>", "functools")))
+    + rf"|function<{BAR}tool[▁_]sep{BAR}>|<[^<>\s]*invoke name=|>>>(?=\w+\n)|\A\w*\s*to=|\AAction:"
 )
 PYTHON_CALL = re.compile(r"\s*(?:\w+ = )?(?:\[\s*)?[\w.]+\(.*\)", re.DOTALL)
 PRINT = re.compile(r"(?m)^print\((.*)\)$")
@@ -33,15 +33,17 @@ KIMI_TAGS = {"<|open|>call tool": "<invoke name", "<|open|>argument key": "<para
 MAX_PYTHON_LENGTH = 10_000
 
 
-def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) -> list[dict[str, Any]]:
+def calls_in(
+    text: str, tools: Mapping[str, Schema], *, is_marked: bool = True, is_cut: bool = False
+) -> list[dict[str, Any]]:
     """Return the name and the arguments of the calls in a text that begins with a mark.
 
     Args:
         text: The text, with its mark.
         tools: Schemas of the arguments by name.
+        is_marked: Calls with arguments may have other names, which are refused later.
         is_cut: The last call is incomplete and must not run.
     """
-    is_marked = not text.startswith(WHOLE_CALLS)
     plain = M3_ARGUMENT.sub(lambda tag: "</parameter>" if tag[1] else f"<parameter={tag[2]}>", text).replace(M3, "")
     plain = pattern_of(tuple(KIMI_TAGS)).sub(lambda tag: KIMI_TAGS[tag[0]], plain).replace("<|sep|>", ">")
     calls = list[dict[str, Any]]()
@@ -58,6 +60,7 @@ def calls_in(text: str, tools: Mapping[str, Schema], *, is_cut: bool = False) ->
 
 def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     """Return the calls in Python or JSON, or one whose name is in front of its arguments."""
+    part = FENCE.sub("", part)
     if PYTHON_CALL.match(part) and (calls := _python_pieces(part)):
         return calls
     before, brace, rest = part.partition("{")
@@ -82,7 +85,7 @@ def _python_pieces(text: str) -> list[dict[str, Any]]:
     pieces = list[dict[str, Any]]()
     with warnings.catch_warnings(), suppress(SyntaxError, ValueError, MemoryError, RecursionError):
         warnings.simplefilter("ignore")  # unknown escapes in texts
-        lines = ast.parse(PRINT.sub(r"\1", text.strip("` \n")[:MAX_PYTHON_LENGTH])).body
+        lines = ast.parse(PRINT.sub(r"\1", text.strip()[:MAX_PYTHON_LENGTH])).body
         expressions = [line.value for line in lines if isinstance(line, ast.Expr | ast.Assign)]
         for node in (item for expression in expressions for item in getattr(expression, "elts", [expression])):
             if isinstance(node, ast.Call):

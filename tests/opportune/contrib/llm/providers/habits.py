@@ -32,7 +32,6 @@ class Habit(NamedTuple):
 
 END = event(STOP) + DONE
 YES = text("Yes")
-LONG = b"9" * 5_000
 
 
 def delta(**fields: Any) -> bytes:
@@ -128,10 +127,6 @@ def typed(*events: Typed) -> bytes:
     return b"".join(event({"type": type_, **fields}) for type_, fields in events)
 
 
-def response_is(status: str, **fields: object) -> bytes:
-    return typed((f"response.{status}", {"response": {"status": status, "output": [], **fields}}))
-
-
 EVENTS = {
     "data over lines": says(b'data: {"choices":\ndata: [{"delta": {"content": "Yes"}}]}\n\n'),
     "error field": fails("rate_limited", YES, b'error: {"code": 429, "message": "Slow down"}\n\n', text="Yes"),
@@ -151,6 +146,8 @@ EVENTS = {
 }
 DOCUMENTS = {
     "whole answer": ends(document(message()), tokens=(7, 3)),
+    "whole answer as a text": ends(document({"statusCode": 200, "body": json.dumps(message())}), tokens=(7, 3)),
+    "error as a text": fails("rate_limited", document({"statusCode": 429, "body": '{"message": "Slow down"}'})),
     "whole answer with a closing tag": ends(document(message("Hm.\n</think>\nYes")), reasoning="Hm.\n", tokens=(7, 3)),
     "JSON of Workers AI": ends(document({"result": {"response": {"q": 1}}, "success": True}), text=ARGS),
 }
@@ -158,11 +155,7 @@ CHOICES = {
     "no choices": says(event({"choices": None}), event({"choices": []}), YES),
     "digits as numbers": says(text("$"), delta(content=0), text("."), delta(content=6), delta(content=6), text="$0.66"),
     "digits of Workers AI": ends(event({"response": "$"}), event({"response": 0}), DONE, text="$0"),
-    "second choice in its own chunks": says(
-        *(chunk({"index": index, "delta": {"role": "assistant", "content": ""}}) for index in (0, 1)),
-        *(chunk({"index": index, "delta": {"content": word}}) for word in ("Y", "es") for index in (0, 1)),
-    ),
-    "second choice after the first": ends(YES, finish("stop"), chunk({"index": 1, "delta": {"content": "No"}}), DONE),
+    "second choice": says(chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_YES})),
     "index for each part": ends(
         *(chunk({"index": index, "delta": {"role": "assistant", "content": word}}) for index, word in enumerate("Yes")),
         chunk({"index": 3, "delta": {}, "finish_reason": "stop"}),
@@ -174,6 +167,9 @@ CHOICES = {
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
     "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""}), chunk(error={"code": 0})),
     "tokens around the text": says(text("<bos>Yes<|user|>"), text("<channel|>\n")),
+    "tokens of Llama 4": says(text("<pad><pad><|header_start|>assistant<|header_end|>\n\nYe"), text("s<|eot|><pad>")),
+    "tokens in angle brackets": says(text("<s>Ye"), text("s</s>")),
+    "tokens of GLM": says(text("[gMA"), text("SK]<sop>Yes")),
     "operator at the end": says(text("x <|f"), text="x <|f"),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "tags of the user": says(text("<answer>Yes</answer>"), text="<answer>Yes</answer>"),
@@ -183,8 +179,8 @@ CHOICES = {
 }
 FINISHES = {
     **{reason: ends(YES, finish(reason), truncated=True) for reason in ("length", "ERROR_LIMIT", "out_of_tokens")},
-    **{reason: fails("filtered", text("Ye"), finish(reason), text="Ye") for reason in ("content_filter", "LANGUAGE")},
-    **{reason: fails("interrupted", text("Ye"), finish(reason), text="Ye") for reason in ("abort", "timeout")},
+    **{reason: fails("filtered", text("Ye"), finish(reason), text="Ye") for reason in ("high_risk", "LANGUAGE")},
+    **{reason: fails("interrupted", text("Ye"), finish(reason), text="Ye") for reason in ("abort", "preempt", "OTHER")},
     "only white space": fails("empty", text("\n"), END, text="\n"),
     "only reasoning": fails("out_of_tokens", finish("length")),
 }
@@ -373,6 +369,11 @@ WRITTEN = {
             f'<tool_call name="find">{ARGS}</tool_call>',
             'Action: ```json\n[\n    {\n        "tool_name": "find",\n        "parameters": {"q": 1}\n    }\n]\n```',
             '<antml:invoke name="find"><antml:parameter name="q">1</antml:parameter></antml:invoke>',
+            f"```xml\n<tool_call>{json.dumps(FIND)}</tool_call>\n```",
+            *("<call:default_api:find{q:1}/>", f"[TOOL_CALL_START]find\n{ARGS}", f">>>find\n{ARGS}"),
+            f"<|tool_call:begin|>a<|tool_call:name|>find<|tool_call:args|>{ARGS}<|tool_call:end|>",
+            "<|tool_call_start|>\n```python\nfind(q=1)\n```\n<|tool_call_end|>",
+            f'[ {{\t"name": "find", "arguments": {ARGS}}} ]',
         )
     },
     **{
@@ -401,7 +402,8 @@ WRITTEN = {
     **{
         f"thought: {written}": thinks(*map(text, written.partition("m.")))
         for written in (
-            "<THINK>Hm.</THINK>Yes",
+            *("<THINK>Hm.</THINK>Yes", "<scratch_pad>Hm.</scratch_pad>Yes", "<|thought_start|>Hm.<|thought_end|>Yes"),
+            "Here's a thinking process:\nHm.</think>\n\nYes",
             "<|think|>Hm.<|end|><|begin|>assistant<|content|>Yes",
             "<|open|>think<|sep|>Hm.<|open|>response<|sep|>Yes<|close|>response<|sep|><|close|>message<|sep|><|user|>",
             "<|channel>\nHm.<channel|>Yes",
@@ -435,7 +437,9 @@ NATIVE = {
     },
     "beginning of Anthropic": fails("interrupted", typed(BEGINNING_OF_ANTHROPIC)),
     "ping of Anthropic": fails("interrupted", typed(BEGINNING_OF_ANTHROPIC, ("ping", {}))),
-    "whole text of responses at the end": ends(response_is("completed", output_text="Yes")),
+    "whole text of responses at the end": ends(
+        typed(("response.completed", {"response": {"status": "completed", "output": [], "output_text": "Yes"}})),
+    ),
     **{
         f"answer in another list: {answer}": ends(document(answer))
         for answer in (

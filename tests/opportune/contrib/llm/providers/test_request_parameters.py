@@ -49,11 +49,8 @@ async def read_answer_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, o
 
 @pytest.mark.parametrize(
     "refusal",
-    [
-        pytest.param(b"", id="status"),
-        pytest.param(EVENTS + REFUSAL_IN_STREAM, id="event"),
-        pytest.param(EVENTS + ROLE + REFUSAL_IN_STREAM, id="event after the role"),
-    ],
+    [b"", EVENTS + REFUSAL_IN_STREAM, EVENTS + ROLE + REFUSAL_IN_STREAM],
+    ids=["status", "event", "event after the role"],
 )
 async def test_refused_usage_option_is_remembered_per_endpoint(refusal: bytes) -> None:
     async with serve_provider(*ANSWER) as (provider, endpoint):
@@ -85,6 +82,7 @@ async def test_model_sends_its_own_parameters_and_headers() -> None:
     assert b"Authorization: Bearer key\r\n" in endpoint.headers[0]
     assert b"Authorization: Basic abc\r\n" in endpoint.headers[1], "it replaces the key"
     assert b"Bearer" not in endpoint.headers[1]
+    assert "secret" not in repr(LlmModel(name="Tuned", headers={"api-key": "secret"}))
 
 
 async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixture) -> None:
@@ -103,7 +101,7 @@ async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixtur
         ({"extra_body": {"messages": []}}, "extra_body may not contain messages"),
         ({"extra_body": {"stream": False}}, "extra_body may not contain stream"),
         ({"headers": {"Host": "elsewhere"}}, "headers may not contain Host"),
-        ({"headers": {"X-A": "1\r\nX-B: 2"}}, "is not a valid header"),
+        ({"headers": {"X-A": "1\r\nX-B: 2"}}, "should match pattern"),
         ({"headers": {"X A": "1"}}, "is not a valid header"),
         ({"top_p": 0}, "greater than 0"),
     ],
@@ -111,10 +109,6 @@ async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixtur
 def test_unusable_options_of_a_model_are_refused(model: dict[str, Any], answer: str) -> None:
     with pytest.raises(ValidationError, match=answer):
         LlmModel(name="Tuned", **model)
-
-
-def test_headers_of_a_model_are_not_in_its_repr() -> None:
-    assert "secret" not in repr(LlmModel(name="Tuned", headers={"api-key": "secret"}))
 
 
 def refuse(message: str, status: str = "400 Bad Request") -> bytes:
@@ -312,9 +306,7 @@ TOO_LARGE_FOR_MODEL = (
     [
         pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
         pytest.param(TOO_LARGE_AT_SGLANG, [True, False, True], id="for this conversation, at SGLang"),
-        pytest.param(
-            "The maximum tokens you requested exceeds the model limit of 9", [True, False, False], id="Bedrock"
-        ),
+        ("The maximum tokens you requested exceeds the model limit of 9", [True, False, False]),
         pytest.param(TOO_LARGE_FOR_MODEL, [True, False, False], id="for each conversation, at Groq"),
         pytest.param("too many tokens: max tokens must be less than 64", [True, False, False], id="Cohere"),
     ],
