@@ -19,7 +19,6 @@ from opportune.cli.loading import find_missing_command, load
 from opportune.cli.options import Command, common_options
 from opportune.cli.process import signals_as_interrupts
 from opportune.errors import OperatorError
-from opportune.errors.suggestions import did_you_mean
 
 Context: TypeAlias = Any
 """A context of Typer, which has no public name for the type."""
@@ -49,7 +48,7 @@ class Commands(TyperGroup):
         if not ctx.resilient_parsing and not module:
             if message := find_missing_command(name):
                 raise OperatorError(message)
-            ctx.fail(f"Unknown command {name!r}.{did_you_mean(name, self.list_commands(ctx))}")
+            ctx.fail(registry.unknown_command(name, self.list_commands(ctx)))
         if module.startswith("opportune.") and name != "test" and (message := registry.empty_value(args)):
             raise typer.BadParameter(message)
         return super().resolve_command(ctx, args)

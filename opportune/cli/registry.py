@@ -39,6 +39,15 @@ OPTIONS = {
 }
 COMPLETION_VARIABLE = "_OPPMAN.PY_COMPLETE"
 """Environment variable set by a shell that requests completions. Such a call has no arguments."""
+DJANGO_COMMANDS = {
+    "collectstatic": "Omit it: the site serves static/ as it is.",
+    "createcachetable": "Omit it: migrate creates the table.",
+    "diffsettings": "Use env, which lists the settings that are set.",
+    "testserver": "Use loaddata, then runserver.",
+    "version": "Use oppman.py --version.",
+}
+"""Django's commands without an equivalent of the same name."""
+
 NO_ANSWER = "The question has no answer. Use a terminal, --yes, or an option with the value (see --help)."
 
 
@@ -144,6 +153,13 @@ def no_such_option(option: str, options: Iterable[str]) -> str:
     """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
     long_options = [name.removeprefix("--") for name in options if name.startswith("--")]
     return f"No such option: {option}.{did_you_mean(option.lstrip('-'), long_options, prefix='--')}"
+
+
+def unknown_command(name: str, names: Iterable[str]) -> str:
+    """Return `Unknown command 'migrat'. Did you mean migrate?`, or what replaces a command of Django."""
+    if name in DJANGO_COMMANDS:
+        return f"{name} is a command of Django. {DJANGO_COMMANDS[name]}"
+    return f"Unknown command {name!r}.{did_you_mean(name, names)}"
 
 
 def empty_value(arguments: Sequence[str]) -> str | None:

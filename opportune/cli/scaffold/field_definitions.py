@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from opportune.cli.scaffold.existing_models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.field_options import MAX_FIELD_LENGTH, TYPES_HINT, with_options
-from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, OPTIONS, OWNERS, TIMESTAMPS, WORDS_FOR_REFERENCES
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.words import camel
 from opportune.crud.schema_fields import TIMESTAMPS as READONLY_NAMES
@@ -52,6 +52,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
+    _refuse_other_notations(definition, name, type_, models)
     if type_ == "many":
         return _parse_many(name, options, feature, model, models)
     if type_[:1].isupper() or "." in type_:
@@ -83,6 +84,25 @@ def _check_type(definition: str, name: str, type_: str, models: ExistingModels) 
         _check_team(definition, name, models)
 
 
+def _refuse_other_notations(definition: str, name: str, type_: str, models: ExistingModels) -> None:
+    """Refuse a type as other frameworks write it, and name the type here."""
+    if type_.endswith("?"):
+        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
+    if (word := _type_of_django(type_)) and not models.find_by_name(type_):
+        raise OperatorError(f"{definition!r}: unknown type {type_!r}. Write {name}:{word}. {TYPES_HINT}")
+    if type_.rpartition(".")[2].lower() in WORDS_FOR_REFERENCES:
+        raise OperatorError(
+            f"{definition!r}: The type of a reference is the name of its model, as in author:Author or tags:many:Tag."
+        )
+
+
+def _type_of_django(name: str) -> str:
+    """Return `str` for `CharField` or `models.CharField`; empty for other names."""
+    word, field, rest = name.rpartition(".")[2].lower().partition("field")
+    word = ALIASES.get(word, word)
+    return word if field and not rest and word in FIELD_TYPES else ""
+
+
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
@@ -94,9 +114,10 @@ def _check_team(definition: str, name: str, models: ExistingModels) -> None:
 
 
 def _split_definition(definition: str) -> list[str]:
-    """Split a definition into name, type and options. Only defaults may contain colons."""
+    """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
     definition, default, value = definition.partition(":default=")
-    parts = definition.split(":")
+    definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
+    parts = re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
     if not default:
         return parts
     type_ = parts[1] if len(parts) > 1 else ""

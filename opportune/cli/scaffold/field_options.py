@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
-from opportune.cli.scaffold.field_types import OPTIONS, Code
+from opportune.cli.scaffold.field_types import OPTIONS, WORDS_FOR_OPTIONS, Code
 from opportune.cli.scaffold.fields import Field
 from opportune.crud.types import MAX_INTEGER
 from opportune.errors import OperatorError
@@ -51,7 +51,8 @@ def _with_option(field: Field, option: str) -> Field:
             f"{field.name}: every row has an owner, the user who adds it. "
             f"Write {field.name}:account:optional for an optional user."
         )
-    hint = did_you_mean(name, field.spec.options)
+    word = WORDS_FOR_OPTIONS.get(option)
+    hint = f" Did you mean {word}?" if word else did_you_mean(name, field.spec.options)
     raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 

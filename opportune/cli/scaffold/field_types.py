@@ -128,17 +128,36 @@ FIELD_TYPES = {
     "created_at": timestamp_type("datetime"),
     "updated_at": timestamp_type("datetime"),
 }
-ALIASES = {
+ALIASES = {  # also of Django's fields: `PositiveIntegerField`
     "string": "str",
+    "char": "str",
+    "line": "str",
     "integer": "int",
     "boolean": "bool",
     "number": "decimal",
+    "numeric": "decimal",
+    "moment": "datetime",
     "timestamp": "datetime",
     "choice": "enum",
     "picture": "image",
     "user": "owner",
+    "lines": "list",
+    "positiveinteger": "int",
+    "smallinteger": "int",
+    "biginteger": "int",
 }
-"""Other words for types."""
+WORDS_FOR_REFERENCES = (
+    *("fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield"),
+    *("reference", "references", "belongs_to", "ref", "relation"),
+)
+WORDS_FOR_OPTIONS = {
+    "null": "optional",
+    "nullable": "optional",
+    "blank": "optional",
+    "uniq": "unique",
+    "db_index": "index",
+}
+"""Words for options in other frameworks."""
 NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
 TIMESTAMPS = ("created_at", "updated_at")
 OWNERS = ("owner", "team")

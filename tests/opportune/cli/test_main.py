@@ -80,6 +80,7 @@ def test_version_names_opportune_fastapi_and_python(oppman: Oppman) -> None:
     ("arguments", "message"),
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
+        (["collectstatic"], "collectstatic is a command of Django. Omit it: the site serves static/ as it is."),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
         (["jobs", "lst"], "oppman.py jobs: No such command 'lst'. Did you mean 'list'? See: "),
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
