@@ -40,6 +40,8 @@ class Host:
     max_request_bytes: int | None = None
     memory_bytes: int | None = 512 * MEBIBYTE_BYTES
     """Memory of the smallest machine."""
+    cpu_cores: float | None = 1
+    """CPU cores of the smallest machine."""
     stop_signal: str = "SIGTERM"
     stop_seconds: float = DOCKER_STOP_SECONDS
     """Seconds between the stop signal and the end of the process."""
@@ -65,6 +67,7 @@ LEAPCELL = Host(
     writable_folders=("/tmp",),  # noqa: S108 - no file is created here
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
+    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
     runs_between_requests=False,
     max_environment_bytes=3 * 1024,
@@ -79,6 +82,7 @@ KNOWN_HOSTS = (
         client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
         stream_idle_seconds=60,
         memory_bytes=256 * MEBIBYTE_BYTES,
+        cpu_cores=1,  # shared: a sixteenth on average
         stop_signal="SIGINT",
         stop_seconds=5,
         sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
@@ -90,6 +94,7 @@ KNOWN_HOSTS = (
         port=10000,
         client_address_header="CF-Connecting-IP",
         stream_total_seconds=6000,  # estimated
+        cpu_cores=0.1,
         stop_seconds=30,
         sleeps_after_seconds=900,
         blocked_ports=SMTP_PORTS,
@@ -118,6 +123,7 @@ KNOWN_HOSTS = (
         "Koyeb",
         "KOYEB_APP_NAME",
         stream_total_seconds=100,  # estimated
+        cpu_cores=0.1,
         stop_seconds=30,
         sleeps_after_seconds=3600,
         blocked_ports=SMTP_PORTS,  # estimated for the free plan
@@ -151,6 +157,7 @@ KNOWN_HOSTS = (
         "SPACE_ID",
         port=8000,  # app_port in the README of the Space; by default 7860
         memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
+        cpu_cores=2,
         sleeps_after_seconds=48 * 3600,
         open_ports=(80, 443, 8080),
     ),
@@ -158,6 +165,7 @@ KNOWN_HOSTS = (
         "fastapicloud",
         "FastAPI Cloud",
         stream_total_seconds=300,
+        cpu_cores=0.25,
         sleeps_after_seconds=300,
         runs_between_requests=False,
         blocked_ports=SMTP_PORTS,
@@ -169,8 +177,8 @@ KNOWN_HOSTS = (
         stop_seconds=30,  # set in the unit file
         blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
     ),
-    Host("compose", "Docker Compose", keeps_disk=True, memory_bytes=None, stop_seconds=30),
-    Host("kubernetes", "Kubernetes", memory_bytes=None, stop_seconds=30),
+    Host("compose", "Docker Compose", keeps_disk=True, memory_bytes=None, cpu_cores=None, stop_seconds=30),
+    Host("kubernetes", "Kubernetes", memory_bytes=None, cpu_cores=None, stop_seconds=30),
 )
 BASE_URLS = {
     "RENDER_EXTERNAL_URL": "{}",

@@ -26,6 +26,13 @@ COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.SKIPPED: "dim
 def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Hosts whose rules to apply.")] = None,
     rehearse_all: Annotated[bool, typer.Option("--all", help="Rehearse for every host.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Use the real timeouts and processor limits of the host, which takes minutes. [default: seconds]",
+        ),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal.")] = False,
 ) -> None:
     """Rehearse a deployment on this machine under the rules of a host."""
@@ -37,13 +44,13 @@ def command(
     hosts = [find_recipe(name).host for name in selected]
     try:
         with asyncio.Runner() as runner:
-            failed = runner.run(_rehearse(hosts, keep=keep))
+            failed = runner.run(_rehearse(hosts, full=full, keep=keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)
 
 
-async def _rehearse(hosts: list[Host], *, keep: bool) -> int:
+async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes = Counter[Outcome]()
@@ -51,7 +58,7 @@ async def _rehearse(hosts: list[Host], *, keep: bool) -> int:
     with rehearsal_server() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(HostRules(host), PROJECT, server, questions, keeps_files=keep)
+            rehearsal = Rehearsal(HostRules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes[result.outcome] += 1
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome])
@@ -59,5 +66,6 @@ async def _rehearse(hosts: list[Host], *, keep: bool) -> int:
                 if result.fix:
                     print(f"  {'':8}  {'':18} fix: {result.fix}", flush=True)
     passed, failed, skipped = (outcomes[outcome] for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED))
-    say(f"\n{passed} passed, {failed} failed, {skipped} skipped.")
+    note = "" if full else " (shortened timeouts; use --full for the real ones)"
+    say(f"\n{passed} passed, {failed} failed, {skipped} skipped{note}.")
     return failed

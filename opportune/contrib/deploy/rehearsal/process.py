@@ -12,7 +12,7 @@ from pathlib import Path
 
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.instance import Instance
-from opportune.contrib.deploy.rehearsal.limits import MemoryLimit
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.services.ports import free_port
 
@@ -22,7 +22,7 @@ IGNORED_NAMES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
 WORKER = (sys.executable, "oppman.py", "worker")
-# The shell waits for a line, which is sent once the memory limit applies. With `unshare` it has its own mounts.
+# The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
 WAIT_AND_EXEC = 'read -r _; exec "$@"'
 MOUNT_READ_ONLY = """
 tree=$1; shift
@@ -38,7 +38,7 @@ class Launcher:
     """Starts processes of the site under a host's rules."""
 
     rules: HostRules
-    memory: MemoryLimit
+    limits: Limits
     source: Path
     """Folder of the project, which is only read."""
     folder: Path
@@ -138,7 +138,7 @@ class Launcher:
             )
         instance = Instance(process, port, log, offset)
         self.instances.append(instance)
-        self.memory.apply_to(process.pid)
+        self.limits.apply_to(process.pid)
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # the shell has ended; its output has the reason
             process.stdin.write(b"\n")
@@ -150,7 +150,7 @@ class Launcher:
             instance.kill()
 
     def _wrap(self, command: Sequence[str]) -> list[str]:
-        """Wrap a command in a shell that waits for the memory limit and mounts the disk read-only."""
+        """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
         if not self._mount_command:
             return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
         script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable

@@ -16,7 +16,7 @@ from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
-from opportune.contrib.deploy.rehearsal.limits import limited_memory
+from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.stage import QuestionEndpoint, Result, Stage
@@ -90,17 +90,19 @@ class Rehearsal:
         else:
             stack.callback(remove_folder, folder)
         certificate = make_certificate(folder, fakes.MAIL_HOST)
-        memory = stack.enter_context(limited_memory(host.memory_bytes))
+        cpu_cores = host.cpu_cores if rules.is_full else None
+        limits = stack.enter_context(resource_limits(host.memory_bytes, cpu_cores))
         database_name = f"rehearsal_{secrets.token_hex(4)}"
         database_url, is_pooled = stack.enter_context(pooled_database(self.server, database_name))
-        gate = DatabaseGate(make_url(database_url).port or 5432)
+        gate = DatabaseGate(make_url(database_url).port or 5432, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate))
         services.silence_seconds = rules.silence_seconds
+        services.pace_seconds = rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database_url, gate.port, services, certificate)
-        launcher = Launcher(rules, memory, self.project, folder, environ, self.command)
+        launcher = Launcher(rules, limits, self.project, folder, environ, self.command)
         stack.callback(launcher.kill_all)
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
@@ -109,7 +111,7 @@ class Rehearsal:
         await stack.enter_async_context(stage.open_visitors())
         pooler = "behind PgBouncer (transactions, TLS)" if is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
-        notify(f"{memory.description}; {launcher.tree_description}; Caddy with TLS; {system}")
+        notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
         return stage
 
     def environment(
@@ -126,7 +128,6 @@ class Rehearsal:
             **settings,
             "HOST": "127.0.0.1",
             "SECRET_KEY": secrets.token_urlsafe(48),
-            "ANSWER_GRACE_SECONDS": f"{self.rules.grace_seconds:g}",
             "BASE_URL": base_url,
             "MAIL_URL": "resend://rehearsal",
             "MAIL_FROM": "Rehearsal <site@example.com>",
@@ -142,6 +143,8 @@ class Rehearsal:
             environ.setdefault(self.rules.host.variable, "rehearsal")
         if trusted and trusted != "*":
             environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
+        if not self.rules.is_full:
+            environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
         if "DATABASE_URL" not in settings:
             environ["DATABASE_URL"] = _with_local_port(database_url, gate_port)
         return environ

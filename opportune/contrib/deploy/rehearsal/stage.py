@@ -103,7 +103,11 @@ class Stage:
             yield
 
     async def start(self) -> Instance:
-        """Start a process and restart it after failures, until its health check succeeds."""
+        """Start a process and restart it after failures, until its health check succeeds.
+
+        Raises:
+            StepFailed: The start takes too long or fails too often.
+        """
         start = time.monotonic()
         failures = 0
         instance = self.launcher.start_server()

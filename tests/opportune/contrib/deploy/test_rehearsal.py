@@ -1,7 +1,7 @@
 """Single steps of a rehearsal with minimal sites.
 
 `.ci/run rehearsals` runs all steps with the whole site. `python3 oppman.py deploy rehearse --all` does that for every
-host.
+host, and `--full` uses their real time limits.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -24,7 +25,7 @@ from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
-from opportune.contrib.deploy.rehearsal.limits import MemoryLimit
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import SiteRelay
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
@@ -35,7 +36,7 @@ from opportune.testing.services.web_server import serving
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 
 BAD_SITE = Path(__file__).with_name("bad_site.py")
-NO_LIMIT = MemoryLimit(None)
+NO_LIMITS = Limits(None, None)
 
 
 async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
@@ -55,7 +56,7 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
 )
 async def test_fault_names_its_fix(postgres_server: Postgres, tmp_path: Path, fault: str, text: str, fix: str) -> None:
     (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
-    rules = HostRules(HOSTS["leapcell-persistent"], start_seconds=1.0 if fault == "slow" else 60.0)
+    rules = replace(HostRules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
     _, results = await run(Rehearsal(rules, tmp_path, postgres_server, command=(sys.executable, "site.py", fault)))
     (result,) = results.values()
     assert result.outcome is Outcome.FAILED
@@ -104,7 +105,7 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     for name, target in (("uploads", tmp_path), ("drafts", project / "data"), ("more", "../uploads")):
         (project / name).symlink_to(target)
     folder.mkdir()
-    launcher = Launcher(HostRules(HOSTS[host]), NO_LIMIT, project, folder, {})
+    launcher = Launcher(HostRules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
     assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
     (launcher.tree / "data/app.db").touch()
     (launcher.tree / "visits.txt").touch()
@@ -123,7 +124,7 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
 def test_disk_is_called_read_only_if_nothing_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_unshare_command", lambda: None)
     (tmp_path / "project").mkdir()
-    launcher = Launcher(HostRules(HOSTS["leapcell"]), NO_LIMIT, tmp_path / "project", tmp_path, {})
+    launcher = Launcher(HostRules.for_host(HOSTS["leapcell"]), NO_LIMITS, tmp_path / "project", tmp_path, {})
     with suppress(PermissionError):
         (launcher.tree / "file").touch()
     assert launcher.tree_description.startswith("a writable") is (launcher.tree / "file").exists()
@@ -137,7 +138,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
         "OTHER_DATABASE_URL=jdbc:postgresql://real/db\nCACHE_URL=REDIS://real\nSTORAGE_URL=file:%2Fsrv/uploads\n"
         "HEARTBEAT_URL=https://real\nBACKUP_URL=File:a/../../srv/a\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
-    rehearsal = Rehearsal(HostRules(HOSTS["linux"]), tmp_path, postgres_server)
+    rehearsal = Rehearsal(HostRules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
     environ = rehearsal.environment("https://127.0.0.1", "", 2, Services(), tmp_path / "pem")
     assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
@@ -146,10 +147,10 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MemoryLimit, "create_group", lambda _limit: None)
+    monkeypatch.setattr(Limits, "create_group", lambda _limits: None)
     with subprocess.Popen(["sleep", "30"]) as sleeper:
         try:
-            MemoryLimit(64 * 1024**2).apply_to(sleeper.pid)
+            Limits(64 * 1024**2, None).apply_to(sleeper.pid)
             limits = Path(f"/proc/{sleeper.pid}/limits").read_text(encoding="utf-8")
         finally:
             sleeper.kill()
