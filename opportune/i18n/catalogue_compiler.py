@@ -1,4 +1,4 @@
-"""Catalogues (.po) read, checked and compiled with Babel, which is imported on first use.
+"""Catalogues (.po) read and compiled with Babel, which is imported on first use.
 
 Also imported by the build hook of the wheel, which has no other dependency than Babel. Messages that are fuzzy, empty,
 or have other placeholders than their English text are left out, so that the English text is shown.
@@ -7,7 +7,6 @@ or have other placeholders than their English text are left out, so that the Eng
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -21,16 +20,6 @@ COUNTS = {"num", "count"}
 """Placeholders that a plural form may leave out: "one row" instead of "1 row"."""
 CREATION_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 """Date of compiled catalogues, so that the same texts give the same bytes."""
-
-
-@dataclass
-class CatalogueState:
-    """Translations of a catalogue that are not shown."""
-
-    missing: int = 0
-    fuzzy: int = 0
-    broken: dict[str, str] = field(default_factory=dict)
-    """Problems by English text: wrong placeholders, or too few plural forms."""
 
 
 def parse_catalogue(content: bytes, locale: str | None = None) -> "Catalog":
@@ -61,28 +50,6 @@ def compile_catalogue(path: Path) -> bytes:
             catalogue.delete(message.id, message.context)
     write_mo(compiled, catalogue)
     return compiled.getvalue()
-
-
-def examine_catalogue(content: bytes, locale: str | None = None) -> CatalogueState:
-    """Count the translations that are missing, fuzzy or broken.
-
-    Args:
-        locale: Its language, which decides about the plural forms if the content does not name them.
-    """
-    state = CatalogueState()
-    catalogue = parse_catalogue(content, locale)
-    for message in messages_of(catalogue):
-        translations = texts(message.string)
-        if message.fuzzy:
-            state.fuzzy += 1
-        elif not any(translations):
-            state.missing += 1
-        elif problem := placeholder_problem(message, catalogue):
-            state.broken[texts(message.id)[0]] = problem
-        elif not all(translations):
-            forms = f"{sum(map(bool, translations))} of {len(translations)} plural forms"
-            state.broken[texts(message.id)[0]] = forms
-    return state
 
 
 def messages_of(catalogue: "Catalog") -> Iterator["Message"]:

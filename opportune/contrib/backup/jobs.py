@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.contrib.backup.encryption import can_decrypt
 from opportune.contrib.backup.settings import BackupSettings
+from opportune.contrib.run_reports import report_runs
 from opportune.db.clock import utc_now
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
@@ -19,7 +20,6 @@ from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, PermanentFailure, job
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
-from opportune.mail.run_reports import report_runs
 from opportune.project.installed import installed_names
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"

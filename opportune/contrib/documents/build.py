@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from opportune.contrib.documents.document import Document, IndexDefinition, Source
+from opportune.contrib.documents.names import name_suffix_keys, name_words
 from opportune.contrib.documents.spelling import MIN_MISSPELT_LETTERS, Term
 from opportune.db.clock import utc_now
 from opportune.db.errors import explain
@@ -17,7 +18,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.progress import work
 from opportune.schemas.text import make_storable
-from opportune.search.folding import name_suffix_keys, name_words, words
+from opportune.search.folding import words
 
 MAX_KEY_LENGTH = 200
 MAX_TERM_LENGTH = 40

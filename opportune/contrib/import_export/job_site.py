@@ -5,10 +5,10 @@ from typing import Any
 
 from opportune.accounts.models import User
 from opportune.admin.current_request import use_request
-from opportune.admin.job_site import open_site, request_of
 from opportune.admin.models import ImportFile
 from opportune.contrib.import_export.import_run import process
 from opportune.contrib.import_export.jobs import BUSY_STATES
+from opportune.contrib.job_admin import open_site, request_of
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.jobs import JobContext, PermanentFailure
 

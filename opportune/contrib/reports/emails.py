@@ -9,7 +9,6 @@ from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
 from opportune.admin.authorization import may_list
 from opportune.admin.current_request import use_request
-from opportune.admin.job_site import open_site, request_of
 from opportune.admin.log import audit
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
@@ -17,6 +16,7 @@ from opportune.admin.site import AdminSite
 from opportune.admin.views import AdminView
 from opportune.context import use_value
 from opportune.contrib.import_export.downloads import workbook_content
+from opportune.contrib.job_admin import open_site, request_of
 from opportune.contrib.reports.pages import may_export, try_report
 from opportune.contrib.reports.report import Report
 from opportune.contrib.saved_views.queries import restore_list_state

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.contrib.run_reports import report_runs
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now
 from opportune.jobs import JobContext, defer, job
@@ -16,7 +17,6 @@ from opportune.jobs.execution import send_heartbeat
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, SCHEDULE_KEY, find_last_run
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.mail.run_reports import report_runs
 
 DAILY = "23 3 * * *"
 """Schedule of the check for late jobs without HEARTBEAT_URL, at the time of the other daily jobs."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from opportune.checks import Finding
 from opportune.config.settings import Settings
 from opportune.contrib.translations.catalogue_files import not_a_catalogue
+from opportune.contrib.translations.catalogue_state import examine_catalogue
 from opportune.contrib.translations.compilemessages import project_catalogues
 from opportune.contrib.translations.extraction import find_sources
 from opportune.contrib.translations.makemessages import existing_languages, update_catalogues
 from opportune.errors import OperatorError
-from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.languages import content_languages
 from opportune.project.current import OPPMAN
 from opportune.project.layout import FRAMEWORK, display_path, replacements

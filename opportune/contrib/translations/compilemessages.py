@@ -8,7 +8,8 @@ from pathlib import Path
 
 from opportune.cli.output import say, warn
 from opportune.contrib.translations.catalogue_files import is_editable, not_a_catalogue, write_catalogue
-from opportune.i18n.catalogue_compiler import compile_catalogue, examine_catalogue
+from opportune.contrib.translations.catalogue_state import examine_catalogue
+from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.i18n.catalogues import locale_folders
 from opportune.plurals import pluralize
 from opportune.project.layout import display_path

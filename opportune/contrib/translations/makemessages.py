@@ -17,11 +17,11 @@ from opportune.cli.project.shared_files import STARTER_ROOT
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
 from opportune.config.settings import get_settings
 from opportune.contrib.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
+from opportune.contrib.translations.catalogue_state import examine_catalogue
 from opportune.contrib.translations.extraction import Source, find_sources
 from opportune.contrib.translations.unmarked import find_unmarked
 from opportune.errors import OperatorError
 from opportune.i18n import gettext, pgettext, use_language
-from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.i18n.translation import DerivedLabel

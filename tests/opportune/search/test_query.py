@@ -4,7 +4,6 @@ import pytest
 
 from opportune.search import highlight, snippet
 from opportune.search.dialects import write_fts5, write_tsquery
-from opportune.search.folding import name_words
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
 from opportune.search.results import MAX_SNIPPET_CHARS, Highlighter
 
@@ -42,13 +41,6 @@ def test_invalid_characters_and_long_queries_are_cut() -> None:
     assert query.text.startswith("path x")
     assert len(query.text) <= MAX_QUERY_LENGTH
     assert sum(len(choice.required) for choice in query.choices) <= MAX_QUERY_WORDS
-
-
-def test_name_is_split_into_words() -> None:
-    assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
-    assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
-    assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
-    assert max(map(len, name_words("aB" + "\ufdfa" * 200))) <= 200  # folds to 18 characters
 
 
 def test_highlighter_marks_starts_of_words() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from opportune.contrib.documents import search as search_module
 from opportune.contrib.documents.build import Contents, Vocabulary
 from opportune.contrib.documents.databases import store_of
+from opportune.contrib.documents.names import name_words
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -169,3 +170,10 @@ async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkey
             await show(b"a")
     await search.close()
     assert rendered[-2:] == [b"a", b"a"]
+
+
+def test_name_is_split_into_words() -> None:
+    assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
+    assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
+    assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
+    assert max(map(len, name_words("aB" + "\ufdfa" * 200))) <= 200  # folds to 18 characters

@@ -6,8 +6,8 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.contrib.translations import checks, compilemessages
+from opportune.contrib.translations.catalogue_state import examine_catalogue
 from opportune.contrib.translations.extraction import Source
-from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.project.layout import FRAMEWORK
 
