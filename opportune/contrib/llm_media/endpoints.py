@@ -26,6 +26,9 @@ MAX_SPEECH_BYTES = 50_000_000
 MAX_TEXT_BYTES = 5_000_000
 SOUND_TYPES = ("audio/", "video/", "application/ogg")
 UNTYPED = ("", "binary/octet-stream", "application/octet-stream")
+SUBTITLE_TYPES = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
+CUE = re.compile(r"^WEBVTT.*\n|(?m:^(?:\d+\r?\n)?[\d:.,]+ --> .*\n)")
+"""Lines of subtitles without words."""
 HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})+")
 DEFAULT_VOICE = "alloy"
 # Fields with results, of various endpoints
@@ -102,8 +105,8 @@ class MediaEndpoints(MediaProvider):
         form = {"data": options, "files": {"file": (f"audio{PurePath(filename).suffix.lower()}", audio)}}
         content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
         content = content_of(body)
-        if content is None and content_type.startswith("text/plain"):
-            content = {"text": body.decode(errors="replace")}
+        if content is None and content_type.startswith(SUBTITLE_TYPES):
+            content = {"text": CUE.sub("", body.decode(errors="replace"))}
         text = text_in(results_in(content, TRANSCRIPT_FIELDS)).strip()
         if not text:
             if isinstance(object_in(content).get("text"), str):

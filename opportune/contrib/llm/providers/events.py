@@ -145,7 +145,7 @@ class EventReader:
                 return []
             if END.fullmatch(data):
                 return [DONE]
-            value = json_objects_in(data.decode(errors="replace"))
+            value = json_objects_in(_decode(data))
             if not value:
                 return None
         if isinstance(value, list) and len(value) == 1:
@@ -155,3 +155,10 @@ class EventReader:
         values = value if isinstance(value, list) else [value]
         self._values += 1
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
+
+
+def _decode(data: bytes) -> str:
+    """Return a text in UTF-8, or in the encoding of Windows if none of its characters is in UTF-8."""
+    text = data.decode(errors="replace")
+    has_utf8 = "\ufffd".encode() in data or not text.replace("\ufffd", "").isascii()
+    return text if has_utf8 else data.decode("cp1252", errors="replace")

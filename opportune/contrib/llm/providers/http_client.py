@@ -144,18 +144,31 @@ class EndpointClient:
 
 
 async def _decoded(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body, also one in gzip that has another encoding in its header, or none."""
+    """Yield the body. httpx2 reads neither several gzip members, nor gzip without its header or with another one."""
     is_other = NOT_GZIP.search(response.headers.get("Content-Encoding", ""))
     chunks = response.aiter_bytes() if is_other else response.aiter_raw()
     rest = b""
     while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
         rest += chunk
-    inflater = zlib.decompressobj(GZIP_WINDOW) if rest.startswith(GZIP) else None
-    while rest or (rest := await anext(chunks, b"")):
-        content = inflater.decompress(rest, MAX_INFLATED_BYTES) if inflater else rest
-        rest = inflater.unconsumed_tail if inflater else b""
+    if not rest.startswith(GZIP):
+        yield rest
+        async for chunk in chunks:
+            yield chunk
+        return
+    inflater = zlib.decompressobj(GZIP_WINDOW)
+    content = b""
+    while rest or content or (rest := await anext(chunks, b"")):
+        content = inflater.decompress(rest, MAX_INFLATED_BYTES)
+        rest = inflater.unconsumed_tail or inflater.unused_data
         if content:
             yield content
+        if inflater.eof:
+            rest = rest.lstrip(b"\0")
+            while len(rest) < len(GZIP) and (chunk := await anext(chunks, b"")):
+                rest = (rest + chunk).lstrip(b"\0")
+            if not rest.startswith(GZIP):  # not part of the body
+                return
+            inflater = zlib.decompressobj(GZIP_WINDOW)
 
 
 class Deadline:

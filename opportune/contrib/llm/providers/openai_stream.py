@@ -8,7 +8,7 @@ from opportune.contrib.llm.providers.error_reader import error_in, error_in_choi
 from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
-from opportune.contrib.llm.providers.loose_json import objects_in, text_in
+from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
 from opportune.contrib.llm.providers.marks import CLOSING_LINES
 from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
@@ -50,6 +50,8 @@ class ChatCompletionReader:
         schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
         self._marks = MarkReader(schemas, template)
         self._finish_reason = ""
+        self._first_index = ""
+        self._choice_index = ""  # of the first choice, if there are several. Only one answer is requested.
         self._usage = TokenCounts()
         self._calls = ToolCallReader(schemas or ())
         self._returned = ReturnedFields(origin)
@@ -82,7 +84,7 @@ class ChatCompletionReader:
         if event.value:
             self._is_part = "done" in value
         reasoning = text = ""
-        for choice in _own_choices(value):
+        for choice in self._own_choices(value):
             self._is_part |= "delta" in choice
             self._has_choice = True
             if error := error_in_choice(choice):
@@ -97,6 +99,29 @@ class ChatCompletionReader:
             self._usage.add({field: value[field] for field in others})
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
+
+    def _own_choices(self, value: Fields) -> Iterable[Fields]:
+        """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
+        choices = choices_of(value)
+        if len(choices) == 1 and self._begins_second(choices[0]):
+            self._choice_index = self._first_index
+        if len(choices) <= 1 and not self._choice_index:
+            return choices
+        indexes = [key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices)]
+        self._choice_index = self._choice_index or indexes[0]
+        return [
+            choice
+            for index, choice in zip(indexes, choices, strict=True)
+            # Copilot has the text and the calls in two choices without indexes.
+            if self._choice_index == index or ("index" not in choice and read_piece(choice).calls)
+        ]
+
+    def _begins_second(self, choice: Fields) -> bool:
+        """Return whether a choice without others begins a second answer. Some endpoints number the parts of one."""
+        index, delta = key_in(choice.get("index")), object_in(choice.get("delta"))
+        self._first_index = self._first_index or index
+        has_only_role = "role" in delta and not any(value for name, value in delta.items() if name != "role")
+        return index not in ("", self._first_index) and (has_only_role or self._finish_reason != "")
 
     def _add(self, piece: Piece) -> tuple[str, str]:
         """Return the reasoning and the content that a piece adds."""
@@ -172,12 +197,3 @@ class ChatCompletionReader:
         if failure := failure_of(self._finish_reason, done, has_text=self._has_text, has_reasoning=has_reasoning):
             raise failure
         return done
-
-
-def _own_choices(value: Fields) -> Iterable[Fields]:
-    """Return the parts of the first choice, because only one answer is requested."""
-    choices = choices_of(value)
-    first = choices[0].get("index", 0) if choices else 0
-    # Copilot has the text and the calls in two choices without indexes.
-    others = (choice for choice in choices[1:] if choice.get("index", first) == first)
-    return [*choices[:1], *(choice for choice in others if "index" in choice or read_piece(choice).calls)]

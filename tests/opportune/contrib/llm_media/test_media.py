@@ -113,6 +113,7 @@ TRANSCRIPTS = [
     json_response({"segments": [{"text": "Hel"}, {"text": "lo."}]}),
     json_response({"results": {"channels": [{"alternatives": [{"transcript": "Hello."}]}]}}),
     response("200 OK", event({"delta": "Hel"}) + event({"delta": "lo."}) + DONE, EVENT_STREAM),
+    response("200 OK", b"WEBVTT\r\n\r\n1\r\n00:00.000 --> 00:01.000\r\nHello.\r\n", "Content-Type: text/vtt"),
 ]
 
 

@@ -156,6 +156,11 @@ CHOICES = {
     "digits as numbers": says(text("$"), delta(content=0), text("."), delta(content=6), delta(content=6), text="$0.66"),
     "digits of Workers AI": ends(event({"response": "$"}), event({"response": 0}), DONE, text="$0"),
     "second choice": says(chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_YES})),
+    "second choice in its own chunks": says(
+        *(chunk({"index": index, "delta": {"role": "assistant", "content": ""}}) for index in (0, 1)),
+        *(chunk({"index": index, "delta": {"content": word}}) for word in ("Y", "es") for index in (0, 1)),
+    ),
+    "second choice after the first": ends(YES, finish("stop"), chunk({"index": 1, "delta": {"content": "No"}}), DONE),
     "index for each part": ends(
         *(chunk({"index": index, "delta": {"role": "assistant", "content": word}}) for index, word in enumerate("Yes")),
         chunk({"index": 3, "delta": {}, "finish_reason": "stop"}),

@@ -20,6 +20,7 @@ PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
 PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
 SEEN = [{"type": "image_url", "image_url": {"url": url}} for url in PICTURE_URLS]
 FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
+TWO_MEMBERS = gzip.compress(b'{"choices": [{"message": '), gzip.compress(b'{"content": "Yes"}}]}')
 
 
 async def test_request_has_model_limit_and_key() -> None:
@@ -89,6 +90,7 @@ async def test_call_that_groq_could_not_read_is_read(written: str, status: str) 
     ("body", "encoding"),
     [
         (gzip.compress(text("Yes") + DONE), "x-gzip"),
+        (gzip.compress(text("Yes")) + gzip.compress(DONE) + b"\0", "gzip"),
         (gzip.compress(text("Yes") + DONE), "identity"),
     ],
 )
@@ -103,6 +105,23 @@ async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) ->
     content_type = f"Content-Type: text/event-stream; charset={encoding}"
     answer, _ = await model_answers.read_answer_of(response("200 OK", body, content_type))
     assert answer == "café"
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [bytes([byte]) for byte in b"".join(TWO_MEMBERS) + b"padding"],
+        [*TWO_MEMBERS, b"padding"],
+        [TWO_MEMBERS[0], b"\0\0\0", TWO_MEMBERS[1] + b"\0", b"padding"],
+        [TWO_MEMBERS[0] + b"\0", b"\0" + TWO_MEMBERS[1], b"\x1f", b"padding"],
+    ],
+)
+async def test_gzip_may_be_cut_anywhere(chunks: list[bytes]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
+    body = (b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    async with model_answers.serve_provider(head, *body, b"0\r\n\r\n") as (provider, _):
+        answer = await model_answers.read_answer(provider)
+    assert answer == ("Yes", Done())
 
 
 @pytest.mark.parametrize(
