@@ -92,6 +92,8 @@ def explain_cause(error: Exception) -> str | None:
     """Return the cause of the error and what to do, if it is a usual one on a user's machine; else None."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.strerror}: {error.filename or 'the output'}. Free some space, or raise the quota or ulimit -f."
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{error.strerror}. Close some, or raise ulimit -n."
     if isinstance(error, OSError) and error.filename:
         name = str(error.filename).replace(TEMPORARY_INFIX, "")
         return f"{name}: {error.strerror}. Choose or restore a path, or give this user access."

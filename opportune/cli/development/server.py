@@ -13,6 +13,7 @@ from opportune.cli.development.server_config import certificate_path, server_con
 from opportune.cli.development.sockets import MAX_WAITING_CONNECTIONS, describe_listener, listen
 from opportune.cli.process import ONE_MALLOC_ARENA, exec_process
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
+from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 from opportune.server.handover import Server, hand_over_at_hangup
 from opportune.server.supervisor import Supervisor
@@ -33,6 +34,7 @@ resolve_name(run)(app, socket.socket(fileno=int(descriptor)))
 """Code of a process that only waits for others. Its arguments are a function, the application, the file descriptor of
 the socket and sys.path.
 """
+MIN_OPEN_FILES = 128
 RESERVED_OPEN_FILES = 1000
 """Open files for everything except connections, such as databases and uploads."""
 
@@ -42,11 +44,11 @@ def serve(
 ) -> None:
     """Print the URL, and serve until a signal."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # PID 1 in a container ignores signals by default
+    allow_open_files(settings.max_http_connections)
     listen(listener)
     address = describe_listener(listener, https=settings.local_https, hosts=settings.hosts)
     print(f"Listening on {address} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
-    allow_open_files(settings.max_http_connections)
     if settings.local_https:
         path = display_path(certificate_path(listener))
         print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
@@ -90,7 +92,11 @@ def run_workers(app: str, listener: socket.socket) -> None:
 
 
 def allow_open_files(connections: int) -> None:
-    """Raise the limit for this number of connections. The default is often 1024."""
+    """Raise the limit for this number of connections. The default is often 1024.
+
+    Raises:
+        OperatorError: The system allows too few for a site.
+    """
     if sys.platform == "win32":
         return
     import resource
@@ -98,6 +104,8 @@ def allow_open_files(connections: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = connections + MAX_WAITING_CONNECTIONS + RESERVED_OPEN_FILES
     if hard != resource.RLIM_INFINITY:
+        if hard < MIN_OPEN_FILES:
+            raise OperatorError(f"A site opens more than {hard} files. Raise the limit: ulimit -n {MIN_OPEN_FILES}")
         limit = min(limit, hard)
     if soft != resource.RLIM_INFINITY and soft < limit:
         with suppress(OSError, ValueError):  # keep the current limit

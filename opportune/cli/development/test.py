@@ -82,7 +82,9 @@ def _cache_options() -> list[str]:
 
 
 def _require_installed(selection: list[str]) -> None:
-    """Check that the packages of the tests are installed."""
+    """Check that there are tests, and that their packages are installed."""
+    if not TESTS.is_dir() and all(word.startswith("-") for word in selection):
+        raise OperatorError(f"There is no folder {TESTS}. Create it, or name the files with your tests.")
     if missing := [lock for lock in locks_of_tests(selection) if not importlib.util.find_spec(MARKER_PACKAGES[lock])]:
         install = " ".join(f"-r {lock}" for lock in missing)
         raise OperatorError(f"These tests need more packages. Install them: python3 -m pip install --no-deps {install}")

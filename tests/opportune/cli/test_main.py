@@ -126,6 +126,7 @@ def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytes
     [
         (ValueError("odd\nsecond line"), "tests/opportune/cli/test_main.py:"),
         (OSError(errno.EFBIG, "File too large"), "File too large: the output. Free some space, or raise"),
+        (OSError(errno.EMFILE, "Too many open files", "/srv/x"), "Too many open files. Close some, or raise"),
         (PermissionError(errno.EACCES, "Denied", "/srv/x.zip.opportune.tmp"), "/srv/x.zip: Denied. Choose or restore"),
         (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],

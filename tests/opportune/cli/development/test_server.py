@@ -168,7 +168,7 @@ def test_only_trusted_proxies_set_the_scheme(tmp_path: Path, trusted: str, schem
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_limit_of_open_files_is_raised() -> None:
+def test_limit_of_open_files_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     import resource  # not there on Windows
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -180,6 +180,9 @@ def test_limit_of_open_files_is_raised() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert hard == limits[1]
     assert soft == min(200 + sockets.MAX_WAITING_CONNECTIONS + server.RESERVED_OPEN_FILES, hard)
+    monkeypatch.setattr(resource, "getrlimit", lambda _limit: (16, 16))
+    with pytest.raises(OperatorError, match="ulimit -n 128"):
+        server.allow_open_files(200)
 
 
 def test_port_is_reserved() -> None:

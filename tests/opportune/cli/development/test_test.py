@@ -70,10 +70,12 @@ def test_accept_access_runs_no_tests(run_test_command: RunTests) -> None:
         (["--accept-access", "tests/users"], 2, "--accept-access runs no tests"),
         (["--project", "--framework"], 2, "--project and --framework cannot be combined."),
         (["--framework"], 1, "does not include the framework's tests"),
+        (["-x"], 1, "There is no folder "),
     ],
 )
 def test_refused_options(
     oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
+    monkeypatch.setattr(test_command, "TESTS", tmp_path / "tests")
     monkeypatch.setattr(test_command, "FRAMEWORK_TESTS", tmp_path / "opportune")
     assert message in oppman("test", *arguments).line(code)
