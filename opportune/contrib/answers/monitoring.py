@@ -1,6 +1,7 @@
 """Answers for operators: metrics, the status page, and checks of the settings."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.checks import Finding
+from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.answers.admin.usage import UsageRow, sum_by_model
 from opportune.contrib.answers.models import Answer, AnswerStatus
@@ -22,6 +24,7 @@ from opportune.feature import Gauge, HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
 from opportune.i18n.formats import format_number
+from opportune.project.installed import installed_features
 
 STATES = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
 """States of answers in `GET /metrics`."""
@@ -75,9 +78,12 @@ def check_web_search(settings: Settings) -> Iterator[Finding]:
 def check_spending(settings: Settings) -> Iterator[Finding]:
     """Warn about limits of cost that do not apply to models without a price."""
     names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
-    free = [model.name for model in models_of(settings) if not model.has_price]
+    parts = [settings, *(settings.of(feature.settings) for feature in installed_features() if feature.settings)]
+    others = {name.upper(): value for name, value in chain.from_iterable(parts) if isinstance(value, LlmModel)}
+    models = {model.name: model for model in models_of(settings)} | others
+    free = [name for name, model in models.items() if not model.has_price]
     if names and free:
         yield Finding.warning(
-            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
-            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS."
+            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set its prices, such "
+            "as price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS."
         )

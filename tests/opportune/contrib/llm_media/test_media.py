@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
+from opportune.contrib.answers.monitoring import check_spending
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.llm import LanguageModel, LlmError, MediaModel
@@ -244,6 +246,10 @@ async def test_cost_limit_refuses_a_picture(settings: Settings, database: Databa
         with pytest.raises(SpendingRefused, match="reached its limit"):
             await llm.image("A dog")
     assert len(endpoint.bodies) == 1
+    others = {"embedding_model": EmbeddingModel(name="words")}
+    media = MediaSettings(image_model=painter, speech_model=MediaModel(name="mouth"))
+    (finding,) = check_spending(guard.settings.model_copy(update=others).having(media, guard.answers_settings))
+    assert "does not limit EMBEDDING_MODEL, SPEECH_MODEL, which has no price" in finding.text
 
 
 async def test_site_without_models_says_so() -> None:
