@@ -15,11 +15,13 @@ from opportune.cli.project.lock import require_uv
 from opportune.cli.project.release import NAME, install_wheel
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
+from opportune.project.pyproject import read_pyproject
 
 GROUP = "opportune.features"
 """Group of the entry point that names the feature."""
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
 GUIDE = "See oppman.py docs feature-packages."
+NO_ENTRY_POINT = f"{{label}} has {{problem}} in the group {GROUP}, so it cannot be added. {GUIDE}"
 DEPENDENCIES = re.compile(r"^dependencies = \[\n(?:.*\n)*?(?=^\])", re.MULTILINE)
 PIN = re.compile(r"^([a-z0-9][\w.-]*)==(\S+) \\$", re.MULTILINE)
 """Package in the lock that is needed on all platforms."""
@@ -52,6 +54,9 @@ def find_wheel(source: str, folder: Path) -> Path | None:
 def _build_wheel(source: Path, folder: Path) -> Path:
     if not (source / "pyproject.toml").is_file():
         raise OperatorError(f"{source} has no pyproject.toml, so it is not a package. {GUIDE}")
+    project = read_pyproject(source).get("project", {"dynamic": ["entry-points"]})  # setup.cfg may have them
+    if GROUP not in project.get("entry-points", ()) and "entry-points" not in project.get("dynamic", ()):
+        raise OperatorError(NO_ENTRY_POINT.format(label=source, problem="no entry point"))
     command = [require_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder / "built"), str(source.resolve())]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     wheel = next((folder / "built").glob("*.whl"), None)
@@ -78,7 +83,7 @@ def _read_package(distribution: metadata.Distribution, label: str) -> FeaturePac
     points = [point for point in distribution.entry_points if point.group == GROUP]
     if len(points) != 1:
         problem = "several entry points" if points else "no entry point"
-        raise OperatorError(f"{label} has {problem} in the group {GROUP}, so it cannot be added. {GUIDE}")
+        raise OperatorError(NO_ENTRY_POINT.format(label=label, problem=problem))
     name = points[0].name
     expected = f"{PREFIX}{name}.feature:{name}"
     if points[0].value != expected:

@@ -16,9 +16,10 @@ from tests.opportune.cli.scaffold.wheels import FEATURE, write_wheel
 def test_broken_folder_and_wheel_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"has no pyproject\.toml, so it is not a package\."):
         packages.find_wheel(str(tmp_path), tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[project\n")
-    with pytest.raises(OperatorError, match="cannot be built: "):
-        packages.find_wheel(str(tmp_path), tmp_path)
+    for text, message in (("[project]", "has no entry point in the group"), ("[build-system]", "cannot be built: ")):
+        (tmp_path / "pyproject.toml").write_text(f"{text}\n")
+        with pytest.raises(OperatorError, match=message):
+            packages.find_wheel(str(tmp_path), tmp_path)
     wheel = write_wheel(tmp_path)
     wheel.write_bytes(wheel.read_bytes()[:-30])
     with pytest.raises(OperatorError, match=r"^opportune_journals-1.0-py3-none-any.whl cannot be installed \(.*\)\.$"):
