@@ -119,6 +119,10 @@ class Session(Model, table=True):
         return self.impersonator_session_id is not None
 
 
+ACCESS_TOKEN_NAME = "Signed in"
+"""Name of tokens that a sign-in creates. Users choose other names for their own tokens."""
+
+
 class ApiToken(Model, table=True):
     """A token of a program. Only its hash is stored."""
 

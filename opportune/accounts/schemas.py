@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
+from opportune.accounts.models import ACCESS_TOKEN_NAME
 from opportune.config.email_domains import accept_development_domains, normalize_email
 from opportune.i18n import gettext
 from opportune.schemas import Schema
@@ -176,8 +177,15 @@ ScopeNames = Annotated[
 ]
 
 
+def refuse_sign_in_name(name: str) -> str:
+    """Refuse the name of tokens that a sign-in creates, because a second factor ends all of them."""
+    if name == ACCESS_TOKEN_NAME:
+        raise ValueError(gettext("This name is reserved. Choose another one."))
+    return name
+
+
 class TokenCreate(Reauthentication):
-    name: Annotated[Line, FieldOptions(autocomplete="off")] = Field(
+    name: Annotated[Line, FieldOptions(autocomplete="off"), AfterValidator(refuse_sign_in_name)] = Field(
         min_length=1, max_length=100, examples=["Backup script"], description="So that you recognise it."
     )
     scopes: ScopeNames = Field(["read", "write"], title="May be used to")

@@ -20,12 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
-from opportune.accounts.models import ApiToken, User
+from opportune.accounts.models import ACCESS_TOKEN_NAME, ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.credentials import delete_expired_and_surplus
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
-from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, delete_token
+from opportune.accounts.tokens.service import HINT_LENGTH, TOKEN_PREFIX, delete_token
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, response_scope
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys

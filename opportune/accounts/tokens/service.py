@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import is_known_program, record_sign_in
-from opportune.accounts.models import ApiToken, User
+from opportune.accounts.models import ACCESS_TOKEN_NAME, ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.accounts.sessions.service import UserSessions, set_confirmed_at
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
@@ -18,8 +18,6 @@ from opportune.db.clock import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 """Lifetime of access tokens, which programs get by signing in."""
-ACCESS_TOKEN_NAME = "Signed in"
-"""Name of tokens that a sign-in creates. Users choose the names of their other tokens."""
 TOKEN_PREFIX = "opp_"
 """Prefix of all tokens, so that users and secret scanners recognise them."""
 HINT_LENGTH = len(TOKEN_PREFIX) + 6

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.accounts.models import ApiToken, User
-from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH
+from opportune.accounts.models import ACCESS_TOKEN_NAME, ApiToken, User
+from opportune.accounts.tokens.service import HINT_LENGTH
 from opportune.db import Database, utc_now
 from opportune.testing.factories import PASSWORD, make_token
 from tests.opportune.accounts.conftest import bearer, token_status

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient, Response
 from pydantic import ValidationError
 
 from opportune.accounts import CurrentUser, OptionalUser, auth_backends, get_current_user, get_user_manager, needs_scope
-from opportune.accounts.models import User
+from opportune.accounts.models import ACCESS_TOKEN_NAME, User
 from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.scopes import has_scope, scope_labels
 from opportune.config import Settings, installed_features
@@ -220,7 +220,7 @@ async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client:
     created = await user_client.post("/accounts/tokens", data={**form, "scopes": ["books:read", "accounts:read"]})
     for label in ("Our books: read", "Your account: read"):
         assert f">{label}</span>" in created.text
-    for change in ({}, {"scopes": "nonsense"}):
+    for change in ({}, {"scopes": "nonsense"}, {"scopes": "books:read", "name": ACCESS_TOKEN_NAME}):
         assert (await user_client.post("/accounts/tokens", data={**form, **change})).status_code == 422
 
 
