@@ -38,14 +38,14 @@ from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import visible_actions
-from opportune.admin.templates import AdminTemplates
+from opportune.admin.templates import AdminTemplates, render_page
 from opportune.admin.trash.pages import count_deleted, delete_page, has_trash, may_use_trash
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import find_default_errors
 from opportune.db.models.labels import title_of
 from opportune.db.sessions.session import Session
-from opportune.errors import OperatorError
+from opportune.errors import OperatorError, require_found
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.web import is_htmx
 from opportune.web.rendering.environment import TemplateLoader
@@ -211,6 +211,18 @@ class AdminSite(BaseAdminSite):
     async def create(self, request: Request) -> Response:
         await self.check_access(request, "create")
         return await form_page(request, self._admin_view(request), None)
+
+    async def details(self, request: Request) -> Response:
+        """Unlike SQLAdmin, read the row once."""
+        view = self._admin_view(request)
+        row = await view.get_object_for_details(request)
+        if not (
+            view.can_view_details and view.is_accessible(request) and await view.check_can_view_details(request, row)
+        ):
+            raise HTTPException(403)
+        require_found(row)
+        context = {**await view.details_context(request), "model": row, "title": view.name}
+        return await render_page(request, view, view.details_template, context)
 
     async def edit(self, request: Request) -> Response:
         view = self._admin_view(request)

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from opportune.testing import counted_statements
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, count, read_one
@@ -44,7 +45,9 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
     assert (gadget.weight, gadget.ratio, gadget.made_on) == (Decimal("12.50"), 0.5, date(2026, 2, 28))
     assert gadget.seen_at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
     assert (gadget.name, gadget.nickname) == ("padded", None)
-    details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
+    with counted_statements("FROM test_gadget") as statements:
+        details = (await admin.get(f"/admin/gadget/details/{gadget.id}")).text
+    assert len(statements) == 1
     assert '<a href="/admin/maker/details/2">100% Ltd</a>' in details
     for text in ("28 Feb 2026, 23:59\N{NO-BREAK SPACE}UTC", "&lt;b&gt;bold&lt;/b&gt; <em>soft</em>", "Gadget 1"):
         assert text in details
