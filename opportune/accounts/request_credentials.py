@@ -1,6 +1,5 @@
 """The session or token of a request, with its user, and the token strategy of the BEARER setting."""
 
-from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
@@ -40,22 +39,6 @@ async def find_credential(request: HTTPConnection) -> tuple[Session, User, Permi
     if is_foreign_route(request):  # the site's middleware has checked the others
         refuse_foreign_page(request)
     return await find_by_token(request.app.state.database, Session, token)
-
-
-async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
-    """Return the token of a program with its user, for URLs outside /api. The caller must check the scopes.
-
-    `strategies` read other types of tokens. They are tried before the site's own strategy.
-    """
-    token = read_bearer_token(request)
-    state = request.app.state
-    if token is None:
-        return None
-    for strategy in (*strategies, token_strategy(state.settings, state.database)):
-        if match := await strategy.find_match(token):
-            record_use(request, match[0])
-            return match
-    return None
 
 
 def record_use(request: HTTPConnection, row: Session | ApiToken) -> None:

@@ -7,14 +7,16 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
+from email.charset import Charset
 from email.headerregistry import Address
+from email.utils import formataddr
 from typing import Any
 
 from opportune.db.clock import utc_now
 from opportune.mail.attachment import Attachment
 from opportune.mail.https import ApiResponse, HttpsTransport
 from opportune.mail.mail_url import MailUrl
-from opportune.mail.parts import MessageParts, encode_address, encode_name, without_empty
+from opportune.mail.parts import MessageParts
 from opportune.mail.transport import PermanentDeliveryError
 
 MAILGUN_HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
@@ -39,7 +41,7 @@ class Brevo(HttpsTransport):
         return {
             "url": "https://api.brevo.com/v3/smtp/email",
             "headers": {"api-key": self.url.key, "Accept": "application/json"},
-            "json": without_empty(
+            "json": _without_empty(
                 {
                     "sender": _brevo_address(mail.sender),
                     "to": [*map(_brevo_address, mail.to)],
@@ -49,7 +51,7 @@ class Brevo(HttpsTransport):
                     "subject": mail.subject,
                     "textContent": mail.text,
                     "htmlContent": mail.html,
-                    "headers": without_empty({**mail.headers, "Idempotency-Key": mail.message_id}),
+                    "headers": _without_empty({**mail.headers, "Idempotency-Key": mail.message_id}),
                     "attachment": [{"name": file.filename, "content": file.base64} for file in mail.attachments],
                 }
             ),
@@ -59,8 +61,8 @@ class Brevo(HttpsTransport):
 def _brevo_address(address: Address) -> dict[str, str]:
     name = address.display_name
     if not name.isascii() and any(char in name for char in '",;:<>@()[].\\'):  # Brevo drops such names
-        name = encode_name(name)
-    return without_empty({"email": address.addr_spec, "name": name})
+        name = _encode_name(name)
+    return _without_empty({"email": address.addr_spec, "name": name})
 
 
 class Mailgun(HttpsTransport):
@@ -103,13 +105,13 @@ class Postmark(HttpsTransport):
         return {
             "url": "https://api.postmarkapp.com/email",
             "headers": {"X-Postmark-Server-Token": self.url.key, "Accept": "application/json"},
-            "json": without_empty(
+            "json": _without_empty(
                 {
-                    "From": encode_address(mail.sender),
-                    "To": ", ".join(map(encode_address, mail.to)),
-                    "Cc": ", ".join(map(encode_address, mail.cc)),
-                    "Bcc": ", ".join(map(encode_address, mail.bcc)),
-                    "ReplyTo": ", ".join(map(encode_address, mail.reply_to)),
+                    "From": _encode_address(mail.sender),
+                    "To": ", ".join(map(_encode_address, mail.to)),
+                    "Cc": ", ".join(map(_encode_address, mail.cc)),
+                    "Bcc": ", ".join(map(_encode_address, mail.bcc)),
+                    "ReplyTo": ", ".join(map(_encode_address, mail.reply_to)),
                     "Subject": mail.subject,
                     "TextBody": mail.text,
                     "HtmlBody": mail.html,
@@ -125,7 +127,7 @@ class Postmark(HttpsTransport):
 
 
 def _postmark_attachment(file: Attachment) -> dict[str, Any]:
-    return without_empty(
+    return _without_empty(
         {
             "Name": file.filename,
             "Content": file.base64,
@@ -146,10 +148,10 @@ class Resend(HttpsTransport):
         name = " ".join(re.sub(r'[",;:<>@()\[\]\\]', " ", mail.sender.display_name).split())
         return {
             "url": "https://api.resend.com/emails",
-            "headers": without_empty(
+            "headers": _without_empty(
                 {"Authorization": f"Bearer {self.url.key}", "Idempotency-Key": mail.message_id[:256]}
             ),
-            "json": without_empty(
+            "json": _without_empty(
                 {
                     "from": f"{name} <{mail.sender.addr_spec}>" if name else mail.sender.addr_spec,
                     "to": [*map(_resend_recipient, mail.to)],
@@ -169,12 +171,12 @@ class Resend(HttpsTransport):
 def _resend_recipient(address: Address) -> str:
     name = address.display_name
     if re.search(r"[^a-zA-Z0-9 '_-]", name):  # Resend accepts no quoted names
-        name = encode_name(name)
+        name = _encode_name(name)
     return f"{name} <{address.addr_spec}>" if name else address.addr_spec
 
 
 def _resend_attachment(file: Attachment) -> dict[str, Any]:
-    return without_empty(
+    return _without_empty(
         {
             "filename": file.filename,
             "content": file.base64,
@@ -205,9 +207,9 @@ class SES(HttpsTransport):
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         recipients = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
-        encoded = {name: [*map(encode_address, addresses)] for name, addresses in recipients.items()}
+        encoded = {name: [*map(_encode_address, addresses)] for name, addresses in recipients.items()}
         content = {"Raw": {"Data": b64encode(mail.raw).decode()}}
-        body = json.dumps({"Content": content, "Destination": without_empty(encoded)}).encode()
+        body = json.dumps({"Content": content, "Destination": _without_empty(encoded)}).encode()
         headers = self._signed_headers(body, utc_now())
         return {"url": f"https://{self.host}{SES_PATH}", "headers": headers, "content": body}
 
@@ -232,3 +234,18 @@ class SES(HttpsTransport):
         credential = f"{self.access_key}/{'/'.join(scope)}"
         authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
         return {**headers, "authorization": authorization}
+
+
+def _encode_address(address: Address) -> str:
+    """Encode an address with its name for a header: `=?utf-8?b?…?= <zoe@example.org>`."""
+    return formataddr((address.display_name, address.addr_spec))
+
+
+def _encode_name(text: str) -> str:
+    """Encode a name for a header: `=?utf-8?b?…?=`."""
+    return Charset("utf-8").header_encode(text)
+
+
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove empty fields, which APIs refuse."""
+    return {name: value for name, value in fields.items() if value}

@@ -1,14 +1,12 @@
 """The parts of an e-mail for the APIs of providers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from email.charset import Charset
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
-from email.utils import formataddr
 from mimetypes import guess_extension
-from typing import Any, cast
+from typing import cast
 
 from opportune.mail.addresses import CONTROL_CHARACTERS, FIELD_HEADERS
 from opportune.mail.attachment import CONTENT_ID, Attachment
@@ -66,21 +64,6 @@ def split_message(message: EmailMessage) -> MessageParts:
         message_id=message["Message-ID"] or "",
         message=message,
     )
-
-
-def encode_address(address: Address) -> str:
-    """Encode an address with its name for a header: `=?utf-8?b?…?= <zoe@example.org>`."""
-    return formataddr((address.display_name, address.addr_spec))
-
-
-def encode_name(text: str) -> str:
-    """Encode a name for a header: `=?utf-8?b?…?=`."""
-    return Charset("utf-8").header_encode(text)
-
-
-def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove empty fields, which APIs refuse."""
-    return {name: value for name, value in fields.items() if value}
 
 
 def _addresses(message: EmailMessage, header: str) -> list[Address]:

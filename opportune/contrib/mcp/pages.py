@@ -3,7 +3,7 @@
 from fastapi import HTTPException, Request, Response
 
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.request_credentials import read_program_token
+from opportune.accounts.request_credentials import record_use, token_strategy
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.dependencies import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
@@ -57,13 +57,18 @@ def _has_other_origin(request: Request) -> bool:
 
 async def _read_token(request: Request) -> tuple[ApiToken, User, PermissionSet] | None:
     """Read the bearer token: from OAuth, or created by the user."""
-    if not read_bearer_token(request):
+    token = read_bearer_token(request)
+    if not token:
         return None
     await load("opportune.contrib.mcp.oauth.strategy")
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # PyJWT, which few sites need
 
-    state = request.app.state
-    return await read_program_token(request, McpTokenStrategy(state.settings, state.database))
+    settings, database = request.app.state.settings, request.app.state.database
+    for strategy in (McpTokenStrategy(settings, database), token_strategy(settings, database)):
+        if match := await strategy.find_match(token):
+            record_use(request, match[0])
+            return match
+    return None
 
 
 def _challenge(request: Request) -> str:

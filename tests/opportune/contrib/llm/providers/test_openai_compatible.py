@@ -107,18 +107,10 @@ async def test_utf_8_is_read_in_spite_of_its_declared_encoding(encoding: str) ->
     assert answer == "café"
 
 
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [bytes([byte]) for byte in b"".join(TWO_MEMBERS) + b"padding"],
-        [*TWO_MEMBERS, b"padding"],
-        [TWO_MEMBERS[0], b"\0\0\0", TWO_MEMBERS[1] + b"\0", b"padding"],
-        [TWO_MEMBERS[0] + b"\0", b"\0" + TWO_MEMBERS[1], b"\x1f", b"padding"],
-    ],
-)
-async def test_gzip_may_be_cut_anywhere(chunks: list[bytes]) -> None:
+async def test_gzip_may_be_cut_anywhere() -> None:
+    content = b"\0".join((*TWO_MEMBERS, b"padding"))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
-    body = (b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    body = (b"1\r\n%c\r\n" % byte for byte in content)
     async with model_answers.serve_provider(head, *body, b"0\r\n\r\n") as (provider, _):
         answer = await model_answers.read_answer(provider)
     assert answer == ("Yes", Done())
