@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from fastapi import FastAPI
 
 from opportune.contrib.operations.job_lights import JOB_LIST_PATH, MAIL_HINT, late_hint, late_state
+from opportune.contrib.operations.mail_outage import read_outage
 from opportune.db.clock import utc_now
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import DATABASE_ERRORS, explain, is_outage
@@ -28,7 +29,6 @@ from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.jobs.schedules import LATE_AFTER
 from opportune.mail.factory import transport_for
-from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
 from opportune.storage import Storage
 from opportune.web.health import health_check_of

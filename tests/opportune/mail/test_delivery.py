@@ -10,13 +10,13 @@ from pydantic import SecretStr
 from opportune.accounts.emails import report_mail_outage
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.contrib.operations.mail_outage import read_outage
 from opportune.db import Database, utc_now
 from opportune.jobs import JobContext
 from opportune.jobs.execution import retry_delay
 from opportune.jobs.models import Job, JobState
 from opportune.mail import Attachment, DeliveryError, EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email, send_email_job
-from opportune.mail.outage import read_outage
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs, make_user
 from tests.opportune.mail.conftest import WriteTemplate, email_to, settings_with
