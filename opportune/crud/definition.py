@@ -10,18 +10,16 @@ from sqlalchemy import ColumnElement, Label, Select
 from sqlalchemy import cast as convert
 from sqlalchemy.types import Float, NullType
 
-from opportune.accounts.models import User
-from opportune.accounts.permissions import refuse_renamed_action
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import NO_FIELDS, FieldRules
 from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, method_field
+from opportune.crud.option_checks import check_options, check_write_schemas
 from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.query_schema import make_filter_schema
 from opportune.crud.registry import TeamOwners, takes_model_name, team_owners
 from opportune.crud.schema_fields import SchemaOptions, check_fields
 from opportune.crud.schemas import create_schema, read_schema, refuse_fields, update_schema
 from opportune.crud.serializer import ModelSerializer, SchemaSerializer, Serializer
-from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.models.translated import is_translated
 from opportune.db.queries.listing import ListStatement
@@ -64,7 +62,10 @@ class Definition:
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
             required={"id", crud_class.lookup} if self.field_rules.hides else None,
         )
-        self._check(declaration, has_assign="assign" in overridden)
+        check_fields(declaration, self.options)
+        check_options(declaration, crud_class, self.team)
+        if "assign" not in overridden:
+            check_write_schemas(declaration, crud_class)
         self.filters = derive_filters(declaration, crud_class.filters)
         self.filter_fields = {name: filter_.as_pydantic_field for name, filter_ in self.filters.items()} | {
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
@@ -82,67 +83,6 @@ class Definition:
             "." in path for path in (*crud_class.sort, *crud_class.order)
         )
         return has_two_owners or reads_related_rows or self.read_permission is Permission.OWNER_OR_PERMITTED
-
-    def _check(self, declaration: Declaration, *, has_assign: bool) -> None:
-        crud_class = self.crud_class
-        for name in self.annotations:
-            if hasattr(crud_class.model, name):
-                message = f"{crud_class.model.__name__} already has {name!r}. Choose another name."
-                raise declaration.error("annotations", message)
-        for path in crud_class.search:
-            declaration.require_readable_path("search", path, text=True)
-        for path in crud_class.sort:
-            declaration.require_readable_path("sort", path)
-        for path in crud_class.order:
-            declaration.require_readable_path("order", path.removeprefix("-"))
-        check_fields(declaration, self.options)
-        self._check_lookup(declaration)
-        self._check_owner_column(declaration, "owner_column", {User})
-        self._check_owner_column(declaration, "team_column", team_owners.keys())
-        self._check_permissions(declaration)
-        self._check_team_roles(declaration)
-        if not has_assign:
-            self._check_write_schemas(declaration)
-
-    def _check_write_schemas(self, declaration: Declaration) -> None:
-        for option in ("create_schema", "update_schema"):
-            schema: type[BaseModel] | None = getattr(self.crud_class, option)
-            names = schema.model_fields.keys() if schema else set()
-            if unknown := names - self.shape.columns.keys() - self.shape.links.keys():
-                message = f"{self.crud_class.model.__name__} has no {min(unknown)!r}."
-                raise declaration.error(option, f"{message} Leave it out, or store it in `assign`.")
-
-    def _check_lookup(self, declaration: Declaration) -> None:
-        lookup = self.crud_class.lookup
-        declaration.require_one_of("lookup", lookup, self.shape.columns)
-        if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
-            raise declaration.error("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
-
-    def _check_owner_column(self, declaration: Declaration, option: str, owners: AbstractSet[type[Any]]) -> None:
-        column = getattr(self.crud_class, option)
-        references = self.shape.references
-        if column is None or references.get(column) in owners:
-            return
-        if references.get(column) in {User, *team_owners}:
-            other = "team_column" if option == "owner_column" else "owner_column"
-            raise declaration.error(option, f'write {other} = "{column}" instead, which refers to its table.')
-        columns = [name for name, target in references.items() if target in owners]
-        declaration.require_one_of(option, column, columns or self.shape.columns)
-        table = "accounts_user" if option == "owner_column" else "teams_team"
-        raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
-
-    def _check_permissions(self, declaration: Declaration) -> None:
-        for option in ("read_permission", "write_permission"):
-            value = getattr(self.crud_class, option)
-            if not self.owners and value in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
-                raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
-
-    def _check_team_roles(self, declaration: Declaration) -> None:
-        if self.crud_class.team_roles and not self.team:
-            raise declaration.error("team_roles", 'no team owns the rows. Set its column: team_column = "team_id".')
-        for action, role in self.crud_class.team_roles.items():
-            refuse_renamed_action(action)
-            declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
     @property
     def team(self) -> TeamOwners | None:

@@ -27,6 +27,7 @@ from opportune.contrib.dashboard.latest import Counts, creation_time, read_count
 from opportune.contrib.dashboard.layouts import Pages, may_arrange, read_pages
 from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, clear_counts, describe_conditions
+from opportune.contrib.dashboard.widget_checks import find_widget_errors
 from opportune.contrib.operations.health import Health
 from opportune.errors import OperatorError
 from opportune.web import is_htmx
@@ -43,7 +44,7 @@ class Dashboard(AdminExtension):
     def __init__(self, site: Any) -> None:
         super().__init__(site)
         app: FastAPI = site.site_app
-        if fault := next(widgets.find_widget_errors(app.state.features, site.views), ""):
+        if fault := next(find_widget_errors(app.state.features, site.views), ""):
             raise OperatorError(fault)
         self._health = Health(app)
         self.widgets = widgets.Widgets(app, site)

@@ -11,7 +11,7 @@ from opportune.project.installed import installed_features
 def check_widgets(_settings: Settings) -> Iterator[Finding]:
     """Find unknown names in widgets, which would prevent the start of the admin."""
     from opportune.admin.view_classes import view_classes  # SQLAdmin imports slowly
-    from opportune.contrib.dashboard.widgets import find_widget_errors  # SQLAdmin imports slowly
+    from opportune.contrib.dashboard.widget_checks import find_widget_errors  # SQLAdmin imports slowly
 
     features = installed_features()
     views = [view for view, _ in view_classes(features)]

@@ -25,7 +25,7 @@ FOR_OPERATORS = (
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
 FOR_DEVELOPERS = (
-    *("opportune/contrib/dashboard/widgets.py", "opportune/contrib/public_client.py"),
+    *("opportune/contrib/dashboard/widget_checks.py", "opportune/contrib/public_client.py"),
     *("opportune/admin/options.py", "opportune/admin/declared_permissions.py", "opportune/admin/view_classes.py"),
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.dashboard.widgets import find_widget_errors
+from opportune.contrib.dashboard.widget_checks import find_widget_errors
 from opportune.db.clock import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric, Number, Table
