@@ -4,10 +4,8 @@ The middleware also reads the mark of the user in forms, and the key of a form t
 """
 
 import asyncio
-import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field
@@ -27,15 +25,13 @@ from opportune.services.tasks import run_in_background, run_to_end
 from opportune.web.cookies import ADDED_COOKIES
 from opportune.web.errors.problem import problem
 from opportune.web.forms import kept_form
-from opportune.web.forms.hidden_fields import REPEATABLE, TOKEN_FIELD, USER_FIELD, USER_STATE_KEY
-from opportune.web.middleware.body_limit import MAX_BODY_BYTES
+from opportune.web.forms.hidden_fields import REPEATABLE, USER_STATE_KEY
+from opportune.web.middleware.submitted_form import SubmittedForm, form_type
 from opportune.web.rendering.flash import Message as FlashMessage
 from opportune.web.rendering.flash import added_messages, flash
 
 logger = logging.getLogger(__name__)
 
-MAX_COMPARED_BYTES = 262_144
-"""Bytes of a form with files that are compared. For longer forms, the total length is compared as well."""
 MAX_STORED_BYTES = 16_384
 """Maximum size of a page that is stored as a result."""
 WAIT_SECONDS = 30.0
@@ -49,19 +45,7 @@ FAILED = "failed"
 INTERRUPTED = _l("This form was interrupted. Load the page again to see what was saved.")
 
 STORE_ERRORS = (SQLAlchemyError, ReadOnlyError, OSError)
-URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
-
-
-def _hidden_field(name: str) -> re.Pattern[bytes]:
-    return re.compile(rf'(?:(?:^|&){name}=|name="{name}"\r\n\r\n)([\w-]{{16,64}})'.encode())
-
-
-TOKEN = _hidden_field(TOKEN_FIELD)
-FORM_USER = _hidden_field(USER_FIELD)
 KEPT_FORM = kept_form.QUERY_PARAMETER.encode()
-BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
-CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
-"""Cookies that the first response may change, so they do not identify the visitor."""
 STORED_HEADERS = ("location", "hx-redirect", "hx-location", "content-type")
 
 
@@ -109,21 +93,19 @@ class SubmissionMiddleware:
         if KEPT_FORM in scope.get("query_string", b""):
             scope = _move_key(scope)
         is_post = scope["type"] == "http" and scope["method"] == "POST"
-        if is_post and (content_type := _form_type(scope)):
+        if is_post and (content_type := form_type(scope)):
             return self._process_form(content_type, scope, receive, send)
         return self.app(scope, receive, send)
 
     async def _process_form(self, content_type: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        body = FormBody(receive)
-        has_files = content_type.lower().startswith(MULTIPART)
-        await body.read(MAX_COMPARED_BYTES if has_files else MAX_BODY_BYTES)
-        if mark := FORM_USER.search(body.start):
-            scope.setdefault("state", {})[USER_STATE_KEY] = mark[1].decode()
-        token = TOKEN.search(body.start)
-        if token is None:
-            await self.app(scope, body.receive, send)
-            return
-        await self._process_once(_key(scope, token[1], body, content_type), scope, body.receive, send)
+        form = SubmittedForm(content_type, receive)
+        await form.read()
+        if form.user_mark:
+            scope.setdefault("state", {})[USER_STATE_KEY] = form.user_mark
+        if form.token:
+            await self._process_once(form.key_in(scope), scope, form.receive, send)
+        else:
+            await self.app(scope, form.receive, send)
 
     async def _process_once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -196,36 +178,6 @@ class CommitMark:
             await self.store.mark_committed(session, self.key)
 
 
-class FormBody:
-    """Request body that is read up to a limit and then passed to the route completely."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._messages: list[Message] = []
-        self.start = b""
-        self.is_cut = False
-
-    async def read(self, limit: int) -> None:
-        parts = []
-        size = 0
-        has_more = True
-        while has_more and size < limit:
-            message = await self._receive()
-            self._messages.append(message)
-            if message["type"] != "http.request":
-                break
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            has_more = message.get("more_body", False)
-        self.start = b"".join(parts)[:limit]  # the network decides where parts end
-        self.is_cut = size >= limit
-
-    async def receive(self) -> Message:
-        if self._messages:
-            return self._messages.pop(0)
-        return await self._receive()
-
-
 class SentResponse:
     """ASGI `send` that records the parts of a response that a stored result needs."""
 
@@ -254,24 +206,6 @@ def _move_key(scope: Scope) -> Scope:
     others = [(name, value) for name, value in parameters if name != kept_form.QUERY_PARAMETER]
     scope.setdefault("state", {})[kept_form.KEY_IN_STATE] = dict(parameters).get(kept_form.QUERY_PARAMETER, "")
     return {**scope, "query_string": urlencode(others).encode()}
-
-
-def _form_type(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"content-type" and value.lower().startswith((URLENCODED, MULTIPART)):
-            return bytes(value)
-    return b""
-
-
-def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str:
-    """Return a hash of visitor, URL, token and values."""
-    headers = dict(scope["headers"])
-    visitor = CHANGING_COOKIES.sub(b"", headers.get(b"cookie", b"")).rstrip(b"; ")
-    boundary = BOUNDARY.search(content_type)
-    values = body.start.replace(boundary[1], b"") if boundary else body.start
-    length = headers.get(b"content-length", b"") if body.is_cut else b""
-    parts = (scope["path"].encode(), scope["query_string"], token, visitor, headers.get(b"authorization", b""))
-    return hashlib.sha256(b"\0".join((*parts, length, values))).hexdigest()
 
 
 def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
