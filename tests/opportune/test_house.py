@@ -19,7 +19,7 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 87_820,
+    "code lines of the framework": 88_010,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 31,

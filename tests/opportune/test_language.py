@@ -1,8 +1,4 @@
-"""Limits for unclear language, which only go down. A failure lists the worst sentences with file and line.
-
-The word lists are a thermometer: a sentence that avoids these words and is still hard to read has to be rewritten too.
-AGENTS.md has the rules with examples.
-"""
+"""Limits for unclear language, which only go down. AGENTS.md has the rules with examples."""
 
 import ast
 import re
