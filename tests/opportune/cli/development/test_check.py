@@ -156,7 +156,7 @@ def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None
 def test_broken_pyproject_is_an_error(folder: Path, oppman: Oppman) -> None:
     (folder / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
     outcome = oppman("check", "--no-database")
-    assert (outcome.code, "error: pyproject.toml " in outcome.out) == (1, True)
+    assert (outcome.code, "pyproject.toml cannot be read: it is not UTF-8" in outcome.out) == (1, True)
 
 
 def test_syntax_error_in_script_is_reported(folder: Path, unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_broken_pyproject_is_named(oppman: Oppman, uv: Uv, project: Path) -> Non
     (project / "pyproject.toml").write_text("# caf\xe9", encoding="latin-1")
     outcome = oppman("lock")
     assert (outcome.code, uv.commands) == (1, [])
-    assert outcome.err.startswith("pyproject.toml is invalid: ")
+    assert outcome.err.endswith("pyproject.toml cannot be read: it is not UTF-8. Save it as UTF-8.\n")
 
 
 def test_check_names_outdated_locks(oppman: Oppman, project: Path) -> None:
