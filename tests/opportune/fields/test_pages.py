@@ -90,4 +90,4 @@ async def test_browser_fills_slug_preview_and_time_zone(app: FastAPI, browser_pa
     row = await read_one(app, Sample)
     assert row.starts_at
     assert row.starts_at.isoformat() == "2026-07-01T12:00:00+00:00"
-    await expect(page.get_by_text(re.compile(r"1 Jul 2026, 08:00 EDT"))).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"1 Jul 2026, 08:00\sEDT"))).to_be_visible()
