@@ -104,7 +104,7 @@ EXPLANATIONS = {
 
 
 def explain(error: BaseException, url: DatabaseUrl) -> str:
-    """Return one line that says what is wrong with the database and what to do. It contains no password."""
+    """Return the error of the database and its solution in one line, without passwords."""
     message = str(getattr(error, "orig", None) or error)
     if isinstance(error, TimeoutError) and not message:
         message = "timeout"

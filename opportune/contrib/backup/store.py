@@ -130,7 +130,7 @@ class BackupStore:
         return Member(size=sink.size, sha256=sink.digest.hexdigest())
 
     def verify(self, name: str, sent: Member) -> None:
-        """Read a backup back and compare it with what was sent. Delete it if it differs."""
+        """Compare a stored backup with the sent one, and delete it if they differ."""
         arrived = copy_stream(self._open(name), None)
         if arrived != sent:
             with self._connected() as client:

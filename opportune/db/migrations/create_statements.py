@@ -34,7 +34,7 @@ LISTED_VALUE = re.compile(
 )
 """Text or number, such as `'new'`, `'new'::text` and `3`."""
 SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
-"""What may stand between listed values, such as the end of `ARRAY['new', 'done']::text[])`."""
+"""Text between listed values, such as the end of `ARRAY['new', 'done']::text[])`."""
 
 
 class IndexDefinition(NamedTuple):
