@@ -1,12 +1,14 @@
-"""Signals of the process of a command, and its replacement by another program."""
+"""Signals of the process of a command, and other programs that it runs."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Never
 
 from opportune.context import use_value
@@ -29,6 +31,11 @@ def signals_as_interrupts() -> Iterator[None]:
     finally:
         for number in defaults:
             signal.signal(number, signal.SIG_DFL)
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program of this environment, or on PATH."""
+    return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
 def last_line(output: str) -> str:

@@ -4,11 +4,8 @@ Without options, the document is printed.
 """
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from opportune.cli.output import print_json, say
-from opportune.cli.process import last_line
+from opportune.cli.process import find_program, last_line
 from opportune.errors import OperatorError
 from opportune.project.modules import site_application
 from opportune.web.errors.openapi import operations
@@ -88,7 +85,7 @@ def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> 
     if not is_empty and not (folder / GENERATED_FILES[client]).is_file():
         raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")
     program, *arguments = GENERATORS[client].split()
-    path = shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    path = find_program(program)
     if path is None:
         raise OperatorError(f"{program} is not installed. {INSTALL_HINTS[program]}")
     with TemporaryDirectory() as temporary:

@@ -9,7 +9,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune import __version__
-from opportune.cli.process import last_line
+from opportune.cli.process import find_program, last_line
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
 
@@ -121,8 +120,7 @@ def _hash_on_index(requirement: str) -> str:
 
 def find_uv() -> str | None:
     """Return the uv that started this process, of this environment, or on PATH."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ.get("UV") or shutil.which("uv", path=path)
+    return os.environ.get("UV") or find_program("uv")
 
 
 def _installer() -> list[str]:
