@@ -1,11 +1,13 @@
-"""Ports of this machine, for servers that tests start."""
+"""Servers that tests start as programs, and ports for them."""
 
 import random
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Any
 
 START_SECONDS = 60
 PORTS = range(20_000, 32_000)
@@ -27,12 +29,22 @@ def free_port() -> int:
             return port
 
 
-def wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server of a process accepts connections.
+@contextmanager
+def running_server(command: Sequence[str], port: int, **options: Any) -> Iterator[None]:
+    """Run a program, with options of `subprocess.Popen`, that accepts connections on a port until the block ends.
 
     Raises:
         RuntimeError: The server did not start.
     """
+    with subprocess.Popen(command, **options) as process:
+        try:
+            _wait_until_reachable(port, process)
+            yield
+        finally:
+            process.kill()
+
+
+def _wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

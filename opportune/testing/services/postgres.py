@@ -87,7 +87,7 @@ class Postgres:
             cwd=self.folder,
             stdout=subprocess.DEVNULL,  # the server keeps it open
             stderr=subprocess.DEVNULL,
-            **_account(),
+            **unprivileged_account(),
         )
 
     @property
@@ -142,7 +142,7 @@ def _run_server(arguments: list[str], programs: Path | None = None) -> Iterator[
     folder = Path(tempfile.mkdtemp(prefix="opportune-postgres-", dir=scratch()))
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
-        account = _account().get("user")
+        account = unprivileged_account().get("user")
         server = Postgres(free_port(), folder, programs or _find_programs(folder, account))
         if account:
             for path in (folder, *folder.rglob("*")):
@@ -165,7 +165,7 @@ def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
         # The first test that needs a server may have changed PATH.
         env={**os.environ, "PATH": f"{os.defpath}:{os.environ.get('PATH', '')}", "PGPASSWORD": PASSWORD},
         start_new_session=True,  # Ctrl-C is for this process: the server stops when the pipe is closed
-        **_account(),
+        **unprivileged_account(),
     ) as guard:
         assert guard.stdout is not None
         if (line := guard.stdout.readline()) != b"ready\n":
@@ -173,8 +173,8 @@ def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
         yield
 
 
-def _account() -> dict[str, Any]:
-    """Return the account of the server for `subprocess`: PostgreSQL refuses to run as root."""
+def unprivileged_account() -> dict[str, Any]:
+    """Return the account of the server for `subprocess`: PostgreSQL and PgBouncer refuse to run as root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     import pwd

@@ -2,20 +2,19 @@
 
 import asyncio
 import os
-import shutil
-import sysconfig
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from subprocess import DEVNULL
 from typing import NamedTuple
 
-from opportune.cli.process import last_line
+from opportune.cli.process import find_program, last_line
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.errors import OperatorError
+from opportune.testing.services.ports import running_server
 
-START_TIMEOUT_SECONDS = 10.0
 UNLIMITED_IDLE_SECONDS = 3600
 """Idle timeout for hosts that have no limit."""
 INNER_PROXY_ADDRESS = "66.241.124.1"
@@ -218,14 +217,14 @@ def find_caddy() -> str:
     Raises:
         OperatorError: Caddy is not installed.
     """
-    path = shutil.which("caddy", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+    path = find_program("caddy")
     if not path:
         raise OperatorError(MISSING)
     return path
 
 
-@asynccontextmanager
-async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
+@contextmanager
+def run_proxy(config: ProxyConfig) -> Iterator[None]:
     """Run Caddy until the block ends.
 
     Raises:
@@ -233,40 +232,16 @@ async def run_proxy(config: ProxyConfig) -> AsyncIterator[None]:
     """
     program = find_caddy()
     config.folder.mkdir(exist_ok=True)
-    (config.folder / "Caddyfile").write_text(config.render(), encoding="utf-8")
+    file = config.folder / "Caddyfile"
+    file.write_text(config.render(), encoding="utf-8")
+    command = [program, "run", "--adapter", "caddyfile", "--config", str(file)]
+    environ = {**os.environ, "HOME": str(config.folder)}
     log = config.folder / "proxy.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(program, "run", "--adapter", "caddyfile", "--config", str(config.folder / "Caddyfile")),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "HOME": str(config.folder)},
-            start_new_session=True,  # not interrupted by Ctrl-C
-        )
-        try:
-            if not await _wait_until_listening(config.port, process):
-                reason = last_line(log.read_text(encoding="utf-8", errors="replace"))
-                raise OperatorError(f"Caddy does not start: {reason}")
-            yield
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                try:
-                    await asyncio.wait_for(process.wait(), 3)
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
-
-
-async def _wait_until_listening(port: int, process: asyncio.subprocess.Process) -> bool:
-    deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
-    while process.returncode is None and asyncio.get_running_loop().time() < deadline:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except ConnectionRefusedError:
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            return True
-    return False
+    with log.open("wb") as output, ExitStack() as stack:
+        streams = {"stdin": DEVNULL, "stdout": output, "stderr": output}
+        try:  # in a separate session, so that Ctrl-C does not interrupt it
+            stack.enter_context(running_server(command, config.port, env=environ, start_new_session=True, **streams))
+        except RuntimeError:
+            reason = last_line(log.read_text(encoding="utf-8", errors="replace"))
+            raise OperatorError(f"Caddy does not start: {reason}") from None
+        yield

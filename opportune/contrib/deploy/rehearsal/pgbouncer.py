@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from sqlalchemy import URL
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
-from opportune.testing.services.ports import free_port, wait_until_reachable
+from opportune.testing.services.ports import free_port, running_server
+from opportune.testing.services.postgres import unprivileged_account
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -31,27 +31,21 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
         skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseUrl.parse(database_url).url
     port = free_port()
-    is_root = sys.platform != "win32" and os.geteuid() == 0
-    system_user = "nobody" if is_root else None  # PgBouncer refuses to run as root
+    account = unprivileged_account()
     with tempfile.TemporaryDirectory(prefix="opportune-pgbouncer-") as name, (Path(name) / "log").open("wb") as log:
         folder = Path(name)
         folder.chmod(0o755)
         certificate = make_certificate(folder, days=certificate_days)
-        if system_user:
-            shutil.chown(certificate, system_user)
+        if account:
+            shutil.chown(certificate, account["user"])
         configuration = folder / "pgbouncer.ini"
         text = _configuration_for(url, listen_port=port, connections=connections, certificate=certificate)
         configuration.write_text(text, encoding="utf-8")
         command = [PROGRAM, str(configuration)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, user=system_user, extra_groups=system_user and [])
-        try:
-            wait_until_reachable(port, process)
+        with running_server(command, port, stdout=log, stderr=log, **account):
             tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
             pooled_url = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
             yield pooled_url.render_as_string(hide_password=False)
-        finally:
-            process.kill()
-            process.wait()
 
 
 def _configuration_for(url: URL, **pooler: object) -> str:

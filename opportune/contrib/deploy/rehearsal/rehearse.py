@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from sqlalchemy import make_url
 
@@ -107,7 +107,7 @@ class Rehearsal:
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
         config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
-        await stack.enter_async_context(run_proxy(config))
+        stack.enter_context(run_proxy(config))
         await stack.enter_async_context(stage.open_visitors())
         pooler = "behind PgBouncer (transactions, TLS)" if is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
@@ -146,7 +146,8 @@ class Rehearsal:
         if not self.rules.is_full:
             environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
         if "DATABASE_URL" not in settings:
-            environ["DATABASE_URL"] = _with_local_port(database_url, gate_port)
+            url = make_url(database_url).set(host="127.0.0.1", port=gate_port)
+            environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         return environ
 
     def _production_settings(self) -> dict[str, str]:
@@ -168,9 +169,3 @@ def _copied_file(url: str) -> str:
     path = database.path.resolve()  # a site on this machine may use another file, also through a link
     file = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else "data/app.db"
     return f"{'sqlite+memory' if database.kind == 'memory' else 'sqlite'}:///{file}"
-
-
-def _with_local_port(url: str, port: int) -> str:
-    parts = urlsplit(url)
-    user = parts.netloc.rpartition("@")[0]
-    return parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
