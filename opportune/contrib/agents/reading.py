@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.cli.development.startup import require_file
 from opportune.config.settings import Settings
+from opportune.contrib.statement_limits import StatementTooLong, time_limit
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 
@@ -26,12 +27,10 @@ async def read(settings: Settings, work: Callable[[Connection], T]) -> T:
     database = open_database(settings)
     require_file(database.url)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS), database.reader() as session:
+        async with asyncio.timeout(TIMEOUT_SECONDS), database.reader() as session, time_limit(session, TIMEOUT_SECONDS):
             connection = await session.connection()
-            if connection.dialect.name == "postgresql":
-                await connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
             return await connection.run_sync(work)
-    except TimeoutError:
+    except (TimeoutError, StatementTooLong):
         raise too_slow() from None
     except DBAPIError as error:
         raise refused(first_line(error.orig)) from None

@@ -1,10 +1,8 @@
 """Large tables, and the run and plan of statements, on SQLite and on PostgreSQL."""
 
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, inspect, select, table, text
@@ -13,12 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from opportune.contrib.doctor.examination import Finding
 from opportune.contrib.doctor.lists import ListStatement
 from opportune.contrib.doctor.statistics import LARGE_TABLE_ROWS, read_statistics
+from opportune.contrib.statement_limits import time_limit_within
 from opportune.db.queries.row_count import Explain
 
 MIN_PLAN_COST = 1_000
 """PostgreSQL's estimate from which a plan needs an index. Reading 50,000 short rows costs as much."""
-INSTRUCTIONS_PER_CHECK = 100_000
-"""Instructions of SQLite's virtual machine between two checks of the time limit."""
 SCAN_IN_SQLITE = r"SCAN {table}( .*)?|SEARCH {table} USING .* \(deleted_at=\?\)"
 IS_LIVE = "(deleted_at IS NULL)"
 """Condition of rows that are not in the trash. An index for it does not help, because nearly all rows match."""
@@ -30,7 +27,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespac
 
 
 class Planner(ABC):
-    """Access to the plans and limits of one database system."""
+    """Access to the plans of one database system."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -46,7 +43,7 @@ class Planner(ABC):
             DBAPIError: The list failed, or took longer than `seconds`.
         """
         with self.connection.begin_nested() as savepoint:  # PostgreSQL ends the transaction after a timeout
-            with self._limited_to(seconds):
+            with time_limit_within(self.connection, seconds):
                 self.connection.execute(page.statement).fetchall()
             savepoint.rollback()
 
@@ -64,10 +61,6 @@ class Planner(ABC):
         return iter(())
 
     @abstractmethod
-    def _limited_to(self, seconds: float) -> AbstractContextManager[None]:
-        """Interrupt statements of the block that take longer."""
-
-    @abstractmethod
     def _is_scan(self, rows: Sequence[Any], page: ListStatement) -> bool:
         """Return whether the rows of EXPLAIN show that no index is used."""
 
@@ -79,19 +72,6 @@ class SQLitePlanner(Planner):
     def _is_large(self, name: str) -> bool:
         rows = select(text("1")).select_from(table(name)).limit(LARGE_TABLE_ROWS).subquery()
         return self.connection.scalar(select(func.count()).select_from(rows)) == LARGE_TABLE_ROWS
-
-    @contextmanager
-    def _limited_to(self, seconds: float) -> Iterator[None]:
-        deadline = time.monotonic() + seconds
-        self._set_progress_handler(lambda: time.monotonic() > deadline)
-        try:
-            yield
-        finally:
-            self._set_progress_handler(None)
-
-    def _set_progress_handler(self, is_over: Any) -> None:
-        driver: Any = self.connection.connection.dbapi_connection
-        driver.run_async(lambda driver: driver.set_progress_handler(is_over, INSTRUCTIONS_PER_CHECK))
 
     def _is_scan(self, rows: Sequence[Any], page: ListStatement) -> bool:
         lines = [row[3] for row in rows]
@@ -106,11 +86,6 @@ class PostgreSQLPlanner(Planner):
 
     def read_statistics(self) -> Iterator[Finding]:
         return read_statistics(self.connection)
-
-    @contextmanager
-    def _limited_to(self, seconds: float) -> Iterator[None]:
-        self.connection.execute(text(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}"))
-        yield
 
     def _is_scan(self, rows: Sequence[Any], page: ListStatement) -> bool:
         plan = rows[0][0][0]["Plan"]

@@ -13,7 +13,7 @@ from opportune.admin.lists.parameters import filtered_query
 from opportune.admin.views import AdminView
 from opportune.contrib.reports.fields import Grouping, Measure, Selection
 from opportune.contrib.reports.periods import GroupKey, period_key, period_of
-from opportune.contrib.reports.time_limit import time_limit
+from opportune.contrib.statement_limits import time_limit
 from opportune.db.models.columns import python_type_of
 
 MAX_LINES, MAX_SPLITS = 100, 12

@@ -16,7 +16,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export.downloads import FILE_TYPES, file_response, file_type
 from opportune.contrib.reports.fields import PARAMETERS, default_grouping, groupings_of, measures_of, read_selection
 from opportune.contrib.reports.report import Report, read_report
-from opportune.contrib.reports.time_limit import StatementTooLong
+from opportune.contrib.statement_limits import StatementTooLong
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l

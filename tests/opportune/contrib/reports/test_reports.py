@@ -145,7 +145,7 @@ async def test_impossible_field_is_refused(admin: AsyncClient) -> None:
 
 
 async def test_slow_report_is_stopped(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.reports.time_limit.INSTRUCTIONS_PER_CHECK", 1)
+    monkeypatch.setattr("opportune.contrib.statement_limits.INSTRUCTIONS_PER_CHECK", 1)
     monkeypatch.setattr("opportune.contrib.reports.pages.MAX_SECONDS", -1)
     assert "This report takes too long." in (await admin.get(f"{URL}?_group=colour")).text
     assert (await admin.get("/admin/gadget/list")).status_code == 200

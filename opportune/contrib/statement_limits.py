@@ -1,7 +1,7 @@
 """Time limits of statements."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 INSTRUCTIONS_PER_CHECK = 100_000
+"""Instructions of SQLite's virtual machine between two checks of the time limit."""
 QUERY_CANCELED = "57014"
 """SQLSTATE of a statement that PostgreSQL has stopped."""
 
@@ -29,10 +30,8 @@ async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[Non
     """
     connection = await session.connection()
     deadline = monotonic() + seconds
-    if connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
     try:
-        await connection.run_sync(_interrupt_sqlite, lambda: monotonic() > deadline)
+        await connection.run_sync(_set_limit, seconds)
         yield
     except DBAPIError as error:
         is_interruption = getattr(error.orig, "sqlstate", None) == QUERY_CANCELED or str(error.orig) == "interrupted"
@@ -40,11 +39,25 @@ async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[Non
             raise
         raise StatementTooLong from error
     finally:
-        await connection.run_sync(_interrupt_sqlite, None)
+        await connection.run_sync(_set_limit, None)
 
 
-def _interrupt_sqlite(connection: Connection, is_over: Callable[[], bool] | None) -> None:
-    """Let SQLite stop statements when a function returns true. PostgreSQL has a timeout."""
+@contextmanager
+def time_limit_within(connection: Connection, seconds: float) -> Iterator[None]:
+    """Stop statements of this block like `time_limit`, within `run_sync`. The error is a DBAPIError."""
+    try:
+        _set_limit(connection, seconds)
+        yield
+    finally:
+        _set_limit(connection, None)
+
+
+def _set_limit(connection: Connection, seconds: float | None) -> None:
+    """Set or remove a limit. That of PostgreSQL ends with the transaction or the savepoint."""
     if connection.dialect.name == "sqlite":
+        deadline = monotonic() + (seconds or 0)
+        is_over = None if seconds is None else lambda: monotonic() > deadline
         driver: Any = connection.connection.dbapi_connection
         driver.run_async(lambda driver: driver.set_progress_handler(is_over, INSTRUCTIONS_PER_CHECK))
+    elif seconds is not None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")

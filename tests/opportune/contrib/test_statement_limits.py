@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from opportune.contrib.reports.time_limit import StatementTooLong, time_limit
+from opportune.contrib.statement_limits import StatementTooLong, time_limit
 from opportune.db import Database
 from tests.opportune.stored_rows import read_one
 
