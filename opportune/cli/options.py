@@ -1,5 +1,6 @@
 """Options that several commands share, and those that every command has."""
 
+import sys
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -17,6 +18,18 @@ SUPERUSER_PASSWORD = typer.Option(envvar=["NEW_PASSWORD", "SUPERUSER_PASSWORD"],
 
 Command: TypeAlias = Any
 """A command of Typer, which has no public name for the type."""
+
+
+def confirm(action: str, question: str) -> None:
+    """Abort unless the user confirms an action. Commands without `--yes` call it."""
+    require_terminal(action)
+    typer.confirm(question, abort=True)
+
+
+def require_terminal(action: str, option: str = "--yes") -> None:
+    """Check that the user can confirm an action. Otherwise, the error names the option to add."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{action} needs a confirmation. Add {option}.")
 
 
 def add_common_options(command: Command) -> None:

@@ -1,6 +1,5 @@
 """List, add, change or delete users."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions
 from opportune.cli.accounts.prompts import ask_password
-from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
+from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput, confirm
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.db.queries.matching import contains
@@ -143,9 +142,7 @@ def delete(email: Email, yes: NoInput = False) -> None:
     """Delete a user with all personal data, without sending an e-mail."""
     if not yes:
         address = in_transaction(lambda session: management.find_user(session, email)).email
-        if not sys.stdin.isatty():
-            raise typer.BadParameter(f"Deleting {address} needs a confirmation. Add --yes.")
-        typer.confirm(f"Delete {address} with all personal data? This cannot be undone.", abort=True)
+        confirm(f"Deleting {address}", f"Delete {address} with all personal data? This cannot be undone.")
     features = installed_features()
     user = with_jobs(lambda jobs, session: management.delete_user(session, jobs.database, features, email))
     say(f"Deleted {user.email} with all personal data.")

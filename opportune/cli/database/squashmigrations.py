@@ -4,13 +4,12 @@ The new migration is generated from the models. It changes nothing in databases 
 migrate every database first.
 """
 
-import sys
 from typing import Annotated
 
 import typer
 
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.options import NoInput
+from opportune.cli.options import NoInput, confirm
 from opportune.cli.output import say, warn
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import MigrationGraph
@@ -33,10 +32,7 @@ def command(feature: Annotated[str, typer.Argument(help="Feature of the migratio
     for migration in squash.migrations_with_code:
         warn(f"Notice: {migration.name} runs code or SQL on rows. New databases will not have its changes.")
     if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("Squashing needs a confirmation. Add --yes.")
-        if not typer.confirm("Are they applied to every database, and are the files in git?"):
-            raise typer.Abort
+        confirm("Squashing", "Are they applied to every database, and are the files in git?")
     _write_files(graph, squash)
 
 

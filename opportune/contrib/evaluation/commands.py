@@ -9,8 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-import typer
-
+from opportune.cli.options import confirm
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.transaction import migrated_settings
 from opportune.config.llm_models import MICRO_PER_UNIT
@@ -60,9 +59,7 @@ async def _evaluate(settings: Settings, database: Database, llm: LanguageModel, 
         if not (options.as_json and options.yes):
             _announce(evaluation)
         if not options.yes and evaluation.questions:
-            if not sys.stdin.isatty():
-                raise typer.BadParameter("The evaluation needs a confirmation. Add --yes.")
-            typer.confirm("Continue?", abort=True)
+            confirm("The evaluation", "Continue?")
     failure = ""
     try:
         await evaluation.evaluate_all(database)

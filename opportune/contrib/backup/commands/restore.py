@@ -1,13 +1,12 @@
 """Restore the database and the uploads from a backup."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
 
-from opportune.cli.options import NoInput
+from opportune.cli.options import NoInput, require_terminal
 from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
@@ -76,9 +75,9 @@ def rehearse(settings: Settings, name: str) -> None:
 
 def restore(settings: Settings, file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:
     """Restore an archive after a confirmation, and report what remains to be done."""
-    if not (no_input or sys.stdin.isatty()):
+    if not no_input:
         with open_archive(file):  # report an invalid file first
-            raise typer.BadParameter("Replacing all data needs a confirmation. Add --no-input.")
+            require_terminal("Replacing all data", "--no-input")
     target = Target(settings, MigrationGraph(installed_names()))
 
     def confirm(manifest: Manifest) -> None:

@@ -5,13 +5,12 @@ This includes all users. The record of applied migrations is kept, and ids start
 Groups of features and search indexes are created again, as by `migrate`.
 """
 
-import sys
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection, inspect
 
-from opportune.cli.options import NoInput
+from opportune.cli.options import NoInput, require_terminal
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
@@ -40,8 +39,7 @@ def command(
 
 
 def confirm(url: DatabaseUrl) -> None:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
+    require_terminal("Deleting all rows")
     with open_snapshot(url) as connection, explained_errors(url):
         rows = sum(count_rows(connection, table) for table in sort_tables(Model.metadata))
     print(f"This deletes {pluralize(rows, 'row')} in {url.redacted}, including users and their sessions.")
