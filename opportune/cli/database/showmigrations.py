@@ -26,17 +26,9 @@ def command(
     applied = set(graph.applied(recorded))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:
-        print_json(
-            [
-                {
-                    "feature": migration.feature,
-                    "name": migration.name,
-                    "revision": migration.revision,
-                    "applied": migration in applied,
-                }
-                for migration in ordered
-            ]
-        )
+        keys = ("feature", "name", "revision", "applied")
+        rows = ((step.feature, step.name, step.revision, step in applied) for step in ordered)
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
     elif plan:
         for migration in ordered:
             print(f"{_mark_of(migration, applied)}  {migration}")

@@ -28,6 +28,7 @@ from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT
 from opportune.project.pyproject import PYPROJECT, read_pyproject
+from opportune.project.text_files import read_text
 
 START_TIMEOUT_SECONDS = 120
 
@@ -56,7 +57,7 @@ def _add_wheel(package: packages.FeaturePackage, wheel: Path) -> packages.Featur
     require_free_name(package)
     _require_own_environment()
     with write_files(_changed_files_with_wheel(package, wheel), PROJECT / VENDOR, _old_wheels(wheel)):
-        if not packages.satisfies(_read_text(BASE), package.requirements):
+        if not packages.satisfies(read_text(PROJECT / BASE), package.requirements):
             update_locks(upgrade=False, check=False)
         return install(package.name)
 
@@ -72,7 +73,7 @@ def _add_installed(package: packages.FeaturePackage) -> packages.FeaturePackage:
 def _add_from_index(name: str) -> packages.FeaturePackage:
     """Install and list a package of the index, and return it."""
     _require_own_environment()
-    pyproject = packages.with_dependency(_read_text(PYPROJECT), name)
+    pyproject = packages.with_dependency(read_text(PROJECT / PYPROJECT), name)
     with write_files({**_read_restorable_files(), PROJECT / PYPROJECT: pyproject}, PROJECT / VENDOR):
         update_locks(upgrade=False, check=False)
         return install(name)
@@ -100,23 +101,19 @@ def _require_own_environment() -> None:
 def _read_restorable_files() -> dict[Path, str | bytes]:
     """Return the contents of the files that may change, which are restored if a step fails."""
     locks = (path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("requirements/*.lock"))
-    return {PROJECT / name: _read_text(name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
+    return {PROJECT / name: read_text(PROJECT / name) for name in (INSTALLED, PYPROJECT, BASE, *locks)}
 
 
 def _changed_files_with_wheel(package: packages.FeaturePackage, wheel: Path) -> dict[Path, str | bytes]:
     """Return the contents of the files with the wheel in `vendor/`, as a dependency and in the lock."""
     requirement = f"{package.name}=={package.version}"
-    lock = packages.without_pin(_read_text(BASE), package.name)
+    lock = packages.without_pin(read_text(PROJECT / BASE), package.name)
     return {
         **_read_restorable_files(),
-        PROJECT / PYPROJECT: packages.with_dependency(_read_text(PYPROJECT), requirement),
+        PROJECT / PYPROJECT: packages.with_dependency(read_text(PROJECT / PYPROJECT), requirement),
         PROJECT / BASE: with_wheel(lock, package.name, package.version, hash_of(wheel)),
         PROJECT / VENDOR / wheel.name: wheel.read_bytes(),
     }
-
-
-def _read_text(name: str) -> str:
-    return (PROJECT / name).read_text(encoding="utf-8")
 
 
 def _old_wheels(wheel: Path) -> list[Path]:
@@ -138,7 +135,7 @@ def install(name: str) -> packages.FeaturePackage:
 
 def _list_feature(package: packages.FeaturePackage) -> None:
     if package.feature not in feature_packages():
-        text = with_feature(_read_text(INSTALLED), package.feature, package.module)
+        text = with_feature(read_text(PROJECT / INSTALLED), package.feature, package.module)
         replace_files({PROJECT / INSTALLED: text}, PROJECT / VENDOR)
     _require_start(package)
 
@@ -166,6 +163,6 @@ def _require_start(package: packages.FeaturePackage) -> None:
 
 def _print_next_steps(package: packages.FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
-    if package.name not in pins(_read_text(BASE)):
+    if package.name not in pins(read_text(PROJECT / BASE)):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")
     say_next("migrate", "check")
