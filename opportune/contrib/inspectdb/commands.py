@@ -5,10 +5,14 @@ Reads the tables in DATABASE_URL that belong to no installed feature.
 To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
 """
 
+import ast
 import importlib.util
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Annotated
 
 import typer
@@ -42,7 +46,8 @@ TESTS = Path(__file__).with_name("adopted_tests.txt").read_text(encoding="utf-8"
 MAX_LINE_CHARACTERS = 120
 MODULE_RULES = "I,F401"
 """Rules of ruff that generated code may break: sorted and used imports."""
-LONG_LINES_COMMENT = "# ruff: noqa: E501 - constraints of the database are long\n"
+STRING_WRAPPER = TextWrapper(70, expand_tabs=False, replace_whitespace=False, drop_whitespace=False)
+"""Divides long strings, such as the text of a CHECK constraint."""
 MAX_LISTED_REASONS = 8
 """Maximum number of columns and constraints to print that need PostgreSQL."""
 
@@ -140,10 +145,23 @@ def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
 
 
 def format_models(code: str) -> str:
-    """Format code with ruff, if it is installed."""
-    code = format_code(code, PROJECT / PACKAGE / "models.py", MODULE_RULES)
-    has_long_lines = any(len(line) > MAX_LINE_CHARACTERS for line in code.splitlines())
-    return LONG_LINES_COMMENT + code if has_long_lines else code
+    """Format code with ruff, if it is installed. Long strings are divided."""
+    path = PROJECT / PACKAGE / "models.py"
+    code = format_code(code, path, MODULE_RULES)
+    divided = _divide_long_strings(code)
+    return code if divided == code else format_code(divided, path, MODULE_RULES)
+
+
+def _divide_long_strings(code: str) -> str:
+    lines = code.splitlines(keepends=True)
+    strings = [token for token in tokenize.generate_tokens(StringIO(code).readline) if token.type == tokenize.STRING]
+    for token in reversed(strings):  # from the end, so that the positions of earlier strings stay the same
+        (row, start), (last_row, end) = token.start, token.end
+        parts = STRING_WRAPPER.wrap(ast.literal_eval(token.string))
+        if row == last_row and len(parts) > 1 and len(token.line.rstrip()) > MAX_LINE_CHARACTERS:
+            line = lines[row - 1]
+            lines[row - 1] = f"{line[:start]}({' '.join(map(repr, parts))}){line[end:]}"
+    return "".join(lines)
 
 
 def create_feature(name: str, inspected: InspectionResult) -> None:

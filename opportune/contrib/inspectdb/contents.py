@@ -10,14 +10,18 @@ from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.plurals import list_first
 
-PARTITIONS = """
-    SELECT child.relname, parent.relname FROM pg_inherits
+CHILDREN = """
+    SELECT child.relname, parent.relname, child.relispartition OR NOT EXISTS (
+        SELECT 1 FROM pg_constraint WHERE conrelid = child.oid AND contype = 'p'
+    ) AS is_partition
+    FROM pg_inherits
     JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
     WHERE child.relnamespace = current_schema()::regnamespace AND child.relkind IN ('r', 'p', 'f')
-    AND (child.relispartition OR NOT EXISTS (
-        SELECT 1 FROM pg_constraint WHERE conrelid = child.oid AND contype = 'p'
-    ))
     ORDER BY 1
+"""
+FOREIGN_TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relkind = 'f' AND NOT relispartition AND relnamespace = current_schema()::regnamespace ORDER BY 1
 """
 EXCLUSIONS = """
     SELECT conname, relname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
@@ -44,10 +48,15 @@ class Contents:
     tables: list[str] = field(default_factory=list)
     """Tables with a primary key."""
     keyless_tables: list[str] = field(default_factory=list)
+    dotted_tables: list[str] = field(default_factory=list)
+    """Tables with a dot in their name, which foreign keys cannot refer to."""
     views: list[str] = field(default_factory=list)
     materialized_views: list[str] = field(default_factory=list)
+    foreign_tables: list[str] = field(default_factory=list)
     partitions: dict[str, str] = field(default_factory=dict)
     """Partitions and inheriting tables without a key, with their parent tables."""
+    inheriting: dict[str, str] = field(default_factory=dict)
+    """Other inheriting tables, with their parent tables."""
     default_schema: str = ""
     other_schemas: dict[str, list[str]] = field(default_factory=dict)
     exclusion_constraints: list[str] = field(default_factory=list)
@@ -93,6 +102,12 @@ class Contents:
             names = [name for name, table in self.partitions.items() if table == parent]
             effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
             yield f"Omitted the {_enumerated('partition', names)} of {parent}.{effect}"
+        for name, parent in self.inheriting.items():
+            yield f"{name} inherits from {parent} in this database. In new ones they are separate tables."
+        if self.foreign_tables:
+            yield f"Omitted the {_enumerated('foreign table', self.foreign_tables)}."
+        if self.dotted_tables:
+            yield f"Omitted the {_enumerated('table', self.dotted_tables)}. Models cannot refer to a name with a dot."
         if self.other_tables:
             yield f"Omitted the {_enumerated('table', self.other_tables)}. Models use only the default schema."
         yield from self._notice_of_lost_objects()
@@ -117,7 +132,9 @@ def read_contents(connection: Connection) -> Contents:
     for name in inspector.get_table_names():
         if name == VERSION_TABLE.name or is_derived(name) or name in shadow_tables:
             continue
-        if name not in contents.partitions:
+        if "." in name:
+            contents.dotted_tables.append(name)
+        elif name not in contents.partitions:
             has_key = bool(keys[None, name]["constrained_columns"])
             group = contents.tables if has_key else contents.keyless_tables
             group.append(name)
@@ -138,8 +155,11 @@ def _postgresql_contents(connection: Connection) -> Contents:
     inspector = inspect(connection)
     schemas = {*inspector.get_schema_names()} - {inspector.default_schema_name, "information_schema"}
     tables = {schema: inspector.get_table_names(schema) for schema in sorted(schemas)}
+    children = connection.execute(text(CHILDREN)).all()
     return Contents(
-        partitions=dict(connection.execute(text(PARTITIONS)).all()),
+        partitions={child: parent for child, parent, is_partition in children if is_partition},
+        inheriting={child: parent for child, parent, is_partition in children if not is_partition},
+        foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
         materialized_views=inspector.get_materialized_view_names(),
         default_schema=inspector.default_schema_name or "",
         other_schemas={schema: names for schema, names in tables.items() if names},

@@ -12,6 +12,7 @@ from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns, class_w
 from opportune.db.migrations.create_statements import escape_parameters, parse_allowed_values
 from opportune.db.migrations.postgresql_indexes import complete_indexes
 from opportune.db.models.foreign_keys import break_cycles
+from opportune.db.models.indexes import MAX_NAME_BYTES
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.native_type import NativeType
 
@@ -42,13 +43,16 @@ class InspectedTables:
         break_cycles(self.metadata)
         self.zero_dates = adapt_columns(self.metadata)
         """Columns whose invalid default was removed, such as `wp_posts.post_date`."""
+        self.long_names = [name for table in self.metadata.tables.values() for name in _find_long_names(table)]
+        """Names that are too long for PostgreSQL."""
 
     def notices(self) -> list[str]:
-        """Return sentences about what the models omit."""
+        """Return sentences about what the models omit, and about names that are too long."""
         names_by_notice = {
             "Omitted foreign keys to tables without models:": self.omitted_keys,
             "Omitted checks without a name, which only this database has:": self.omitted_checks,
             "Omitted the invalid default '0000-00-00' of": self.zero_dates,
+            f"Names longer than the {MAX_NAME_BYTES} bytes that PostgreSQL allows:": self.long_names,
         }
         return [f"{notice} {', '.join(names)}." for notice, names in names_by_notice.items() if names]
 
@@ -72,6 +76,11 @@ class InspectedTables:
                     table.constraints.remove(constraint)  # PostgreSQL cannot compare a boolean with 0 and 1
                 elif constraint.name is None:
                     self.omitted_checks.append(f"{table.name} ({constraint.sqltext})")
+
+
+def _find_long_names(table: sa.Table) -> list[str]:
+    names = [str(part.name) for part in (table, *table.columns, *table.indexes, *table.constraints)]
+    return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
 
 
 def _allows_both_booleans(table: sa.Table, check: sa.CheckConstraint) -> bool:

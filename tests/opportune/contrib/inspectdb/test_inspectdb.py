@@ -1,5 +1,6 @@
 """`inspectdb`: models of existing tables, and notices of what they leave out."""
 
+import ast
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
@@ -20,6 +21,8 @@ from tests.opportune.cli.conftest import Oppman
 SCHEMAS = Path(__file__).parent / "schemas"
 TABLES = (SCHEMAS / "books.sql").read_text(encoding="utf-8")
 ITEM = "CREATE TABLE item (id INTEGER PRIMARY KEY, "
+LONG_NAME = f"item_{'x' * 60}"
+LONG_CHECK = " OR ".join(f"kind = 'number {number}'" for number in range(20))
 
 
 def execute(settings: Settings, statements: str) -> None:
@@ -53,6 +56,9 @@ def test_models_and_views_are_printed(settings: Settings) -> None:
         "Omitted the view cars. To query: inspectdb --views cars",
         "Omitted the materialized view rooms. To query: inspectdb --views rooms",
         "Omitted the partition measurement_1 of measurement.",
+        "car inherits from vehicle in this database. In new ones they are separate tables.",
+        "Omitted the foreign table remote.",
+        "Omitted the table old.log. Models cannot refer to a name with a dot.",
         "Omitted the table accounting.ledger. Models use only the default schema.",
         "Not in the models: EXCLUDE constraint booking_no_overlap of booking. This database keeps them.",
         "Omitted foreign keys to tables without models: booking.ledger_id.",
@@ -90,10 +96,19 @@ def test_inspectdb_writes_a_field(oppman: Oppman, empty_database_url: str, table
     assert written in oppman("inspectdb", DATABASE_URL=empty_database_url).out
 
 
+def test_long_strings_are_divided(oppman: Oppman, empty_database_url: str) -> None:
+    execute(settings_for(empty_database_url), f"{ITEM}kind TEXT, CONSTRAINT item_kind CHECK ({LONG_CHECK}))")
+    code = oppman("inspectdb", DATABASE_URL=empty_database_url).out
+    assert max(map(len, code.splitlines())) <= 120
+    strings = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    assert LONG_CHECK in strings
+
+
 @pytest.mark.parametrize(
     ("tables", "notice"),
     [
         ("CREATE TABLE accounts_user (id INTEGER PRIMARY KEY)", "Omitted: accounts_user. Installed features have"),
+        (f"CREATE INDEX {LONG_NAME} ON item (id)", f"longer than the 63 bytes that PostgreSQL allows: {LONG_NAME}.\n"),
         ("ALTER TABLE item ADD COLUMN size INTEGER CHECK (size > 3)", "only this database has: item (size > 3).\n"),
     ],
 )

@@ -99,6 +99,10 @@ CREATE TABLE measurement (city_id integer NOT NULL, logdate date NOT NULL, peak 
 CREATE TABLE measurement_1 PARTITION OF measurement FOR VALUES IN (1);
 CREATE TABLE vehicle (id bigserial PRIMARY KEY, name text);
 CREATE TABLE car (doors integer, PRIMARY KEY (id)) INHERITS (vehicle);
+CREATE TABLE "old.log" (id bigserial PRIMARY KEY);
+CREATE FOREIGN DATA WRAPPER files;
+CREATE SERVER other FOREIGN DATA WRAPPER files;
+CREATE FOREIGN TABLE remote (id integer) SERVER other;
 CREATE TABLE only_one (room integer);
 CREATE UNLOGGED TABLE scratch (id bigserial PRIMARY KEY, note text);
 CREATE MATERIALIZED VIEW rooms AS SELECT DISTINCT room FROM booking;
