@@ -163,12 +163,23 @@ def _read_postgresql(connection: Connection, table: Table) -> Iterator[Row]:
 
 
 def _read_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
+    driver = sqlite_driver(connection)
     try:
-        yield from sqlite_driver(connection).execute(_select_statement(connection, table))
+        yield from driver.execute(_select_statement(connection, table))
     except sqlite3.OperationalError as error:
         if "decode to UTF-8" not in str(error):
             raise
+        driver.text_factory = _decode_or_keep
+        for row in driver.execute(_select_statement(connection, table)):
+            refuse_invalid(table, [row])
         raise OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.") from None
+
+
+def _decode_or_keep(content: bytes) -> str | bytes:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _conversion_fails(convert: conversions.Convert, value: object) -> bool:

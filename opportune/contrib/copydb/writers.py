@@ -136,6 +136,9 @@ class PostgreSQLWriter(Writer):
             if position := COPY_CONTEXT.search(error.diag.context or ""):
                 row_index = int(position[1]) - 1
                 column = position[2] or column
+            elif "NUL" in str(error):  # psycopg refuses it before it sends the row
+                values = zip(table.columns, row, strict=True)
+                column = next((column.name for column, value in values if "\0" in str(value)), "")
             key = keys[row_index] if row_index < len(keys) else None
             raise row_error(table, key, _error_reason(error), column) from error
 

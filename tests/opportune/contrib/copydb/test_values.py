@@ -161,8 +161,9 @@ def test_json_null_and_exact_numbers_are_kept(shop: SampleFeatures, items: str, 
 
 
 REFUSED_VALUES = [
-    ("shop_item", "name", "'a' || char(0)", "shop_item, row 7: PostgreSQL text fields cannot contain NUL"),
+    ("shop_item", "name", "'a' || char(0)", "shop_item.name, row 7: PostgreSQL text fields cannot contain NUL"),
     ("shop_item", "name", "'123456789'", "shop_item.name, row 7: value too long for type character varying(8)"),
+    ("shop_item", "name", "CAST(x'61ff' AS TEXT)", "shop_item.name, row 7: bytes instead of VARCHAR(8)"),
     ("shop_item", "day", "'soon'", "shop_item.day, row 7: str instead of DATE"),
     ("shop_item", "number", "3000000000", 'shop_item.number, row 7: value "3000000000" is out of range'),
     ("shop_item", "shelf_id", "99", 'shop_item: Key (shelf_id)=(99) is not present in table "shop_shelf"'),
