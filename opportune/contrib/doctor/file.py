@@ -35,6 +35,8 @@ PROGRESS_INSTRUCTIONS = 100_000
 """Instructions of SQLite's virtual machine between two checks of the time limit."""
 MIGRATE = f"Run: {OPPMAN} migrate"
 MOUNTS = Path("/proc/self/mountinfo")  # Linux only
+ESCAPED_BYTE = re.compile(r"\\([0-7]{3})")
+"""Space in the path of a mount: `\\040`."""
 MEGABYTE_BYTES = 1_000_000
 MIN_FREE_BYTES = 50 * MEGABYTE_BYTES
 # File locks are unreliable on network file systems, and SQLite's write-ahead log needs shared memory.
@@ -219,7 +221,8 @@ def filesystem_type(path: Path) -> str:
     types: dict[str, str] = {}
     for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         fields, _, device = line.partition(" - ")
-        types[fields.split()[4]] = device.split()[0]  # the last of several mounts on a folder counts
+        folder = ESCAPED_BYTE.sub(lambda match: chr(int(match[1], 8)), fields.split()[4])
+        types[folder] = device.split()[0]  # the last of several mounts on a folder counts
     mount_points = [point for point in types if path.resolve().is_relative_to(point)]
     deepest = max(mount_points, key=len, default="")
     return types.get(deepest, "")

@@ -198,6 +198,8 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Call
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
         for statement in (*INDEXES, "COMMIT"):
             connection.execute(statement)
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):  # the disk stored something else
+            raise sqlite3.DatabaseError("malformed")
 
 
 def _insert(connection: sqlite3.Connection, entries: Sequence[NumberedDocument], vocabulary: Vocabulary) -> None:

@@ -1,27 +1,33 @@
 """`quickstart`: the first superuser, first jobs, models and refused settings."""
 
+import asyncio
 import re
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import httpx2
 import pytest
+import typer
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.cli import transaction
 from opportune.cli.database import demo
 from opportune.cli.development import server, sockets
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import add_initial_data, new_superuser
+from opportune.cli.project.quickstart import add_initial_data, new_superuser, prompt_superuser
 from opportune.config.settings import Settings
 from opportune.contrib.llm_local import quickstart as llm_quickstart
+from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
+from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running
 from tests.opportune.stored_rows import read_all
@@ -135,6 +141,25 @@ def test_env_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"SECRET_KEY=\xff\xfe")
     with pytest.raises(OperatorError, match="not encoded in UTF-8"):
         write_env(path)
+
+
+async def test_questions_are_repeated(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await make_user(database, "bob@example.org")
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    emails, passwords = (
+        ("nobody", "bob@example.org", "Me@Example.org"),
+        ("short", PASSWORD, "a typo", PASSWORD, PASSWORD),
+    )
+    answers = iter([*emails, *passwords])
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
+    superuser = await asyncio.to_thread(prompt_superuser, None, None, settings)
+    assert superuser == ("me@example.org", PASSWORD, False)
+    messages = ("is not a valid e-mail", "already has an account", "at least 8", "different passwords")
+    output = capsys.readouterr().out
+    assert [message for message in messages if message not in output] == []
 
 
 def test_random_passwords_differ(unopened: Settings) -> None:

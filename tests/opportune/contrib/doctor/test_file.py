@@ -144,6 +144,14 @@ def test_bad_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch, check:
     assert faults(examine(path)) == [check]
 
 
+def test_mount_point_may_have_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts, folder = tmp_path / "mountinfo", tmp_path / "my disk"
+    escaped = str(folder).replace(" ", "\\040")
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {escaped} rw - nfs4 host:/b rw\n")
+    monkeypatch.setattr(file, "MOUNTS", mounts)
+    assert [file.filesystem_type(path) for path in (tmp_path / "app.db", folder / "app.db")] == ["ext4", "nfs4"]
+
+
 async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
