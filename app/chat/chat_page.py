@@ -33,7 +33,7 @@ from opportune.i18n.formats import format_month
 from opportune.web import Form, current_zone, is_htmx, redirect, templates
 
 TEMPLATE = "chat/chat.html"
-UNFILTERED = {"size", "before", "at", "document", "version"}
+NOT_FILTERS = {"size", "before", "at", "document", "version"}
 """Query parameters that do not filter or sort the list of conversations."""
 
 
@@ -59,7 +59,7 @@ class ChatPage:
         form = form or Form(MessageForm if view else ConversationForm)
         filters = filters or ConversationFilter()
         context = {
-            **await self._composer_context(form, 0, view.messages if view else ()),
+            **await self._composer_context(form, view),
             **await self._settings_context(conversation, settings or form),
             **await self._list_context(conversation, filters),
             **await _messages_context(view),
@@ -88,16 +88,14 @@ class ChatPage:
             return redirect(self.request, f"{path}?at={message.id}#m{message.id}")
         if not is_htmx(self.request):
             return redirect(self.request, f"{path}#m{message.id}")
-        context = await _messages_context(view) | await self._composer_context(form, 0, view.messages)
+        context = await _messages_context(view) | await self._composer_context(form, view)
         return templates.render_block(self.request, TEMPLATE, "branch", context)
 
     async def show_new_messages(self, conversation_id: int, form: Form[Any], last_id: int) -> HTMLResponse:
         """Render the messages after the last one on the page, from this tab or another one."""
         view = await view_conversation(self.answers, self.user_id, conversation_id, after=last_id)
         form = form if form.errors else Form(MessageForm)
-        context = await _messages_context(view) | await self._composer_context(
-            form, last_id, view.messages if view else ()
-        )
+        context = await _messages_context(view) | await self._composer_context(form, view, last_id)
         return templates.render_block(self.request, TEMPLATE, "new_messages", context, form.status)
 
     async def show_errors(self, conversation_id: int | None, form: Form[Any]) -> HTMLResponse:
@@ -113,7 +111,7 @@ class ChatPage:
         """Return the context of the list of conversations, and of the documents of the current one."""
         async with self.answers.database.reader() as session:
             conversations = Conversations(session, self.user_id)
-            if conversation and filters.model_fields_set <= UNFILTERED:  # open the list at the conversation
+            if conversation and filters.model_fields_set <= NOT_FILTERS:  # open the list at the conversation
                 page_number = await conversations.find_page_number(conversation, filters.size)
                 filters = filters.model_copy(update={"page": page_number})
             page = await conversations.list_page(filters)
@@ -129,8 +127,9 @@ class ChatPage:
         async with self.answers.database.reader() as session:
             assistants = await list_assistants(session, self.user_id)
             if conversation is None:
-                ids = (assistant.id for assistant in assistants if str(assistant.id) == form.value("assistant_id"))
-                conversation = Conversation(owner_id=self.user_id, title="", assistant_id=next(ids, None))
+                selected = form.value("assistant_id")
+                assistant_id = next((row.id for row in assistants if str(row.id) == selected), None)
+                conversation = Conversation(owner_id=self.user_id, title="", assistant_id=assistant_id)
             setup = await read_setup(session, llm, conversation)
         form.offer(
             {
@@ -140,7 +139,7 @@ class ChatPage:
             }
         )
         model, notice = find_model(llm, conversation.model or setup.options["model"])
-        second, missing = find_second_model(llm, conversation)
+        second, second_notice = find_second_model(llm, conversation)
         starters = setup.assistant.starters if setup.assistant else ()
         return {
             "options": form,
@@ -151,11 +150,14 @@ class ChatPage:
             "assistants": assistants,
             "examples": starters or EXAMPLE_QUESTIONS,
             "max_question_length": max_question_length(model),
-            "model_notice": " ".join(filter(None, (setup.options["omitted"], notice, missing))),
+            "model_notice": " ".join(filter(None, (setup.options["omitted"], notice, second_notice))),
         }
 
-    async def _composer_context(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:
-        """Return the context of the question form below the last message."""
+    async def _composer_context(
+        self, form: Form[Any], view: ConversationView | None, last_id: int = 0
+    ) -> dict[str, Any]:
+        """Return the context of the question form below the last message; `last_id` if the view has no messages."""
+        messages = view.messages if view else ()
         return {
             "form": form,
             "allowance": await self.answers.allowance(self.user_id),
@@ -215,11 +217,14 @@ def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str
 def name_period(day: date, today: date) -> str:
     """Return the name of a period up to today: days, then months."""
     days = (today - day).days
-    if days < 2:
-        return _("Yesterday") if days == 1 else _("Today")
+    if days < 1:
+        return _("Today")
+    if days == 1:
+        return _("Yesterday")
     if days <= 7:
         return _("Previous 7 days")
-    return _("This month") if (day.year, day.month) == (today.year, today.month) else format_month(day)
+    is_this_month = (day.year, day.month) == (today.year, today.month)
+    return _("This month") if is_this_month else format_month(day)
 
 
 def _local_date(moment: datetime) -> date:

@@ -88,24 +88,28 @@ class ConversationView:
         return self.messages[-1].follow_ups if self.is_end and self.messages and not self.running else ()
 
     @property
+    def all_messages(self) -> list[Message]:
+        """The messages of the branch, followed by the answer beside the last one."""
+        return [*self.messages, self.beside] if self.beside else self.messages
+
+    @property
     def running(self) -> list[Message]:
-        shown = [*self.messages, self.beside] if self.beside else self.messages
-        return [message for message in shown if message.is_running]
+        return [message for message in self.all_messages if message.is_running]
 
     async def render_messages(self) -> list[ShownMessage]:
-        shown = [await self._render(message) for message in self.messages]
-        if self.beside:
-            columns = [await self._render(self.messages[-1], is_column=True), await self._render(self.beside)]
-            shown[-1:] = sorted(columns, key=lambda column: column.topic)
-        return shown
+        rendered = [await self._render(message) for message in self.all_messages]
+        if self.beside:  # the last two are columns
+            rendered[-2:] = sorted(rendered[-2:], key=lambda column: column.topic)
+        return rendered
 
-    async def _render(self, message: Message, *, is_column: bool = False) -> ShownMessage:
+    async def _render(self, message: Message) -> ShownMessage:
+        is_last = message is self.messages[-1]
         return ShownMessage(
             message,
             answer=await ShownAnswer.of(message.answer) if message.answer else None,
             branches=self.branches[message.id],
             files=[self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
-            is_column=is_column or message is self.beside,
+            is_column=message is self.beside or (is_last and self.beside is not None),
             is_current=message is not self.beside,
         )
 
@@ -130,8 +134,8 @@ async def view_conversation(
         leaf = await find_leaf(session, conversation, at or after)
         end_id = await _find_end_id(session, conversation, leaf, before, at)
         is_end = end_id == leaf
-        since = after + 1 if after else 0
-        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=since)
+        first_id = after + 1 if after else 0
+        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=first_id)
         branches = await find_siblings(session, messages)
         files = await find_files(session, owner_id, messages)
         beside = None
@@ -139,14 +143,15 @@ async def view_conversation(
             beside = await find_beside(session, messages[-1])
     if beside:
         branches[beside.id] = branches[messages[-1].id]
-    shown = [*messages, beside] if beside else messages
-    await answers.refresh(message.answer for message in shown if message.answer)
-    return ConversationView(conversation, messages, branches, files, is_end, beside)
+    view = ConversationView(conversation, messages, branches, files, is_end, beside)
+    await answers.refresh(message.answer for message in view.all_messages if message.answer)
+    return view
 
 
 async def _find_end_id(
     session: AsyncSession, conversation: Conversation, leaf: int | None, before: int | None, at: int | None
 ) -> int | None:
+    """Return the id of the last message to show: the parent of `before`, a few answers after `at`, or the leaf."""
     if before:
         parent_query = select(parent_id_column).where(
             message_id_column == before, conversation_id_column == conversation.id

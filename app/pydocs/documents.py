@@ -52,6 +52,9 @@ class Entry(Document):
         return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
 
 
+EntriesOrFault = list[Entry] | str
+"""Entries of a page or module, or the reason why it cannot be read."""
+
 python_docs = DocumentIndex("pydocs", _l("the documentation"), Entry, SearchHit, PydocsSettings, by_meaning=True)
 
 Index = Annotated[DocumentSearch[SearchHit], Depends(python_docs.search)]

@@ -17,7 +17,7 @@ from typing import Any
 
 from markupsafe import escape
 
-from app.pydocs.documents import Entry
+from app.pydocs.documents import EntriesOrFault, Entry
 from app.pydocs.schemas import Kind
 
 try:
@@ -55,7 +55,7 @@ class PythonSource:
         # Packages first, so that re-exported objects belong to the package.
         return [LANGUAGE, *sorted(names, key=lambda name: (name.count("."), name))]
 
-    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, EntriesOrFault], None, None]:
         queue = deque(batches)
         if queue and queue[0] == LANGUAGE:
             yield queue.popleft(), list(create_language_entries()) or "this Python does not include it"
@@ -75,7 +75,7 @@ def submodules(package: str) -> Iterator[str]:
             yield ".".join(names)
 
 
-def describe_modules(queue: deque[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
+def describe_modules(queue: deque[str]) -> Generator[tuple[str, EntriesOrFault], None, None]:
     """Describe modules in a process until one of them ends it, and take them from the queue.
 
     Closing the generator kills the process.
@@ -97,7 +97,7 @@ def describe_modules(queue: deque[str]) -> Generator[tuple[str, list[Entry] | st
         yield queue.popleft(), f"its process exited, or took more than {MODULE_TIMEOUT_SECONDS} seconds"
 
 
-def create_entries(result: list[dict[str, Any]] | str) -> list[Entry] | str:
+def create_entries(result: list[dict[str, Any]] | str) -> EntriesOrFault:
     """Turn the objects of a module (the first is the module itself) into entries, or return the error."""
     if isinstance(result, str):
         return result

@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urldefrag
 
 import nh3
 
-from app.pydocs.documents import Entry
+from app.pydocs.documents import EntriesOrFault, Entry
 from app.pydocs.schemas import Kind
 from app.pydocs.sources.pages import Part, read_parts
 from opportune.errors import OperatorError
@@ -20,8 +21,8 @@ HEADER = b"# Sphinx inventory version 2"
 LINE = re.compile(r"(?P<name>.+?)\s+(?P<domain>[^\s:]+):(?P<role>\S+)\s+-?\d+\s+?(?P<uri>\S*)\s+(?P<title>.*)")
 MAX_INVENTORY_BYTES = 64 << 20
 """Python's inventory has less than one million bytes."""
-# Pages that only list other pages.
 LIST_PAGES = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
+"""Pages that only list other pages."""
 TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 CLEANER = nh3.Cleaner(tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"})
@@ -39,19 +40,31 @@ KINDS: dict[str, Kind] = {
     "section": "section",
     "term": "term",
 }
+"""Type of an entry by the group of its part. Other groups have the type `other`."""
+
+
+class Symbol(NamedTuple):
+    """Symbol of the inventory. Anchors without one have an empty symbol."""
+
+    name: str = ""
+    role: str = ""
+    """Domain and type, such as `py:function`."""
 
 
 @dataclass
 class Inventory:
+    """Pages and symbols of a build, from its file objects.inv."""
+
     title: str
     """Project and version."""
     pages: list[str] = field(default_factory=list)
     """Paths below the folder; empty if the inventory lists no pages."""
-    symbols: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Name and role (such as `py:function`) by URL (`library/os.path.html#os.path.join`)."""
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    """Symbols by URL, such as `library/os.path.html#os.path.join`."""
     modules: set[str] = field(default_factory=set)
 
     def add(self, line: str) -> None:
+        """Add the page or symbol of a line. Labels, parameters and lines of other formats are ignored."""
         if not (match := LINE.match(line)):
             return
         name, role, uri = match["name"], f"{match['domain']}:{match['role']}", match["uri"]
@@ -60,7 +73,7 @@ class Inventory:
         if role == "std:doc":
             self.pages.append(uri)
         elif role != "std:label" and not role.endswith("Param"):
-            self.symbols[uri] = name, role
+            self.symbols[uri] = Symbol(name, role)
             if role == "py:module":
                 self.modules.add(name)
 
@@ -124,11 +137,11 @@ class SphinxSource:
             raise OperatorError(f"{self.folder} has no HTML pages. Pass the output folder of `sphinx-build -b html`.")
         return sorted(pages)
 
-    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, EntriesOrFault], None, None]:
         for page in batches:
             yield page, self._read_page(page)
 
-    def _read_page(self, page: str) -> list[Entry] | str:
+    def _read_page(self, page: str) -> EntriesOrFault:
         path = self.folder / page
         try:
             if not path.resolve().is_relative_to(self.folder.resolve()):
@@ -174,13 +187,13 @@ class PageReader:
             yield self._create_entry(part, anchor, heading, body)
 
     def _create_entry(self, part: Part, anchor: str, heading: str, body: str) -> Entry:
-        symbol, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
-        kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
+        symbol = self.inventory.symbols.get(f"{self.page}#{anchor}", Symbol())
+        kind: Kind = "module" if symbol.role == "py:module" else KINDS.get(part.group, "other")
         if kind == "module":
-            self.module = symbol
-        elif kind == "section":
-            symbol = ""  # sections have their heading as name, also those with a label in the inventory
-        name = symbol or heading or anchor or self.page
+            self.module = symbol.name
+        # Sections have their heading as name, also those with a label in the inventory.
+        symbol_name = "" if kind == "section" else symbol.name
+        name = symbol_name or heading or anchor or self.page
         entry = Entry(self._find_slug(anchor), name, kind, body=body, text="".join(part.text))
         if kind == "module":
             entry.title = heading
@@ -197,6 +210,7 @@ class PageReader:
             return ""
         if not entry.is_dotted:
             return self.module or self.page.removesuffix(".html")
+        # Of a.b.c these are a.b and a.
         parent_names = (entry.name.rsplit(".", cut)[0] for cut in range(1, entry.name.count(".") + 1))
         return next((name for name in parent_names if name in self.inventory.modules), "")
 
@@ -219,5 +233,5 @@ class PageReader:
 def find_slug(page: str, anchor: str, inventory: Inventory) -> str:
     """Return the name of a Python symbol, or the URL of anything else."""
     url = f"{page}#{anchor}" if anchor else page
-    name, role = inventory.symbols.get(url, ("", ""))
-    return name if role.startswith("py:") else url
+    symbol = inventory.symbols.get(url, Symbol())
+    return symbol.name if symbol.role.startswith("py:") else url
