@@ -1,4 +1,4 @@
-"""Tables of results, and their limits."""
+"""Tables of results, and the limits that CI enforces."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from bench.harness.tasks import TASKS
 
 @dataclass(frozen=True)
 class Figure:
+    """Result of one round."""
+
     microseconds: float
     """Microseconds of processor time per request."""
     rate: float
@@ -20,7 +22,7 @@ Figures = dict[str, dict[str, list[Figure]]]
 
 
 def _by_task(*ratios: float) -> dict[str, float]:
-    """Return ratios in the order of `TASKS` by task."""
+    """Return the ratios by task. They are in the order of `TASKS`."""
     return dict(zip(TASKS, ratios, strict=True))
 
 
@@ -43,7 +45,7 @@ MAX_EXCESS_RATIO = 1.25
 
 
 def exceeded_limits(database: str, figures: Figures) -> Iterator[str]:
-    """Return a line for each task whose ratio is worse than its goal and than the last measurement with a margin."""
+    """Yield a line for each task that misses its goal and is also slower than `MEASURED` with its tolerance."""
     for (task, peer), ratio in _ratios(figures).items():
         if peer not in GOALS:
             continue
@@ -63,30 +65,33 @@ def print_tables(database: str, figures: Figures, rounds: int) -> None:
 def _print_times(figures: Figures) -> None:
     ratios = _ratios(figures)
     compared_peers = dict.fromkeys(peer for _, peer in ratios)
-    print(_line("processor time, µs per request", _peers(figures), [f"ours/{peer}" for peer in compared_peers]))
+    headings = [f"ours/{peer}" for peer in compared_peers]
+    print(_format_row("processor time, µs per request", _peers(figures), headings))
     for task, by_peer in figures.items():
         times = [f"{median(figure.microseconds for figure in peer_figures):.0f}" for peer_figures in by_peer.values()]
         ratio_cells = [_format_ratio(ratios[task, peer], GOALS.get(peer, {}).get(task)) for peer in compared_peers]
-        print(_line(TASKS[task].title, times, ratio_cells))
+        print(_format_row(TASKS[task].title, times, ratio_cells))
 
 
 def _print_rates(figures: Figures) -> None:
-    print(_line("requests per second", _peers(figures)))
+    print(_format_row("requests per second", _peers(figures)))
     for task, by_peer in figures.items():
         rates = [f"{median(figure.rate for figure in peer_figures):.0f}" for peer_figures in by_peer.values()]
-        print(_line(TASKS[task].title, rates))
+        print(_format_row(TASKS[task].title, rates))
 
 
 def _peers(figures: Figures) -> list[str]:
     return list(next(iter(figures.values())))
 
 
-def _line(title: str, cells: Iterable[str], more: Iterable[str] = ()) -> str:
-    return f"{title:32}" + "".join(f"{cell:>8}" for cell in cells) + "".join(f"{cell:>14}" for cell in more)
+def _format_row(title: str, figures: Iterable[str], ratios: Iterable[str] = ()) -> str:
+    return f"{title:32}" + "".join(f"{figure:>8}" for figure in figures) + "".join(f"{ratio:>14}" for ratio in ratios)
 
 
-def _format_ratio(ratio: float, limit: float | None) -> str:
-    return f"{ratio:.2f}" if limit is None else f"{ratio:.2f} {'≤' if ratio <= limit else '>'} {limit}"
+def _format_ratio(ratio: float, goal: float | None) -> str:
+    if goal is None:
+        return f"{ratio:.2f}"
+    return f"{ratio:.2f} {'≤' if ratio <= goal else '>'} {goal}"
 
 
 def _ratios(figures: Figures) -> dict[tuple[str, str], float]:

@@ -1,4 +1,4 @@
-"""The same responses without a framework: one ASGI function under uvicorn, SQL strings, and pages created of strings.
+"""The same responses without a framework: one ASGI function under uvicorn, SQL strings, and pages built from strings.
 
 It has no limits, security headers or log. SQLite runs inside the event loop, where a waiting writer would block all
 requests. PostgreSQL uses five psycopg connections that are never checked. As a program, it creates tables and rows,
@@ -15,7 +15,7 @@ from hashlib import sha256
 from html import escape
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -42,8 +42,7 @@ FIND_SESSION_OWNER = (
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Rows = list[tuple[Any, ...]]
-Response = tuple[int, bytes, bytes]
+Row = tuple[Any, ...]
 TOKEN = "a token that only this file knows"
 SCHEMA = """
 CREATE TABLE items
@@ -53,22 +52,32 @@ CREATE TABLE sessions (token_hash text PRIMARY KEY, user_id bigint NOT NULL, exp
 """
 
 
+class Response(NamedTuple):
+    status: int
+    content_type: bytes
+    body: bytes
+
+
 class SQLite:
+    """One connection. Statements are written for PostgreSQL, so their placeholders are replaced."""
+
     async def open(self) -> None:
         self.connection = sqlite3.connect(URL.removeprefix("sqlite:///"), isolation_level=None)
 
-    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> Rows:
+    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         texts = [value.isoformat() if isinstance(value, datetime) else value for value in values]
         return self.connection.execute(statement.replace("%s", "?"), texts).fetchall()
 
 
 class PostgreSQL:
+    """A pool of connections."""
+
     async def open(self) -> None:
         self.free: asyncio.LifoQueue[psycopg.AsyncConnection] = asyncio.LifoQueue()
         for _ in range(CLIENT_CONNECTIONS):
             self.free.put_nowait(await psycopg.AsyncConnection.connect(URL, autocommit=True))
 
-    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> Rows:
+    async def fetch(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         connection = await self.free.get()
         try:
             return await (await connection.execute(statement.encode(), values or None)).fetchall()
@@ -84,10 +93,10 @@ async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         await start(receive, send)
         return
     respond = ROUTES.get((scope["method"], scope["path"]), not_found)
-    status, content_type, body = await respond(scope, receive)
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    response = await respond(scope, receive)
+    headers = [(b"content-type", response.content_type), (b"content-length", b"%d" % len(response.body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 async def start(receive: Receive, send: Send) -> None:
@@ -99,14 +108,15 @@ async def start(receive: Receive, send: Send) -> None:
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    return status, b"application/json", json.dumps(value, separators=(",", ":")).encode()
+    return Response(status, b"application/json", json.dumps(value, separators=(",", ":")).encode())
 
 
 def as_page(content: str, account: str) -> Response:
-    return 200, b"text/html; charset=utf-8", f"{HEAD.replace('{account}', account)}{content}{TAIL}".encode()
+    page = f"{HEAD.replace('{account}', account)}{content}{TAIL}"
+    return Response(200, b"text/html; charset=utf-8", page.encode())
 
 
-def item_as_dict(row: tuple[Any, ...]) -> dict[str, object]:
+def item_as_dict(row: Row) -> dict[str, object]:
     number, title, note, done, created_at = row
     return {
         "id": number,
@@ -133,16 +143,16 @@ async def items(_scope: Mapping[str, Any], _receive: Receive) -> Response:
     return as_json([item_as_dict(row) for row in await database.fetch(LIST)])
 
 
-async def rows(_scope: Mapping[str, Any], _receive: Receive) -> Response:
-    return as_json({"items": [item_as_dict(row) for row in await database.fetch(LIST)], "total": await count()})
+async def items_with_total(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_json({"items": [item_as_dict(row) for row in await database.fetch(LIST)], "total": await count_items()})
 
 
-async def count() -> int:
+async def count_items() -> int:
     total: int = (await database.fetch(COUNT))[0][0]
     return total
 
 
-async def add(_scope: Mapping[str, Any], receive: Receive) -> Response:
+async def add_item(_scope: Mapping[str, Any], receive: Receive) -> Response:
     data = json.loads(await read_body(receive))
     rows = await database.fetch(INSERT, (data["title"], data["note"], False, datetime.now(UTC)))
     return as_json(item_as_dict(rows[0]), 201)
@@ -161,11 +171,11 @@ async def items_page(_scope: Mapping[str, Any], _receive: Receive) -> Response:
     return as_page(table(await database.fetch(LIST)), ANONYMOUS_LINKS)
 
 
-async def rows_page(_scope: Mapping[str, Any], _receive: Receive) -> Response:
-    return as_page(f"{table(await database.fetch(LIST))}<p>{await count()}</p>", ANONYMOUS_LINKS)
+async def items_page_with_total(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_page(f"{table(await database.fetch(LIST))}<p>{await count_items()}</p>", ANONYMOUS_LINKS)
 
 
-def table(rows: Iterable[tuple[Any, ...]]) -> str:
+def table(rows: Iterable[Row]) -> str:
     head = "<tr><th>Number</th><th>Title</th><th>Note</th><th>State</th><th>Made</th></tr>"
     body = "".join(map(table_row, rows))
     return (
@@ -174,7 +184,7 @@ def table(rows: Iterable[tuple[Any, ...]]) -> str:
     )
 
 
-def table_row(row: tuple[Any, ...]) -> str:
+def table_row(row: Row) -> str:
     number, title, note, done, created_at = row
     created = parse_time(created_at)
     state = '<span class="badge bg-green">done</span>' if done else '<span class="badge">open</span>'
@@ -186,23 +196,26 @@ def table_row(row: tuple[Any, ...]) -> str:
 
 
 async def signed_in_page(scope: Mapping[str, Any], _receive: Receive) -> Response:
-    cookies = SimpleCookie(next((value.decode() for name, value in scope["headers"] if name == b"cookie"), ""))
+    cookie_headers = [value.decode() for name, value in scope["headers"] if name == b"cookie"]
+    cookies = SimpleCookie(cookie_headers[0] if cookie_headers else "")
     token = cookies["session"].value if "session" in cookies else ""
     owners = await database.fetch(FIND_SESSION_OWNER, (sha256(token.encode()).hexdigest(), datetime.now(UTC)))
     if not owners:
         return as_json({"detail": "Not signed in"}, 401)
-    email, created_at = escape(owners[0][0]), parse_time(owners[0][1])
-    return as_page(f"<h1>Yours</h1><p>You are signed in as {email} since {created_at:%d %b %Y}.</p>", email)
+    email, created_at = owners[0]
+    account = escape(email)
+    text = f"You are signed in as {account} since {parse_time(created_at):%d %b %Y}."
+    return as_page(f"<h1>Yours</h1><p>{text}</p>", account)
 
 
 ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[Response]]] = {
     ("GET", "/api/v1/ping"): ping,
     ("GET", "/api/v1/items"): items,
-    ("POST", "/api/v1/items"): add,
-    ("GET", "/api/v1/rows"): rows,
-    ("POST", "/api/v1/rows"): add,
+    ("POST", "/api/v1/items"): add_item,
+    ("GET", "/api/v1/rows"): items_with_total,
+    ("POST", "/api/v1/rows"): add_item,
     ("GET", "/items"): items_page,
-    ("GET", "/rows"): rows_page,
+    ("GET", "/rows"): items_page_with_total,
     ("GET", "/items/mine"): signed_in_page,
 }
 

@@ -1,7 +1,7 @@
 """Settings of `django-admin startproject`, with the changes of its deployment guide and one application.
 
-Run by `gunicorn --threads 4`, which costs a little less than gunicorn's synchronous worker, because that one closes
-each connection after its response. Sessions are in the database, as by default, and connections to it are persistent.
+Run it with `gunicorn --threads 4`. It costs a little less than gunicorn's synchronous worker, which closes each
+connection after its response. Sessions are in the database, as by default, and connections to it are persistent.
 On SQLite the file is in WAL mode, like ours.
 """
 
@@ -47,21 +47,19 @@ TEMPLATES = [
 ]
 
 _url = urlsplit(os.environ["BENCH_DATABASE_URL"])
-DATABASES: dict[str, dict[str, object]] = {
-    "default": (
-        {"ENGINE": "django.db.backends.sqlite3", "NAME": _url.path[1:], "CONN_MAX_AGE": 600}
-        if _url.scheme == "sqlite"
-        else {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": _url.path[1:],
-            "USER": _url.username,
-            "PASSWORD": unquote(_url.password or ""),
-            "HOST": _url.hostname,
-            "PORT": _url.port,
-            "CONN_MAX_AGE": 600,
-        }
-    )
+_database: dict[str, object] = {
+    "ENGINE": f"django.db.backends.{'sqlite3' if _url.scheme == 'sqlite' else 'postgresql'}",
+    "NAME": _url.path[1:],
+    "CONN_MAX_AGE": 600,
 }
+if _url.scheme != "sqlite":
+    _database |= {
+        "USER": _url.username,
+        "PASSWORD": unquote(_url.password or ""),
+        "HOST": _url.hostname,
+        "PORT": _url.port,
+    }
+DATABASES = {"default": _database}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
