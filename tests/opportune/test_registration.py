@@ -73,14 +73,8 @@ def make_service(name: str) -> Service[Any]:
     return Service(name, str, lambda _services: "")
 
 
-def books_feature(**registered: Any) -> Feature:
-    return Feature("books", **registered)
-
-
-def notes_feature(**registered: Any) -> Feature:
-    return Feature("notes", **registered)
-
-
+books_feature = partial(Feature, "books")
+notes_feature = partial(Feature, "notes")
 CHECKS = {"monitoring": Monitoring(checks=[check_books])}
 FILTERS = {"site": Site(template_filters={"shout": shout})}
 SERVICES = {"process": Process(services=[make_service("shop")])}

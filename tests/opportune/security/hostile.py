@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from html.parser import HTMLParser
-from itertools import cycle, islice
+from itertools import cycle
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -18,20 +18,22 @@ IDS = ("0", "-1", str(2**63), str(2**64), DIGITS, *ODD_IDS.split())
 """Ids of missing rows, and invalid ids."""
 NUMBERS = (DIGITS, str(2**63), "-1e400", "NaN", "Infinity")
 STRINGS = ('"\\u0000"', '"\\ud800"', f'"{CANARY}"', f'"{"x" * 100_000}"')
-VALUES = (*NUMBERS, *STRINGS, "null", "[[]]", "{}", "true")
+JSON_VALUES = (*NUMBERS, *STRINGS, "null", "[[]]", "{}", "true")
 """Valid and invalid JSON texts for each field."""
+SHORT_BODIES = (b"", b"null", b"[]")
 BODIES = (
-    *(b"", b"null", b"[]", b"{", b'"x"', b"\xff\xfe", b"\x00", b'{"\\ud800": 1}'),
+    *(*SHORT_BODIES, b"{", b'"x"', b"\xff\xfe", b"\x00", b'{"\\ud800": 1}'),
     *(b"[" * NESTING_DEPTH, b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH),
     b'{"a":' * NESTING_DEPTH + b"1" + b"}" * NESTING_DEPTH,
 )
-UNSTORABLE_ON_SQLITE, UNSTORABLE_ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
-"""Values that the database cannot store, for paths, queries and forms."""
-JSON_FOR_SQLITE = (str(2**63), '"\\ud800"')
-JSON_FOR_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
-"""Values for JSON. Only PostgreSQL limits the length of text."""
-UNSTORABLE_VALUES = (*UNSTORABLE_ON_POSTGRESQL, str(2**63))
-TEXTS = (*UNSTORABLE_ON_POSTGRESQL, *UNSTORABLE_ON_SQLITE, DIGITS, CANARY)
+UNSTORABLE_TEXTS = {"sqlite": (str(2**63), "%ED%A0%80"), "postgresql": ("%00",)}
+"""URL-encoded texts that the database cannot store, by its kind."""
+UNSTORABLE_JSON = {
+    "sqlite": (str(2**63), '"\\ud800"'),
+    "postgresql": ('"\\u0000"', f'"{"x" * 100_000}"'),  # only PostgreSQL limits the length of text
+}
+UNSTORABLE_VALUES = (*UNSTORABLE_TEXTS["postgresql"], str(2**63))
+TEXTS = (*UNSTORABLE_TEXTS["postgresql"], *UNSTORABLE_TEXTS["sqlite"], DIGITS, CANARY)
 """URL-encoded values of forms and queries."""
 
 
@@ -42,44 +44,52 @@ class HostileRequest(NamedTuple):
     content_type: str = "application/json"
 
 
-def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iterator[HostileRequest]:
-    """Yield hostile requests for each operation: in the path, the query and the body.
+class HostileValues:
+    """Values for one operation after the other.
 
     All operations get values that the database cannot store. Values that a parser refuses are sent with SQLite only,
     each to one operation, because all operations share the parsers.
-
-    Args:
-        document: The OpenAPI document.
-        database_kind: Database of the site, `sqlite` or `postgresql`.
     """
-    on_sqlite = database_kind == "sqlite"
-    texts = UNSTORABLE_ON_SQLITE if on_sqlite else UNSTORABLE_ON_POSTGRESQL
-    values = JSON_FOR_SQLITE if on_sqlite else JSON_FOR_POSTGRESQL
-    next_ids, next_texts = cycle(IDS), cycle(TEXTS)
-    next_values, next_bodies = cycle(VALUES), cycle(BODIES[:3])
-    all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # all operations share the JSON parser
+
+    def __init__(self, database_kind: str) -> None:
+        self._texts, self._json = UNSTORABLE_TEXTS[database_kind], UNSTORABLE_JSON[database_kind]
+        self._uses_parser_values = database_kind == "sqlite"
+        self._parser_values = {values: cycle(values) for values in (IDS, TEXTS, JSON_VALUES, SHORT_BODIES)}
+        self._first_bodies = BODIES if self._uses_parser_values else ()
+
+    def for_path(self) -> Iterable[str]:
+        return (*self._texts, *self._next_of(IDS))
+
+    def for_query(self) -> Iterable[str]:
+        return (self._texts[0], *self._next_of(TEXTS))
+
+    def json_bodies(self, names: Iterable[str]) -> Iterator[bytes]:
+        yield from (*self._first_bodies, *self._next_of(SHORT_BODIES))
+        self._first_bodies = ()
+        for value in (*self._json, *self._next_of(JSON_VALUES)):
+            yield f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
+
+    def _next_of(self, values: tuple[Any, ...]) -> Iterable[Any]:
+        return [next(self._parser_values[values])] if self._uses_parser_values else []
+
+
+def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iterator[HostileRequest]:
+    """Yield requests for each operation of an OpenAPI document, with hostile values in path, query and body."""
+    values = HostileValues(database_kind)
     for path, operations in document["paths"].items():
+        address = example_path(path)
         for verb, operation in operations.items():
             method = verb.upper()
             if PARAMETER.search(path):
-                ids = islice(next_ids, int(on_sqlite))
-                yield from (HostileRequest(method, PARAMETER.sub(id_, path)) for id_ in (*texts, *ids))
-            for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "query":
-                    for text in (*texts[:1], *islice(next_texts, int(on_sqlite))):
-                        yield HostileRequest(method, f"{example_path(path)}?{encode_form({parameter['name']: text})}")
+                yield from (HostileRequest(method, PARAMETER.sub(id_, path)) for id_ in values.for_path())
+            for name in (field["name"] for field in operation.get("parameters", ()) if field["in"] == "query"):
+                for text in values.for_query():
+                    yield HostileRequest(method, f"{address}?{encode_form({name: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _resolve_schema(document, content["schema"]).get("properties", ())
-                request = HostileRequest(method, example_path(path), content_type=content_type)
-                if content_type != "application/json":
-                    bodies = (encode_form(dict.fromkeys(names, text)) for text in TEXTS)
-                    yield from (request._replace(body=body.encode()) for body in bodies)
-                    continue
-                yield from (request._replace(body=body) for body in (*all_bodies, *islice(next_bodies, int(on_sqlite))))
-                all_bodies = ()
-                for value in (*values, *islice(next_values, int(on_sqlite))):
-                    pairs = ",".join(f"{json.dumps(name)}:{value}" for name in names)
-                    yield request._replace(body=f"{{{pairs}}}".encode())
+                is_json = content_type == "application/json"
+                for body in values.json_bodies(names) if is_json else form_bodies(names):
+                    yield HostileRequest(method, address, body, content_type)
 
 
 def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,6 +97,10 @@ def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> M
         return schema
     resolved: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return resolved
+
+
+def form_bodies(names: Iterable[str]) -> Iterator[bytes]:
+    return (encode_form(dict.fromkeys(names, text)).encode() for text in TEXTS)
 
 
 def encode_form(fields: Mapping[str, str]) -> str:

@@ -17,7 +17,6 @@ Traceback (most recent call last):
 ImportError: libgomp.so.1: cannot open shared object file: No such file or directory
 """
 
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
 
 
