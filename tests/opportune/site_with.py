@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlmodel import SQLModel
 
 from opportune.config.settings import Settings
@@ -63,3 +63,8 @@ def staff_fixture(*permissions: str) -> Any:
             yield client
 
     return staff
+
+
+def client_of(app: FastAPI) -> AsyncClient:
+    """Return a browser without a user."""
+    return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")

@@ -8,6 +8,7 @@ from sqlalchemy import Executable, delete, func, inspect, select, text, update
 from sqlmodel import SQLModel, col
 
 from opportune.accounts.models import Group, GroupPermission, User
+from opportune.admin.models import AuditEntry
 from opportune.db import Database
 from opportune.testing.factories import add_permission, make_user
 
@@ -39,6 +40,11 @@ async def read_all(site: Site, query: Executable | type[SQLModel], /, **values: 
         query = select(query).filter_by(**values).order_by(*inspect(query).primary_key)
     async with _database(site).reader(fresh=True) as session:
         return list(await session.scalars(query))
+
+
+async def read_logged_actions(site: Site) -> list[str]:
+    """Return the actions in the audit log of the admin, oldest first."""
+    return await read_all(site, select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))
 
 
 async def read_one(site: Site, query: Executable | type[SQLModel], /, **values: Any) -> Any:

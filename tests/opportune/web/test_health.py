@@ -4,17 +4,14 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.application import create_app
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.web.machine_paths import HEALTH_PATHS
 from opportune.web.static.files import assets
-
-
-def client_of(app: FastAPI) -> AsyncClient:
-    return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+from tests.opportune.site_with import client_of
 
 
 async def test_healthy_site_responds_to_get_head_options(client: AsyncClient) -> None:

@@ -14,7 +14,7 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, make_staff, read_all
+from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_logged_actions
 
 CONFIRMED = {"confirmed": "yes"}
 app = site_fixture(gadgets, make_makers)
@@ -22,10 +22,6 @@ app = site_fixture(gadgets, make_makers)
 
 async def read_gadget_names(app: FastAPI) -> list[str]:
     return await read_all(app, select(col(Gadget.name)).order_by(col(Gadget.id)))
-
-
-async def read_logged_actions(app: FastAPI) -> list[str]:
-    return await read_all(app, select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))
 
 
 async def allow_outside_transaction(_self: Any, _request: Any, row: Any) -> bool:

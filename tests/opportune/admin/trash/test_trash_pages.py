@@ -9,7 +9,6 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.admin.models import AuditEntry
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
 from opportune.db import before_delete, restore, utc_now, with_deleted
@@ -19,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, Stamp, make_parcels, parcels
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
+from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_logged_actions, read_one
 
 TRASH = "/admin/parcel/trash"
 CONFIRMED = {"confirmed": "yes"}
@@ -33,10 +32,6 @@ async def _row_id(app: FastAPI, code: str) -> int:
 async def _codes(app: FastAPI, *, deleted: bool = False) -> list[str]:
     query = select(col(Parcel.code)).order_by(col(Parcel.id))
     return await read_all(app, with_deleted(query) if deleted else query)
-
-
-async def _logged_actions(app: FastAPI) -> list[str]:
-    return await read_all(app, select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))
 
 
 async def test_deleted_row_is_only_in_the_trash(app: FastAPI, admin: AsyncClient) -> None:
@@ -77,7 +72,7 @@ async def test_restored_row_is_listed(app: FastAPI, admin: AsyncClient) -> None:
     response = await admin.post(f"{TRASH}/restore", data={"pk": await _row_id(app, "Gone")})
     assert (response.status_code, response.headers["location"].endswith(TRASH)) == (303, True)
     assert await _codes(app) == ["Here", "Gone"]
-    assert await _logged_actions(app) == ["restore"]
+    assert await read_logged_actions(app) == ["restore"]
 
 
 async def test_deletion_of_many_rows_and_of_a_link_asks_first(app: FastAPI, admin: AsyncClient) -> None:
@@ -98,7 +93,7 @@ async def test_permanent_deletion_asks_first(app: FastAPI, admin: AsyncClient) -
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
     await admin.post(f"{TRASH}/purge", data={**row, **CONFIRMED})
     assert await _codes(app, deleted=True) == ["Here"]
-    assert await _logged_actions(app) == ["delete permanently"]
+    assert await read_logged_actions(app) == ["delete permanently"]
     assert await read_all(app, Stamp) == []
 
 

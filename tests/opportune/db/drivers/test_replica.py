@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +34,7 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
+from tests.opportune.site_with import client_of
 from tests.opportune.waiting import wait_until
 
 pytestmark = pytest.mark.database("postgresql")
@@ -124,10 +124,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
     async with app.router.lifespan_context(app):
         yield app
-
-
-def client_of(app: FastAPI) -> AsyncClient:
-    return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
 
 
 async def reads_from_replica(database: Database) -> bool:
