@@ -87,9 +87,9 @@ def hostile_requests(document: Mapping[str, Any], *, database_kind: str) -> Iter
                     yield HostileRequest(method, f"{address}?{encode_form({name: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _resolve_schema(document, content["schema"]).get("properties", ())
-                is_json = content_type == "application/json"
-                for body in values.json_bodies(names) if is_json else form_bodies(names):
-                    yield HostileRequest(method, address, body, content_type)
+                form_bodies = (encode_form(dict.fromkeys(names, text)).encode() for text in TEXTS)
+                bodies = values.json_bodies(names) if content_type == "application/json" else form_bodies
+                yield from (HostileRequest(method, address, body, content_type) for body in bodies)
 
 
 def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,10 +97,6 @@ def _resolve_schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> M
         return schema
     resolved: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return resolved
-
-
-def form_bodies(names: Iterable[str]) -> Iterator[bytes]:
-    return (encode_form(dict.fromkeys(names, text)).encode() for text in TEXTS)
 
 
 def encode_form(fields: Mapping[str, str]) -> str:
