@@ -43,7 +43,8 @@ from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_service
 from opportune.project.current import HAS_PROJECT
 from opportune.project.installed import installed_features, mounted_features, require_unique_names
 from opportune.project.layout import PACKAGE
-from opportune.server.shutdown import tune_gc, watch_signals
+from opportune.server.garbage_collection import tune_gc
+from opportune.server.shutdown import watch_signals
 from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.errors.problem import wants_json

@@ -5,7 +5,6 @@ sets the event.
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -23,13 +22,6 @@ from opportune.config.settings import Settings
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
-
-GC_THRESHOLDS = (5_000, 5, 2)
-"""Thresholds of the garbage collector. Python's default is 700, 10, 10.
-
-Unused compiled statements contain reference cycles and reach the oldest generation. If that generation is collected
-too rarely, the memory of a worker grows without end.
-"""
 
 END_TIMEOUT_SECONDS = 2.0
 """Time for the last tasks and threads to end, after the application has stopped."""
@@ -82,7 +74,7 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 
 @contextmanager
 def _handled_signals(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Handle these signals in the main thread. Others receive none."""
+    """Handle these signals in the main thread. Other threads receive no signals."""
     is_main = threading.current_thread() is threading.main_thread()
     original_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items() if is_main}
     try:
@@ -92,22 +84,11 @@ def _handled_signals(handlers: Mapping[signal.Signals, Handler]) -> Iterator[Non
             signal.signal(number, original_handler)
 
 
-def tune_gc() -> None:
-    """Exclude objects of the start from garbage collection, and collect young objects less often.
-
-    Reference counting frees most objects of a request.
-    """
-    if gc.get_threshold() != GC_THRESHOLDS:
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-
-
 def _create_handlers(
     app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event
 ) -> dict[signal.Signals, Handler]:
     """Return handlers that call those of the server. Signals without a handler are left alone."""
     handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
-
     settings: Settings | None = getattr(app.state, "settings", None)
     delay_seconds = settings.stop_delay_seconds if settings else 0
 
@@ -122,5 +103,5 @@ def _create_handlers(
         app.state.is_draining = True
         loop.call_soon_threadsafe(loop.call_later, delay_seconds, set_event_and_forward, number, None)
 
-    delayed = {signal.SIGTERM: set_event_after_delay}
-    return {number: delayed.get(number, set_event_and_forward) for number in handlers}
+    # Hosts send SIGTERM. A developer who presses Ctrl+C does not wait.
+    return {number: set_event_after_delay if number == signal.SIGTERM else set_event_and_forward for number in handlers}

@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
 from opportune.server.config import ServerConfig
-from opportune.server.shutdown import shutting_down, tune_gc, watch_signals
+from opportune.server.garbage_collection import tune_gc
+from opportune.server.shutdown import shutting_down, watch_signals
 from opportune.server.supervisor import Supervisor
 
 
