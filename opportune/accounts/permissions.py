@@ -7,7 +7,7 @@ import re
 from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import product
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from fastapi import Depends, HTTPException
 from jinja2 import pass_context
@@ -27,6 +27,16 @@ from opportune.errors.renamed_names import renamed_to
 
 ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
 WILDCARD = "*"
+
+
+class ViewPermissions(NamedTuple):
+    """Permissions of one view of the admin. All views have `ACTIONS`."""
+
+    identity: str
+    custom_actions: AbstractSet[str]
+    is_superuser_only: bool
+    """Whether groups cannot have them."""
+
 
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}  # not translated
 """Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""

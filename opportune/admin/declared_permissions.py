@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 from fastapi.routing import APIRoute
 
-from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of
+from opportune.accounts.permissions import ACTIONS, WILDCARD, ViewPermissions, identity_of
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to
@@ -25,29 +24,29 @@ class DeclaredPermissions:
         self.features = features
 
     @cached_property
-    def actions(self) -> Mapping[str, AbstractSet[str]]:
+    def actions(self) -> Mapping[str, set[str]]:
         """Actions that a group can have, by the identity of models and pages."""
-        actions: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
-        for identity, view_actions, _ in self._view_permissions:
-            actions[identity] = actions.get(identity, set()) | set(ACTIONS) | view_actions
+        actions = {name: {*ACTIONS} for name in self._models}
+        for view in self._views:
+            actions[view.identity] = actions.get(view.identity, set()) | {*ACTIONS} | view.custom_actions
         return actions
 
     @cached_property
-    def _models(self) -> AbstractSet[str]:
+    def _models(self) -> set[str]:
         return {identity_of(model) for feature in self.features for model in feature.models}
 
     @cached_property
-    def _view_permissions(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
+    def _views(self) -> Sequence[ViewPermissions]:
         from opportune.admin.view_classes import views_with_permissions  # SQLAdmin and forms import slowly
 
         return list(views_with_permissions(self.features))
 
     def has_view(self, identity: str) -> bool:
         """Return whether the admin has a view with this identity."""
-        return any(name == identity for name, _, _ in self._view_permissions)
+        return any(view.identity == identity for view in self._views)
 
     def require(self, identity: str, action: str) -> None:
-        """Raise OperatorError for an unknown permission, with a suggestion."""
+        """Raise OperatorError if the permission does not exist, with a suggestion."""
         if fault := self.find_fault(identity, action):
             raise OperatorError(fault)
 
@@ -55,7 +54,7 @@ class DeclaredPermissions:
         """Return why this permission does not exist, in one line; None if it exists."""
         if identity in self._models and action in ACTIONS:  # needs no views, which import slowly
             return None
-        fault = self._find_name_fault(identity, action)
+        fault = self._find_fault_of_names(identity, action)
         return f"may({identity!r}, {action!r}): {fault}" if fault else None
 
     def require_existing(self) -> None:
@@ -63,7 +62,7 @@ class DeclaredPermissions:
         if fault := next(self.faults(), None):
             raise OperatorError(fault)
 
-    def shipped_permissions(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
+    def shipped_permissions(self) -> Mapping[str, set[tuple[str, str]]]:
         """Permissions that features ship, by group: pairs of a model and an action that exist on this site."""
         shipped: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for feature in self.features:
@@ -72,7 +71,7 @@ class DeclaredPermissions:
                     shipped[group] |= {(identity, action) for action in self._select(identity, _as_list(actions))}
         return shipped
 
-    def _select(self, identity: str, requested: Sequence[str]) -> AbstractSet[str]:
+    def _select(self, identity: str, requested: Sequence[str]) -> set[str]:
         """Return those of the requested actions that exist on this site."""
         existing = self.actions.get(identity, set())
         return existing if WILDCARD in requested else existing & {*requested}
@@ -89,15 +88,15 @@ class DeclaredPermissions:
                 if not (0 < len(group.strip()) <= MAX_GROUP_NAME and permissions):
                     yield f"{location}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
                 for identity, actions in permissions.items():
-                    for fault in self._find_faults_of(identity, _as_list(actions)):
+                    for fault in self._find_faults_of_model(identity, _as_list(actions)):
                         yield f"{location}: {fault}"
 
-    def _find_faults_of(self, identity: str, actions: Sequence[str]) -> Iterator[str]:
-        """Yield a message about the model, or about each unknown action of a group."""
-        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._view_permissions):
+    def _find_faults_of_model(self, identity: str, actions: Sequence[str]) -> Iterator[str]:
+        """Yield a message about the model, or about each unknown action of a group. A group needs an action."""
+        if any(view.identity == identity and view.is_superuser_only for view in self._views):
             yield f"{identity} is for superusers only."
         else:
-            faults = [self._find_name_fault(identity, action) for action in actions or [""]]  # it needs an action
+            faults = [self._find_fault_of_names(identity, action) for action in actions or [""]]
             yield from filter(None, dict.fromkeys(faults))
 
     def _find_route_faults(self) -> Iterator[str]:
@@ -106,7 +105,7 @@ class DeclaredPermissions:
                 if fault := self.find_fault(identity, action):
                     yield f"{path}: {fault}"
 
-    def _find_name_fault(self, identity: str, action: str) -> str | None:
+    def _find_fault_of_names(self, identity: str, action: str) -> str | None:
         actions = self.actions.get(identity)
         if actions is None:
             return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
@@ -115,7 +114,7 @@ class DeclaredPermissions:
         return _describe_unknown_action(identity, action, actions)
 
 
-def _describe_unknown_action(identity: str, action: str, actions: AbstractSet[str]) -> str:
+def _describe_unknown_action(identity: str, action: str, actions: set[str]) -> str:
     names = ", ".join(sorted(actions))
     example = f' @action("{action}", …) in its admin view adds action:{action}.' if action else ""
     advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions) or example

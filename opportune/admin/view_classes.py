@@ -6,6 +6,7 @@ from typing import Any
 
 from sqladmin import BaseView, ModelView
 
+from opportune.accounts.permissions import ViewPermissions
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.options import inlines_without_view, option_faults, shared_identities
 from opportune.admin.sqladmin_adapter import action_slugs
@@ -99,9 +100,9 @@ def _is_view(value: object) -> bool:
     return not issubclass(value, ModelView) or hasattr(value, "model")
 
 
-def views_with_permissions(features: Sequence[Feature]) -> Iterator[tuple[str, set[str], bool]]:
-    """Yield identity and custom actions of each view, and whether it is for superusers only."""
+def views_with_permissions(features: Sequence[Feature]) -> Iterator[ViewPermissions]:
+    """Yield the permissions of each view that groups can name."""
     for view, _ in view_classes(features):
         if view.identity:
-            slugs = {f"action:{slug}" for slug in action_slugs(view)}
-            yield view.identity, slugs, issubclass(view, SuperuserOnly)
+            custom_actions = {f"action:{slug}" for slug in action_slugs(view)}
+            yield ViewPermissions(view.identity, custom_actions, issubclass(view, SuperuserOnly))
