@@ -20,9 +20,10 @@ MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
 """On average, one of this many hits also deletes expired counts, so that the table does not grow."""
 MAX_DURATIONS = 2
-"""Maximum time until the end of a valid count, in durations of its limit, because requests may wait for the row.
+"""Maximum time until a count ends, in durations of its rate limit.
 
-A count that ends later is ignored: a clock that was set back afterwards wrote it.
+It usually ends within one duration, but a request may wait for the lock of the row. A count that ends later was written
+before the clock was set back, so it is ignored.
 """
 
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
@@ -48,9 +49,15 @@ class DatabaseStorage:
         self._settings = settings
 
     async def hit(self, *hits: Hit) -> None:
+        """Count hits in one transaction.
+
+        Raises:
+            TooManyRequests: One of the limits is exceeded. Then no hit counts.
+        """
         async with self._database.writer(is_change=False) as session:
             for hit in hits:
-                now, duration = utc_now(), timedelta(seconds=hit.rate_limit.seconds)
+                now = utc_now()
+                duration = timedelta(seconds=hit.rate_limit.seconds)
                 times = {"now": now, "latest": now + MAX_DURATIONS * duration, "ends_at": now + duration}
                 count, ends_at = (await session.execute(INCREASE_COUNT, {"key": self.key(hit), **times})).one()
                 if count > hit.rate_limit.limit:
@@ -71,8 +78,8 @@ class DatabaseStorage:
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
-            conditions = col(Attempt.key) == self.key(hit), col(Attempt.count) > 0
-            await session.execute(update(Attempt).where(*conditions).values(count=col(Attempt.count) - 1))
+            counted = update(Attempt).where(col(Attempt.key) == self.key(hit), col(Attempt.count) > 0)
+            await session.execute(counted.values(count=col(Attempt.count) - 1))
 
     async def close(self) -> None:
         """Do nothing, because the caller closes the database."""

@@ -85,12 +85,13 @@ class RelativeUrlsMiddleware:
         self.admin = admin
         self.path = path
         self.paths_by_name: dict[str, Callable[..., _Path]] = {}
+        """Functions that return the path of a route of the admin for its parameters, by the full name of the route."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.admin.load()
         self.paths_by_name = self.paths_by_name or {
             f"admin:{name}": lru_cache(typed=True)(partial(self._path_of, route, name))
-            for route in reversed(self.admin.routes)
+            for route in reversed(self.admin.routes)  # of routes with the same name, the first one counts
             if (name := getattr(route, "name", ""))
         }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
@@ -112,6 +113,8 @@ class RelativeUrlsMiddleware:
 
 
 class _Path(URLPath):
+    """Path that stays a path when a template or SQLAdmin makes it absolute."""
+
     def make_absolute_url(self, base_url: str | URL) -> URL:
         base = base_url if isinstance(base_url, URL) else URL(base_url)
         return URL(base.path.rstrip("/") + self)
@@ -158,7 +161,8 @@ class LazyAdmin:
         if not await get_permissions(request):
             raise HTTPException(403, NO_PERMISSIONS)
         if (owners := self.site.team_owners) and not request.state.user.is_superuser:
-            request.state.crud_team = await owners.find(request, cast("AsyncSession", None), False, False)
+            no_session = cast("AsyncSession", None)  # only a write needs one, to lock the membership
+            request.state.crud_team = await owners.find(request, no_session, False, False)
 
         async def report_changes(message: Message) -> None:
             if message["type"] == "http.response.start" and (identities := changed_identities(request)):
@@ -172,7 +176,7 @@ class LazyAdmin:
 def add_icons(features: Sequence[Feature]) -> None:
     """Add the icons of navigation links and listed views to the icon sheet.
 
-    If a feature names a module, its icons are found in the source or added when the admin is built.
+    If a feature names the module of its views, their icons are found in the source, or added when the admin is built.
     """
     icons.add(*(link.icon for feature in features for link in feature.site.navigation))
     for feature in features:

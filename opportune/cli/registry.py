@@ -64,7 +64,7 @@ def _print_lines(lines: Iterable[str]) -> int:
     """Print each line when it is ready, and return the exit code."""
     try:
         for line in lines:
-            print(line, flush=True)  # before the features are imported
+            print(line, flush=True)  # `overview` imports the features after the first lines
     except OSError as error:
         return handle_output_error(error)
     return 0
@@ -110,7 +110,7 @@ def help_line(module: str) -> str:
 def show_help(name: str) -> int:
     """Print the help of a command without its options, which need packages; the overview for other names."""
     module = ""
-    with suppress(Exception):  # a computed list of features, which needs packages
+    with suppress(Exception):  # if the list of features is computed, reading it needs packages
         module = command_module(name)
     if not module:
         return show_overview()
@@ -128,7 +128,10 @@ def handle_output_error(error: OSError) -> int:
 
 
 def _feature_commands() -> dict[str, dict[str, str]]:
-    """Return the modules of commands by name, for each installed feature that has some. `COMMANDS` hide theirs."""
+    """Return the modules of commands by name, for each installed feature with commands.
+
+    A command of the framework with the same name takes precedence.
+    """
     try:
         declared: Mapping[str, Mapping[str, str]] = commands_of_installed()
     except NotLiteral:
@@ -141,11 +144,12 @@ def _feature_commands() -> dict[str, dict[str, str]]:
 
 
 def feature_modules() -> dict[str, str]:
+    """Return the modules of the commands of all installed features by name."""
     return {name: module for modules in _feature_commands().values() for name, module in modules.items()}
 
 
 def command_module(name: str) -> str:
-    """Return the module of a command; empty if there is none of this name."""
+    """Return the module of a command; empty if no command has this name."""
     return MODULES.get(name) or feature_modules().get(name, "")
 
 
@@ -163,7 +167,7 @@ def unknown_command(name: str, names: Iterable[str]) -> str:
 
 
 def empty_value(arguments: Sequence[str]) -> str | None:
-    """Return a message about an empty value, which a shell makes of an unset variable; None if there is none."""
+    """Return a message about an empty value, such as one from an unset variable of a shell; None without one."""
     for before, option in pairwise(arguments):
         if re.fullmatch(r"(--[\w-]+=)?\s*", option):
             return f"The value after {option.strip() or before} is empty. Enter one, or omit it."

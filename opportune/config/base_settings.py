@@ -55,7 +55,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
 
         Values in the environment and in `.env` are cleaned in place.
         """
-        del file_secret_settings
+        del file_secret_settings  # `secrets_from` replaces them
         fields = settings_cls.model_fields
         if isinstance(env_settings, EnvSettingsSource):
             env_settings.env_vars = clean_quoted_values(env_settings.env_vars, fields)
@@ -63,9 +63,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
             dotenv_settings.env_vars = clean_values(dotenv_settings.env_vars, fields)
         variables = env_settings, dotenv_settings
         cls._refuse_renamed(variables)
-        secrets_from = init_settings().get("secrets_from")
-        if secrets_from is None:
-            secrets_from = _read_first(variables, "secrets_from")
+        secrets_from = init_settings().get("secrets_from", _read_first(variables, "secrets_from"))
         if not secrets_from:
             return init_settings, env_settings, dotenv_settings
         from opportune.config.secrets import secrets_source  # most sites have none
@@ -74,6 +72,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
 
     @classmethod
     def _refuse_renamed(cls, sources: Iterable[PydanticBaseSettingsSource]) -> None:
+        """Raise SettingsError if a setting with a former name is set."""
         for name, advice in cls.renamed_settings.items():
             if _read_first(sources, name) is not None:
                 raise SettingsError(f"{name.upper()} {advice}")
@@ -110,7 +109,7 @@ def read_class(class_: type[S], **values: Any) -> S:
         _refuse_unreadable_lines(file)
         return class_(**values)
     except ValidationError as error:
-        raise SettingsError(*map(_message, error.errors())) from None
+        raise SettingsError(*map(_describe_error, error.errors())) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file} is not valid UTF-8. Save it in UTF-8.") from None
     except PermissionError:
@@ -120,6 +119,7 @@ def read_class(class_: type[S], **values: Any) -> S:
 
 
 def _refuse_unreadable_lines(name: object) -> None:
+    """Raise SettingsError for a folder, or for a file with an unreadable line. Without a file, the name is None."""
     if not isinstance(name, str | Path):
         return
     file = Path(name)
@@ -129,8 +129,8 @@ def _refuse_unreadable_lines(name: object) -> None:
         raise SettingsError(f"{file}: {fault}")
 
 
-def _message(error: ErrorDetails) -> str:
-    """Return the name of a setting, the part of its value that is invalid, and the problem."""
+def _describe_error(error: ErrorDetails) -> str:
+    """Return a line with the name of the setting, the invalid part of its value, and the problem."""
     name, *path = [f"entry {part + 1}" if isinstance(part, int) else part for part in error["loc"] or ("",)]
     name = name.upper()
     if error["type"] == "missing" and not path:

@@ -20,7 +20,7 @@ EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_sec
 """Well-known example keys, which production refuses."""
 MIN_SECRET_KEY_LENGTH = 32
 MIN_KEY_CHARACTERS = 8
-"""Number of different characters that a random key has at least."""
+"""Minimum number of different characters in a random key."""
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 MIN_CONNECTIONS = 3
 """Connections of a process: to read, to write, and to listen."""
@@ -31,6 +31,7 @@ ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a
 
 
 def is_weak(key: str) -> bool:
+    """Return whether a secret key is short, monotonous or a well-known example."""
     is_short = len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS
     return is_short or key.lower() in EXAMPLE_SECRET_KEYS
 
@@ -79,9 +80,9 @@ class ValidatedSettings(SiteSettings):
     @field_validator("database_connections")
     @classmethod
     def _check_database_connections(cls, value: int, info: ValidationInfo) -> int:
-        fewest = MIN_CONNECTIONS * info.data.get("processes", 1)
-        if 0 < value < fewest:
-            raise ValueError(f"must be at least {fewest}, which is {MIN_CONNECTIONS} for each of PROCESSES")
+        minimum = MIN_CONNECTIONS * info.data.get("processes", 1)
+        if 0 < value < minimum:
+            raise ValueError(f"must be at least {minimum}, which is {MIN_CONNECTIONS} for each of PROCESSES")
         return value
 
     @field_validator("jobs_limits", mode="before")
@@ -163,9 +164,9 @@ class ValidatedSettings(SiteSettings):
     @classmethod
     def _check_oidc_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        is_safe = is_http_url(value) and (parts.scheme == "https" or parts.hostname in LOCAL_HOSTS)
+        is_safe = parts.scheme == "https" or parts.hostname in LOCAL_HOSTS
         is_plain = parts.username is None and not parts.fragment and " " not in value
-        if value and not (is_safe and is_plain):
+        if value and not (is_http_url(value) and is_safe and is_plain):
             raise ValueError("must be an https address such as https://id.example.org")
         return value
 
@@ -206,16 +207,6 @@ class ValidatedSettings(SiteSettings):
             )
         return self
 
-    @property
-    def secret_keys(self) -> list[str]:
-        """The current key, followed by older keys whose signatures are still valid."""
-        older_keys = self.secret_key_fallbacks.get_secret_value().split(",")
-        return [self.secret_key.get_secret_value(), *(key.strip() for key in older_keys if key.strip())]
-
-    @property
-    def is_production(self) -> bool:
-        return self.environment == "production"
-
     @field_validator("llm_models", mode="before")
     @classmethod
     def _parse_models(cls, value: object) -> object:
@@ -254,3 +245,13 @@ class ValidatedSettings(SiteSettings):
         if self.llm_dialect == "bedrock" and not self.llm_base_url.startswith("https:"):
             raise ValueError(f"LLM_DIALECT=bedrock needs the LLM_BASE_URL of a region, {BEDROCK_URL}")
         return self
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The current key, followed by older keys whose signatures are still valid."""
+        older_keys = self.secret_key_fallbacks.get_secret_value().split(",")
+        return [self.secret_key.get_secret_value(), *(key.strip() for key in older_keys if key.strip())]
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"

@@ -47,14 +47,15 @@ class Crud(RowStatements, Generic[M]):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_wrong_options(cls, Crud, renamed=renamed_names.CRUD_OF_DJANGO | renamed_names.CRUD)
-        args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
-        models = [arg for arg in args if isinstance(arg, type)]
+        type_arguments = [argument for base in vars(cls).get("__orig_bases__", ()) for argument in get_args(base)]
+        models = [argument for argument in type_arguments if isinstance(argument, type)]
         if models:
             cls.model = models[0]
             if not hasattr(cls.model, "__table__"):
                 raise OperatorError(f"{cls.__name__}: {cls.model.__name__} is no table. Write: class Books(Crud[Book])")
         if not hasattr(cls, "model"):
-            if not any(isinstance(arg, TypeVar) for arg in args):
+            # A generic base class, such as `class Shelved(Crud[M])`, gets its model from its subclasses.
+            if not any(isinstance(argument, TypeVar) for argument in type_arguments):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
         methods = {*vars(RowAccess), *vars(RowStatements), *vars(Crud)}
@@ -131,7 +132,7 @@ class Crud(RowStatements, Generic[M]):
             Forbidden: The user may not open rows at all.
         """
         self.require("get")
-        return await self._load(self.query().where(self.readable(), self._has_key(key)))
+        return await load_row(self, self.query().where(self.readable(), self._has_key(key)))
 
     async def get_writable(self, key: Key, action: str = "update") -> M:
         """Return a row and lock it for a change.
@@ -141,7 +142,7 @@ class Crud(RowStatements, Generic[M]):
         """
         self.require(action)
         query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))
-        return await self._load(query.with_for_update(of=self.model))
+        return await load_row(self, query.with_for_update(of=self.model))
 
     def _has_key(self, key: Key) -> ColumnElement[bool]:
         """Return the condition for the row with this key. An invalid key matches no row."""
@@ -149,10 +150,6 @@ class Crud(RowStatements, Generic[M]):
             has_lookup: ColumnElement[bool] = getattr(self.model, self.lookup) == key
             return false() if "\0" in key else has_lookup
         return has_id(self.model, str(key))
-
-    async def _load(self, query: Select[M]) -> M:
-        row: M = await load_row(self, query)
-        return row
 
     # Writing
 
@@ -256,7 +253,7 @@ class Crud(RowStatements, Generic[M]):
         self.require("delete")
         is_row = self._has_key(_key_of(row))
         query = self.query().where(self.readable(), self.writable_by("delete"), is_row, *conditions)
-        return await self._load(with_deleted(query.with_for_update(of=self.model)))
+        return await load_row(self, with_deleted(query.with_for_update(of=self.model)))
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:
         """Set values on a new or existing row. Override it for fields of a schema that have no column."""

@@ -30,12 +30,13 @@ from opportune.web import format_date, format_datetime
 Format = Callable[[Any], str]
 """Function that returns a value as text, or as HTML (`Markup`)."""
 
-MIN_SEPARATED = 10_000
+MIN_SEPARATED_NUMBER = 10_000
+"""Smaller whole numbers have no thousands separators, because they may be years."""
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
-YES = Markup('<span class="badge bg-green-lt">%s</span>')
-NO = Markup('<span class="badge bg-secondary-lt">%s</span>')
+YES = Markup('<span class="badge bg-green-lt">{}</span>')
+NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
 OTHER_LANGUAGE = Markup('<span lang="{}" dir="{}">{}</span>')
 LINES = Markup('<span class="lines">{}</span>')
 
@@ -52,7 +53,10 @@ def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) 
 
 
 def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
-    """Format the values of one column. Texts without line breaks are returned as they are, and choices only once."""
+    """Format the values of one column, faster than one by one.
+
+    Texts without line breaks are returned as they are, and choices are formatted only once.
+    """
     types = {*map(type, values)}
     if format_ is not format_value or len(types) != 1:
         return [*map(format_, values)]
@@ -83,8 +87,12 @@ def format_for(shape: Shape, name: str) -> Format:
     return lambda value: format_quantity(with_scale(value, digits))
 
 
+def _format_with_suffix(suffix: str, value: Any) -> str:
+    return "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
+
+
 def format_file(file: File, file_url: str = "") -> str:
-    """Return an image, or a link to a file. Private files need an `file_url`; without it the result is empty."""
+    """Return an image, or a link to a file. Private files need a `file_url`; without it the result is empty."""
     if not file or not (file_url or is_public(file)):
         return ""
     if not isinstance(file, Image):
@@ -93,6 +101,7 @@ def format_file(file: File, file_url: str = "") -> str:
 
 
 def thumbnail_rendition(image: Image) -> str:
+    """Return the name of the smallest rendition, or an empty text if the image has none."""
     renditions = image.column.renditions if isinstance(image.column, ImageColumn) else {}
     return min(renditions, key=lambda name: renditions[name], default="")
 
@@ -124,13 +133,9 @@ def format_number(value: float) -> str:
     return localize_number(f"{value:,.2f}".rstrip("0").rstrip("."))
 
 
-def _format_with_suffix(suffix: str, value: Any) -> str:
-    return "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
-
-
 def format_quantity(value: Any, formats: Mapping[type[Any], Format] | None = None) -> str:
-    """Format a value. Whole numbers have separators, except those of four digits, which may be years."""
-    if isinstance(value, int) and abs(value) >= MIN_SEPARATED:
+    """Format a value by its type. Large whole numbers have thousands separators."""
+    if isinstance(value, int) and abs(value) >= MIN_SEPARATED_NUMBER:
         return localize_number(f"{value:,}")
     return format_value(value, formats)
 
@@ -179,7 +184,7 @@ def format_translated(value: TranslatedText) -> str:
 
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
-    bool: lambda value: (YES if value else NO) % yes_or_no(value),
+    bool: lambda value: (YES if value else NO).format(yes_or_no(value)),
     Enum: lambda value: str(choice_label(value)),
     File: format_file,
     TranslatedText: format_translated,

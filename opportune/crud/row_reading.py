@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Result, Select, false, select
 
@@ -19,6 +19,7 @@ from opportune.pagination import Page, Paging, page_count, select_key
 from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
 
 AnyPage = Page[Any]
+M = TypeVar("M")
 
 
 def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
@@ -167,14 +168,15 @@ async def read_row(crud: RowStatements, query: Select[Any], names: Sequence[str]
     return (await selection.values(crud, [result]))[0]
 
 
-async def load_row(crud: RowStatements, query: Select[Any]) -> Any:
+async def load_row(crud: RowStatements, query: Select[M]) -> M:
     """Return one row with its annotations.
 
     Raises:
         NotFound: No row matches the query.
     """
     annotated = query.add_columns(*crud.definition.annotations.values())
-    return _set_annotations(crud, require_found((await crud.session.execute(annotated)).first()))
+    row: M = _set_annotations(crud, require_found((await crud.session.execute(annotated)).first()))
+    return row
 
 
 def _set_annotations(crud: RowStatements, result: Sequence[Any]) -> Any:

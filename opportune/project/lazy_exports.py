@@ -17,25 +17,27 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
 
     @cache
     def find_modules() -> dict[str, str]:
+        """Return the modules of the exports by name, from the lines of the stub."""
         package_module: Any = sys.modules[package]
         stub = f"{package_module.__file__}i"
         try:
-            lines = package_module.__loader__.get_data(stub).decode().splitlines()  # also in a wheel
+            # The loader also reads stubs inside of a wheel.
+            lines = package_module.__loader__.get_data(stub).decode().splitlines()
         except OSError:
             raise ImportError(f"{stub} is missing. The framework needs its .pyi files, so install it again.") from None
-        statements = map(str.split, lines)
-        return {name: module for _from, module, _import, name, *_as in statements}
+        return {name: module for _from, module, _import, name, *_as in map(str.split, lines)}
 
     def import_export(name: str) -> Any:
         if name == "__all__":
             return [*find_modules()]
-        # Python replaces the message of an AttributeError.
         module, new_name = find_import(package, name)
         if (module, new_name) != (package, name):
             place = new_name if module == package else f"{module}.{new_name}"
+            # `from package import name` would replace the message of an AttributeError.
             raise ImportError(f"{package} has no {name}. It is called {place} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(__import__(find_modules()[name], fromlist=[name]), name)  # also a module of a package
+        # With `fromlist`, the export can also be a module of a package.
+        return getattr(__import__(find_modules()[name], fromlist=[name]), name)
 
     return import_export

@@ -29,7 +29,7 @@ async def find_nearest(
 ) -> dict[int, float]:
     """Return the similarity (0 to 1) of the nearest rows by id; empty if the model does not respond in time.
 
-    `within` selects the rows to compare; None compares all.
+    `within` selects the rows to compare. None compares all rows.
     """
     # Before the first statement, so that no database connection is held during the request.
     vector = await embeddings.embed_query(query)
@@ -57,11 +57,14 @@ def fuse(
 ) -> Select[Any]:
     """Merge the rows that full-text search found with the nearest rows by meaning, by reciprocal rank fusion.
 
-    Rows found by both rank first. On a tie, the row of the full-text search wins: its ranks are 0.5 smaller.
+    A row in both rankings gets the sum of its scores. On a tie, the row of the full-text search wins, because the ranks
+    of the other one are 0.5 larger.
 
     Args:
         statement: Selects the searched rows.
-        matching: Selects the rows that full-text search found, ordered by `relevance`.
+        fields: The indexed fields of the model.
+        matching: Selects the rows that full-text search found.
+        relevance: Order of these rows.
         nearest: Ids of the nearest rows by meaning, the nearest first.
     """
     key = fields.key

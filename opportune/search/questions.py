@@ -1,4 +1,4 @@
-"""Queries for questions in whole sentences, and the passages of texts that fit them."""
+"""Search queries for questions in whole sentences, and the passage of a text that fits a question best."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +9,10 @@ from opportune.search.folding import fold, words
 NAME = re.compile(r"\b(?:\w+(?:\.\w+)+|\w*_\w+)|(?<=`)[^`]+(?=`)")
 """Names of code: `os.path.join`, max_length, anything between backticks."""
 SENTENCE_END = re.compile(r"\n\s*\n|(?<=[.!?])\s")
+"""Places between paragraphs or sentences."""
 MAX_KEY_WORDS = 8
 PASSAGE_LENGTH = 1_200
+"""Maximum characters of a passage."""
 COMMON_WORDS = frozenset(
     words(
         "a about all also am an and any are as at be because been but by can could did do does doing done explain for "
@@ -40,7 +42,7 @@ def queries_for(question: str) -> Iterator[str]:
 
 
 def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
-    """Return the passage of a plain text with the most key words of a question or query."""
+    """Return the passage of a plain text with the most key words of a question or query. It begins with a sentence."""
     if len(text) <= length:
         return text
     keys = key_words(question)
@@ -50,12 +52,13 @@ def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
     offsets = [*accumulate(map(len, characters), initial=0)]
 
     def count_words_from(start: int) -> tuple[int, int]:
+        """Return the number of different key words after this position, and of all their occurrences."""
         candidate = folded[offsets[start] : offsets[min(start + length, len(text))]]
         counts = [candidate.count(word) for word in keys]
         return len(counts) - counts.count(0), sum(counts)
 
     starts = [0, *(match.end() for match in SENTENCE_END.finditer(text))]
-    start = max(starts, key=lambda start: (*count_words_from(start), start))
+    start = max(starts, key=lambda start: (*count_words_from(start), start))  # on a tie the last, which has less before
     if count_words_from(start) == (0, 0):
         start = 0
     part = text[start : start + length]

@@ -20,7 +20,9 @@ from opportune.server.workers import OpenConnections, Shares
 MAX_ACCEPTED_PER_TURN = 64
 """Maximum connections accepted per iteration of the event loop, about 3 ms of work."""
 YIELD_SECONDS = 0.01
-"""Time for workers with fewer connections to accept those that wait. If they are killed or frozen, this one does."""
+"""Pause in which workers with fewer connections accept those that wait. Those workers may be killed or frozen, so
+afterwards this one continues.
+"""
 ERROR_PAUSE_SECONDS = 1.0
 """Pause after an error such as too many open files. asyncio has the same."""
 QUEUE_LENGTH_OFFSET_BYTES = 24
@@ -72,10 +74,9 @@ class Acceptor:
         """Return immediately. uvicorn waits for the connections itself."""
 
     def _accept_share(self) -> None:
-        if self._shares is None:
-            self._accept(MAX_ACCEPTED_PER_TURN)
-            return
-        share = self._shares.of_this_worker(self._count_open(), waiting_connections(self._listener))
+        share = MAX_ACCEPTED_PER_TURN
+        if self._shares:
+            share = self._shares.of_this_worker(self._count_open(), waiting_connections(self._listener))
         if share > 0:
             self._accept(share)
         else:
@@ -110,7 +111,7 @@ class Acceptor:
         self._pause = self._loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
-        """Accept half of the connections that the other workers have left, and continue."""
+        """Accept half of the connections that the other workers have not accepted, and continue."""
         self._pause = None
         self._accept(max(1, waiting_connections(self._listener) // 2))
         if self._pause is None:

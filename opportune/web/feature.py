@@ -1,3 +1,5 @@
+"""Feature of the framework's own routes: static files, health checks, and pages for developers."""
+
 from fastapi import FastAPI
 
 from opportune.feature import Feature, HealthLight, Monitoring, Site
@@ -30,17 +32,16 @@ def init_app(app: FastAPI) -> None:
 
 
 async def cache_lights(app: FastAPI) -> list[HealthLight]:
-    """Return the light of a cache that processes share."""
+    """Return the light of the cache, if processes share it."""
     cache: Cache = app.state.cache
     if not cache.store.is_shared:
         return []
     is_redis = isinstance(cache.store, RedisStore)
     label = "Redis" if is_redis else _("Cache")
     if failure := await cache.store.check():
-        hint = REDIS_HINT if is_redis else ""
-        if failure == FULL:
-            hint = REDIS_FULL_HINT
-        return [HealthLight(label, _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
+        redis_hint = REDIS_FULL_HINT if failure == FULL else REDIS_HINT
+        state = _("is not available (%(failure)s)", failure=failure)
+        return [HealthLight(label, state, "fault", hint=redis_hint if is_redis else "")]
     return [HealthLight(label, _("is available"))]
 
 

@@ -109,10 +109,11 @@ class ClosingResponse(StreamingResponse):
             await self.background()
 
     async def _end_at_disconnect(self, receive: Receive, timeout: asyncio.Timeout) -> None:
+        """Let the timeout expire when the client has left. After the response, this task is cancelled instead."""
         try:
             while (await receive())["type"] != "http.disconnect":
                 pass
-        except Exception:
+        except Exception:  # without `finally`, because the timeout of a cancelled task has ended
             timeout.reschedule(0)
             raise
         timeout.reschedule(0)
@@ -148,15 +149,15 @@ class EventStream(ClosingResponse):
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:
-    """Send finished blocks once, the open block on each update, and the complete text at the end."""
+    """Yield events with new finished blocks, the open block on each update, and the complete text at the end."""
     name = f"answer-{secrets.token_hex(4)}"
-    sent = 0
+    sent_count = 0
     skeleton = Markup('<div id="{0}"><div id="{0}-blocks"></div><div id="{0}-open"></div></div>').format(name)
     yield format_sse_event(data_str=skeleton)
     async with aclosing(updates):
         async for blocks in updates:
-            new = Markup("").join(blocks.frozen[sent:])
-            sent = blocks.frozen_count
+            new = Markup("").join(blocks.frozen[sent_count:])
+            sent_count = blocks.frozen_count
             html = hx_partial(f"{name}-blocks", new, "beforeend") if new else Markup("")
             yield format_sse_event(data_str=html + hx_partial(f"{name}-open", blocks.open))
     yield format_sse_event(data_str=hx_partial(name, blocks.html))
@@ -166,13 +167,13 @@ async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerat
 async def _page(
     before: str, updates: AsyncGenerator[MarkdownBlocks, None], after: str
 ) -> AsyncGenerator[str | bytes, None]:
-    """Send the page block by block, for browsers without JavaScript."""
+    """Yield the page block by block, for browsers without JavaScript."""
     yield before
-    sent = 0
+    sent_count = 0
     async with aclosing(updates):
         async for blocks in updates:
-            yield Markup("").join(blocks.frozen[sent:]) or "\n"
-            sent = blocks.frozen_count
+            yield Markup("").join(blocks.frozen[sent_count:]) or "\n"  # also a line break detects a closed connection
+            sent_count = blocks.frozen_count
     yield after
 
 
@@ -205,12 +206,13 @@ def collect_errors(errors: list[str]) -> Iterator[None]:
 
 
 async def _render(blocks: MarkdownBlocks) -> None:
+    """Render long texts in a thread. `MarkdownBlocks` renders short ones when they are read."""
     if blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:
         await markdown.in_thread(blocks.render)
 
 
 async def pace_items(request: Request, items: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
-    """Yield the new items at a limited rate, and an empty list as heartbeat.
+    """Yield lists of new items at a limited rate, and an empty list as heartbeat.
 
     Raises:
         ServiceError: The process stops, or the generator raised it.
@@ -292,6 +294,7 @@ async def _fill(request: Request, rows: AsyncGenerator[Any, None], form: Form[An
 async def _form_events(
     request: Request, updates: AsyncGenerator[None, None], page: str, context: Mapping[str, Any]
 ) -> AsyncGenerator[bytes, None]:
+    """Yield an event with the form after each update."""
     async with aclosing(updates):
         async for _ in updates:
             yield format_sse_event(data_str=templates.render_block_to_string(request, page, "form", context))
@@ -301,7 +304,7 @@ async def _form_events(
 async def _form_page(
     request: Request, updates: AsyncGenerator[None, None], page: str, context: Mapping[str, Any]
 ) -> AsyncGenerator[str, None]:
-    """Send line breaks before the page, to detect a visitor who leaves."""
+    """Yield line breaks before the page, to detect a visitor who leaves."""
     async with aclosing(updates):
         async for _ in updates:
             yield "\n"

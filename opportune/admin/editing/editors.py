@@ -1,4 +1,4 @@
-"""Notices in a form: who else has it open, and who has changed the row meanwhile."""
+"""Notices in a form: other users who have it open, and the last change since it was opened."""
 
 import json
 import time
@@ -27,12 +27,13 @@ TOPIC = "admin.editors"
 PRESENT_SECONDS = 45.0
 """Seconds after a request of a form in which its user counts as present. Forms send one every 20 seconds."""
 MAX_ROWS = 2_000
+"""Maximum rows to remember. The rows without a request for the longest time are forgotten."""
+MAX_AGE = timedelta(hours=1)
+"""Age of a form at which it stops to poll, so that a forgotten page does not keep the database awake."""
+AWARE_TIME = TypeAdapter(AwareDatetime)
 
 RowKey = tuple[str, str]
 """Identity of the model, and key of the row."""
-AWARE_TIME = TypeAdapter(AwareDatetime)
-MAX_AGE = timedelta(hours=1)
-"""Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
 
 
 def editors_url(request: Request, view: AdminView, row: Any, opened_at: datetime) -> URL:
@@ -51,8 +52,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
     row = await view.get_object_for_edit(request)
     if row is not None:  # another user may have deleted it
         user = cast("User", request.state.user)
-        pk = request.path_params["pk"]
-        others = _editors_of(request.app).add((view.identity, pk), user.email)
+        others = _editors_of(request.app).add((view.identity, request.path_params["pk"]), user.email)
         change = await _last_change(request, view, since, user)
         names = await load_names(view, [*others, *([change.actor] if change else [])])
         context |= {"row": row, "others": sorted(names[email] for email in others), "change": change, "names": names}
@@ -68,7 +68,7 @@ async def _last_change(request: Request, view: AdminView, since: datetime, user:
 
 
 def _editors_of(app: FastAPI) -> "Editors":
-    """Return the users that this process knows of."""
+    """Return the editors of the site, which the first form creates."""
     if not hasattr(app.state, "admin_editors"):
         app.state.admin_editors = Editors(app.state.database.bus)
     return cast("Editors", app.state.admin_editors)
@@ -79,15 +79,15 @@ class Editors:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._seen = OrderedDict[RowKey, dict[str, float]]()
-        """Times of the last requests by e-mail address."""
+        self._last_requests = OrderedDict[RowKey, dict[str, float]]()
+        """Times of the last requests by e-mail address, for each row."""
         bus.subscribe(TOPIC, self._receive)
 
     def add(self, row: RowKey, email: str) -> list[str]:
         """Record that a user has the form open, and return the other users."""
         self._record(row, email)
         self._bus.publish(TOPIC, json.dumps([*row, email]))
-        return sorted(self._seen[row].keys() - {email})
+        return sorted(self._last_requests[row].keys() - {email})
 
     def _receive(self, payload: str | None) -> None:
         if payload:  # otherwise messages were lost, and the forms send new ones
@@ -97,8 +97,8 @@ class Editors:
 
     def _record(self, row: RowKey, email: str) -> None:
         now = time.monotonic()
-        seen = self._seen.pop(row, {})
-        present = {name: seen_at for name, seen_at in seen.items() if seen_at > now - PRESENT_SECONDS}
-        self._seen[row] = {**present, email: now}
-        while len(self._seen) > MAX_ROWS:
-            self._seen.popitem(last=False)
+        last_requests = self._last_requests.pop(row, {})
+        present = {user: at for user, at in last_requests.items() if at > now - PRESENT_SECONDS}
+        self._last_requests[row] = {**present, email: now}
+        while len(self._last_requests) > MAX_ROWS:
+            self._last_requests.popitem(last=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +13,7 @@ from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import columns_in_form, hash_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
 from opportune.admin.lists.row_keys import match_primary_keys
-from opportune.admin.row_writer import Change
+from opportune.admin.row_writer import Change, RowWriter
 from opportune.admin.views import AdminView, has_changed
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -28,7 +27,10 @@ ROW_IS_GONE = _l("Another user has deleted or moved this row.")
 
 @dataclass
 class InlineRow:
-    """A line of a table: a stored row or a new one."""
+    """A line of a table: a stored row or a new one.
+
+    It is created from the database and the submitted page, then validated, and holds the result after it was saved.
+    """
 
     row: Any
     """The stored row; None for a new row."""
@@ -51,7 +53,9 @@ class InlineRow:
     change: Change | None = None
     """Change of the row that was saved."""
     deleted_row: Any = None
+    """Row that was deleted."""
     error: str = ""
+    """Message for the user about the whole line."""
 
     def __post_init__(self) -> None:
         if self.row is not None and not self.seen:
@@ -126,12 +130,21 @@ class InlineTable:
     async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
         if not line.is_deleted and not line.values:
             return
-        view = self.view
-        writer = view.writer(session, request)
-        parent_key = view.references[self.by].key_of(parent)
+        writer = self.view.writer(session, request)
+        parent_key = self.view.references[self.by].key_of(parent)
         if line.row is None:
             line.change = await writer.add(line.values, {self.by: parent_key})
             return
+        row = await self._lock_unchanged(writer, request, parent_key, line)
+        if line.is_deleted:
+            await writer.delete([row])
+            line.deleted_row = row
+        else:
+            line.change = await writer.change(row, line.values)
+
+    async def _lock_unchanged(self, writer: RowWriter, request: Request, parent_key: Any, line: InlineRow) -> Any:
+        """Lock the row of a line, and return it. Refuse it if another user has deleted, moved or changed it."""
+        view = self.view
         has_key = match_primary_keys(view, [line.key])
         rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent_key)
         check = view.check_can_delete if line.is_deleted else view.check_can_edit
@@ -139,11 +152,7 @@ class InlineTable:
         if not locked:
             raise ValidationRefused(ROW_IS_GONE)
         refuse_changed_row(locked[0], columns_in_form(view, line.form, line.stored))
-        if line.is_deleted:
-            await writer.delete(locked)
-            line.deleted_row = locked[0]
-        else:
-            line.change = await writer.change(locked[0], line.values)
+        return locked[0]
 
     async def run_hooks(self, request: Request) -> None:
         for line in self.lines:
@@ -171,12 +180,15 @@ class InlineTable:
 
 
 def _renumber(positions: Sequence[int | None]) -> list[int]:
-    """Return positions in ascending order. New rows, whose position is None, keep the others only at the end."""
+    """Return positions in ascending order. A new row has the position None.
+
+    If the stored rows are in order and all new rows follow them, the stored positions stay. Else all rows are numbered.
+    """
     stored = [position for position in positions if position is not None]
-    is_sorted = all(first < second for first, second in pairwise(stored))
+    is_sorted = stored == sorted({*stored})
     if is_sorted and [*positions[: len(stored)]] == stored:
-        next_position = stored[-1] + 1 if stored else 1
-        return [*stored, *range(next_position, next_position + len(positions) - len(stored))]
+        first_new = stored[-1] + 1 if stored else 1
+        return [*stored, *range(first_new, first_new + len(positions) - len(stored))]
     return [*range(1, len(positions) + 1)]
 
 

@@ -82,7 +82,7 @@ def add(
             await management.join_group(session, user, name)
         return await _with_groups(session, user)
 
-    _print_user(in_transaction(add_user))
+    _print_user(*in_transaction(add_user))
 
 
 @command.command()
@@ -121,7 +121,7 @@ def change(
             record_event(session, user, "updated_by_staff", fields=["Two-factor"])
         return await _with_groups(session, user)
 
-    _print_user(in_transaction(change_user))
+    _print_user(*in_transaction(change_user))
 
 
 @command.command("sign-out")
@@ -179,8 +179,7 @@ def _conditions(search: str, *, staff: bool, inactive: bool) -> list[ColumnEleme
     return conditions
 
 
-def _print_user(row: UserWithGroups) -> None:
-    user, groups = row
+def _print_user(user: User, groups: Sequence[str]) -> None:
     say(f"{user.email}: {_remarks(user, groups) or 'a user without permissions'}")
 
 

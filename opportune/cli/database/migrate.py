@@ -58,6 +58,7 @@ def command(
         _forget_removed(settings, graph)
         return
     if fake or fake_initial:
+        # None fakes all steps.
         faked = None if fake else _find_adoptable(settings, make_plan(graph.applied(recorded)))
         make_plan = fake_steps(make_plan, faked)
     say("Operations to perform:")
@@ -123,6 +124,7 @@ def _find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration
 
 
 def _forget_removed(settings: Settings, graph: MigrationGraph) -> None:
+    """Delete the records of migrations whose features are not installed."""
     with connect(settings) as connection, connection.begin():
         removed = graph.removed_revisions(read_revisions(connection))
         forget_revisions(connection, removed)
@@ -137,6 +139,7 @@ def apply_plan(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
 
 @contextmanager
 def _print_step(step: Step) -> Iterator[None]:
+    """Print a step while it runs, and its result."""
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
     line = f"  {verb} {step.migration}..."
     if not is_terminal():  # on a terminal this line has the progress bar
@@ -151,6 +154,7 @@ def _print_step(step: Step) -> Iterator[None]:
 
 
 def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:
+    """Warn about recorded migrations of features that are not installed."""
     if removed := graph.removed_revisions(recorded):
         warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "

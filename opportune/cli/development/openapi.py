@@ -34,8 +34,9 @@ GENERATORS = {
 }
 """Commands that generate clients. They install the generator on the first run."""
 GENERATED_FILES = {Client.TYPESCRIPT: "client.gen.ts", Client.PYTHON: "client.py"}
-"""File of each client. A folder with other files is not overwritten."""
+"""File that every client has. A folder without it, but with other files, is not overwritten."""
 INSTALL_HINTS = {"npx": "Install Node.js 20 or newer.", "uv": "Install uv: pip install uv"}
+"""Advice if the program of a command is missing."""
 
 
 def command(

@@ -119,6 +119,7 @@ def _models_in(file: Path) -> Iterator[ExistingModel]:
 
 
 def _table_of(node: ast.ClassDef) -> str:
+    """Return the `__tablename__` of a class; empty without one."""
     for statement in node.body:
         match statement:
             case ast.Assign([ast.Name("__tablename__")], ast.Constant(str(table))) | ast.AnnAssign(
@@ -129,7 +130,10 @@ def _table_of(node: ast.ClassDef) -> str:
 
 
 def _crud_options(model: ExistingModel) -> dict[str, Any]:
-    """Return owner column, read permission and address of a model, from its `Crud` class."""
+    """Return the fields of an `ExistingModel` that its `Crud` class declares: `owner`, `read` and `path`.
+
+    Of several classes, the one with `default = True` counts.
+    """
     file = model.file.with_name("service.py")
     tree = read_source(file.read_text("utf-8") if file.is_file() else "", f"{file.parent.name}/{file.name}").tree
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -140,13 +144,14 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     options = _assignments(crud)
     owner = options.get("owner_column", options.get("team_column"))
     column = owner.value if isinstance(owner, ast.Constant) else ""
-    read = "owner" if column else "permitted"
+    read = "owner" if column else "permitted"  # the defaults of `Crud`
     if isinstance(permission := options.get("read_permission"), ast.Attribute):
         read = permission.attr.lower().replace("_", "-")
     return {"owner": column, "read": read, "path": _path_of(model.file.with_name("pages.py"), crud.name)}
 
 
 def _assignments(node: ast.ClassDef) -> dict[str, ast.expr]:
+    """Return the values that the body of a class assigns, by name."""
     assignments = [statement for statement in node.body if isinstance(statement, ast.Assign)]
     return {ast.unparse(assignment.targets[0]): assignment.value for assignment in assignments}
 

@@ -17,6 +17,8 @@ REDIS_CHECK_SECONDS = 30.0
 
 
 class RedisBus(Bus):
+    """Bus that publishes all messages in one channel."""
+
     name = "Redis"
 
     def __init__(self, url: str) -> None:
@@ -47,7 +49,7 @@ class RedisBus(Bus):
                     case None:
                         raise TimeoutError("no response")
                     case {"type": "subscribe"}:
-                        yield ""
+                        yield ""  # messages from before may be lost
                     case {"type": "message", "data": str(data)}:
                         yield data
 

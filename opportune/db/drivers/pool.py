@@ -21,8 +21,10 @@ MAX_COMPILED_STATEMENTS = 100
 Each combination of filters and number of search words is a separate statement of 36 to 105 kB.
 """
 DEFERRED = "deferred"
-"""Execution option of a statement whose result is not used. SQLite's faster driver runs it with the next statement or
-the commit, which also raises its error. Other drivers run it immediately.
+"""Execution option of a statement whose result is not used.
+
+SQLite's faster driver runs it with the next statement or the commit, which also raises its error. Other drivers run it
+immediately.
 """
 POOL_TIMEOUT_SHARE = 0.9
 """Share of DATABASE_POOL_TIMEOUT to wait for a connection, so that the error response is sent in time."""
@@ -42,6 +44,7 @@ class Pool(AsyncAdaptedQueuePool):
         super().__init__(creator, pool_size, max_overflow, **options)
         self.max_connections = pool_size + max(0, max_overflow)
         self._connecting = 0
+        """Number of callers inside of `connect`."""
 
     @property
     def waiting(self) -> int:
@@ -50,7 +53,7 @@ class Pool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         if self._connecting and self._connecting >= self.max_connections - self.checkedout():
-            await_(asyncio.sleep(0))  # those that wait come before a task that has just returned a connection
+            await_(asyncio.sleep(0))  # waiting callers come before a task that has just returned a connection
         self._connecting += 1
         try:
             return super().connect()
@@ -97,8 +100,8 @@ def read_password_on_connect(engine: Engine, url: DatabaseUrl, *, is_async: bool
 
 
 def close_once(close: Coroutine[Any, Any, None]) -> None:
-    """Wait for the close of a connection to SQLite, which continues if the request is cancelled.
+    """Close a connection to SQLite, and wait for it. The close continues if the request is cancelled.
 
-    SQLAlchemy would then stop the thread of the connection, for which its first close waits forever.
+    Otherwise SQLAlchemy would stop the thread of the connection, for which the first close waits forever.
     """
     await_(asyncio.shield(run_in_background(close)))

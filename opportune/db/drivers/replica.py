@@ -74,10 +74,12 @@ class Replica:
         """Reason why the replica is not used, or empty."""
         self._sessions = sessions
         self._meter: LagMeter | None = LagMeter()
+        """None if the server does not report its lag."""
         self._measured_at = -float(MEASUREMENT_SECONDS)
         self._timeouts: set[asyncio.Timeout] = set()
         """Timeouts of the requests that wait for a connection."""
-        self._waiting: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
+        """Task that waits until the replica can be used again."""
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +125,7 @@ class Replica:
                 self._timeouts.discard(timeout)
 
     async def dispose(self) -> None:
-        await cancel_and_wait(self._waiting)
+        await cancel_and_wait(self._recovery)
         await dispose(self.engine)
 
     def set_aside(self, error: Exception) -> None:
@@ -131,6 +133,7 @@ class Replica:
         self._set_aside(explain(error, self.url), confirm=False)
 
     async def _measure(self, session: AsyncSession) -> None:
+        """Update `lag_seconds`, unless it was measured just now."""
         if self._meter is None or monotonic() - self._measured_at < MEASUREMENT_SECONDS:
             return
         try:
@@ -144,14 +147,16 @@ class Replica:
         self._measured_at = monotonic()
 
     def _set_aside(self, problem: str, *, confirm: bool) -> None:
+        """Stop using the replica. With `confirm`, report it only if a second measurement agrees."""
         self.problem = problem
-        if self._waiting is None:  # several requests may fail together
+        if self._recovery is None:  # several requests may fail together
             for timeout in self._timeouts:  # waiting requests use another server
                 if not timeout.expired():
                     timeout.reschedule(asyncio.get_running_loop().time())
-            self._waiting = asyncio.create_task(self._wait_until_usable(confirm), name="wait for the replica")
+            self._recovery = asyncio.create_task(self._wait_until_usable(confirm), name="wait for the replica")
 
     async def _wait_until_usable(self, confirm: bool) -> None:
+        """Try the replica until it can be used, and log the start and the end of the failure."""
         try:
             if not confirm or not await self._try_after(self.confirm_delay_seconds):
                 logger.warning("Replica %s is not used: %s", self.url.server, self.problem)
@@ -159,7 +164,7 @@ class Replica:
                     pass
                 logger.warning("Replica %s is used again.", self.url.server)
         finally:
-            self._waiting = None
+            self._recovery = None
             self.problem = ""
 
     async def _try_after(self, delay_seconds: float) -> bool:
@@ -181,6 +186,7 @@ class Replicas:
     def __init__(self, members: Sequence[Replica] = ()) -> None:
         self.members = members
         self._credits = dict.fromkeys(members, 0)
+        """Sums of weights since the last turn of each replica. The replica with the largest sum is next."""
 
     @property
     def usable(self) -> list[Replica]:
@@ -223,31 +229,31 @@ class LagMeter:
     """
 
     def __init__(self) -> None:
-        self._received: tuple[float, int] | None = None
-        """Time and position of a change that was not replayed yet."""
+        self._unreplayed: tuple[float, int] | None = None
+        """A received change to wait for: the time of its measurement, and its position in the log."""
         self._current_at: float | None = None
-        """Last time for which all received changes are known to be replayed. The replica lags no longer than since."""
+        """Last time at which the replica had received only changes that it has replayed by now."""
 
     def update(self, row: Row[Any]) -> float:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
         now = monotonic()
         lag = measure_lag(row)
         if lag == 0:
-            self._received = None
+            self._unreplayed = None
             self._current_at = now
             return 0.0
-        if not row.is_connected or row.received is None:
-            self._received = self._current_at = None
+        if not row.is_connected or row.received is None:  # changes that it has not received are unknown
+            self._unreplayed = self._current_at = None
             return max(0.0, lag or 0.0)
-        if self._received and row.replayed >= self._received[1]:
-            self._current_at = self._received[0]
-            self._received = None
-        if self._received is None:
-            self._received = now, row.received
+        if self._unreplayed and row.replayed >= self._unreplayed[1]:
+            self._current_at = self._unreplayed[0]
+            self._unreplayed = None
+        if self._unreplayed is None:
+            self._unreplayed = now, row.received
         if self._current_at is not None:
-            seconds = now - self._current_at
-            return max(0.0, seconds if lag is None else min(lag, seconds))
-        return max(0.0, now - self._received[0] if lag is None else lag)
+            since_current = now - self._current_at
+            return max(0.0, since_current if lag is None else min(lag, since_current))
+        return max(0.0, now - self._unreplayed[0] if lag is None else lag)
 
 
 def measure_lag(row: Row[Any]) -> float | None:

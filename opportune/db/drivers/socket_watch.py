@@ -1,25 +1,25 @@
-"""Wait for data of a socket that the event loop keeps watching between statements."""
+"""Wait for data of a socket, which the event loop keeps watching between statements."""
 
 import asyncio
 
 
 class SocketWatch:
-    """Tells when a socket has data to read. The event loop watches it until `stop`.
+    """Waits for data of one socket. The event loop watches the socket until `stop`.
 
     psycopg adds and removes a reader for each statement, which would slow down short ones.
     """
 
     _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
-    """Event loop that watches the socket, and the socket."""
+    """Event loop that watches the socket, and the file descriptor of the socket."""
     _readable: asyncio.Future[bool] | None = None
-    """Whether the socket has data to read or the time is over, while a statement waits."""
+    """Result for the waiting statement: whether the socket has data to read, or False after the timeout."""
     _deadline: float = 0
-    """Time of the event loop at which the time of the waiting statement is over."""
+    """Time of the event loop at which the waiting statement times out."""
     _timer: asyncio.TimerHandle | None = None
-    """Timer that checks the deadline. Statements that begin before it ends also use it."""
+    """Timer that checks the deadline. It is kept for later statements, because most end long before their deadline."""
 
     async def is_readable_within(self, socket: int, timeout_seconds: float) -> bool:
-        """Wait until the socket has data to read. Return False if the time is over before."""
+        """Wait until a socket, given by its file descriptor, has data to read. Return False after the timeout."""
         loop = asyncio.get_running_loop()
         if self._watched is None or self._watched[0] is not loop:
             self.stop()
@@ -35,7 +35,7 @@ class SocketWatch:
             self._readable = None
 
     def _report_readable(self) -> None:
-        if self._readable is None:  # an event that no statement waits for would repeat
+        if self._readable is None:  # no statement reads the data, so the event would repeat
             self.stop()
         elif not self._readable.done():
             self._readable.set_result(True)
@@ -44,7 +44,7 @@ class SocketWatch:
         self._timer = None
         if self._readable is None:
             return
-        if loop.time() < self._deadline:  # of a later statement
+        if loop.time() < self._deadline:  # a later statement waits
             self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
         elif not self._readable.done():
             self._readable.set_result(False)

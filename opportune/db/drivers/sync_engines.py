@@ -10,7 +10,14 @@ from opportune.db.url.database_url import DatabaseUrl
 
 
 def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", settings: str = SETTINGS, **options: Any) -> Engine:
-    """Create an engine that begins transactions with a statement, which the option `sqlite_begin` overrides."""
+    """Create an engine for SQLite.
+
+    Args:
+        url: URL of the database.
+        begin: Statement that begins transactions. The execution option `sqlite_begin` overrides it.
+        settings: Script of PRAGMA statements that each new connection runs.
+        options: Further arguments of `create_engine`.
+    """
     engine = create_engine(
         url,
         poolclass=NullPool,

@@ -127,7 +127,7 @@ def temporary_hooks() -> Iterator[None]:
 
 @contextmanager
 def limited_hooks(is_installed: Callable[[Hook[Any]], bool]) -> Iterator[None]:
-    """Run only the hooks of installed features until this block ends. Other features may be imported."""
+    """Run only the hooks of installed features in this block. Other features may be imported."""
     _limits.append(is_installed)
     _clear_caches()
     try:
@@ -174,14 +174,14 @@ class Registration(NamedTuple):
     """Row that the hook adds, if it was registered with `add_after_create`."""
 
     def applies_to(self, model: type[SQLModel]) -> bool:
-        is_installed = all(is_installed(self.hook) for is_installed in _limits)
-        return is_installed and issubclass(model, self.model) and (self.where is None or self.where(model))
+        is_allowed = all(allows(self.hook) for allows in _limits)
+        return is_allowed and issubclass(model, self.model) and (self.where is None or self.where(model))
 
 
 registered: list[Registration] = []
 """All hooks, in the order they run."""
 _limits: list[Callable[[Hook[Any]], bool]] = []
-"""Conditions that hooks meet to run, of each site that runs in this process."""
+"""Functions that return whether a hook may run, one of each site in this process. All must agree."""
 
 
 @cache
@@ -241,12 +241,14 @@ def _clear_caches() -> None:
 
 
 def state_of(row: SQLModel) -> InstanceState[Any]:
+    """Return SQLAlchemy's state of a row."""
     state: InstanceState[Any] | None = inspect(row)
     assert state
     return state
 
 
 def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
+    """Return the changes of columns and many-to-many relationships since the last flush."""
     changed: dict[str, Change] = {}
     for name in state.mapper.column_attrs.keys():  # noqa: SIM118 - no dict
         history = state.attrs[name].history

@@ -17,7 +17,7 @@ MAX_SQL_LENGTH = 90
 
 
 class Change(NamedTuple):
-    """Description of an operation."""
+    """Description of an operation, or its template with placeholders."""
 
     sign: str
     """+ adds, - removes, ~ alters."""
@@ -58,15 +58,15 @@ def flatten(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateO
 
 
 def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[Change]:
+    """Return the descriptions of operations. A check constraint that is dropped and added again is altered."""
     steps = [*flatten(operations)]
     dropped = {step.constraint_name for step in steps if isinstance(step, ops.DropConstraintOp)}
     altered = {step.constraint_name for step in steps if isinstance(step, ops.CreateCheckConstraintOp)} & dropped
-    described = [step for step in steps if not _is_part_of_another(step, altered)]
-    return [_describe_operation(step, feature, altered) for step in described]
+    return [_describe_operation(step, feature, altered) for step in steps if not _is_implied(step, altered)]
 
 
-def _is_part_of_another(step: ops.MigrateOperation, altered: Collection[object]) -> bool:
-    """Return whether a step needs no description, such as the drop of a check constraint that is added again."""
+def _is_implied(step: ops.MigrateOperation, altered: Collection[object]) -> bool:
+    """Return whether another step describes this one, such as the drop of a check constraint that is added again."""
     if isinstance(step, ops.DropConstraintOp):
         return step.constraint_name in altered
     return isinstance(step, CodeOp) and not step.description

@@ -45,9 +45,9 @@ class TranslatedText(ReadableText):
         if isinstance(texts, TranslatedText):
             texts = texts.texts
         by_language = {writing_language(): str(texts)} if isinstance(texts, str) else texts
-        by_language = {language: text for language, text in by_language.items() if text}
-        self = super().__new__(cls, by_language.get(_language_of(by_language), ""))
-        self.texts = by_language
+        nonempty = {language: text for language, text in by_language.items() if text}
+        self = super().__new__(cls, nonempty.get(_language_of(nonempty), ""))
+        self.texts = nonempty
         return self
 
     @property
@@ -76,6 +76,7 @@ class TranslatedText(ReadableText):
 
 
 def _language_of(texts: Mapping[str, str]) -> str:
+    """Return the language in which the texts read now. Empty if there is no text."""
     return next((language for language in languages_to_read() if texts.get(language)), "")
 
 
@@ -94,7 +95,7 @@ class TranslatedComparator(TypeEngine.Comparator[Any]):
         if op is operators.getitem:
             return _text_in(self.expr, "text", value=other[0], unique=True)
         if op is operators.eq and isinstance(other[0], ColumnElement) and hash(other[0]) == hash(self.expr):
-            return super().operate(op, *other, **options)  # SQLAlchemy finds columns in dictionaries with it
+            return super().operate(op, *other, **options)  # with this, SQLAlchemy finds a column in a dictionary
         is_null_test = op in (operators.is_, operators.is_not) or any(item is None for item in other)
         column = type_coerce(self.expr, JSON) if is_null_test else current_text(self.expr)
         return op(column, *map(_as_text, other), **options)  # type: ignore[no-any-return]  # an operator
@@ -145,10 +146,13 @@ class _CurrentText(FunctionElement[str]):
 
 @compiles(_CurrentText)
 def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options: Any) -> str:
-    # Compiled SQL is cached for each engine. Only the current language is read when a statement runs. Equal names of
-    # parameters let PostgreSQL recognize the same text in SELECT and GROUP BY.
+    """Compile to `coalesce(current language, site's language, other languages, '')`.
+
+    Equal names of parameters let PostgreSQL recognize the same text in SELECT and GROUP BY.
+    """
     (column,) = element.clauses
     languages = content_languages()
+    # Compiled SQL is cached, so the current language is a function that each execution calls.
     texts = [_text_in(column, "current_text_language", callable_=writing_language)]
     if len(languages) > 1:
         texts += [
@@ -158,6 +162,7 @@ def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options:
 
 
 def current_text(column: Any) -> ColumnElement[str]:
+    """Return the text of a translated column in the current language, for conditions and orders."""
     return _CurrentText(column)
 
 
@@ -167,6 +172,7 @@ def _as_text(operand: Any) -> Any:
 
 
 def _text_in(column: Any, name: str, **options: Any) -> ColumnElement[str]:
+    """Return the text in one language, which is the parameter `name` with these options."""
     language = bindparam(name, type_=JSON.JSONStrIndexType(), **options)
     text: ColumnElement[str] = type_coerce(column, JSON)[language].as_string()
     return text
