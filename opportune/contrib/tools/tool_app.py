@@ -57,9 +57,11 @@ class ToolApp:
         app, _ = self._app_and_routes
         scope = _scope_of(request, headers, state)
         messages: list[Message] = []
+        received: list[Message] = [{"type": "http.request", "body": request.body}]
 
-        async def receive() -> Message:
-            return {"type": "http.request", "body": request.body}
+        async def receive() -> Any:
+            # A response that streams waits for a disconnect, which never comes.
+            return received.pop() if received else await asyncio.Event().wait()
 
         async def send(message: Message) -> None:
             messages.append(message)

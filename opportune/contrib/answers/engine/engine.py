@@ -17,7 +17,7 @@ from opportune.contrib.answers.engine import store, takeover
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
+from opportune.contrib.answers.engine.records import HANDED_OVER, UNREAD, AnswerProgress, Outcome
 from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
@@ -96,7 +96,7 @@ class AnswerEngine:
         with suppress(*store.TRANSIENT_ERRORS):
             await self.take_over(rows.values())
         if elsewhere := rows.keys() - self.tasks.keys():
-            stored = await store.read_progress(self.database, dict.fromkeys(elsewhere, -1))
+            stored = await store.read_progress(self.database, dict.fromkeys(elsewhere, UNREAD))
             for answer_id, progress in stored.items():
                 progress.copy_to(rows[answer_id])
         for answer_id in rows.keys() & self.tasks.keys():

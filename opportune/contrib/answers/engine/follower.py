@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.records import AnswerProgress
+from opportune.contrib.answers.engine.records import UNREAD, AnswerProgress
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerStatus
 from opportune.db import Database
 from opportune.db.queries.batches import batches_of
@@ -31,7 +31,7 @@ RETRY_DELAY_SECONDS = 1.0
 class FollowedAnswer(LiveAnswer):
     """An answer of another process with its viewers in this process."""
 
-    last_seq = -1
+    last_seq = UNREAD
     is_new = True
     """True until the first read, for which a viewer does not wait until the next poll."""
 
@@ -59,7 +59,9 @@ class AnswerFollower:
 
     @asynccontextmanager
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
-        followed = self._followed.setdefault(answer.id, FollowedAnswer(AnswerProgress(answer)))
+        followed = self._followed.get(answer.id)
+        if followed is None or followed.ended:  # a viewer may still read the end of an answer that was resumed
+            followed = self._followed[answer.id] = FollowedAnswer(AnswerProgress(answer))
         del answer  # or each viewer would keep a row in memory
         self._wake_up.set()
         if self._task is None or self._task.done():

@@ -41,6 +41,10 @@ HANDED_OVER = Outcome(AnswerStatus.STREAMING)
 INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", _l("Something went wrong on our side. Try again."))
 
 
+UNREAD = -2
+"""Sequence number of a reader who has nothing yet. The text of the row (-1) comes before the first chunk (0)."""
+
+
 @dataclass(frozen=True)
 class AnswerUsage:
     """Tokens, cost and seconds of an answer, by the names of its columns."""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.engine.pictures import adopt_pictures
-from opportune.contrib.answers.engine.records import INTERRUPTED, AnswerDelta, AnswerProgress, Claim
+from opportune.contrib.answers.engine.records import INTERRUPTED, UNREAD, AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database, is_outage
 from opportune.db.queries.dialects import database_time, upsert
@@ -76,11 +76,11 @@ async def save_tool_runs(
 async def read_progress_for_update(session: AsyncSession, answer_id: int) -> AnswerProgress | None:
     """Read an answer and lock its row."""
     await session.execute(select(col(Answer.id)).where(col(Answer.id) == answer_id).with_for_update())
-    return (await read_answers(session, {answer_id: -1})).get(answer_id)
+    return (await read_answers(session, {answer_id: UNREAD})).get(answer_id)
 
 
 async def read_progress(database: Database, last_seqs: Mapping[int, int]) -> dict[int, AnswerProgress]:
-    """Read answers by id, with the chunks after a sequence number each (-1 for all). Deleted answers are missing."""
+    """Read answers by id, with the chunks after a sequence number each. Deleted answers are missing."""
     async with database.reader(fresh=True) as session:
         return await read_answers(session, last_seqs)
 
@@ -158,6 +158,6 @@ def _combine_progress(answer: Answer, chunks: Sequence[AnswerChunk], last_seq: i
         return AnswerProgress(answer, answer.text, last_seq, answer.reasoning)
     text = "".join(chunk.text for chunk in chunks)
     reasoning = "".join(chunk.reasoning for chunk in chunks)
-    if last_seq < 0:
+    if last_seq == UNREAD:
         text, reasoning = answer.text + text, answer.reasoning + reasoning
-    return AnswerProgress(answer, text, chunks[-1].seq if chunks else last_seq, reasoning)
+    return AnswerProgress(answer, text, chunks[-1].seq if chunks else max(last_seq, -1), reasoning)

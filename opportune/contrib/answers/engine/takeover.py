@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.engine.jobs import cancel_jobs
-from opportune.contrib.answers.engine.records import INTERRUPTED, STOPPED, AnswerProgress, AnswerResult, Outcome
+from opportune.contrib.answers.engine.records import INTERRUPTED, STOPPED, UNREAD, AnswerProgress, AnswerResult, Outcome
 from opportune.contrib.answers.engine.results import end_answers
 from opportune.contrib.answers.engine.store import RUNNING, assign_worker, read_answers, read_progress_for_update
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
@@ -68,7 +68,7 @@ async def take_over_answers(
     now = await read_database_time(session)
     continued: list[AnswerProgress] = []
     ended: list[AnswerResult] = []
-    for progress in (await read_answers(session, dict.fromkeys(locked, -1))).values():
+    for progress in (await read_answers(session, dict.fromkeys(locked, UNREAD))).values():
         answer = progress.answer
         if not answer.stop_requested and can_continue(progress):
             assign_worker(answer, worker, now)

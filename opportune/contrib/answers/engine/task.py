@@ -52,7 +52,7 @@ class AnswerTask:
         self._started_at = monotonic()
         tools = self.toolbox
         self._changing_tools = {name for name in tools.tools if tools.changes(name)} if tools else set()
-        self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools)
+        self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools, len(progress.text))
         self.live.tool_runs = self._runs
         self.prompt = build_prompt(progress, self.model, self._runs)
         # The turn that asks to continue starts a new count of steps.

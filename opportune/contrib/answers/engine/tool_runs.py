@@ -135,11 +135,13 @@ def job_indexes(runs: Sequence[Run]) -> list[int]:
     return [index for index, run in enumerate(runs) if is_job(run)]
 
 
-def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str]) -> list[Run]:
+def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str], text_length: int) -> list[Run]:
     """Return the runs of a process that stopped: begun calls fail if their tool changes data, others are repeated once.
 
-    A call that stops its process would otherwise stop each process that continues the answer.
+    A call that stops its process would otherwise stop each process that continues the answer. `text_length`: length of
+    the stored text, because a crash may lose the text just before a call.
     """
+    runs = [run | {"at": min(run.get("at", 0), text_length)} for run in runs]
     return [_after_stop(run, changing_tools) if _was_interrupted(run) else run for run in runs]
 
 

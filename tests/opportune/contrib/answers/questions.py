@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.records import AnswerProgress
+from opportune.contrib.answers.engine.records import UNREAD, AnswerProgress
 from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.llm.providers.fake import Step
@@ -80,7 +80,7 @@ async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
 
 
 async def read_progress(manager: AnswerManager, answer: Answer) -> AnswerProgress:
-    return (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
+    return (await store.read_progress(manager.database, {answer.id: UNREAD}))[answer.id]
 
 
 async def wait_for_progress(

@@ -17,6 +17,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.cli.development import sockets
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.records import UNREAD
 from opportune.contrib.answers.spending.models import LlmState
 from opportune.db import Database
 from opportune.testing import make_token
@@ -93,7 +94,7 @@ async def test_displayed_text_and_jobs_survive_sigkill(database_url: str, databa
         await wait_for_progress(client, shelf_path, reader.headers, 5)
         await reader.read(client, path, len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
-    stored = await store.read_progress(database, {story_id: -1, shelf_id: -1})
+    stored = await store.read_progress(database, dict.fromkeys((story_id, shelf_id), UNREAD))
     assert stored[story_id].text.startswith(reader.text)
     assert (stored[shelf_id].answer.status, stored[shelf_id].text) == ("waiting", "One moment. ")
     async with run_server(database_url) as (client, _):

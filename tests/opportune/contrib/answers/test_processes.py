@@ -66,6 +66,25 @@ async def test_closed_stream_keeps_newer_viewers(
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
 
+async def test_text_of_a_resumed_answer_is_read_once(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    answer = await questions.ask(manager, owner_id)
+    await questions.set_values(manager, answer, text="Half of it", reasoning="Hm.")
+    first = await questions.read_progress(manager, answer)
+    (second,) = (await store.read_progress(manager.database, {answer.id: first.last_seq})).values()
+    assert (first.text, second.text, second.reasoning) == ("Half of it", "", "")
+
+
+async def test_viewer_of_a_resumed_answer_follows_it(manager: AnswerManager) -> None:
+    follower = AnswerFollower(manager.database, manager.engine.take_over)
+    async with follower.follow(Answer(id=1)) as first:
+        first.finish(Answer(id=1, status=AnswerStatus.INTERRUPTED))
+        async with follower.follow(Answer(id=1)) as second:
+            assert not second.ended
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_process_without_lease_stops_writing(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     gate = asyncio.Event()

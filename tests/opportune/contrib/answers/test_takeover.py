@@ -102,6 +102,17 @@ async def test_starting_process_takes_over(
     assert (await questions.load_answer(sibling, answer)).takeovers == 1
 
 
+async def test_call_is_not_later_than_the_stored_text(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await questions.kill_process(manager, answer)
+    run = {"id": "1", "name": "look", "arguments": "", "status": "", "result": "", "round": 0, "at": 21}
+    await questions.set_values(manager, answer, tool_runs=[run])
+    await questions.load_answer(sibling, answer)
+    assert (await questions.wait_until_ended(sibling, answer)).tool_runs[0]["at"] == 20
+
+
 async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.engine.close()
