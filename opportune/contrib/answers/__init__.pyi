@@ -4,8 +4,8 @@ from opportune.contrib.answers.engine.attachments import find_attachments as fin
 from opportune.contrib.answers.engine.attachments import stored_attachments as stored_attachments
 from opportune.contrib.answers.engine.capacity import AnswerRunning as AnswerRunning
 from opportune.contrib.answers.engine.capacity import TooManyAnswers as TooManyAnswers
-from opportune.contrib.answers.engine.limits import AnswerLimits as AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager as AnswerManager
+from opportune.contrib.answers.engine.resources import AnswerLimits as AnswerLimits
 from opportune.contrib.answers.engine.shown import ShownAnswer as ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns as answer_turns
 from opportune.contrib.answers.hooks import after_answer as after_answer

@@ -5,9 +5,8 @@ from fastapi import FastAPI
 from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
-from opportune.contrib.answers.engine.jobs import run_tool
-from opportune.contrib.answers.engine.takeover import stop_answers_of_inactive_user
-from opportune.contrib.answers.engine.tool_jobs import ToolJobs
+from opportune.contrib.answers.engine.results import stop_answers_of_inactive_user
+from opportune.contrib.answers.engine.tool_jobs import ToolJobs, run_tool
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.contrib.answers.monitoring import answer_gauges, check_spending, check_web_search, spending_lights

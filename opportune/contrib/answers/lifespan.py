@@ -9,9 +9,8 @@ from fastapi import FastAPI
 from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.engine import AnswerEngine
-from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.resources import AnswerResources
+from opportune.contrib.answers.engine.resources import AnswerLimits, AnswerResources
 from opportune.contrib.answers.engine.tool_jobs import RELEASED_TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerEngine
 from opportune.contrib.answers.settings import AnswersSettings

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.answers import Answers, stored_attachments
-from opportune.contrib.answers.engine.pictures import PICTURE_TOOL
+from opportune.contrib.answers.engine.tool_runs import PICTURE_TOOL
 from opportune.contrib.llm.dependencies import Llm
 from opportune.contrib.tools import tool
 from opportune.contrib.tools.site_tools import offer

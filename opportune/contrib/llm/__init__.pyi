@@ -14,8 +14,8 @@ from opportune.contrib.llm.dependencies import Llm as Llm
 from opportune.contrib.llm.dependencies import open_llm as open_llm
 from opportune.contrib.llm.language_model import LanguageModel as LanguageModel
 from opportune.contrib.llm.media.fake import FakeMedia as FakeMedia
-from opportune.contrib.llm.media.models import MediaModel as MediaModel
 from opportune.contrib.llm.media.provider import Made as Made
+from opportune.contrib.llm.media.provider import MediaModel as MediaModel
 from opportune.contrib.llm.media.provider import MediaProvider as MediaProvider
 from opportune.contrib.llm.media.provider import Ranked as Ranked
 from opportune.contrib.llm.media.provider import Speech as Speech

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from opportune.config.host_names import is_http_url
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, LlmError, Made, MediaModel, MediaProvider, Picture, Ranked, Speech, Timeouts
-from opportune.contrib.llm.media.models import MediaTask
+from opportune.contrib.llm.media.provider import MediaTask
 from opportune.contrib.llm.providers.error_reader import filter_error
 from opportune.contrib.llm.providers.factory import add_url_and_key
 from opportune.contrib.llm.providers.loose_json import bytes_in, count_in, json_in, object_in, plain_key, text_in

@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.llm_models import read_model
-from opportune.contrib.llm.media.models import MediaModel
+from opportune.contrib.llm.media.provider import MediaModel
 
 ModelSetting = Annotated[MediaModel | None, NoDecode, BeforeValidator(partial(read_model, example="whisper-1"))]
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.contrib.answers.engine import store, takeover
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.models import Answer
 from opportune.errors import Refused
@@ -48,7 +48,7 @@ async def require_capacity(session: AsyncSession, answer: Answer, engine: Answer
     running = [row for row in running if row is not answer]
     on_topic = [row for row in running if answer.topic and row.topic == answer.topic]
     if dead := [row for row in on_topic if engine.is_dead(row, now)]:  # those on other topics will be continued
-        await takeover.take_over_answers(session, engine.worker, dead)
+        await results.take_over_answers(session, engine.worker, dead)
     if len(on_topic) > len(dead):
         raise AnswerRunning
     alive = [row for row in running if not engine.is_dead(row, now) and not row.is_waiting]

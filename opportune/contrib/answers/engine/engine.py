@@ -13,7 +13,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.engine import store, takeover
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.live import LiveAnswer
@@ -130,7 +130,7 @@ class AnswerEngine:
         dead = await self.find_expired(answers, self.is_dead)
         for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
-                continued = await takeover.take_over_answers(session, self.worker, batch, self.can_continue)
+                continued = await results.take_over_answers(session, self.worker, batch, self.can_continue)
             for progress in continued:
                 await self.write(progress)
 

@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
-from opportune.contrib.answers.engine import store, takeover
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.capacity import AnswerRunning, require_capacity
 from opportune.contrib.answers.engine.decisions import decide
 from opportune.contrib.answers.engine.engine import AnswerEngine
-from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import STOPPED, AnswerProgress
+from opportune.contrib.answers.engine.resources import AnswerLimits
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting
 from opportune.contrib.answers.models import ALL_TOOLS, MAX_TOPIC_LENGTH, OF_VISITOR, Answer, as_prompt
@@ -205,7 +205,7 @@ class AnswerManager:
     async def stop(self, answer: Answer) -> None:
         """Stop an answer in any process. If this process writes it, wait until the end is stored."""
         async with self.database.writer() as session:
-            await takeover.stop_answer(session, answer.id)
+            await results.stop_answer(session, answer.id)
         if task := self.engine.cut(answer.id, STOPPED):
             await asyncio.wait([task])
 

@@ -16,9 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.engine.pictures import adopt_pictures
 from opportune.contrib.answers.engine.records import INTERRUPTED, UNREAD, AnswerDelta, AnswerProgress, Claim
-from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
+from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk, AnswerStatus
 from opportune.db import Database, is_outage
 from opportune.db.queries.dialects import database_time, upsert
 
@@ -71,6 +70,18 @@ async def save_tool_runs(
         if is_stored:
             await adopt_pictures(session, answer_id, runs)
         return is_stored
+
+
+async def adopt_pictures(session: AsyncSession, answer_id: int, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Give the pictures of an answer its topic, by which its feature deletes them."""
+    ids = [run["picture"]["id"] for run in runs if "picture" in run]
+    if not ids:
+        return
+    is_of_answer = col(Answer.id) == answer_id
+    owner_id = select(col(Answer.owner_id)).where(is_of_answer).scalar_subquery()
+    topic = select(col(Answer.topic)).where(is_of_answer).scalar_subquery()
+    is_picture = col(AnswerAttachment.id).in_(ids) & (col(AnswerAttachment.owner_id) == owner_id)
+    await session.execute(update(AnswerAttachment).where(is_picture).values(topic=topic))
 
 
 async def read_progress_for_update(session: AsyncSession, answer_id: int) -> AnswerProgress | None:

@@ -10,13 +10,11 @@ from time import monotonic
 from opportune.accounts.models import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import records, tool_runs
-from opportune.contrib.answers.engine.flusher import AnswerFlusher
-from opportune.contrib.answers.engine.limits import SECONDS_USED, STEPS_USED
+from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.prompts import CONTINUE_TURN, build_prompt, load_pictures, question_of
-from opportune.contrib.answers.engine.resources import AnswerResources
+from opportune.contrib.answers.engine.resources import SECONDS_USED, STEPS_USED, AnswerResources
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
-from opportune.contrib.answers.engine.unsaved import UnsavedAnswer
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.tools import ToolRun, converse

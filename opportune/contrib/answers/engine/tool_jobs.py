@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -12,7 +13,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.jobs import has_lost_job
 from opportune.contrib.answers.engine.tool_runs import Run, change_run, is_pending, job_indexes, set_result
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer
 from opportune.contrib.llm.providers.provider import ToolCall
@@ -20,9 +20,11 @@ from opportune.contrib.tools import Toolbox, ToolResult
 from opportune.contrib.tools.conversation import number_result
 from opportune.db import Database
 from opportune.db.queries.dialects import read_database_time
-from opportune.jobs import JobContext
+from opportune.errors import OperatorError
+from opportune.jobs import JobContext, defer, job
 from opportune.jobs.leases import JobCancelled
-from opportune.jobs.models import Job
+from opportune.jobs.management import cancel
+from opportune.jobs.models import ENDED_STATES, Job
 from opportune.schemas.text import make_storable
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,40 @@ MAX_NOTE_LENGTH = 200
 WORKER_DIED = f"The server stopped during each of {MAX_ATTEMPTS} attempts of this call."
 CANCELLED = "The operator has cancelled this call."
 LOST = "The job of this call has ended without a result."
+
+
+UNLIMITED_ATTEMPTS = 1_000_000
+"""The job counts its attempts itself, because the answer needs a result after the last one."""
+
+
+@job("answers.run_tool", attempts=UNLIMITED_ATTEMPTS)
+async def run_tool(run: JobContext, answer_id: int, index: int) -> None:
+    await run.tool_jobs.run(run, answer_id, index)
+
+
+def job_key(answer_id: int, index: int) -> str:
+    return f"answers:{answer_id}:{index}"
+
+
+def queue_job(session: AsyncSession, answer_id: int, index: int) -> None:
+    """Queue the job of a call once, in the transaction in which its answer begins to wait."""
+    defer(session, run_tool(answer_id, index), key=job_key(answer_id, index))
+
+
+async def cancel_jobs(session: AsyncSession, answer_id: int, indexes: Iterable[int]) -> None:
+    keys = [job_key(answer_id, index) for index in indexes]
+    if not keys:
+        return
+    ids = await session.scalars(select(col(Job.id)).where(col(Job.key).in_(keys)))
+    for job_id in ids.all():
+        with suppress(OperatorError):  # it has just ended
+            await cancel(session, job_id)
+
+
+async def has_lost_job(session: AsyncSession, answer_id: int, index: int) -> bool:
+    """Return True if the job of a call without a result has ended: it was cancelled before it ran."""
+    state = await session.scalar(select(col(Job.state)).where(col(Job.key) == job_key(answer_id, index)))
+    return state in ENDED_STATES
 
 
 class AnswerJobContext:

@@ -17,19 +17,22 @@ Each run is a mapping with these keys:
 - `returned` and `returned_after`: fields that the endpoint needs back with the call, and with the text after it
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from opportune.contrib.answers.engine.pictures import picture_of
-from opportune.contrib.answers.engine.readable_arguments import readable_arguments
+from pydantic_core import from_json
+
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm.providers.provider import Message, ToolCall
-from opportune.contrib.tools import ToolRun
+from opportune.contrib.tools import ToolResult, ToolRun
 from opportune.contrib.tools.retrieval import RETRIEVAL_ROUND
 from opportune.schemas.text import make_storable
+from opportune.server.log_formats import escape_control_chars
 
 Run = dict[str, Any]
+
+PICTURE_TOOL = "make_image"
 
 WAITING, ALLOWED, ALWAYS, REFUSED = "waiting", "allowed", "always", "refused"
 """Approvals. ALWAYS also allows later calls of the same tool in this answer."""
@@ -65,7 +68,7 @@ def _update_values(stored: Run, run: ToolRun) -> Run:
         "result": make_storable(run.result.text) if run.result else None,
         "is_error": bool(run.result and run.result.is_error),
         "has_begun": run.has_begun,
-        **picture_of(run.call.name, run.result),
+        **_picture_of(run.call.name, run.result),
     }
     if run.call.returned:
         updated["returned"] = run.call.returned
@@ -76,6 +79,14 @@ def _update_values(stored: Run, run: ToolRun) -> Run:
     elif updated["approval"] == WAITING:  # not approved in time
         updated["approval"] = REFUSED
     return updated
+
+
+def _picture_of(name: str, result: ToolResult | None) -> dict[str, Any]:
+    """Return the picture that a call has made, for its stored run."""
+    if name != PICTURE_TOOL or result is None or result.is_error or not isinstance(result.data, dict):
+        return {}
+    picture = result.data.get("picture")
+    return {"picture": picture} if isinstance(picture, dict) and "id" in picture else {}
 
 
 def find_approval(runs: Sequence[Run], call: ToolCall) -> bool | None:
@@ -208,3 +219,44 @@ def text_after_last_call(runs: Sequence[Run], text: str) -> str:
 
 def _is_model_call(run: Run) -> bool:
     return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # runs stored by old versions have no round
+
+
+def readable_arguments(arguments: str) -> Iterator[tuple[str, str]]:
+    """Yield the label and value of each argument in words, including nested ones.
+
+    An object that is the only argument needs no label: its fields have labels.
+    """
+    value = from_json(arguments or "{}")
+    if isinstance(value, Mapping) and len(value) == 1:
+        (only_value,) = value.values()
+        if isinstance(only_value, Mapping) and only_value:
+            value = only_value
+    if value != {}:
+        yield from _labelled_values(value, "")
+
+
+def _labelled_values(value: object, label: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            name = str(key).replace("_", " ").strip()
+            yield from _labelled_values(item, f"{label}: {name}" if label else name[:1].upper() + name[1:])
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value, 1):
+            yield from _labelled_values(item, f"{label} {number}")
+    else:
+        yield _escape_invisible(label), _escape_invisible(_in_words(value))
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping | list):  # an empty one, which is shown because it may mean "all"
+        return "none"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _escape_invisible(text: str) -> str:
+    """Escape control characters, which could hide text or change its direction."""
+    return "\n".join(map(escape_control_chars, text.split("\n")))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.contrib.answers.engine import store, takeover
+from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.engine import AnswerEngine, may_be_taken_over
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
@@ -74,7 +74,7 @@ class RequestAnswerEngine(AnswerEngine):
         closed = [answer for answer in answers if not self._is_viewed(answer)]
         if abandoned := await self.find_expired(closed, self._is_abandoned):
             async with self.database.writer() as session:
-                await takeover.take_over_answers(session, self.worker, abandoned, outcome=ABANDONED)
+                await results.take_over_answers(session, self.worker, abandoned, outcome=ABANDONED)
 
     def can_continue(self, progress: AnswerProgress) -> bool:
         """Return True for any model, because the viewer wants the answer to continue."""

@@ -1,8 +1,9 @@
 """Guard that counts calls of models in the database and enforces the limits in the settings."""
 
+import asyncio
 import hmac
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import itemgetter
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,6 @@ from opportune.contrib.answers.spending.ledger import Totals, UsageKey, read_tot
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitedCall, LimitMessages, Sums
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
-from opportune.contrib.answers.spending.running_call import RunningCall
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
 from opportune.contrib.answers.spending.usage_flusher import UsageFlusher
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
@@ -34,6 +34,63 @@ WARNING_PERCENT = 80
 """Used percentage of a limit from which users see a notice."""
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
+
+
+MAX_LOCAL_ANSWER_TOKENS = 1_024
+"""Reserved tokens for an answer of a model without settings."""
+
+
+class RunningCall:
+    """A call with its reservation. It can be stopped."""
+
+    def __init__(self, meter: CallMeter, payer: Payer, day: date) -> None:
+        self.meter = meter
+        self.model = meter.model
+        self.payer = payer
+        self.day = day
+        self.reservation_id: int | None = None
+        self.allowed_tokens: int | None = None
+        """Reserved tokens of the answer; None without limits."""
+        self._stop_error: SpendingRefused | None = None
+        self._chunk_timeout: asyncio.Timeout | None = None
+
+    @property
+    def max_answer_tokens(self) -> int:
+        """Maximum number of tokens of an answer."""
+        return self.model.max_answer_tokens if self.model else MAX_LOCAL_ANSWER_TOKENS
+
+    @property
+    def needs_reservation(self) -> bool:
+        """True if a running answer has used up its reservation."""
+        if self.allowed_tokens is None or self.meter.done is not None:
+            return False
+        return self.meter.answer_tokens > self.allowed_tokens
+
+    def stop(self, refusal: SpendingRefused) -> None:
+        """Stop the answer with this error, also while waiting for a chunk."""
+        self._stop_error = refusal
+        if self._chunk_timeout and not self._chunk_timeout.expired():
+            self._chunk_timeout.reschedule(asyncio.get_running_loop().time())
+
+    async def chunks(self, answer: Chunks) -> Chunks:
+        """Yield the chunks of the answer.
+
+        Raises:
+            LlmError: The call failed, or was stopped by `stop`.
+        """
+        while True:
+            if self._stop_error:
+                raise self._stop_error
+            try:
+                async with asyncio.timeout(None) as self._chunk_timeout:
+                    chunk = await anext(answer, None)
+            except TimeoutError:
+                raise (self._stop_error or LlmError("timeout", "The model took too long to answer.")) from None
+            finally:
+                self._chunk_timeout = None
+            if chunk is None:
+                return
+            yield chunk
 
 
 class SpendingGuard(CallGuard):

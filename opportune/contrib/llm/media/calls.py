@@ -7,8 +7,7 @@ from typing import TypeVar
 from opportune.config.llm_models import MAX_EMBEDDED_CHARS
 from opportune.contrib.llm.completion.calls import ModelCalls, one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
-from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
+from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
 from opportune.contrib.llm.providers.provider import Done, LlmError, Message, Picture
 from opportune.i18n import LazyText, gettext
 from opportune.i18n import gettext_lazy as _l

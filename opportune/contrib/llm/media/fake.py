@@ -4,8 +4,7 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
-from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
+from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
 from opportune.contrib.llm.providers.provider import LlmError, Picture
 
 PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")

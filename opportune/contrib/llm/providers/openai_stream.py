@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from opportune.contrib.llm.providers.chunks import choices_of, ends_answer, unwrap
 from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
 from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
@@ -11,7 +10,15 @@ from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
 from opportune.contrib.llm.providers.marks import CLOSING_LINES
-from opportune.contrib.llm.providers.pieces import TEXT_FIELDS, Fields, Piece, read_piece
+from opportune.contrib.llm.providers.pieces import (
+    TEXT_FIELDS,
+    Fields,
+    Piece,
+    choices_of,
+    ends_answer,
+    read_piece,
+    unwrap,
+)
 from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema, not_a_model
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
 from opportune.contrib.llm.providers.token_counts import TokenCounts

@@ -12,14 +12,15 @@ from opportune.contrib.mcp.server.arguments import choices_of, describe_prompt, 
 from opportune.contrib.mcp.server.calls import run_call
 from opportune.contrib.mcp.server.contents import (
     message_contents,
+    output_schema,
     require_success,
     resource_contents,
+    structured_content,
     text_or_file,
     tool_contents,
 )
 from opportune.contrib.mcp.server.message import Caller
 from opportune.contrib.mcp.server.offers import VALUE
-from opportune.contrib.mcp.server.output_schema import output_schema, structured_content
 from opportune.contrib.tools import Tool, ToolResult
 from opportune.contrib.tools.toolbox import Toolbox
 

@@ -175,9 +175,9 @@ async def test_change_runs_once(manager: AnswerManager, user: User, librarian: F
 
 def test_interrupted_search_is_repeated_once() -> None:
     run = {"name": "find_book", "result": None, "has_begun": True}
-    repeated = fail_interrupted_calls([run], changing_tools=())
+    repeated = fail_interrupted_calls([run], changing_tools=(), text_length=0)
     assert repeated[0]["result"] is None
-    assert fail_interrupted_calls(repeated, changing_tools=())[0]["result"] == RESULT_UNKNOWN
+    assert fail_interrupted_calls(repeated, changing_tools=(), text_length=0)[0]["result"] == RESULT_UNKNOWN
 
 
 async def test_unrecorded_call_is_lost(manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine import flusher, results, store, unsaved
+from opportune.contrib.answers.engine import flusher, results, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.records import AnswerResult, AnswerUsage, Claim, Outcome
 from opportune.contrib.llm import FakeProvider
@@ -108,7 +108,7 @@ async def test_rejected_delta_is_alone(manager: AnswerManager, model: Parrot, mo
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
         await wait_until_saved(manager, answer, word)
-    monkeypatch.setattr(unsaved, "SAVE_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
     assert (await wait_until_ended(manager, bad)).error_code == "database"
     model.gates[1].set()
     assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3

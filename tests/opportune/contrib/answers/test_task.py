@@ -8,7 +8,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
-from opportune.contrib.answers.engine import flusher, results, store, task, unsaved
+from opportune.contrib.answers.engine import flusher, results, store, task
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
@@ -68,7 +68,7 @@ async def test_end_of_an_answer_survives_an_outage(
     monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
     stored = await questions.ask_and_wait(manager, owner_id)
     assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
-    assert min(task.OUTAGE_TIMEOUT_SECONDS, unsaved.SAVE_TIMEOUT_SECONDS) >= 600
+    assert min(task.OUTAGE_TIMEOUT_SECONDS, flusher.SAVE_TIMEOUT_SECONDS) >= 600
 
 
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:

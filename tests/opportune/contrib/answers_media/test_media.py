@@ -9,7 +9,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from opportune.accounts import User
-from opportune.contrib.answers.engine.pictures import PICTURE_TOOL, adopt_pictures
+from opportune.contrib.answers.engine.store import adopt_pictures
+from opportune.contrib.answers.engine.tool_runs import PICTURE_TOOL
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.answers_media.pictures import offer_pictures

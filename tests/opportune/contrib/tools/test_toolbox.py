@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
@@ -170,6 +171,11 @@ async def draw() -> Response:
     return Response(b"\x89PNG", media_type="image/png")
 
 
+async def export_rows() -> Response:
+    """Export rows."""
+    return StreamingResponse(iter(["1\n", "2\n"]), media_type="text/csv")
+
+
 async def return_long_text() -> str:
     """Return a long text."""
     return "x" * 100_000
@@ -186,6 +192,7 @@ async def return_long_text() -> str:
         (tool(never_end, max_seconds=0.05), "took longer"),
         (draw, "A file: image/png, 4 bytes."),
         (return_long_text, "x" * 19_999 + "…"),
+        (export_rows, "1\n2\n"),
     ],
 )
 async def test_errors_of_a_tool_hide_details(app: FastAPI, ada: User, function: Any, text: str) -> None:
@@ -194,7 +201,7 @@ async def test_errors_of_a_tool_hide_details(app: FastAPI, ada: User, function: 
     result = await toolbox.call(call(name), ada)
     assert text in result.text
     assert "sesame" not in result.text
-    assert result.is_error is (function not in (draw, return_long_text))
+    assert result.is_error is (function not in (draw, return_long_text, export_rows))
 
 
 def undocumented() -> None: ...
