@@ -15,7 +15,7 @@ from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.abilities import describe_abilities
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
-from opportune.contrib.llm.completion.calls import checked_answer
+from opportune.contrib.llm.completion.calls import metered
 from opportune.contrib.llm.completion.request import (
     ModelRequest,
     Prompt,
@@ -342,7 +342,7 @@ class LanguageModel(MediaCalls):
         provider = self._require_provider()
 
         def answer() -> Chunks:
-            return checked_answer(meter, request.tools, request.send(provider, sees_images=self.sees_images))
+            return metered(meter, request.send(provider, sees_images=self.sees_images), request.tools)
 
         return self._run_call(meter, answer)
 

@@ -6,9 +6,9 @@ from math import hypot, isfinite
 from typing import Self
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Done, Embedded, Embedder, EmbeddingModel, LlmError, Message
+from opportune.contrib.llm import Chunks, Done, Embedded, Embedder, EmbeddingModel, LlmError, Message
 from opportune.contrib.llm.call_guard import SITE, CallGuard
-from opportune.contrib.llm.completion.calls import one_chunk, run_to_end
+from opportune.contrib.llm.completion.calls import metered, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.providers.factory import add_url_and_key
 from opportune.contrib.llm_embeddings.embedders import NO_EMBEDDING, make_embedder
@@ -54,12 +54,12 @@ class Embeddings:
         meter = CallMeter(model.name, model, [Message("user", text) for text in texts])
         embedded = Embedded([])
 
-        async def embed() -> Done:
+        async def embed() -> Chunks:
             nonlocal embedded
             embedded = await self._embedder(model).embed(texts)
-            return Done(embedded.prompt_tokens, 0, model=model.name)
+            yield Done(embedded.prompt_tokens, 0, model=model.name)
 
-        chunks = one_chunk(meter, embed)
+        chunks = metered(meter, embed())
         if self.guard:
             chunks = self.guard.watch(meter, SITE, chunks)
         await run_to_end(chunks)

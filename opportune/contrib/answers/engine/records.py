@@ -1,7 +1,7 @@
 """Values that the tasks of the engine exchange with the storage of answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple, Self
 
@@ -45,18 +45,6 @@ UNREAD = -2
 """Sequence number of a reader who has nothing yet. The text of the row (-1) comes before the first chunk (0)."""
 
 
-@dataclass(frozen=True)
-class AnswerUsage:
-    """Tokens, cost and seconds of an answer, by the names of its columns."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    usage_estimated: bool
-    cost_micro: int
-    seconds: float
-
-
 class AnswerDelta(NamedTuple):
     """New text and reasoning since the last save."""
 
@@ -77,8 +65,8 @@ class AnswerResult:
     answer_id: int
     text: str
     outcome: Outcome
-    usage: AnswerUsage | None = None
-    """None if it is already stored."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Tokens, cost and seconds by the names of their columns. Empty if they are already stored."""
     unsaved: Sequence[AnswerDelta] = ()
     """Deltas that are possibly not committed. Another worker needs them to continue the answer."""
     tool_runs: Sequence[dict[str, Any]] | None = None

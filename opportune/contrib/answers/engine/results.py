@@ -128,11 +128,10 @@ def _outcome_values(result: AnswerResult) -> dict[str, Any]:
         "error_code": outcome.error_code,
         "error": make_storable(outcome.error)[:MAX_ERROR_LENGTH],  # of a project's provider
         "stop_requested": False,
+        **result.usage,
     }
     if outcome.model:
         values["model"] = outcome.model
-    if result.usage:
-        values |= vars(result.usage)
     if result.tool_runs:
         values |= {"tool_runs": result.tool_runs, "sources": result.sources}
     return values

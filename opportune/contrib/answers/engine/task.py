@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 from opportune.accounts.models import User
 from opportune.contrib import llm
@@ -105,26 +106,23 @@ class AnswerTask:
         status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
         return records.Outcome(status, error.code, error.english)
 
-    def _total_usage(self) -> records.AnswerUsage:
+    def _total_usage(self) -> dict[str, Any]:
         """Return the usage of this process and of the ones that wrote the answer before."""
         stored = self.live.progress.answer
-        prompt_tokens = self.usage.prompt_tokens + stored.prompt_tokens
-        completion_tokens = self.usage.completion_tokens + stored.completion_tokens
-        cost_micro = self.usage.cost_micro + stored.cost_micro
-        is_estimated = bool(self.usage.estimated_tokens or (stored.prompt_tokens and stored.usage_estimated))
+        usage = {
+            "prompt_tokens": self.usage.prompt_tokens + stored.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens + stored.completion_tokens,
+            "reasoning_tokens": self._reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
+            "cost_micro": self.usage.cost_micro + stored.cost_micro,
+            "usage_estimated": bool(self.usage.estimated_tokens or (stored.prompt_tokens and stored.usage_estimated)),
+            "seconds": stored.seconds + monotonic() - self._started_at,
+        }
         if self.live.progress.text and stored.usage_estimated:  # the counts of the other processes are unknown
             prompt_tokens = sum(map(llm.estimate_tokens, self.prompt))
             completion_tokens = llm.estimate_tokens(self.unsaved.reasoning + self.unsaved.text)
-            cost_micro = self._cost_micro(prompt_tokens, completion_tokens)
-            is_estimated = True
-        return records.AnswerUsage(
-            prompt_tokens,
-            completion_tokens,
-            self._reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
-            is_estimated,
-            cost_micro,
-            seconds=stored.seconds + monotonic() - self._started_at,
-        )
+            usage |= {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "usage_estimated": True}
+            usage["cost_micro"] = self._cost_micro(prompt_tokens, completion_tokens)
+        return usage
 
     def _cost_micro(self, prompt_tokens: int, completion_tokens: int) -> int:
         return self.model.model.cost_micro(prompt_tokens, completion_tokens) if self.model.model else 0

@@ -24,16 +24,21 @@ MAX_CLOSING_LENGTH = 16
 """Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
 
 
-class PageText:
-    """Text that a page has received, as finished blocks and an open block."""
+class PageState:
+    """Text, tool calls and reasoning that a page has received. The text is in finished blocks and an open block."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, element: str, live: LiveAnswer, offset: int) -> None:
         self.offset = offset
+        self._element = element
+        self._live = live
         self._frozen_count: int | None = None
         self._open_block = ""
+        self._has_reasoning = False
+        self._is_labelled = False
 
-    async def next_changes(self, live: LiveAnswer) -> list[tuple[int, str]]:
+    async def next_changes(self) -> list[tuple[int, str]]:
         """Return the change of the open block, followed by new blocks."""
+        live = self._live
         if self._frozen_count is None:  # the text of another process's answer is loaded only now
             self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
         blocks, self.offset = await live.render_blocks()
@@ -45,18 +50,8 @@ class PageText:
         self._open_block = new_blocks[-1]
         return [change, *((0, block) for block in new_blocks[1:])]
 
-
-class PageDetails:
-    """Tool calls and reasoning of a page, beside the text."""
-
-    def __init__(self, element: str, live: LiveAnswer) -> None:
-        self._element = element
-        self._live = live
-        self._has_reasoning = False
-        self._is_labelled = False
-
     def next_partials(self, growth: Growth) -> Markup:
-        """Return the elements that have changed."""
+        """Return the elements beside the text that have changed."""
         partials = Markup()
         if growth.has_new_calls:
             template = templates.environment.get_template("answers/tools.html")
@@ -129,17 +124,16 @@ class AnswerStream:
         `<prefix><id>-blocks` and `<prefix><id>-open`. The final HTML, by `render`, replaces `<prefix><id>`.
         """
         element = f"{prefix}{self.id}"
-        page_text = PageText(self.offset)
         async with self.view as live:
-            details = PageDetails(element, live)
+            page = PageState(element, live, self.offset)
             async for growth in live.follow(self.offset):
-                if partials := details.next_partials(growth):
-                    yield format_sse_event(data_str=partials, id=f"{self.id}:{page_text.offset}")
+                if partials := page.next_partials(growth):
+                    yield format_sse_event(data_str=partials, id=f"{self.id}:{page.offset}")
                 elif growth.is_heartbeat:
                     yield PING
-                if len(live.text) > page_text.offset:
-                    changes = to_json(await page_text.next_changes(live))
-                    yield format_sse_event(event="grow", data_str=changes, id=f"{self.id}:{page_text.offset}")
+                if len(live.text) > page.offset:
+                    changes = to_json(await page.next_changes())
+                    yield format_sse_event(event="grow", data_str=changes, id=f"{self.id}:{page.offset}")
             if live.ended:
                 end = f"{self.id}:{len(live.answer.text)}"
                 html = Markup(await render(live.answer))  # noqa: S704 - HTML of a template

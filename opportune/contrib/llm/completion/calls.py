@@ -1,7 +1,7 @@
 """Calls of a model: queued, retried, counted and limited, with checked answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -105,8 +105,10 @@ async def _observed(meter: CallMeter, answer: Chunks) -> Chunks:
             call.cost_micro = usage.cost_micro
 
 
-async def checked_answer(meter: CallMeter, tools: Sequence[ToolSchema], answer: Chunks) -> Chunks:
+async def metered(meter: CallMeter, answer: Chunks, tools: Sequence[ToolSchema] | None = None) -> Chunks:
     """Yield the answer, and count it. Implausible token counts become None.
+
+    `tools`: those that were offered. None for the result of a model that writes no text, such as a picture.
 
     Raises:
         LlmError: The answer is blank, or calls tools although none were offered.
@@ -118,7 +120,8 @@ async def checked_answer(meter: CallMeter, tools: Sequence[ToolSchema], answer: 
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     done = _storable(chunk)
-                    _require_answer(done, tools, has_text=has_text)
+                    if tools is not None:
+                        _require_answer(done, tools, has_text=has_text)
                     yield meter.count(done)
                     continue
                 has_text = has_text or (isinstance(chunk, str) and bool(chunk.strip()))
@@ -139,17 +142,6 @@ def _storable(done: Done) -> Done:
     """Remove characters that databases refuse from the names and ids of the endpoint."""
     calls = (replace(call, id=make_storable(call.id), name=make_storable(call.name)) for call in done.tool_calls)
     return replace(done, tool_calls=tuple(calls), model=make_storable(done.model))
-
-
-async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> Chunks:
-    """Yield the usage of a call that is not streamed, so that it is counted and limited like an answer."""
-    meter.start()
-    try:
-        done = await make()
-    except LlmError as error:
-        meter.fail(error)
-        raise
-    yield meter.count(done)
 
 
 async def run_to_end(chunks: Chunks) -> None:

@@ -5,10 +5,10 @@ from pathlib import PurePath
 from typing import TypeVar
 
 from opportune.config.llm_models import MAX_EMBEDDED_CHARS
-from opportune.contrib.llm.completion.calls import ModelCalls, one_chunk, run_to_end
+from opportune.contrib.llm.completion.calls import ModelCalls, metered, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
-from opportune.contrib.llm.providers.provider import Done, LlmError, Message, Picture
+from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Picture
 from opportune.i18n import LazyText, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
@@ -132,14 +132,14 @@ class MediaCalls(ModelCalls):
         meter = CallMeter(model.name, model.for_units(units), [Message("user", text)])
         results = list[Made[T]]()
 
-        async def call() -> Done:
+        async def call() -> Chunks:
             made = await make(provider)
             results.append(made)
             if made.minutes is not None and 0 <= made.minutes <= PLAUSIBLE_RATIO * units:
                 meter.model = model.for_units(made.minutes)
             if isinstance(made.value, str):
                 meter.count(made.value)
-            return made.usage
+            yield made.usage
 
-        await run_to_end(self._run_call(meter, lambda: one_chunk(meter, call)))
+        await run_to_end(self._run_call(meter, lambda: metered(meter, call())))
         return results[-1].value

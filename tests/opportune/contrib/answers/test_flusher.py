@@ -14,7 +14,7 @@ from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import flusher, results, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
-from opportune.contrib.answers.engine.records import AnswerResult, AnswerUsage, Claim, Outcome
+from opportune.contrib.answers.engine.records import AnswerResult, Claim, Outcome
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.db.listeners import listening
@@ -161,8 +161,7 @@ async def test_viewers_see_stored_text(manager: AnswerManager, model: Parrot, mo
 
 async def test_stop_before_the_wait_keeps_the_usage(database: Database, user: User) -> None:
     await add_rows(database, answer := Answer(owner_id=user.id, worker="1", stop_requested=True))
-    usage = AnswerUsage(10, 5, 0, usage_estimated=False, cost_micro=0, seconds=1)
-    result = AnswerResult(answer.id, "", Outcome(AnswerStatus.WAITING), usage)
+    result = AnswerResult(answer.id, "", Outcome(AnswerStatus.WAITING), {"prompt_tokens": 10})
     await results.finish_answers(database, "1", [result])
     stopped = await read_one(database, Answer)
     assert (stopped.status, stopped.prompt_tokens) == (AnswerStatus.STOPPED, 10)
