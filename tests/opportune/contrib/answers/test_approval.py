@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
@@ -181,11 +182,9 @@ def test_interrupted_search_is_repeated_once() -> None:
 
 
 async def test_unrecorded_call_is_lost(manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> bool:
-        raise OperationalError("", {}, Exception("away"))
-
     answer = await ask_until_waiting(manager, user)
-    monkeypatch.setattr(store, "save_tool_runs", fail)
+    fault = OperationalError("", {}, Exception("away"))
+    monkeypatch.setattr(store, "save_tool_runs", AsyncMock(side_effect=fault))
     await decide(manager, answer)
     assert ((await questions.wait_until_ended(manager, answer)).error_code, lent_titles) == ("database", [])
 

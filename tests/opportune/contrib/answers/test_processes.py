@@ -66,9 +66,7 @@ async def test_closed_stream_keeps_newer_viewers(
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
 
-async def test_text_of_a_resumed_answer_is_read_once(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_resumed_text_is_read_once(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await questions.ask(manager, owner_id)
     await questions.set_values(manager, answer, text="Half of it", reasoning="Hm.")
@@ -90,8 +88,7 @@ async def test_process_without_lease_stops_writing(manager: AnswerManager, owner
     gate = asyncio.Event()
     answer = await questions.start_answer(manager, owner_id, "Mine", gate, " and more")
     await questions.set_values(manager, answer, worker="another")
-    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
-        await model.stopped.wait()
+    await asyncio.wait_for(model.stopped.wait(), questions.TIMEOUT_SECONDS)
     gate.set()
     assert (await questions.load_answer(manager, answer)).status == AnswerStatus.STREAMING
 

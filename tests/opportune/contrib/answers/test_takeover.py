@@ -31,6 +31,7 @@ from opportune.testing.app import create_test_app
 from tests.opportune.contrib.answers import questions
 from tests.opportune.contrib.answers.processes import hold_lock
 from tests.opportune.forked import PROCESSES
+from tests.opportune.waiting import wait_until
 
 STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
 
@@ -102,9 +103,7 @@ async def test_starting_process_takes_over(
     assert (await questions.load_answer(sibling, answer)).takeovers == 1
 
 
-async def test_call_is_not_later_than_the_stored_text(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int
-) -> None:
+async def test_call_follows_the_stored_text(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await questions.kill_process(manager, answer)
     run = {"id": "1", "name": "look", "arguments": "", "status": "", "result": "", "round": 0, "at": 21}
@@ -124,21 +123,6 @@ async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: 
     await sibling.engine.close()
 
 
-class SlowStoryteller(Storyteller):
-    """Pauses twice, and records when the text before the second pause has been read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_read = asyncio.Event()
-
-    async def stream(self, messages: Sequence[llm.Message], **_: Any) -> AsyncGenerator[llm.Chunk, None]:
-        yield STORY[:10]
-        await self.may_continue.wait()
-        yield STORY[10:20]
-        self.is_read.set()
-        await asyncio.Event().wait()
-
-
 @pytest.mark.parametrize("is_stored", [None, True, False])
 async def test_unsaved_text_is_handed_over(
     database: Database, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch, is_stored: bool | None
@@ -153,7 +137,8 @@ async def test_unsaved_text_is_handed_over(
         raise OperationalError("commit", {}, Exception("connection lost"))
 
     original = store.save_deltas
-    model = SlowStoryteller()
+    may_continue = asyncio.Event()
+    model = FakeProvider(STORY[:10], may_continue, STORY[10:20], asyncio.Event())
     manager = create_manager(database, LanguageModel(lambda: model))
     if is_stored is not None:
         monkeypatch.setattr(store, "save_deltas", save)
@@ -163,8 +148,8 @@ async def test_unsaved_text_is_handed_over(
         await questions.wait_until_saved(manager, answer, STORY[:10])
     else:
         await asyncio.wait_for(failed.wait(), questions.TIMEOUT_SECONDS)
-    model.may_continue.set()
-    await asyncio.wait_for(model.is_read.wait(), questions.TIMEOUT_SECONDS)
+    may_continue.set()
+    await wait_until(lambda: manager.engine.tasks[answer.id].unsaved.text == STORY[:20])
     await manager.engine.close()
     await questions.wait_until_saved(manager, answer, STORY[:20])
     assert (await questions.load_answer(sibling, answer)).is_running

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy.exc import InternalError, OperationalError
@@ -13,14 +14,14 @@ from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers import questions
 from tests.opportune.stored_rows import change_row, set_all
+from tests.opportune.waiting import wait_until
 
 
 async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await questions.start_answer(manager, owner_id, "x", gate)
-    async with asyncio.timeout(questions.TIMEOUT_SECONDS):
-        while manager.database.engine.pool.checkedout() or manager.database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
-            await asyncio.sleep(0)
+    engines = manager.database.engine, manager.database.reading_engine
+    await wait_until(lambda: not any(engine.pool.checkedout() for engine in engines))  # type: ignore[attr-defined]  # of QueuePool
     gate.set()
     await questions.wait_until_ended(manager, answer)
 
@@ -97,8 +98,7 @@ async def test_failed_save_is_repeated(
         if is_stored:
             await original(*arguments, **options)
         gate.set()
-        while next(iter(manager.engine.tasks.values())).unsaved.text != "One, two.":
-            await asyncio.sleep(0)
+        await wait_until(lambda: next(iter(manager.engine.tasks.values())).unsaved.text == "One, two.")
         raise OperationalError("commit", {}, Exception("connection lost"))
 
     original = store.save_deltas
@@ -113,9 +113,7 @@ async def test_failed_save_is_repeated(
 
 
 async def test_unstored_end_is_shown(manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def finish(*_: object) -> None:
-        raise InternalError("update", {}, Exception("read-only"))
-
-    monkeypatch.setattr(results, "finish_answers", finish)
+    fault = InternalError("update", {}, Exception("read-only"))
+    monkeypatch.setattr(results, "finish_answers", AsyncMock(side_effect=fault))
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
     assert (await questions.ask_and_wait(manager, owner_id)).error_code == "database"

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI, Request
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts import User
@@ -130,13 +131,10 @@ async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, u
 
 
 async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User) -> None:
-    router = APIRouter()
-
-    @router.get("/told")
+    @app.get("/told")
     async def complete(llm: Llm) -> str:
         return await llm.complete("Why?")
 
-    app.include_router(router)
     app.state.llm.provider = FakeProvider("So.", REPORTED_USAGE)
     guard = app.state.llm.guard
     guard.answers_settings = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
@@ -148,21 +146,15 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
     assert [row[0].partition(":")[0] for row in await read_usage(guard)] == ["total", "visitor", "visitors"]
     assert "192.0.2" not in str(await read_usage(guard))
 
-    class Request:
-        def __init__(self, user: User | None) -> None:
-            self.state, self.app = type("S", (), {"user": user}), app
-            self.client, self.headers, self.scope = None, dict[str, str](), dict[str, str]()
-
-    assert guard.payer_of(Request(demo)).kind == guard.payer_of(Request(None)).kind == "visitor"
-    assert guard.payer_of(Request(user)) == Payer.of_user(user.id)
+    scopes = [{"type": "http", "app": app, "headers": [], "state": {"user": asker}} for asker in (demo, None, user)]
+    payers = [guard.payer_of(Request(scope)) for scope in scopes]
+    assert [payer.kind for payer in payers] == ["visitor", "visitor", "user"]
+    assert payers[-1] == Payer.of_user(user.id)
 
 
 async def test_usage_survives_outage(guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise TimeoutError
-
     with monkeypatch.context() as patch:
-        patch.setattr(usage_flusher, "add_usage", fail)
+        patch.setattr(usage_flusher, "add_usage", AsyncMock(side_effect=TimeoutError))
         await llm.complete("Why?")
         with pytest.raises(TimeoutError):
             await guard.flusher.flush()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
@@ -15,7 +16,7 @@ from opportune.contrib.knowledge import jobs
 from opportune.contrib.knowledge.splitting import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import WebPage, fetch_page
 from opportune.contrib.public_client import Address, is_public
-from opportune.storage import Storage, StorageError
+from opportune.storage import StorageError
 from tests.opportune.contrib.knowledge.shelves import Shelf, read_documents, read_passages
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
@@ -45,11 +46,8 @@ async def test_web_page_gets_its_title(shelf: Shelf, monkeypatch: pytest.MonkeyP
 
 
 async def test_last_attempt_ends_the_document(app: FastAPI, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_storage: Storage, _name: str) -> bytes:
-        raise StorageError
-
     await shelf.add()
-    monkeypatch.setattr(type(app.state.storage), "read", fail)
+    monkeypatch.setattr(type(app.state.storage), "read", AsyncMock(side_effect=StorageError))
     monkeypatch.setattr(shelf.jobs.context, "attempt", jobs.index_document.attempts)
     with pytest.raises(StorageError):
         await shelf.jobs.work()

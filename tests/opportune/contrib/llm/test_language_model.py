@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
@@ -148,19 +149,14 @@ async def test_busy_model_sends_retry_after(app: FastAPI, client: AsyncClient) -
     assert "Not now." in response.text
 
 
-async def test_model_is_closed_with_the_site(settings: Settings) -> None:
-    closed = list[Provider]()
-
-    class Closing(FakeProvider):
-        async def close(self) -> None:
-            closed.append(self)
-
+async def test_model_is_closed_with_the_site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProvider, "close", close := AsyncMock())
     app = create_app(settings)
-    app.state.llm.provider = provider = Closing("Short.")
+    app.state.llm.provider = FakeProvider("Short.")
     async with app.router.lifespan_context(app):
         assert app.state.answers.llm is app.state.llm
-        assert not closed
-    assert closed == [provider]
+        close.assert_not_awaited()
+    close.assert_awaited_once()
 
 
 @pytest.mark.parametrize(
