@@ -1,3 +1,5 @@
+"""Input of the chat's forms and API, and output of the API."""
+
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Self

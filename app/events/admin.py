@@ -1,3 +1,5 @@
+"""Admin views of events and their attendees, with check-in."""
+
 from typing import Any
 
 from markupsafe import Markup

@@ -1,3 +1,5 @@
+"""Events, and the registrations of attendees."""
+
 from datetime import datetime
 
 from sqlalchemy import UniqueConstraint

@@ -1,3 +1,5 @@
+"""Public pages of events: list, registration and cancellation."""
+
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated

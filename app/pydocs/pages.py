@@ -1,3 +1,5 @@
+"""Pages of the documentation: search, entries, and questions to a language model."""
+
 from contextlib import suppress
 from functools import partial
 from typing import Annotated

@@ -1,3 +1,5 @@
+"""Pages of a user's to-dos."""
+
 from typing import Annotated
 
 from fastapi import Form as FormField

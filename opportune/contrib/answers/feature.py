@@ -1,3 +1,5 @@
+"""Feature of stored answers: their pages, API, admin, jobs, and limits of spending."""
+
 from functools import cache
 
 from fastapi import FastAPI

@@ -1,3 +1,5 @@
+"""Settings of answers: limits of tokens, cost and time, demo accounts, storage, and web search."""
+
 from decimal import Decimal
 from typing import Annotated
 

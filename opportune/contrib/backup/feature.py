@@ -1,3 +1,5 @@
+"""Feature of backups: commands, jobs, checks, buttons in the admin, and the light of the last backup."""
+
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -22,10 +22,14 @@ from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
 from opportune.project.installed import installed_names
 
-BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
+BACKUP = "backups.make"
+REHEARSAL = "backups.rehearse"
+TITLES = {BACKUP: "Backup", REHEARSAL: "Restore rehearsal"}
+"""Names of the jobs in e-mails."""
 MAX_ATTEMPTS = 5
 """Attempts within about 15 minutes, because a bucket can be unavailable for a while."""
 OVERDUE_AFTER = timedelta(hours=1)
+"""Time after which a backup that has not run is reported."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +45,23 @@ def _rehearsal_schedule(settings: Settings) -> str:
 
 
 async def _report(name: str, run: JobContext, error: Exception) -> None:
+    """E-mail ADMIN_EMAIL that a job has failed. Of unexpected errors, only the type is sent."""
     reason = str(error) if isinstance(error, OperatorError | PermanentFailure) else type(error).__name__
     await run.write(email_failure, run.settings, name, reason)
 
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule, on_failure=partial(_report, BACKUP))
 async def make_backup(run: JobContext) -> None:
-    await _run_in_thread(run, BACKUP)
+    await _run_in_thread(BACKUP, run)
 
 
 @job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule, on_failure=partial(_report, REHEARSAL))
 async def rehearse_restore(run: JobContext) -> None:
-    await _run_in_thread(run, REHEARSAL)
+    await _run_in_thread(REHEARSAL, run)
 
 
 def _run(name: str, settings: Settings, stop_event: threading.Event) -> str:
+    """Do the work of a job, and return a description of the result. The event aborts a backup."""
     from opportune.contrib.backup import rehearsal, scheduled  # load Alembic and psycopg
 
     graph = MigrationGraph(installed_names())
@@ -64,7 +70,7 @@ def _run(name: str, settings: Settings, stop_event: threading.Event) -> str:
     return str(rehearsal.rehearse(settings, graph))
 
 
-async def _run_in_thread(run: JobContext, name: str) -> None:
+async def _run_in_thread(name: str, run: JobContext) -> None:
     if not _backup_schedule(run.settings):  # backups were switched off after the job was queued
         return
     stop_event = threading.Event()
@@ -82,8 +88,7 @@ async def email_failure(session: AsyncSession, settings: Settings, name: str, er
     run = await find_last_run(session, name)
     if run.is_reported:
         return
-    task = "Backup" if name == BACKUP else "Restore rehearsal"
-    context = {"task": task, "error": error, "last": run.succeeded_at}
+    context = {"task": TITLES[name], "error": error, "last": run.succeeded_at}
     report_runs(session, settings, [run], "mail/backup_failed", context)
 
 
@@ -99,7 +104,8 @@ class BackupState:
 
     @property
     def is_healthy(self) -> bool:
-        return not (self.is_scheduled and (self.backup.is_failing or self.rehearsal.is_failing or self.is_overdue))
+        has_problem = self.backup.is_failing or self.rehearsal.is_failing or self.is_overdue
+        return not (self.is_scheduled and has_problem)
 
     def __str__(self) -> str:
         if not self.is_scheduled:
@@ -118,6 +124,7 @@ class BackupState:
 async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:
     backup = await find_last_run(session, BACKUP)
     rehearsal = await find_last_run(session, REHEARSAL)
-    schedule, last_time = _backup_schedule(settings), backup.succeeded_at
+    schedule = _backup_schedule(settings)
+    last_time = backup.succeeded_at
     is_overdue = bool(schedule and last_time and next_run_time(schedule, last_time) + OVERDUE_AFTER < utc_now())
     return BackupState(bool(schedule), backup, rehearsal, is_overdue)

@@ -1,4 +1,4 @@
-"""Scheduled backups: a new one at BACKUP_URL, and the deletion of superseded ones. A shutdown aborts them."""
+"""Backups at BACKUP_URL: create a new one, and delete superseded ones. A shutdown aborts a scheduled backup."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from opportune.config.settings import Settings
-from opportune.contrib.backup.archive import Sink
+from opportune.contrib.backup.archive import Member, Sink
 from opportune.contrib.backup.create import refuse_unmigrated, write_archive
 from opportune.contrib.backup.database_copy import Notify
 from opportune.contrib.backup.scratch import scratch_folder
@@ -27,6 +27,7 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "monthly": lambda time: (time.year, time.month),
     "yearly": lambda time: time.year,
 }
+"""Functions that return the same value for all times within one period, by the name of the period in BACKUP_KEEP."""
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
 
@@ -59,18 +60,20 @@ def send_backup(
 ) -> BackupResult:
     """Write a backup to BACKUP_URL as a stream, verify it, then delete the backups that BACKUP_KEEP does not keep.
 
-    The event `stop` aborts the backup. After a failure, older backups are unchanged.
+    After a failure, older backups are unchanged.
+
+    Args:
+        settings: Settings of the site.
+        graph: Migrations of the installed features.
+        notify: Function that reports a notice to the user.
+        stop: Event that aborts the backup.
     """
     store = BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(direct_url(settings).kind)
     with scratch_folder() as folder:
         write_content = partial(_write_archive, settings, graph, folder, notify)
-        if stop is None:
-            sent = store.write(name, write_content)
-        else:
-            with watched_by(StoppableProgress(stop).show):
-                sent = store.write(name, lambda sink: write_content(StoppableSink(sink, stop)))
+        sent = _write_until(stop, store, name, write_content) if stop else store.write(name, write_content)
     store.verify(name, sent)
     stored = store.all()
     new_backup = store.find(name, stored)
@@ -78,6 +81,12 @@ def send_backup(
     candidates = [backup for backup in stored if backup.created <= new_backup.created]
     old_backups = find_superseded(candidates, parse_keep(settings.of(BackupSettings).backup_keep))
     return BackupResult(new_backup, _delete_backups(store, old_backups, notify))
+
+
+def _write_until(stop: threading.Event, store: BackupStore, name: str, content: Callable[[Sink], None]) -> Member:
+    """Write a backup, and raise OperatorError as soon as the event is set."""
+    with watched_by(StoppableProgress(stop).show):
+        return store.write(name, lambda sink: content(StoppableSink(sink, stop)))
 
 
 def _write_archive(settings: Settings, graph: MigrationGraph, folder: Path, notify: Notify, sink: Sink) -> None:

@@ -16,9 +16,11 @@ from opportune.feature import Feature
 from opportune.plurals import pluralize
 
 STATEMENT_SECONDS = 1.0
+"""Time after which a statement is interrupted."""
 LISTS_SECONDS = 4.0
 """Time after which further lists are only explained."""
 MAX_FINDINGS = 10
+"""Maximum number of lines in the report."""
 
 
 async def examine_growth(settings: Settings, features: Sequence[Feature]) -> list[Finding]:
@@ -69,13 +71,13 @@ def _indexed_columns(inspector: Inspector, name: str) -> Iterator[str | None]:
 def _examine(
     connection: Connection, large: set[str], pages: Sequence[ListStatement], features: Sequence[Feature]
 ) -> list[Finding]:
-    """Return the findings, the worst first, and one for each index that several pages need."""
+    """Return the findings, the worst first. Several pages that need the same index have one finding."""
     findings: dict[tuple[str, str], Finding] = {}
     planner = planner_of(connection)
     durations = _measure(planner, pages)
     slow = [page for page in durations if durations[page] >= SLOW_MS]
     for page in sorted(slow, key=durations.__getitem__, reverse=True):
-        findings.setdefault(page.remedy, _slow_page(page, durations[page]))
+        findings.setdefault(page.remedy, _describe_slow_page(page, durations[page]))
     for page in pages:
         if page.index and page.wants_index and planner.reads_all_rows(page):
             line = f"{page}: reads all rows of {page.table}; {page.index}"
@@ -88,7 +90,7 @@ def _examine(
     return [*findings.values(), *further]
 
 
-def _slow_page(page: ListStatement, milliseconds: float) -> Finding:
+def _describe_slow_page(page: ListStatement, milliseconds: float) -> Finding:
     was_interrupted = milliseconds >= STATEMENT_SECONDS * 1000
     duration = f"over {milliseconds:,.0f} ms" if was_interrupted else f"{milliseconds:,.0f} ms"
     advice = f"; {page.index}" if page.index else ""
@@ -106,7 +108,8 @@ def _measure(planner: Planner, pages: Sequence[ListStatement]) -> dict[ListState
         try:
             planner.run(page, STATEMENT_SECONDS)
         except DBAPIError:
-            if milliseconds_since(started_at) < STATEMENT_SECONDS * 1000:
+            was_interrupted = milliseconds_since(started_at) >= STATEMENT_SECONDS * 1000
+            if not was_interrupted:
                 continue  # its table lacks a migration, for example, which another check reports
         durations[page] = milliseconds_since(started_at)
     return durations

@@ -34,8 +34,8 @@ def dump(
         statement = _select_rows(table, keys, omitted[table])
         rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
         for row in rows.mappings():
-            fixture = as_object(name, table, row, keys, omitted[table])
-            yield separator + to_json(fixture, indent=indent, bytes_mode="base64")
+            item = as_object(name, table, row, keys, omitted[table])
+            yield separator + to_json(item, indent=indent, bytes_mode="base64")
             separator = b",\n"
     yield b"\n]\n"
 

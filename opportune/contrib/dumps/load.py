@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 from opportune.contrib.copydb.tables import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
 from opportune.contrib.dumps.names import NaturalKeys, natural_keys
-from opportune.contrib.dumps.rows import FixtureObject, FixtureRow, RowReader, error_reason, load_error
+from opportune.contrib.dumps.rows import DumpedObject, DumpedRow, RowReader, error_reason, load_error
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.dialects import upsert
 
@@ -24,7 +24,7 @@ def load(
     connection: Connection,
     tables: Mapping[str, Table],
     models: Sequence[type[SQLModel]],
-    objects: Iterable[FixtureObject],
+    objects: Iterable[DumpedObject],
 ) -> int:
     """Write the rows in the connection's transaction and return their number.
 
@@ -49,7 +49,7 @@ def load(
     return len(rows)
 
 
-def _refuse_repeated_keys(rows: Iterable[FixtureRow]) -> None:
+def _refuse_repeated_keys(rows: Iterable[DumpedRow]) -> None:
     positions: dict[Any, str] = {}
     for row in rows:
         key = row.table, *(row.values[column.name] for column in row.table.primary_key)
@@ -67,7 +67,7 @@ def _upsert(connection: Connection, table: Table) -> Any:
     return statement.on_conflict_do_update(index_elements=key, set_=updates)
 
 
-def _execute_many(connection: Connection, statement: Executable, rows: Sequence[FixtureRow]) -> None:
+def _execute_many(connection: Connection, statement: Executable, rows: Sequence[DumpedRow]) -> None:
     """Execute a statement with all rows. If it fails, execute it row by row to find the invalid one."""
     try:
         with connection.begin_nested():
@@ -83,7 +83,7 @@ def _execute_many(connection: Connection, statement: Executable, rows: Sequence[
 
 
 class RowIds:
-    """Ids by table and natural key: those of the database, those of a fixture, and unused ones for new rows.
+    """Ids by table and natural key: those of the database, those of a dump, and unused ones for new rows.
 
     The caller has locked the sequences of the tables, so that no other transaction gets the same ids.
     """
@@ -94,7 +94,7 @@ class RowIds:
         self._ids: dict[Table, dict[Any, int]] = defaultdict(dict)
         self._unused_ids: dict[Table, Iterator[int]] = {}
 
-    def assign(self, rows: Sequence[FixtureRow]) -> None:
+    def assign(self, rows: Sequence[DumpedRow]) -> None:
         """Set the ids of rows without one, and those of referenced rows, in the values of the rows."""
         self._read_existing(rows)
         for row in rows:
@@ -107,11 +107,11 @@ class RowIds:
         for row in rows:
             self._set_references(row)
 
-    def _natural_key(self, row: FixtureRow) -> Any:
+    def _natural_key(self, row: DumpedRow) -> Any:
         return row.values[self._keys[row.table]]
 
-    def _read_existing(self, rows: Sequence[FixtureRow]) -> None:
-        """Read the ids of existing rows, as far as the fixture contains them or refers to them."""
+    def _read_existing(self, rows: Sequence[DumpedRow]) -> None:
+        """Read the ids of existing rows, as far as the dump contains them or refers to them."""
         natural_keys: dict[Table, list[Any]] = defaultdict(list)
         for row in rows:
             if row.table in self._keys:
@@ -143,7 +143,7 @@ class RowIds:
             last = max(last, (next_id or 1) - 1)
         return int(max(last, *self._ids[table].values(), 0)) + 1
 
-    def _set_references(self, row: FixtureRow) -> None:
+    def _set_references(self, row: DumpedRow) -> None:
         for reference in row.references:
             row_id = self._ids[reference.table].get(reference.natural_key)
             if row_id is None:

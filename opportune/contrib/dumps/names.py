@@ -1,6 +1,6 @@
-"""Names in fixtures: of tables, such as `books.book` for `books_book`, and natural keys of rows.
+"""Names in dumps: of tables, such as `books.book` for `books_book`, and natural keys of rows.
 
-Fixtures can refer to rows by a unique text instead of their id: `"author_id": ["Sigrid Undset"]`.
+Dumps can refer to rows by a unique text instead of their id: `"author_id": ["Sigrid Undset"]`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Tab
 
 
 def select_tables(tables: Mapping[str, Table], requested: Sequence[str], features: Sequence[str]) -> dict[str, Table]:
-    """Return the tables of these features and tables, or all."""
+    """Return the tables with these names and those of features with these names; by default all."""
     for name in requested:
         if name not in tables and name not in features:
             suggestion = did_you_mean(name, [*features, *tables])
@@ -46,7 +46,7 @@ def select_tables(tables: Mapping[str, Table], requested: Sequence[str], feature
 
 
 def _owners(metadata: MetaData, features: Sequence[str]) -> dict[str, str]:
-    """Return the features in names of tables. The table of users keeps the one in its name."""
+    """Return the features by table. The table of users belongs to the feature in its name."""
     owners = owners_of_models(metadata, features)
     if USER_TABLE in owners:
         owners = {**owners, USER_TABLE: USER_TABLE.partition("_")[0]}
@@ -54,13 +54,17 @@ def _owners(metadata: MetaData, features: Sequence[str]) -> dict[str, str]:
 
 
 def _names_of(name: str, table: Table) -> set[str]:
-    """Return the names that select a table: its own, and that of its feature."""
+    """Return the names that select a table: its name in dumps, and the name of its feature."""
     names = {name, name.partition(".")[0]}
     return names | {USERS} if table.name == USER_TABLE else names
 
 
 def find_table(tables: Mapping[str, Table], name: str) -> Table:
-    """Return the table, also by its name in the database."""
+    """Return a table by its name in dumps or in the database.
+
+    Raises:
+        LookupError: There is no such table. The message names a similar one.
+    """
     if name in tables:
         return tables[name]
     for table in tables.values():
@@ -72,7 +76,7 @@ def find_table(tables: Mapping[str, Table], name: str) -> Table:
 
 def natural_keys(models: Sequence[type[SQLModel]]) -> dict[Table, str]:
     """Return the natural keys that the database keeps unique, of models whose ids are numbers of the database."""
-    tables: dict[Table, str] = {}
+    keys: dict[Table, str] = {}
     for model in models:
         table = model.metadata.tables[str(model.__tablename__)]
         key = natural_key_of(model)
@@ -80,12 +84,12 @@ def natural_keys(models: Sequence[type[SQLModel]]) -> dict[Table, str]:
             continue
         # Other ids, such as UUIDs or those of a referenced row, are the same in each database.
         if table.autoincrement_column is not None and is_unique(table.c[key]):
-            tables[table] = key
-    return tables
+            keys[table] = key
+    return keys
 
 
 def find_natural_references(table: Table, keys: NaturalKeys) -> dict[str, Table]:
-    """Return the foreign key columns to tables with a natural key, and these tables."""
+    """Return the tables with a natural key that a table refers to, by the column of the foreign key."""
     return {
         column.name: key.column.table
         for column in table.columns
@@ -95,4 +99,5 @@ def find_natural_references(table: Table, keys: NaturalKeys) -> dict[str, Table]
 
 
 def is_natural(value: Any) -> bool:
+    """Return whether a value is a natural key, such as `["Sigrid Undset"]`, and not an id."""
     return isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int)

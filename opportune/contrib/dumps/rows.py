@@ -1,4 +1,4 @@
-"""Rows of fixtures, read from JSON objects and validated."""
+"""Rows of dumps, read from JSON objects and validated."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ WITH_ZONE: dict[Any, Any] = {datetime: AwareDatetime, datetime | None: AwareDate
 
 
 @dataclass(frozen=True)
-class FixtureObject:
+class DumpedObject:
     position: str
     """Position for messages, such as `file.json, object 3`."""
     value: Any
@@ -43,7 +43,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class FixtureRow:
+class DumpedRow:
     position: str
     """Position for messages, such as `file.json, object 3`."""
     table: Table
@@ -80,7 +80,7 @@ class RowReader:
         self._models = {model.metadata.tables[str(model.__tablename__)]: model for model in models}
         self._validation_models: dict[Table, type[BaseModel]] = {}
 
-    def read(self, item: FixtureObject) -> FixtureRow:
+    def read(self, item: DumpedObject) -> DumpedRow:
         """Return the validated row of an object, with a placeholder for each referenced row."""
         try:
             table, values = self._parse_object(item.value)
@@ -96,7 +96,7 @@ class RowReader:
         if "pk" not in item.value:
             for column in table.primary_key:
                 del row[column.name]
-        return FixtureRow(item.position, table, row, references)
+        return DumpedRow(item.position, table, row, references)
 
     def _parse_object(self, value: Any) -> tuple[Table, dict[str, Any]]:
         """Return the table of an object, and the values of its stored columns."""
@@ -111,7 +111,7 @@ class RowReader:
         return table, {column: content for column, content in fields.items() if column not in self._generated[table]}
 
     def _validation_model(self, table: Table) -> type[BaseModel]:
-        """Return the model, created on first use: creating all takes longer than loading a small fixture."""
+        """Return the model, created on first use: creating all takes longer than loading a small dump."""
         if table not in self._validation_models:
             model = self._models[table]
             columns = {attribute.key: attribute.columns[0] for attribute in class_mapper(model).column_attrs}

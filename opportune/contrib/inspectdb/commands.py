@@ -92,7 +92,13 @@ class InspectionResult:
 
 
 def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> InspectionResult:
-    """Generate a module for tables or views, by default for all that belong to no installed feature."""
+    """Generate a module for tables or views, by default for all that belong to no installed feature.
+
+    Args:
+        requested: Names of tables or views. If empty, all are selected.
+        views: Write views and tables without a primary key, instead of tables with one.
+        is_feature: Whether the models become a feature, so that those of other features exist beside them.
+    """
     from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # sqlacodegen may not be installed
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
@@ -119,6 +125,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
 
 
 def _nothing_to_write(contents: Contents, conflicting: Sequence[str], *, views: bool) -> str:
+    """Return the reason why no table or view is selected."""
     if views:
         return "There are no views and no tables without a primary key, so there is nothing to write."
     if conflicting:
@@ -178,6 +185,7 @@ def create_feature(name: str, inspected: InspectionResult) -> None:
 
 
 def feature_files(name: str, inspected: InspectionResult, classes: Sequence[str]) -> dict[Path, str]:
+    """Return the content of the files of a feature, by path."""
     placeholders = {
         "package": PACKAGE,
         "name": name,

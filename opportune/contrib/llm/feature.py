@@ -1,3 +1,5 @@
+"""Feature of language models: the service `llm`, its commands, checks and lights."""
+
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""The pages of operations, of the status, of the settings and of cached responses, and the list of all pages."""
+"""Pages of the status, of operations, of settings and of cached responses, and the views of this feature."""
 
 import asyncio
 from collections.abc import Sequence
@@ -65,6 +65,8 @@ class StatusAdmin(SuperuserOnly):
 
 
 class OperationsAdmin(OperationsPage):
+    """The page /admin/operations with its buttons, and the page of the settings."""
+
     def is_visible(self, request: Request) -> bool:
         return True
 
@@ -150,11 +152,14 @@ def _get_upgrade(app: FastAPI) -> Upgrade:
 
 
 def _count_sessions() -> Any:
+    """Select the number of sessions, and of expired ones."""
     is_expired = col(Session.expires_at) <= utc_now()
     return select(func.count(), func.count().filter(is_expired)).select_from(Session)
 
 
 class CacheAdmin(SuperuserOnly):
+    """The page /admin/cache, with the cached routes and a form to clear responses."""
+
     name = "Cache"
     icon, category = "ti ti-bolt", "Operations"
 
@@ -176,17 +181,18 @@ class CacheAdmin(SuperuserOnly):
 
     @staticmethod
     async def _clear(request: Request, cache: Cache) -> Response:
+        """Clear the responses with the submitted tag, in the cache of all processes."""
         tag = str((await read_form_texts(request)).get("tag", "")).strip()
         if tag:
             async with request.app.state.database.writer() as session:
                 audit.record(session, request, "clear", "cache", title=tag)
             await cache.clear(tag)
-            is_cleared = gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag)
-            flash(request, "The cache was cleared." if tag == ALL_TAGS else is_cleared)
+            result = gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag)
+            flash(request, "The cache was cleared." if tag == ALL_TAGS else result)
         else:
             flash(request, "Enter the tag of the responses to clear.", "danger")
         return RedirectResponse(request.url_for("admin:view-cache"), 303)
 
 
 VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin)
-"""In the order of the menu."""
+"""Views of this feature, in the order of the menu."""

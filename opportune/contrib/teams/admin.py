@@ -1,3 +1,5 @@
+"""Admin views of teams, members and invitations."""
+
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession

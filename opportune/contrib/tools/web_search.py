@@ -19,7 +19,7 @@ from opportune.schemas.text import make_storable
 EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."
 MAX_QUERY_LENGTH = 400
 MAX_QUERY_WORDS = 50
-"""Maximum that all services accept."""
+"""Maximum length and words of a query that all services accept."""
 MAX_RESULTS = 8
 MAX_EXCERPT_LENGTH = 1_500
 """Maximum characters of the excerpt of a page."""
@@ -44,7 +44,10 @@ class WebSearch(ABC):
         """Return the request for a query."""
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield `title`, `url` and `text` of each result, as far as the response has them."""
+        """Yield `title`, `url` and `text` of each result, as far as the response has them.
+
+        Most services call the text `content`.
+        """
         return ({**result, "text": result.get("content")} for result in response["results"])
 
     async def search_web(self, query: str) -> Sequence[Source]:
@@ -66,7 +69,10 @@ class WebSearch(ABC):
 
 
 class SearXNG(WebSearch):
-    """https://docs.searxng.org/dev/search_api.html. `search.formats` in its settings must contain `json`."""
+    """An instance of SearXNG, whose `search.formats` must contain `json`. The key is `user:password`, or empty.
+
+    API: https://docs.searxng.org/dev/search_api.html
+    """
 
     def request(self, query: str) -> SearchRequest:
         parts = urlsplit(self.url)
@@ -79,7 +85,10 @@ class SearXNG(WebSearch):
 
 
 class Brave(WebSearch):
-    """https://api-dashboard.search.brave.com/app/documentation/web-search."""
+    """Brave Search. Its texts contain HTML.
+
+    API: https://api-dashboard.search.brave.com/app/documentation/web-search
+    """
 
     def request(self, query: str) -> SearchRequest:
         params = [("q", query), ("count", str(MAX_RESULTS)), ("text_decorations", "false")]
@@ -93,7 +102,7 @@ class Brave(WebSearch):
 
 
 class Tavily(WebSearch):
-    """https://docs.tavily.com/documentation/api-reference/endpoint/search."""
+    """Tavily. API: https://docs.tavily.com/documentation/api-reference/endpoint/search."""
 
     def request(self, query: str) -> SearchRequest:
         body = {"query": query, "max_results": MAX_RESULTS}
@@ -105,6 +114,7 @@ SERVICES: Mapping[str, tuple[type[WebSearch], str]] = {
     "brave": (Brave, "https://api.search.brave.com/res/v1/web/search"),
     "tavily": (Tavily, "https://api.tavily.com/search"),
 }
+"""Class and default URL of each service with an API key, by the scheme of WEB_SEARCH_URL."""
 
 
 def web_search_tool(search: WebSearch) -> Tool:
@@ -119,7 +129,7 @@ def parse_web_search_url(value: str) -> WebSearch:
     """
     try:
         parts = urlsplit(value)
-        _ = parts.port
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         raise _refusal("is not a URL") from None
     if parts.scheme in ("http", "https"):

@@ -66,11 +66,16 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         if handed_over:
             await _release(session, [result.answer_id for result in handed_over])
         await end_answers(session, [result for result in owned if result.outcome.status not in RUNNING])
-        stored = dict[int, Answer | None].fromkeys(claims)
-        for ids in batches_of([*claims], MAX_RESULTS_PER_STATEMENT):
-            answers = await session.scalars(select(Answer).where(col(Answer.id).in_(ids)))
-            stored |= {answer.id: answer for answer in answers}
-        return stored
+        return await _read_answers(session, [*claims])
+
+
+async def _read_answers(session: AsyncSession, ids: Sequence[int]) -> dict[int, Answer | None]:
+    """Return answers by id. Deleted answers are None."""
+    stored = dict[int, Answer | None].fromkeys(ids)
+    for batch in batches_of(ids, MAX_RESULTS_PER_STATEMENT):
+        answers = await session.scalars(select(Answer).where(col(Answer.id).in_(batch)))
+        stored |= {answer.id: answer for answer in answers}
+    return stored
 
 
 def _respect_stop_request(result: AnswerResult, claim: Claim) -> AnswerResult:
@@ -97,6 +102,7 @@ async def _release(session: AsyncSession, ids: Sequence[int]) -> None:
 
 
 async def end_answers(session: AsyncSession, results: Sequence[AnswerResult]) -> None:
+    """Store final results, and delete the chunks of these answers. Hooks run if the model has some."""
     runs_hooks = has_hooks(Answer) and all(result.runs_hooks for result in results)
     for batch in batches_of(results, MAX_RESULTS_PER_STATEMENT):
         rows = [_final_values(result) for result in batch]
@@ -126,7 +132,7 @@ def _outcome_values(result: AnswerResult) -> dict[str, Any]:
         "id": result.answer_id,
         "status": outcome.status,
         "error_code": outcome.error_code,
-        "error": make_storable(outcome.error)[:MAX_ERROR_LENGTH],  # of a project's provider
+        "error": make_storable(outcome.error)[:MAX_ERROR_LENGTH],  # a project's provider may have written it
         "stop_requested": False,
         **result.usage,
     }

@@ -1,3 +1,5 @@
+"""API of answers: read, stream, rate and stop them, decide about tool calls, and try again."""
+
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError

@@ -16,7 +16,7 @@ from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.connections import explained_errors, open_destination
 from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import tables_by_name
-from opportune.contrib.dumps.rows import FixtureObject
+from opportune.contrib.dumps.rows import DumpedObject
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -40,11 +40,11 @@ def command(
     say(f"Loaded {pluralize(number, 'row')}.")
 
 
-def read_files(files: Sequence[str], bar: Progress) -> Iterator[FixtureObject]:
+def read_files(files: Sequence[str], bar: Progress) -> Iterator[DumpedObject]:
     for name in files:
         label = "Standard input" if name == STDIN else name
         for number, value in enumerate(read_list(name, label), 1):
-            yield FixtureObject(f"{label}, object {number}", value)
+            yield DumpedObject(f"{label}, object {number}", value)
             bar.advance()
 
 

@@ -22,7 +22,11 @@ class OpenAICompatible(RemoteProvider):
     """Provider for one endpoint with this API."""
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
-        """`model`: Named as its host if the endpoint has only one model, so that requests need no name."""
+        """Connect to the endpoint of a model.
+
+        If the settings name no model, `model.name` is the host of the endpoint. Requests then contain no model name, so
+        the endpoint uses its only model.
+        """
         super().__init__(model)
         self.continues = model.continues
         host = urlsplit(model.base_url).hostname
@@ -49,16 +53,17 @@ class OpenAICompatible(RemoteProvider):
         return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options), tools), messages)
 
     async def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> Chunks:
-        """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
+        """Yield the answer. If the endpoint refuses a parameter before the first chunk, ask again without it."""
         client = await self._client.open()
         parameters = RefusedParameters(self._url, body, self._model.parameters)
 
-        async def was_changed(_number: int, error: LlmError) -> bool:
+        async def can_repeat(_number: int, error: LlmError) -> bool:
+            """Change the refused parameter. Return False if the error has another cause."""
             is_refusal = error.report and error.code in ("rejected", "context_too_long")
             return bool(is_refusal) and parameters.change(400, error)
 
         attempts = repeat(partial(client.answer, parameters, tools, self.origin))
-        async with aclosing(first_answer(attempts, was_changed)) as chunks:
+        async with aclosing(first_answer(attempts, can_repeat)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -85,6 +90,7 @@ class OpenAICompatible(RemoteProvider):
         body: dict[str, object] = {"role": message.role, "content": content}
         if message.tool_calls:
             body["tool_calls"] = [self._call_to_json(call) for call in message.tool_calls]
+        # Fields that the endpoint needs back, such as encrypted reasoning.
         for returned in (message.returned, *(call.returned for call in message.tool_calls)):
             body |= fields_for(self.origin, returned, "message")
         if message.tool_call_id:

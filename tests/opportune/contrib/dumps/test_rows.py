@@ -14,7 +14,7 @@ from opportune.contrib.copydb.connections import open_destination
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import natural_keys
-from opportune.contrib.dumps.rows import FixtureObject
+from opportune.contrib.dumps.rows import DumpedObject
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -70,7 +70,7 @@ def connection(request: pytest.FixtureRequest, databases: Databases) -> Iterator
 
 def load_rows(connection: Connection, rows: list[dict[str, object]]) -> int:
     Row.metadata.create_all(connection)
-    objects = [FixtureObject(f"object {number}", row) for number, row in enumerate(rows, 1)]
+    objects = [DumpedObject(f"object {number}", row) for number, row in enumerate(rows, 1)]
     return load(connection, TABLES, MODELS, objects)
 
 
@@ -120,7 +120,7 @@ def load_again(connection: Connection, model: type[SQLModel], rows: list[dict[st
     table.create(connection)
     connection.execute(insert(table), rows)
     dumped = json.loads(b"".join(dump(connection, {"test.row": table})))
-    objects = (FixtureObject(f"object {row['pk']}", row | {"pk": row["pk"] + len(rows)}) for row in dumped)
+    objects = (DumpedObject(f"object {row['pk']}", row | {"pk": row["pk"] + len(rows)}) for row in dumped)
     assert load(connection, {"test.row": table}, [model], objects) == len(rows)
     stored = [row[1:] for row in connection.execute(select(table).order_by(table.c.id))]
     assert stored[: len(rows)] == stored[len(rows) :]
