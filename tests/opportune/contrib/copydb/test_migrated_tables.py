@@ -14,7 +14,7 @@ from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import load
 from opportune.contrib.dumps.names import tables_by_name
-from opportune.contrib.dumps.rows import FixtureObject
+from opportune.contrib.dumps.rows import DumpedObject
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -81,7 +81,7 @@ def test_own_dump_is_loaded_again(site: SampleFeatures) -> None:
     older = {**row, "fields": {"price": 6, "total": 12, "label": "x"}}
     for value, expected in ((row, 5), (older, 6)):
         with open_destination(url_of(site)) as connection:
-            assert load(connection, tables, [Item], [FixtureObject("row", value)]) == 1
+            assert load(connection, tables, [Item], [DumpedObject("row", value)]) == 1
         assert site.execute(ROWS) == [(1, expected, expected * 2, "x")]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, MetaData, Table, select
 from opportune.config.settings import get_settings, using_settings
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import load
-from opportune.contrib.dumps.rows import FixtureObject
+from opportune.contrib.dumps.rows import DumpedObject
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.translated import TranslatedColumn
@@ -119,7 +119,7 @@ async def test_fixture_keeps_all_languages(app: FastAPI, poem: Poem) -> None:
         rows = json.loads(b"".join(dump(connection, tables)))
     assert rows[0]["fields"]["title"] == {"en": "Zebra", "de": "Adler"}
     with connect(app.state.settings) as connection, connection.begin():
-        load(connection, tables, [Poem], [FixtureObject(str(row["pk"]), row) for row in rows])
+        load(connection, tables, [Poem], [DumpedObject(str(row["pk"]), row) for row in rows])
         titles = connection.scalars(select(tables["poem"].columns.title))
         assert [*map(texts_of, sorted(titles))] == [{"en": "Mouse"}, {"en": "Zebra", "de": "Adler"}]
 
