@@ -12,6 +12,7 @@ from pkgutil import get_data
 from typing import Any
 
 from opportune.errors import OperatorError
+from opportune.project.assignments import assigned_values
 from opportune.project.current import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
@@ -118,7 +119,7 @@ def _statements_of(module: str) -> list[ast.stmt]:
 def _listed_names(body: list[ast.stmt]) -> list[str]:
     """Return the names in `INSTALLED = (books, films)`. Other uses of `INSTALLED` may change it."""
     uses = [node for statement in body for node in ast.walk(statement) if getattr(node, "id", "") == INSTALLED]
-    entries: list[ast.expr] | None = getattr(_value_of(INSTALLED, body), "elts", None)
+    entries: list[ast.expr] | None = getattr(assigned_values(body).get(INSTALLED), "elts", None)
     names = [entry.id for entry in entries or () if isinstance(entry, ast.Name)]
     if entries is None or len(uses) > 1 or len(names) < len(entries):
         raise NotLiteral
@@ -129,7 +130,7 @@ def _commands_in(module: str, variable: str) -> tuple[str, dict[str, str]]:
     """Return the name of a feature and its commands, from `variable = Feature(…)` in a module."""
     if module == FRAMEWORK_FEATURES and variable in OPTIONAL_FEATURES:
         module = f"opportune.{OPTIONAL_FEATURES[variable]}.feature"
-    match _value_of(variable, _statements_of(module)):
+    match assigned_values(_statements_of(module)).get(variable):
         case ast.Call(ast.Name("Feature"), [ast.Constant(str(name)), *_], options):
             arguments = {option.arg: option.value for option in options}
             if None not in arguments:
@@ -143,11 +144,3 @@ def _literal_commands(value: ast.expr) -> dict[str, str]:
     except ValueError:
         raise NotLiteral from None
     return commands
-
-
-def _value_of(variable: str, body: list[ast.stmt]) -> ast.expr | None:
-    for statement in body:
-        match statement:
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value) if name == variable:
-                return value
-    return None

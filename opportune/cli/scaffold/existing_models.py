@@ -13,6 +13,7 @@ from opportune.cli.scaffold.source import bound_names, read_source
 from opportune.cli.scaffold.words import snake
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.assignments import assigned_values
 from opportune.project.layout import FRAMEWORK, PACKAGE, USER_TABLE
 
 TEAM_COLUMN = "team_id"
@@ -120,13 +121,8 @@ def _models_in(file: Path) -> Iterator[ExistingModel]:
 
 def _table_of(node: ast.ClassDef) -> str:
     """Return the `__tablename__` of a class; empty without one."""
-    for statement in node.body:
-        match statement:
-            case ast.Assign([ast.Name("__tablename__")], ast.Constant(str(table))) | ast.AnnAssign(
-                ast.Name("__tablename__"), _, ast.Constant(str(table))
-            ):
-                return table
-    return ""
+    name = assigned_values(node.body).get("__tablename__")
+    return str(name.value) if isinstance(name, ast.Constant) else ""
 
 
 def _crud_options(model: ExistingModel) -> dict[str, Any]:
@@ -140,20 +136,14 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     cruds = [node for node in classes if f"Crud[{model.name}]" in map(ast.unparse, node.bases)]
     if not cruds:
         return {}
-    crud = next((node for node in cruds if "default" in _assignments(node)), cruds[0])
-    options = _assignments(crud)
+    crud = next((node for node in cruds if "default" in assigned_values(node.body)), cruds[0])
+    options = assigned_values(crud.body)
     owner = options.get("owner_column", options.get("team_column"))
     column = owner.value if isinstance(owner, ast.Constant) else ""
     read = "owner" if column else "permitted"  # the defaults of `Crud`
     if isinstance(permission := options.get("read_permission"), ast.Attribute):
         read = permission.attr.lower().replace("_", "-")
     return {"owner": column, "read": read, "path": _path_of(model.file.with_name("pages.py"), crud.name)}
-
-
-def _assignments(node: ast.ClassDef) -> dict[str, ast.expr]:
-    """Return the values that the body of a class assigns, by name."""
-    assignments = [statement for statement in node.body if isinstance(statement, ast.Assign)]
-    return {ast.unparse(assignment.targets[0]): assignment.value for assignment in assignments}
 
 
 def _path_of(file: Path, crud: str) -> str:

@@ -6,6 +6,7 @@ from inspect import signature
 
 from opportune import feature
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_imports, with_item, with_line
+from opportune.project.assignments import assigned_values
 
 ORDER = [*signature(feature.Feature).parameters]
 """Order of the arguments of `Feature(…)`."""
@@ -39,12 +40,10 @@ def register_model(text: str, package: str, arguments: Sequence[str]) -> str:
 
 
 def _feature_call(source: Source) -> ast.Call:
-    for node in source.tree.body:
-        match node:
-            case ast.Assign(_, ast.Call(ast.Name("Feature")) as call):
-                return call
-            case ast.AnnAssign(_, _, ast.Call(ast.Name("Feature")) as call):
-                return call
+    for value in assigned_values(source.tree.body).values():
+        match value:
+            case ast.Call(ast.Name("Feature")):
+                return value
     raise UnexpectedStructure("has no NAME = Feature(…)")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from opportune.cli.scaffold.source import read_source, with_imports, with_item
 from opportune.errors import OperatorError
+from opportune.project.assignments import assigned_values
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
@@ -58,7 +59,7 @@ def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
 
 
 def _find_installed(tree: ast.Module) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
-    features = next((node.value for node in tree.body if isinstance(node, ast.AnnAssign)), None)
+    features = assigned_values(tree.body).get("INSTALLED")
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     if not isinstance(features, ast.Tuple) or not imports:
         raise OperatorError(f"{INSTALLED} has no list of features. Add INSTALLED: tuple[Feature, ...] = (...).")

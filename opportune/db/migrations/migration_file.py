@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opportune.errors import OperatorError
+from opportune.project.assignments import assigned_values
 from opportune.project.layout import display_path
 
 HEADER_NAMES = ("revision", "down_revision", "depends_on", "replaces", "safety_assured")
@@ -91,13 +92,6 @@ def _header_of(text: str) -> str:
 
 
 def _read_assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
-    values: dict[str, tuple[str, ...]] = {}
-    for node in module.body:
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=value)
-                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-            ) if name in HEADER_NAMES:
-                literal = ast.literal_eval(value)
-                values[name] = (literal,) if isinstance(literal, str) else tuple(literal or ())
-    return values
+    assigned = assigned_values(module.body)
+    literals = {name: ast.literal_eval(assigned[name]) for name in HEADER_NAMES if name in assigned}
+    return {name: (value,) if isinstance(value, str) else tuple(value or ()) for name, value in literals.items()}
