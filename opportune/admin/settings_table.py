@@ -61,7 +61,7 @@ def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()
         yield DisplayedSetting(
             name.upper(),
             _display_text(owner, name, value),
-            _source(name, dotenv_names, stored_names, is_set),
+            _source(name, dotenv_names, stored_names, is_set=is_set),
             _is_secret(name, value),
             default=setting_text(default),
             differs=is_set and value != default,
@@ -124,7 +124,7 @@ def _read_secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
     return set()
 
 
-def _source(name: str, dotenv_names: set[str], stored_names: set[str], is_set: bool) -> str:
+def _source(name: str, dotenv_names: set[str], stored_names: set[str], *, is_set: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return pgettext_lazy("setting", "environment")
     if not is_set:

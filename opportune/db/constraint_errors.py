@@ -61,7 +61,7 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
             raise
         raise FieldErrors({"": NOT_STORABLE}) from error
     except IntegrityError as error:
-        raise FieldErrors(_explain(error, table, deleting)) from error
+        raise FieldErrors(_explain(error, table, deleting=deleting)) from error
 
 
 async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
@@ -105,7 +105,7 @@ async def _is_in_trash(session: AsyncSession, model: type[Any], names: set[str],
     return await session.scalar(with_deleted(holder)) is not None
 
 
-def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:
+def _explain(error: IntegrityError, table: Table, *, deleting: bool) -> dict[str, str]:
     """Return a message for each column that the error names, or one without a column."""
     violation = _find_violation(error)
     if violation is None:

@@ -210,7 +210,7 @@ def file_field(folder: str, *, public: bool = False, max_length: int = MAX_NAME_
         max_length: Maximum characters of the column.
         options: Options of `Field`, such as `default=""` for an optional file.
     """
-    return _create_field(File, FileColumn(folder), public, max_length, options)
+    return _create_field(File, FileColumn(folder), max_length, options, public=public)
 
 
 def image_field(
@@ -233,11 +233,11 @@ def image_field(
         options: Options of `Field`, such as `default=""` for an optional image.
     """
     column = ImageColumn(folder, max_side_pixels, renditions or {})
-    return _create_field(Image, column, public, max_length, options)
+    return _create_field(Image, column, max_length, options, public=public)
 
 
 def _create_field(
-    file_class: type[File], column: FileColumn, public: bool, length: int, options: dict[str, Any]
+    file_class: type[File], column: FileColumn, length: int, options: dict[str, Any], *, public: bool
 ) -> Any:
     public_folders.declare_folder(column.folder, getattr(column, "renditions", {}).values(), is_public=public)
     info: Any = sqlmodel.Field(**options)

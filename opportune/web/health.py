@@ -34,7 +34,7 @@ async def live() -> dict[str, bool]:
 @router.api_route("/health", methods=METHODS)
 async def health(request: Request) -> JSONResponse:
     """Return 200 if the database responds for reading and writing."""
-    return _health_response(not await health_check_of(request.app).failures())
+    return _health_response(healthy=not await health_check_of(request.app).failures())
 
 
 @router.api_route("/health/ready", methods=METHODS)
@@ -43,7 +43,7 @@ async def ready(request: Request) -> JSONResponse:
     if is_stopping(request.app):
         return _health_response(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
-    return _health_response("writer" not in failures and migrated)
+    return _health_response(healthy="writer" not in failures and migrated)
 
 
 def is_stopping(app: FastAPI) -> bool:
@@ -96,5 +96,5 @@ async def _is_migrated(app: FastAPI) -> bool:
     return bool(app.state.is_migrated)
 
 
-def _health_response(healthy: bool) -> JSONResponse:
+def _health_response(*, healthy: bool) -> JSONResponse:
     return JSONResponse({"healthy": healthy}, 200 if healthy else 503, {"Cache-Control": "no-store"})

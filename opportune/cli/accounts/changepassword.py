@@ -19,7 +19,7 @@ def command(
     password: Annotated[str | None, NEW_PASSWORD] = None,
     no_input: NoInput = False,
 ) -> None:
-    email = email or ask_email(no_input, "changepassword EMAIL", find_user)
-    password = password or ask_password(email, no_input, find_user)
+    email = email or ask_email("changepassword EMAIL", find_user, no_input=no_input)
+    password = password or ask_password(email, find_user, no_input=no_input)
     user = in_transaction(lambda session: set_password(session, email, password))
     say(f"{user.email} has a new password and was signed out everywhere.")

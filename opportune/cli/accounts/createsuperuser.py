@@ -16,7 +16,7 @@ def command(
     password: Annotated[str | None, SUPERUSER_PASSWORD] = None,
     no_input: NoInput = False,
 ) -> None:
-    email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL", check_new_email)
-    password = password or ask_password(email, no_input, check_new_email)
+    email = email or ask_email("--email or SUPERUSER_EMAIL", check_new_email, no_input=no_input)
+    password = password or ask_password(email, check_new_email, no_input=no_input)
     user = in_transaction(lambda session: create_superuser(session, email, password))
     say(f"{user.email} may now use the admin.")

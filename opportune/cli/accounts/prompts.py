@@ -15,9 +15,9 @@ EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
 """Raises EmailRefusedError if the command cannot be used with an e-mail address."""
 
 
-def ask_email(no_input: bool, option: str, check: EmailCheck, default: str | None = None) -> str:
+def ask_email(option: str, check: EmailCheck, default: str | None = None, *, no_input: bool) -> str:
     """Ask for an e-mail address until the check accepts it."""
-    _require_terminal(no_input, f"Enter the e-mail address: {option}.")
+    _require_terminal(f"Enter the e-mail address: {option}.", no_input=no_input)
     while True:
         email: str = typer.prompt("E-mail", default)
         try:
@@ -27,9 +27,9 @@ def ask_email(no_input: bool, option: str, check: EmailCheck, default: str | Non
             print(error)
 
 
-def ask_password(email: str, no_input: bool, check: EmailCheck) -> str:
+def ask_password(email: str, check: EmailCheck, *, no_input: bool) -> str:
     """Ask for a new password, after checking the e-mail address."""
-    _require_terminal(no_input, "Enter the password: NEW_PASSWORD or --password.")
+    _require_terminal("Enter the password: NEW_PASSWORD or --password.", no_input=no_input)
     _check_email(email, check)
     return ask_new_password(email)
 
@@ -52,6 +52,6 @@ def _check_email(email: str, check: EmailCheck) -> None:
     in_transaction(lambda session: check(session, email))
 
 
-def _require_terminal(no_input: bool, message: str) -> None:
+def _require_terminal(message: str, *, no_input: bool) -> None:
     if no_input or not sys.stdin.isatty():
         raise typer.BadParameter(message)

@@ -73,7 +73,7 @@ def add(
     join: GroupNames = None,
 ) -> None:
     """Add a user, without sending an e-mail."""
-    new_password = password or ask_password(email, no_input, management.check_new_email)
+    new_password = password or ask_password(email, management.check_new_email, no_input=no_input)
     flags = _flags(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
 
     async def add_user(session: AsyncSession) -> UserWithGroups:

@@ -71,7 +71,7 @@ def command(
     bind_host = host or sockets.default_host(settings)
     bind_port = settings.port if port is None else port
     with reserve(bind_host, bind_port, use_free_port=use_free_port) as listener:
-        check_database(settings, migrate)
+        check_database(settings, migrate=migrate)
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, workers=workers, reload=reload)
 
@@ -115,7 +115,7 @@ def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socke
         raise OperatorError(f"Port {port} is in use. Run: python3 oppman.py runserver {free_port}") from error
 
 
-def check_database(settings: Settings, migrate: bool) -> None:
+def check_database(settings: Settings, *, migrate: bool) -> None:
     """Apply migrations if requested, and warn about problems of the database and the settings."""
     schema = startup.inspect_schema(settings)
     if migrate and (schema.pending or schema.is_behind_code):

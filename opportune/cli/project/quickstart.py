@@ -133,7 +133,7 @@ def new_superuser(email: str, password: str | None, settings: Settings) -> Super
 def prompt_superuser(email: str | None, password: str | None, settings: Settings) -> Superuser:
     """Ask for the missing e-mail address or password, until it is valid."""
     print("Create the first superuser, who may use the admin:")
-    email = email or ask_email(False, "--email", check_new_email, DEFAULT_EMAIL)
+    email = email or ask_email("--email", check_new_email, DEFAULT_EMAIL, no_input=False)
     password = password or ask_new_password(email, "Password (Enter for a random one)", default="")
     return new_superuser(email, password, settings)
 

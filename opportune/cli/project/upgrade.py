@@ -140,14 +140,16 @@ def _finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str]
     if Path(sys.prefix).resolve() != PROJECT / VENV.name:
         _print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
         return
-    checks, next_steps = _plan_checks(_update_code(version), needs_migration=bool(new_migrations), no_test=no_test)
+    checks, next_steps = _plan_checks(
+        is_updated=_update_code(version), needs_migration=bool(new_migrations), no_test=no_test
+    )
     for arguments in checks:
         if run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
     _print_steps(*map(_command, next_steps), f"{switch_back} && git merge {branch}")
 
 
-def _plan_checks(is_updated: bool, *, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
+def _plan_checks(*, is_updated: bool, needs_migration: bool, no_test: bool) -> tuple[list[list[str]], list[list[str]]]:
     """Return the commands that check the upgrade, and those that the user runs later.
 
     If the code is not updated, it lacks migrations that the new release needs.

@@ -25,7 +25,7 @@ async def read_checklist(request: Request, dismissed: Collection[str]) -> list[C
     """Return the steps; empty if all are done or dismissed."""
     app: FastAPI = request.app
     steps = [step for feature in app.state.features for step in feature.admin.setup_steps if step.name not in dismissed]
-    items = [_item(app, step, await step.is_done(app)) for step in steps]
+    items = [_item(app, step, is_done=await step.is_done(app)) for step in steps]
     return items if any(not item.is_done for item in items) else []
 
 
@@ -33,7 +33,7 @@ def step_names(app: FastAPI) -> Sequence[str]:
     return [step.name for feature in app.state.features for step in feature.admin.setup_steps]
 
 
-def _item(app: FastAPI, step: SetupStep, is_done: bool) -> ChecklistItem:
+def _item(app: FastAPI, step: SetupStep, *, is_done: bool) -> ChecklistItem:
     if step.url.startswith(DOCUMENTATION) and not hasattr(app.state, "documentation"):
         return ChecklistItem(step, is_done, "", f"oppman.py docs {step.url.removeprefix(DOCUMENTATION)}")
     return ChecklistItem(step, is_done, step.url, "")

@@ -79,7 +79,7 @@ def form_text(column: Any, value: Any) -> str:
     """
     text = "" if value is None else str(value)
     if python_type_of(column) is bool:
-        return _boolean(text.strip(), column.nullable)
+        return _boolean(text.strip(), nullable=column.nullable)
     if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
         return json.dumps(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -87,7 +87,7 @@ def form_text(column: Any, value: Any) -> str:
     return text if is_text(column) else text.strip()
 
 
-def _boolean(word: str, nullable: bool) -> str:
+def _boolean(word: str, *, nullable: bool) -> str:
     if nullable and not word:
         return ""
     if word and parse_yes_no(word):

@@ -136,7 +136,7 @@ async def render_step(
         "max_faults": MAX_LISTED_FAULTS,
     }
     if file and file.state == "imported":
-        context["summary"] = summary_of(view, file.result, file.choices["updates"])
+        context["summary"] = summary_of(view, file.result, updates=file.choices["updates"])
     template = STEP_TEMPLATE if is_htmx(request) else TEMPLATE
     return await render_page(request, view, template, context, status)
 
@@ -159,7 +159,7 @@ def _join_ranges(numbers: Sequence[int]) -> str:
     return ", ".join(texts)
 
 
-def summary_of(view: AdminView, result: Mapping[str, Any], updates: bool) -> str:
+def summary_of(view: AdminView, result: Mapping[str, Any], *, updates: bool) -> str:
     rows = describe_rows(view, result["new"])
     if not updates:
         return gettext("Imported %(rows)s.", rows=rows)

@@ -224,7 +224,7 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
     file = await load_file(request, view)
     if file.state != "imported" or file.result["faults"]:
         return RedirectResponse(url, 303)
-    flash(request, summary_of(view, file.result, file.choices["updates"]), undo=undo_url(request, view))
+    flash(request, summary_of(view, file.result, updates=file.choices["updates"]), undo=undo_url(request, view))
     return RedirectResponse(list_url(request, view), 303)
 
 

@@ -141,7 +141,7 @@ def ask(
         raise OperatorError("The question is empty. Enter a question.")
 
     async def ask_models(llm: LanguageModel) -> int:
-        selected = _selected_models(llm, models, use_all)
+        selected = _selected_models(llm, models, use_all=use_all)
         is_single = not as_json and len(selected) == 1
         trials = [await _ask_model(model, messages_of(text, system), show=is_single) for model in selected]
         if as_json:
@@ -197,7 +197,7 @@ def evaluate(
     questions = [question for path in paths for question in read_questions(path)]
 
     async def evaluate_models(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
-        selected = _selected_models(llm, models, use_all)
+        selected = _selected_models(llm, models, use_all=use_all)
         results = []
         with progress("Asking", len(selected) * len(questions), "questions") as bar:
             for model in selected:
@@ -265,7 +265,7 @@ def _cell(text: str) -> str:
     return shorten(" ".join(text.split()), MAX_COLUMN_CHARS)
 
 
-def _selected_models(llm: LanguageModel, names: Sequence[str] | None, use_all: bool) -> list[LanguageModel]:
+def _selected_models(llm: LanguageModel, names: Sequence[str] | None, *, use_all: bool) -> list[LanguageModel]:
     if not (llm.models or llm.name):
         raise OperatorError(NOT_CONFIGURED)
     names = [model.name for model in llm.models] if use_all else names

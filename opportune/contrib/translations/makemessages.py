@@ -50,7 +50,7 @@ def command(
     for source in find_sources():
         targets = codes if languages else [*codes, *existing_languages(source)]
         has_catalogues |= bool(translated_languages(targets))
-        changed += update_catalogues(source, targets, check)
+        changed += update_catalogues(source, targets, check=check)
     if check and changed:
         raise OperatorError(f"{changed[0]} is out of date. Update it: {OPPMAN} makemessages")
     if not changed:
@@ -84,7 +84,7 @@ def translated_languages(codes: Sequence[str]) -> list[str]:
     return [code for code in dict.fromkeys(codes) if code not in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE)]
 
 
-def update_catalogues(source: Source, codes: Sequence[str], check: bool = False) -> list[str]:
+def update_catalogues(source: Source, codes: Sequence[str], *, check: bool = False) -> list[str]:
     """Update the catalogues of a source, and return the paths of those that change."""
     changed: list[str] = []
     targets = translated_languages(codes)

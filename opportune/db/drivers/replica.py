@@ -153,9 +153,9 @@ class Replica:
             for timeout in self._timeouts:  # waiting requests use another server
                 if not timeout.expired():
                     timeout.reschedule(asyncio.get_running_loop().time())
-            self._recovery = asyncio.create_task(self._wait_until_usable(confirm), name="wait for the replica")
+            self._recovery = asyncio.create_task(self._wait_until_usable(confirm=confirm), name="wait for the replica")
 
-    async def _wait_until_usable(self, confirm: bool) -> None:
+    async def _wait_until_usable(self, *, confirm: bool) -> None:
         """Try the replica until it can be used, and log the start and the end of the failure."""
         try:
             if not confirm or not await self._try_after(self.confirm_delay_seconds):

@@ -48,7 +48,7 @@ async def delete_in_batches(
         Number of deleted rows.
     """
     table = _table_of(model)
-    return await _change_rows(database, table, condition, table.delete(), skip_locked)
+    return await _change_rows(database, table, condition, table.delete(), skip_locked=skip_locked)
 
 
 async def update_in_batches(
@@ -98,7 +98,7 @@ async def _has_many_rows(database: Database, table: Table, condition: ColumnElem
 
 
 async def _change_rows(
-    database: Database, table: Table, condition: ColumnElement[bool], statement: Delete | Update, skip_locked: bool
+    database: Database, table: Table, condition: ColumnElement[bool], statement: Delete | Update, *, skip_locked: bool
 ) -> int:
     # CASE keeps the planner from using an index for the condition, which may match millions of rows.
     still_matches = case((condition, 1), else_=0) == 1

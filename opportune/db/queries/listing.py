@@ -217,7 +217,7 @@ def comes_after(terms: Sequence[OrderTerm], values: Sequence[Any], *, is_postgre
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
     for term, value in zip(terms, values, strict=True):
-        alternatives.append(and_(*equal, _follows(term, value, is_postgresql)))
+        alternatives.append(and_(*equal, _follows(term, value, is_postgresql=is_postgresql)))
         equal.append(term.expression == value)  # IS NULL for None
     condition = or_(*alternatives)
     expression, is_descending, _ = terms[0]
@@ -232,7 +232,7 @@ def reverse(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
     return [term.reversed for term in terms]
 
 
-def _follows(term: OrderTerm, value: Any, is_postgresql: bool) -> ColumnElement[bool]:
+def _follows(term: OrderTerm, value: Any, *, is_postgresql: bool) -> ColumnElement[bool]:
     """Return the condition for later values. NULL is the largest value of PostgreSQL, and the smallest of SQLite."""
     expression, is_descending, nulls_last = term
     null_is_after = is_postgresql != is_descending if nulls_last is None else nulls_last

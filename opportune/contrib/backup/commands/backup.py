@@ -46,7 +46,8 @@ def command(
         raise typer.BadParameter(f"{reason} Omit --keep.", param_hint="--keep")
     if is_list:
         backups = read_stored_backups(settings) if is_remote else find_backups(destination or create.BACKUP_FOLDER)
-        print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)
+        newest_first = sorted(backups, key=lambda backup: backup["created"], reverse=True)
+        print_backups(newest_first, as_json=as_json)
     elif is_remote:
         send_backup(settings)
     else:
@@ -98,7 +99,7 @@ def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
         }
 
 
-def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:
+def print_backups(backups: list[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print_json(backups)
     elif backups:

@@ -52,7 +52,7 @@ class ReturnedFields:
         for name in OTHER_FIELDS & fields.keys():
             self._length += len(repr(fields[name]))
             if not self._is_too_long:
-                self._add_other(name, fields[name], is_whole)
+                self._add_other(name, fields[name], is_whole=is_whole)
         reasoning = ""
         for name in REASONING_FIELDS:
             if name in fields and (name in TEXT_FIELDS or not reasoning):
@@ -60,7 +60,7 @@ class ReturnedFields:
                 reasoning = reasoning or added
         return reasoning
 
-    def _add_other(self, name: str, value: Any, is_whole: bool) -> None:
+    def _add_other(self, name: str, value: Any, *, is_whole: bool) -> None:
         if is_whole and name in self._others:
             return
         if name in LIST_FIELDS:
