@@ -48,7 +48,9 @@ async def ids(user_client: AsyncClient, user: User, make: Make, fake_llm: FakePr
 
 
 def fill_in(path: str, ids: dict[str, object]) -> str:
-    return (path.replace("{message_id}", "{question_id}") if path.endswith("/edit") else path).format(**ids)
+    if path.endswith("/edit"):  # only questions can be edited
+        path = path.replace("{message_id}", "{question_id}")
+    return path.format(**ids)
 
 
 async def test_rows_of_others_are_not_found(app: FastAPI, user_client: AsyncClient, ids: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from tests.opportune.stored_rows import read_all, read_one, reload
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
 WRONG_MESSAGE = "E-mail or password is wrong."
+FOREIGN_PAGE = {"next": "/\t/evil.example"}
 either_page = pytest.mark.parametrize("page", ["login", "register"])
 
 
@@ -40,7 +41,8 @@ async def test_invalid_registration_creates_no_account(
     client: AsyncClient, database: Database, email: str, password: str, messages: list[str]
 ) -> None:
     response = await client.post("/accounts/register", data={"email": email, "password": password})
-    assert (response.status_code, [text for text in messages if text not in response.text]) == (422, [])
+    assert response.status_code == 422
+    assert all(message in response.text for message in messages)
     assert await read_all(database, User) == []
 
 
@@ -58,11 +60,12 @@ async def test_wrong_password_and_unknown_email_look_same(client: AsyncClient, d
     assert len(pages) == 1
 
 
-@pytest.mark.parametrize("location", ["field", "query"])
-async def test_sign_in_redirects_to_this_site_only(client: AsyncClient, location: str) -> None:
+@pytest.mark.parametrize(("field", "query"), [(FOREIGN_PAGE, {}), ({}, FOREIGN_PAGE)], ids=["field", "query"])
+async def test_sign_in_redirects_to_this_site_only(
+    client: AsyncClient, field: dict[str, str], query: dict[str, str]
+) -> None:
     for page in ("register", "login"):
-        data, query = {"email": EMAIL, "password": PASSWORD}, dict[str, str]()
-        (data if location == "field" else query)["next"] = "/\t/evil.example"
+        data = {"email": EMAIL, "password": PASSWORD, **field}
         response = await client.post(f"/accounts/{page}", data=data, params=query)
         assert (response.status_code, response.headers["location"]) == (303, "/"), page
         client.cookies.clear()

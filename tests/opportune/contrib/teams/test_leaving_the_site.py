@@ -27,7 +27,7 @@ def deletion_form(email: str) -> dict[str, str]:
     return {"email": email, "current_password": PASSWORD}
 
 
-async def test_only_owner_hands_over_before_deleting_the_account(
+async def test_account_of_the_only_owner_is_not_deleted(
     clients: Clients, crew: Crew, superuser_client: AsyncClient, database: Database
 ) -> None:
     owner = crew.users["owner"]
@@ -41,9 +41,12 @@ async def test_only_owner_hands_over_before_deleting_the_account(
     data = {"pks": str(owner.id), "confirmed": "yes"}
     page = await superuser_client.post("/admin/user/delete", data=data, follow_redirects=True)
     assert f"Nothing was deleted. {REFUSAL}" in page.text
+
+
+async def test_account_is_deleted_after_handing_over(clients: Clients, crew: Crew, database: Database) -> None:
     form = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
-    page = await clients["owner"].post("/accounts/data/delete", data=deletion_form(owner.email))
+    page = await clients["owner"].post("/accounts/data/delete", data=deletion_form(crew.users["owner"].email))
     assert page.headers["location"] == "/accounts/left"
     assert await roles_in(database, crew.team) == {"admin": "admin", "member": "owner"}
 
