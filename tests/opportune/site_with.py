@@ -10,7 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlmodel import SQLModel
 
 from opportune.config.settings import Settings
-from opportune.db import Model
+from opportune.db import Database, Model
 from opportune.feature import Feature
 from opportune.project.installed import installed_features
 from opportune.testing import signed_in_client
@@ -68,3 +68,9 @@ def staff_fixture(*permissions: str) -> Any:
 def client_of(app: FastAPI) -> AsyncClient:
     """Return a browser without a user."""
     return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.project.upgrading.files import git
 
 URLS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 BUILD = """
@@ -17,11 +18,6 @@ echo "$SITE_URL" >site/index.html
 touch site/{404.html,llms.txt,llms-full.txt}
 """
 """Instead of `.ci/run docs`."""
-
-
-def git(folder: Path, *arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return result.stdout.strip()
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import pytest
-from fastapi import FastAPI
 from sqlmodel import SQLModel
 
 from opportune.crud import Crud, CrudApi, Permission
-from opportune.db import Database
 from opportune.feature import Feature
 from tests.opportune.crud.library import TABLES, Notes, Opinions, Topic, Volume, Volumes, Writer, Writers
 from tests.opportune.site_with import site_fixture
@@ -43,9 +40,3 @@ def make_rows() -> Sequence[SQLModel]:
 
 
 app = site_fixture(library_feature, make_rows)
-
-
-@pytest.fixture
-async def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database

@@ -13,10 +13,10 @@ from opportune.db import MAX_ID, Database
 from opportune.feature import Feature
 from opportune.testing import counted_statements, make_token, make_user, signed_in_client
 from opportune.testing.app import create_test_app
-from tests.opportune.crud.api_feature import API, EMMA, app, database, library_feature, make_rows, volumes
+from tests.opportune.crud.api_feature import API, EMMA, app, library_feature, make_rows, volumes
 from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import database, site_with
 
 __all__ = ["app", "database"]  # fixtures: a site with the API of the library
 

@@ -13,8 +13,9 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.db.sessions.insertion import insert_rows
 from opportune.testing import add_permission, counted_statements
-from tests.opportune.crud.api_feature import API, app, database
+from tests.opportune.crud.api_feature import API, app
 from tests.opportune.crud.library import Note, Notes, Topic
+from tests.opportune.site_with import database
 from tests.opportune.stored_rows import read_all
 
 __all__ = ["app", "database"]  # fixtures: a site with the API of the library

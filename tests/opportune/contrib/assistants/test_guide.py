@@ -11,13 +11,14 @@ from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.assistants import Assistant, Audience
 from opportune.contrib.llm import FakeProvider
-from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.project.installed import installed_names
 from opportune.testing.rows import Make
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import database, site_with
+
+__all__ = ["database"]  # a fixture: the database of this site
 
 
 @pytest.fixture
@@ -27,12 +28,6 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     add_templates(monkeypatch, {"desk/desk.html": template})
     async with site_with(Feature("desk", pages=names["pages"]), settings, others=installed_names()) as app:
         yield app
-
-
-@pytest.fixture
-def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
 
 
 async def test_page_answers_with_the_assistant(app: FastAPI, user_client: AsyncClient, user: User, make: Make) -> None:

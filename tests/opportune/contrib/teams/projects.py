@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from sqlalchemy import Column, ForeignKey
 from sqlmodel import Field
 
@@ -12,7 +11,7 @@ from opportune.accounts import User
 from opportune.admin import AdminView
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages, writing
-from opportune.db import BigId, Database
+from opportune.db import BigId
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Line
 from tests.opportune.site_with import site_fixture
@@ -107,9 +106,3 @@ projects = Feature(
 )
 
 app = site_fixture(projects)
-
-
-@pytest.fixture
-def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database

@@ -11,7 +11,8 @@ from opportune.db.database import Database
 from opportune.testing import Make, make_team, make_token
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Note, app, database
+from tests.opportune.contrib.teams.projects import Note, app
+from tests.opportune.site_with import database
 
 __all__ = ["app", "database"]  # fixtures
 

@@ -19,8 +19,9 @@ from opportune.testing.factories import add_permission
 from opportune.web.redirects import with_next
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id
-from tests.opportune.contrib.teams.projects import Note, Project, Task, app, database
+from tests.opportune.contrib.teams.projects import Note, Project, Task, app
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.site_with import database
 
 __all__ = ["app", "database"]  # fixtures
 
