@@ -24,6 +24,8 @@ DEFAULT_ORDER = re.compile(r"(\s+ASC)?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECAS
 COLON = re.compile(r"(?<!:):(?!:)")
 QUOTES = {'"': '"', "`": "`", "[": "]"}
 REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
+CONFLICT = re.compile(r"\b(NOT NULL|PRIMARY KEY|UNIQUE)(?: ASC| DESC| \?)? ON CONFLICT (\w+)")
+"""Constraint and its resolution of conflicts, such as IGNORE."""
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
@@ -47,6 +49,7 @@ class IndexDefinition(NamedTuple):
 class UniqueRule(NamedTuple):
     name: str | None
     columns: Sequence[str]
+    on_conflict: str | None
 
 
 class ColumnDefinition(NamedTuple):
@@ -56,14 +59,16 @@ class ColumnDefinition(NamedTuple):
     is_autoincrement: bool
     reference_options: dict[str, Any]
     """Options of a foreign key that is written behind the column."""
+    conflict_options: dict[str, str]
+    """Options for ON CONFLICT of constraints that are written behind the column."""
 
 
 class TableDefinition(NamedTuple):
     columns: dict[str, ColumnDefinition]
     """Columns by name in lower case."""
     unique_rules: Sequence[UniqueRule]
-    has_conflict_clause: bool
-    """Whether a constraint says ON CONFLICT, which SQLAlchemy does not reflect."""
+    key_conflict: str | None
+    """Resolution of conflicts of the primary key, such as IGNORE."""
 
 
 class AllowedValues(NamedTuple):
@@ -93,17 +98,18 @@ def has_collation(part: str) -> bool:
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
     unique_rules: list[UniqueRule] = []
-    has_conflict_clause = False
+    key_conflict = None
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
         words = [item.upper() if item[0].isalpha() else "?" for item in items]  # without text in literals and groups
+        conflicts = dict(CONFLICT.findall(" ".join(words)))
         if "UNIQUE" in words:
-            unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
+            unique_rules.append(_read_unique_rule(items, words.index("UNIQUE"), conflicts.get("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
             columns[unquote(items[0]).lower()] = _read_column(items, words)
-        has_conflict_clause |= " ON CONFLICT " in " ".join(words)
-    return TableDefinition(columns, unique_rules, has_conflict_clause)
+        key_conflict = conflicts.get("PRIMARY KEY", key_conflict)
+    return TableDefinition(columns, unique_rules, key_conflict)
 
 
 def parse_allowed_values(condition: Any) -> AllowedValues | None:
@@ -182,21 +188,25 @@ def _parse_value(match: re.Match[str]) -> str | int:
 def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition:
     collation = unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None
     group = items[words.index("AS") + 1] if "AS" in words else "()"
+    text = " ".join(words)
     return ColumnDefinition(
         collation,
         expression=group[1:-1].strip(),
         is_autoincrement="AUTOINCREMENT" in words,
-        reference_options=_read_reference_options(" ".join(words)),
+        reference_options=_read_reference_options(text),
+        conflict_options={
+            f"sqlite_on_conflict_{rule.lower().replace(' ', '_')}": word for rule, word in CONFLICT.findall(text)
+        },
     )
 
 
-def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
+def _read_unique_rule(items: Sequence[str], index: int, on_conflict: str | None) -> UniqueRule:
     """Return the rule at a position: `UNIQUE (a, b)`, or `UNIQUE` behind the definition of a column."""
     is_named = index > 1 and items[index - 2].upper() == "CONSTRAINT"
     name = unquote(items[index - 1]) if is_named else None
     following = items[index + 1] if index + 1 < len(items) else ""
     columns = _split(following) if following.startswith("(") else items[:1]
-    return UniqueRule(name, [*map(unquote, columns)])
+    return UniqueRule(name, [*map(unquote, columns)], on_conflict)
 
 
 def _read_reference_options(words: str) -> dict[str, Any]:

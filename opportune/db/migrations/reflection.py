@@ -38,11 +38,17 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         columns = super().get_columns(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = read_table(connection, table_name).columns
         for column in columns:
-            if "computed" in column:
-                column["computed"]["sqltext"] = definitions[column["name"].lower()].expression
+            if definition := definitions.get(column["name"].lower()):
+                column["dialect_options"] = {**definition.conflict_options}
+                if "computed" in column:
+                    column["computed"]["sqltext"] = definition.expression
             if create_statements.needs_parentheses(column["default"] or ""):
                 column["default"] = f"({column['default']})"
         return columns
+
+    def get_pk_constraint(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        key = super().get_pk_constraint(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
+        return {**key, "dialect_options": {"sqlite_on_conflict": read_table(connection, table_name).key_conflict}}
 
     def get_unique_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         table_columns = self.get_columns(connection, table_name, *schema, **options)
@@ -51,7 +57,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         for rule in read_table(connection, table_name).unique_rules:
             columns = [names.get(column.lower()) for column in rule.columns]
             if None not in columns:  # `title COLLATE NOCASE` is not a column
-                constraints.append({"name": rule.name, "column_names": columns})
+                conflict = {"sqlite_on_conflict": rule.on_conflict}
+                constraints.append({"name": rule.name, "column_names": columns, "dialect_options": conflict})
         return constraints
 
     def get_foreign_keys(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:

@@ -126,8 +126,6 @@ def _refuse_lost_rules(table: Table, definition: TableDefinition) -> None:
                 f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
                 f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
             )
-    if definition.has_conflict_clause:
-        raise OperatorError(f"{table.name} must be copied, which would lose its ON CONFLICT. Copy it by hand.")
 
 
 def _copy_unnamed_checks(batch: Any, table: Table, renamed: Mapping[str, str]) -> None:

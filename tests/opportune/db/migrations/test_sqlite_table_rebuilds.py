@@ -1,5 +1,6 @@
 """SQLite tables that Alembic alters by copying them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -68,9 +69,9 @@ def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, stateme
 @pytest.mark.parametrize(
     "columns",
     [
-        "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE",
-        "id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT CONSTRAINT a NOT NULL",
-        "id INT, title TEXT, CONSTRAINT a PRIMARY KEY (id, title), UNIQUE (title)",
+        "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE ON CONFLICT IGNORE",
+        "id INTEGER PRIMARY KEY ON CONFLICT REPLACE AUTOINCREMENT, title TEXT CONSTRAINT a NOT NULL ON CONFLICT IGNORE",
+        "id INT, title TEXT, CONSTRAINT a PRIMARY KEY (id, title) ON CONFLICT IGNORE, UNIQUE (title) ON CONFLICT FAIL",
         "id INTEGER PRIMARY KEY, title VARCHAR(50) CHECK (title NOT IN (':a', ')')), [up] INT AS (upper(title)) STORED",
         "id INTEGER PRIMARY KEY, title TEXT, a INT REFERENCES library_book ON DELETE CASCADE DEFERRABLE",
     ],
@@ -84,9 +85,8 @@ def test_rebuilt_table_keeps_definitions(sqlite_sample: SampleFeatures, columns:
     assert describe_table(sqlite_sample) == before
 
 
-@pytest.mark.parametrize("rule", ["UNIQUE (title COLLATE NOCASE)", "UNIQUE (title) ON CONFLICT IGNORE"])
-def test_table_is_not_copied_if_it_would_lose_a_rule(sqlite_sample: SampleFeatures, rule: str) -> None:
-    create = f"CREATE TABLE library_book (id INTEGER PRIMARY KEY, title TEXT, {rule})"
+def test_table_is_not_copied_if_it_would_lose_a_rule(sqlite_sample: SampleFeatures) -> None:
+    create = "CREATE TABLE library_book (id INTEGER PRIMARY KEY, title TEXT, UNIQUE (title COLLATE NOCASE))"
     sqlite_sample.write_migration("library", f"op.execute({create!r})")
     sqlite_sample.migrate()
     sqlite_sample.write_migration("library", REBUILD)
@@ -157,6 +157,8 @@ def describe_table(sample: SampleFeatures) -> list[object]:
                 **column,
                 "type": str(column["type"]),
                 "default": "",
+                # Copies may write the clause of a primary key elsewhere.
+                "dialect_options": column["dialect_options"].get("sqlite_on_conflict_not_null"),
                 "nullable": column["nullable"] and column["name"] not in key,
             }
             for column in inspector.get_columns("library_book")
@@ -164,8 +166,10 @@ def describe_table(sample: SampleFeatures) -> list[object]:
         rules = sorted(inspector.get_check_constraints("library_book"), key=str)
         keys = inspector.get_foreign_keys("library_book")
         options = inspector.get_table_options("library_book")
+        sql = connection.scalar(text("SELECT upper(sql) FROM sqlite_master WHERE name = 'library_book'"))
+        conflicts = sorted(re.findall(r"ON CONFLICT \w+", str(sql)))
         unique = inspector.get_unique_constraints("library_book")
-        return [columns, collations, rules, key, keys, options, unique]
+        return [columns, collations, rules, key, keys, options, conflicts, unique]
 
 
 @pytest.mark.parametrize("default", [func.now(), text("(datetime('now'))"), false(), "", "it's"], ids=str)
