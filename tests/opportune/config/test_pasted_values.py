@@ -69,17 +69,25 @@ def test_every_setting_may_be_empty(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("POSTGRES_HOST", "db"), ("PGHOST", "db"), ("POSTGRES_URL", "postgres://u:secret@h/d")]
-)
+    ("variables", "url"),
+    [
+        ({"POSTGRES_HOST": "db", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "d"},
+         "postgresql://${POSTGRES_USER}:${POSTGRES_PASSWORD}@${POSTGRES_HOST}:5432/${POSTGRES_DB}"),
+        ({"PGHOST": "db", "PGPORT": "6432", "PGDATABASE": "d"},
+         "postgresql://postgres:PASSWORD@${PGHOST}:${PGPORT}/${PGDATABASE}"),
+        ({"POSTGRES_URL": "postgres://u:secret@h/d"}, "${POSTGRES_URL}"),
+    ],
+)  # fmt: skip
 def test_variables_of_a_database_are_noticed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], url: str
 ) -> None:
-    monkeypatch.setenv(name, value)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     notice = unused_database_notice(Settings(_env_file=None)) or ""
-    assert notice.startswith(f"{name} is set, but DATABASE_URL is not")
+    assert notice.endswith(f"DATABASE_URL={url}")
     assert "secret" not in notice
     file = tmp_path / ".env"
-    file.write_text(f"DATABASE_URL=postgresql://${{{name}}}/d\n")
+    file.write_text(f"DATABASE_URL={url}\n")
     settings = Settings(_env_file=file)
     assert "$" not in settings.database_url.get_secret_value()
     assert unused_database_notice(settings) is None
