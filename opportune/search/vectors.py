@@ -199,8 +199,9 @@ class Vectors(ABC):
         for table_name in tables:
             if name == self.name(table_name):
                 for event in ("update", "delete", "truncate"):
-                    trigger = self.name(f"{table_name}_{event}")
-                    yield self.trigger_drop.format(name=trigger, table=quote_name(table_name))
+                    # PostgreSQL has cut the full name of triggers that 0.2 created.
+                    for trigger in {self.name(f"{table_name}_{event}"), f"{name}_{event}"}:
+                        yield self.trigger_drop.format(name=trigger, table=quote_name(table_name))
         yield f"DROP TABLE {name}"
         yield f"DELETE FROM {EDITIONS} WHERE name = '{name}'"
 

@@ -70,4 +70,5 @@ def _find_texts() -> list[str]:
     paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
     scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     literals = {literal for script in scripts for literal in MARKED_TEXT.findall(script)}
-    return [ast.literal_eval(literal) for literal in sorted(literals)]  # Python has the same escapes
+    # Python has the same escapes, except `\/`.
+    return [ast.literal_eval(literal.replace(r"\/", "/")) for literal in sorted(literals)]
