@@ -1,16 +1,14 @@
-"""Schedules of jobs: their state, and the queueing of their next runs."""
+"""Schedules of jobs: their last runs, and the queueing of their next ones."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator
-from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.clock import utc_now
@@ -20,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.declaration import JobCall, JobDefinition
 from opportune.jobs.job_insertion import insert_job
 from opportune.jobs.leases import EARLIEST_TIME
-from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
+from opportune.jobs.models import LastRun
 
 LATE_AFTER = timedelta(minutes=10)
 """A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
@@ -38,42 +36,6 @@ NICKNAMES = {
 }
 """Nicknames of crontab(5)."""
 logger = logging.getLogger(__name__)
-
-
-class Schedule(NamedTuple):
-    """State of a scheduled job."""
-
-    name: str
-    last_run: LastRun
-    due_at: datetime | None
-    """None if no run is queued."""
-    is_running: bool
-
-    def is_late(self, now: datetime) -> bool:
-        return not self.is_running and self.due_at is not None and now - self.due_at > LATE_AFTER
-
-
-def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> list[str]:
-    return [job.name for job in jobs if job.schedule_in(settings)]
-
-
-async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Schedule]:
-    """Read the state of scheduled jobs by their names."""
-    names = [*names]
-    runs = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).group_by(col(Job.name), col(Job.state))
-    rows = await session.execute(runs.where(col(Job.name).in_(names), literal_column(f"({SCHEDULED})")))
-    due_times = {(name, JobState(state)): due_at for name, state, due_at in rows}
-    stored_runs = await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))
-    last_runs = {run.name: run for run in stored_runs}
-    return [
-        Schedule(
-            name,
-            last_runs.get(name, LastRun(name=name)),
-            due_times.get((name, JobState.WAITING)),
-            (name, JobState.RUNNING) in due_times,
-        )
-        for name in names
-    ]
 
 
 def next_run_time(schedule: str, after: datetime) -> datetime:

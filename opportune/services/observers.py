@@ -1,18 +1,14 @@
 """Observers of requests, calls to language models and jobs, such as metrics and traces."""
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-from starlette.routing import Mount
 
 from opportune.services.trace_context import job_id, traceparent
 
 KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Methods to tell apart. Clients can invent others, which are counted together."""
-NO_ROUTE = "none"
-"""Template for paths without a route. Clients can invent any number of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,17 +109,3 @@ def _observed(contexts: Iterable[AbstractContextManager[None]]) -> AbstractConte
         for context in contexts:
             stack.enter_context(context)
         return stack.pop_all()
-
-
-def route_template(scope: Mapping[str, Any]) -> str:
-    """Return the path template including mounts, such as `/books/{book_id}`, which contains no personal data.
-
-    Call it after the request was handled.
-    """
-    route = scope.get("route")
-    mount: str = scope["root_path"] if "app_root_path" in scope else ""
-    if route is None:  # FastAPI's router does not set the route of mounted apps
-        return mount or NO_ROUTE
-    path: str = getattr(route, "path_format", "") or getattr(route, "path", "")
-    prefix = "" if isinstance(route, Mount) else mount
-    return f"{prefix}{path.removesuffix('{path}').rstrip('/')}" or "/"

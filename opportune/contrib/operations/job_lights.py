@@ -1,11 +1,11 @@
 """Lights of jobs and e-mails, for the status page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,8 +15,9 @@ from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedules import Schedule, read_schedules, scheduled_names
+from opportune.jobs.declaration import JobDefinition
+from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
+from opportune.jobs.schedules import LATE_AFTER
 from opportune.mail.delivery import send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import ConsoleTransport
@@ -35,6 +36,42 @@ SLOW_HINT = _l(
 )
 MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the server's response.")
 JOB_LIST_PATH = "/admin/job/list?state={}"
+
+
+class Schedule(NamedTuple):
+    """State of a scheduled job."""
+
+    name: str
+    last_run: LastRun
+    due_at: datetime | None
+    """None if no run is queued."""
+    is_running: bool
+
+    def is_late(self, now: datetime) -> bool:
+        return not self.is_running and self.due_at is not None and now - self.due_at > LATE_AFTER
+
+
+def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> list[str]:
+    return [job.name for job in jobs if job.schedule_in(settings)]
+
+
+async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Schedule]:
+    """Read the state of scheduled jobs by their names."""
+    names = [*names]
+    runs = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).group_by(col(Job.name), col(Job.state))
+    rows = await session.execute(runs.where(col(Job.name).in_(names), literal_column(f"({SCHEDULED})")))
+    due_times = {(name, JobState(state)): due_at for name, state, due_at in rows}
+    stored_runs = await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))
+    last_runs = {run.name: run for run in stored_runs}
+    return [
+        Schedule(
+            name,
+            last_runs.get(name, LastRun(name=name)),
+            due_times.get((name, JobState.WAITING)),
+            (name, JobState.RUNNING) in due_times,
+        )
+        for name in names
+    ]
 
 
 async def job_lights(app: FastAPI) -> list[HealthLight]:

@@ -8,7 +8,8 @@ from time import perf_counter
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.telemetry.process import lag_seconds
 from opportune.contrib.telemetry.prometheus import Counter, Family, Histogram, gauge
-from opportune.services.observers import KNOWN_METHODS, JobAttempt, LlmCall, ObservedRequest, Observer, route_template
+from opportune.contrib.telemetry.routes import route_template
+from opportune.services.observers import KNOWN_METHODS, JobAttempt, LlmCall, ObservedRequest, Observer
 from opportune.services.tasks import running
 
 REQUEST_BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

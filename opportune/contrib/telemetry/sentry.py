@@ -15,10 +15,10 @@ from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import INSTALL_TELEMETRY
 from opportune.contrib.telemetry.process import flush_seconds, run_before_shutdown
+from opportune.contrib.telemetry.routes import route_template
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
-from opportune.services.observers import route_template
 from opportune.services.trace_context import job_id, trace_id
 from opportune.web.middleware.request_log import request_id
 

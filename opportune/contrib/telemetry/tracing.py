@@ -29,6 +29,7 @@ from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.client_spans import mark_failed, traced_clients
 from opportune.contrib.telemetry.process import flush_seconds, resident_memory_bytes, run_before_shutdown
+from opportune.contrib.telemetry.routes import route_template
 from opportune.db.database import Database
 from opportune.services import observers
 from opportune.services.trace_context import traceparent
@@ -107,7 +108,7 @@ class Tracing(observers.Observer):
             self.active.add(-1, attributes)
             traceparent.reset(header)
             detach(token)
-            route = observers.route_template(scope)
+            route = route_template(scope)
             result = attributes | {"http.route": route, "http.response.status_code": request.status}
             span.update_name(f"{method} {route}")
             span.set_attributes(result)

@@ -9,12 +9,13 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.config import LlmModel, Settings
+from opportune.contrib.operations.job_lights import scheduled_names
 from opportune.contrib.operations.status import replica_lights
 from opportune.contrib.telemetry import server_lights as server
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.clock import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
-from opportune.jobs.schedules import SCHEDULE_KEY, scheduled_names
+from opportune.jobs.schedules import SCHEDULE_KEY
 from opportune.testing.app import create_test_app
 from tests.opportune.stored_rows import add_rows
 
