@@ -12,6 +12,7 @@ from opportune.cli.project.renamed_declarations import (
     change_constants,
     change_feature,
     change_variables,
+    list_option,
     rename,
 )
 from opportune.cli.scaffold.source import Source, Span, bound_names, with_imports
@@ -37,6 +38,7 @@ class RenamedCode:
         self.source = Source(text)
         self.roots = roots
         self.other_uses = {*_names_with_other_uses(self.source.tree)}
+        self.feature_variables = {*_feature_variables(self.source)}
         self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
@@ -108,6 +110,8 @@ class RenamedCode:
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
     def _change_attribute(self, node: ast.Attribute, name: str) -> Iterator[Change]:
+        if name in self.feature_variables:
+            yield from list_option(self.source, node)
         module = self.modules.get(name, "")
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
@@ -158,6 +162,15 @@ def _names_with_other_uses(tree: ast.Module) -> Iterator[str]:
                 yield name
             case ast.Constant(value=str(text)) if node not in docstrings:
                 yield from re.findall(r"\w+", text)
+
+
+def _feature_variables(source: Source) -> Iterator[str]:
+    """Yield the names of variables for features, also in loops over them."""
+    if b"features" in source.bytes:
+        yield "feature"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.For | ast.comprehension) and "features" in source.segment(node.iter):
+            yield from (name.id for name in ast.walk(node.target) if isinstance(name, ast.Name))
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:

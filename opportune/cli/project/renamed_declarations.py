@@ -169,5 +169,16 @@ def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:
         if isinstance(function, ast.Name) and function.id == FAMILIES[name].__name__:
             return None
         return name, argument if argument != name else ""
-    families = (family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__)
-    return next(((family, argument) for family in families), None)
+    family = _family_of(argument)
+    return (family, argument) if family else None
+
+
+def list_option(source: Source, attribute: ast.Attribute) -> Iterator[Change]:
+    """List an option of a feature that moved into a family. The variable may be something else."""
+    argument = RENAMED.get(attribute.attr, attribute.attr)
+    if attribute.attr not in FAMILIES and (family := _family_of(argument)):
+        yield rename(source, attribute, attribute.attr, f"{family}.{argument}", is_safe=False)
+
+
+def _family_of(argument: str) -> str:
+    return next((family for family, class_ in FAMILIES.items() if argument in class_.__dataclass_fields__), "")

@@ -105,6 +105,20 @@ def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "def find(feature, features):\n    return feature.checks\n",
+        "checks = {\n    f.name: f.checks for f in sorted(installed_features())}\n",
+    ],
+)
+def test_options_of_variables_are_listed(shop: Path, code: str) -> None:
+    (shop / "app/flags.py").write_text(code)
+    upgrade = upgrade_code(shop)
+    assert shop / "app/flags.py" not in upgrade.texts
+    assert upgrade.remaining == ["app/flags.py:2: checks -> monitoring.checks"]
+
+
+@pytest.mark.parametrize(
     "code", ['def f(url: "DatabaseURL | None"): ...\n', 'def f(url: "Annotated[DatabaseURL, Depends(g)]"): ...\n']
 )
 def test_names_in_texts_keep_an_alias(shop: Path, code: str) -> None:
