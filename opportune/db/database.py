@@ -246,7 +246,11 @@ class ReadonlyContext:
     def _check_owner(self) -> None:
         if self._owner is None:
             raise RuntimeError("This context is not open. Use its sessions inside its `async with` block.")
-        if self._owner is not asyncio.current_task():
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # in a thread without a loop
+            task = None
+        if self._owner is not task:
             # Two tasks that share a session would mix their statements in one transaction.
             raise RuntimeError("This context belongs to another task. Open a new one: async with database.context()")
 

@@ -213,7 +213,7 @@ async def test_another_task_cannot_use_the_context(database: Database) -> None:
     async with database.context() as context:
         with pytest.raises(RuntimeError, match=r"another task.*async with database\.context\(\)"):
             await asyncio.create_task(write_in_task(context))
-        with pytest.raises(RuntimeError, match="no running event loop"):
+        with pytest.raises(RuntimeError, match="another task"):
             await asyncio.to_thread(lambda: context.reader)
 
 
