@@ -144,7 +144,9 @@ def add_rows(url: str, table: str, count: int) -> None:
 
 def run_rounds(machines: Machines, title: str, options: Namespace) -> list[Figure]:
     """Return the figures of each round after a round of warming up."""
-    count = (ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS) if options.is_judged else TEST_REQUESTS
+    count = TEST_REQUESTS
+    if options.is_judged:
+        count = ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS
     try:
         machines.measure(title, min(count, WARM_UP_REQUESTS))
         return [machines.measure(title, count) for _ in range(options.rounds)]

@@ -178,10 +178,10 @@ def add_icons(features: Sequence[Feature]) -> None:
 
     If a feature names the module of its views, their icons are found in the source, or added when the admin is built.
     """
-    icons.add(*(link.icon for feature in features for link in feature.site.navigation))
     for feature in features:
-        listed: Sequence[Any] = () if isinstance(feature.admin.views, str) else feature.admin.views
-        icons.add(*(view.icon for view in listed))
+        icons.add(*(link.icon for link in feature.site.navigation))
+        if not isinstance(feature.admin.views, str):
+            icons.add(*(view.icon for view in feature.admin.views))
 
 
 async def _redirect_to_index(request: Request) -> Response:

@@ -82,9 +82,9 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     if issubclass(type_, str):
         yield from _limits_of_text(info, column)
     elif issubclass(type_, int):
-        is_large = isinstance(type_of(column), BigInteger) or column.foreign_keys
-        is_small = isinstance(type_of(column), SmallInteger)
-        maximum = MAX_ID if is_large else MAX_SMALL_INTEGER if is_small else MAX_INTEGER
+        maximum = MAX_SMALL_INTEGER if isinstance(type_of(column), SmallInteger) else MAX_INTEGER
+        if isinstance(type_of(column), BigInteger) or column.foreign_keys:
+            maximum = MAX_ID
         yield from _range_of(info, -maximum - 1, maximum)
     elif issubclass(type_, timedelta):
         yield from _range_of(info, -MAX_DURATION, MAX_DURATION)

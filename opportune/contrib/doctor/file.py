@@ -156,8 +156,9 @@ def _check_foreign_keys(file: OpenFile) -> Finding:
     violations = file.connection.execute("PRAGMA foreign_key_check").fetchmany(1000)
     if not violations:
         return ok("integrity", "no damage, and all foreign keys refer to existing rows")
-    first_violation = f"{violations[0][0]} (rowid {violations[0][1]})"
-    message = f"{pluralize(len(violations), 'row')} with a foreign key to a missing row, the first in {first_violation}"
+    table, row_id, *_ = violations[0]
+    rows = f"{pluralize(len(violations), 'row')} with a foreign key to a missing row"
+    message = f"{rows}, the first in {table} (rowid {row_id})"
     return fault("integrity", message, "Delete these rows, or restore the rows they refer to.")
 
 

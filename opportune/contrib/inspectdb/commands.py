@@ -106,10 +106,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         names = contents.queryable if views else contents.tables
         installed = _feature_tables(connection, names)
         other_schemas = "" if views else contents.advice_on_other_schemas(has_site=bool(installed))
-        if missing := next((name for name in requested if name not in names), ""):
-            is_elsewhere = any(missing in (name, name.partition(".")[2]) for name in contents.other_tables)
-            advice = f" {other_schemas}" if is_elsewhere else did_you_mean(missing, names)
-            raise OperatorError(f"There is no {'view' if views else 'table with a primary key'} '{missing}'.{advice}")
+        _refuse_missing(requested, names, contents, other_schemas, views=views)
         conflicting = [name for name in names if name in Model.metadata.tables and name not in installed]
         selected = list(requested) or [name for name in names if name not in {*installed, *conflicting}]
         if not selected:
@@ -122,6 +119,16 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
             notices.append(_describe_conflicts(conflicting))
         notices += tables.notices()
         return InspectionResult(format_models(MODELS_HEADING + tables.code()), notices, tables.only_on_postgresql())
+
+
+def _refuse_missing(
+    requested: Sequence[str], names: Sequence[str], contents: Contents, other_schemas: str, *, views: bool
+) -> None:
+    """Raise OperatorError for the first requested name that does not exist, with advice where it may be."""
+    if missing := next((name for name in requested if name not in names), ""):
+        is_elsewhere = any(missing in (name, name.partition(".")[2]) for name in contents.other_tables)
+        advice = f" {other_schemas}" if is_elsewhere else did_you_mean(missing, names)
+        raise OperatorError(f"There is no {'view' if views else 'table with a primary key'} '{missing}'.{advice}")
 
 
 def _nothing_to_write(contents: Contents, conflicting: Sequence[str], *, views: bool) -> str:

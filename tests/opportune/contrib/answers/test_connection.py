@@ -81,7 +81,7 @@ async def proxy(site: str) -> AsyncIterator[FaultyProxy]:
 
 @pytest.fixture
 async def page(chromium: Browser, app: FastAPI, proxy: FaultyProxy) -> AsyncIterator[Page]:
-    """A page of a signed-in user behind the router, with a clock that tests can advance.
+    """A page of a signed-in user behind the proxy, with a clock that tests can advance.
 
     Messages of Chromium about lost connections are expected.
     """

@@ -42,9 +42,10 @@ def test_change_of_generated_column_is_refused(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize("expression", ["title || 'X'", "a * 1.5", "(a + 1) * 2"])
-def test_unchanged_generated_column_is_accepted(sample: SampleFeatures, expression: str) -> None:
-    type_ = Integer if expression.startswith("(") else Numeric if "1.5" in expression else String
+@pytest.mark.parametrize(
+    ("type_", "expression"), [(String, "title || 'X'"), (Numeric, "a * 1.5"), (Integer, "(a + 1) * 2")]
+)
+def test_unchanged_generated_column_is_accepted(sample: SampleFeatures, type_: type[Any], expression: str) -> None:
     declare(sample, Column("b", type_, Computed(expression, persisted=True)))
     sample.migrate_models()
     assert sample.draft_migrations() == []
