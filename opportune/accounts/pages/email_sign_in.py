@@ -102,12 +102,12 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     if link is None:
         return responses.show_invalid_link(request, PATH)
     user, details = link
-    own_request = _read_sign_in_request(request)
-    if own_request and own_request.number != details["number"]:
-        own_request = None  # the link is of a request in another browser
+    pending = _read_sign_in_request(request)
+    if pending and pending.number != details["number"]:
+        pending = None  # another browser requested the link
     context = {
-        "form": Form(EmailSignInLink, {"token": token, "remember": own_request is not None and own_request.remember}),
-        "is_same_browser": own_request is not None,
+        "form": Form(EmailSignInLink, {"token": token, "remember": pending is not None and pending.remember}),
+        "is_same_browser": pending is not None,
         "email": user.email,
         "details": details,
         "at": datetime.fromisoformat(details["at"]),
@@ -145,6 +145,7 @@ async def _finish_sign_in(
 
 
 def _read_sign_in_request(request: Request) -> email_sign_in.SignInRequest | None:
+    """Return the pending request of this browser. None if there is none, or it has expired."""
     return email_sign_in.read_request(request.app.state.settings, COOKIE.read(request))
 
 

@@ -55,14 +55,21 @@ Change = tuple[Executable, Mapping[str, Any]]
 
 
 class TableStore(SharedStore):
+    """Store in the table `database_cache_row`.
+
+    Writes of a process run one after the other. A request waits only briefly for its write.
+    """
+
     name = "database"
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._order = asyncio.Lock()
         self._writes: set[asyncio.Task[bool]] = set()
+        """Writes that have not ended."""
         self._write_count = 0
         self._failure = ""
+        """Type of the last error; empty if the database is available."""
         self._token = new_version()
         """Value of this process's claims."""
         self._cleared: dict[str, bytes] = {}

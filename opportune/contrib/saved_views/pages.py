@@ -55,6 +55,7 @@ async def open_view(request: Request, view: AdminView) -> Response:
 
 
 def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
+    """Redirect to the list or report with the state of a saved view. Tell the user which parts no longer exist."""
     restored = queries.restore_list_state(request, view, saved.query)
     if missing := ", ".join(restored.missing):
         flash(request, gettext(OPENED_WITHOUT, name=saved.name, missing=missing), "warning")
@@ -148,8 +149,8 @@ async def toggle_default_view(request: Request, view: AdminView) -> Response:
                 await queries.set_default_view(session, request.state.user, view.identity, new_default)
     except FieldErrors:  # the view was deleted at the same time, or chosen twice
         raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
-    what = gettext("the plain list") if is_default else f"“{row.name}”"
-    flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=what))
+    start = gettext("the plain list") if is_default else f"“{row.name}”"
+    flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=start))
     return open_list(request, view, row)
 
 
@@ -163,10 +164,10 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
 
 
 async def _find(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the URL.
+    """Return the view in the URL for opening it.
 
     Raises:
-        HTTPException: The user may not open it.
+        HTTPException: It was deleted, or the user may not open it.
     """
     saved = await queries.load_saved_views(request)
     if row := saved.find(view.identity, request.path_params["view_id"]):
@@ -175,10 +176,10 @@ async def _find(request: Request, view: AdminView) -> SavedView:
 
 
 async def _find_own(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the URL.
+    """Return the view in the URL for changing it.
 
     Raises:
-        HTTPException: The user may not change it.
+        HTTPException: It was deleted, or belongs to another user.
     """
     row = await _find(request, view)
     if row.owner_id != request.state.user.id:

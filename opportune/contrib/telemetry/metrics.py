@@ -17,7 +17,7 @@ LLM_BOUNDS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 JOB_BOUNDS_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800)
 LAG_BOUNDS_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 LAG_INTERVAL_SECONDS = 1.0
-"""Interval of measuring the event loop's lag."""
+"""Interval at which the lag of the event loop is measured."""
 
 
 class Metrics(Observer):

@@ -101,6 +101,7 @@ def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) 
 
 
 def _describe(feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
+    """Yield the differences that these operations would remove, those of columns first."""
     remaining_operations: list[ops.MigrateOperation] = []
     for operation in operations:
         if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):

@@ -20,7 +20,7 @@ def upsert(writer: AsyncSession | Connection, into: type[Any] | Table) -> Any:
         from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # only one dialect is needed
 
         return insert_into_postgresql(into)
-    from sqlalchemy.dialects.sqlite import insert  # as above
+    from sqlalchemy.dialects.sqlite import insert  # only one dialect is needed
 
     return insert(into)
 
@@ -47,7 +47,10 @@ def database_time(source: AsyncSession | str, offset: timedelta = timedelta()) -
 
 
 async def read_database_time(session: AsyncSession) -> datetime:
-    """Return the time that decides, so that machines with different clocks agree."""
+    """Return the current time of the database server, so that machines with different clocks agree.
+
+    For SQLite, the clock of this machine is used.
+    """
     if session.get_bind().dialect.name != "postgresql":
         return utc_now()
     return (await session.scalars(select(database_time(session)))).one()

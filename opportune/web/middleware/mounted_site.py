@@ -66,6 +66,7 @@ class MountedSite:
                 self.routes.setdefault(first_segment, []).append(route)
 
     def serves(self, scope: Scope) -> bool:
+        """Return whether a route of the site matches a request, also below the prefix of a language."""
         root_path: str = scope.get("root_path", "")
         path = path_below_root(scope)
         if prefix := next((prefix for prefix in self.prefixes if path.startswith(prefix)), ""):

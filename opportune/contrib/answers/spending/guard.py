@@ -34,8 +34,6 @@ WARNING_PERCENT = 80
 """Used percentage of a limit from which users see a notice."""
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
-
-
 MAX_LOCAL_ANSWER_TOKENS = 1_024
 """Reserved tokens for an answer of a model without settings."""
 
@@ -225,6 +223,7 @@ class SpendingGuard(CallGuard):
         return room
 
     def _refusal(self, call: LimitedCall, limit: Limit, sums: Sums, *, is_growing: bool) -> SpendingRefused:
+        """Return the error for an exhausted limit. Other running answers may have reserved what remains of it."""
         if not is_growing and limit.answer_room(sums.unused(limit), call) >= call.min_answer_tokens:
             return SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
         if limit.scope == "site":
