@@ -35,8 +35,12 @@ INSERT INTO {table} (title, note, done, created_at)
 SELECT 'Entry ' || n, 'Note ' || n % 97, n % 3 = 0, now() - n * interval '1 second' FROM generate_series(1, {count}) n
 """
 MAX_CONNECTIONS = 4
-"""Concurrent requests of each process. The smallest pool has more, so no database connection is opened meanwhile."""
-REQUESTS, ADMIN_REQUESTS, TEST_REQUESTS = 400, 80, 4
+"""Concurrent requests of each process. The smallest pool has more, so no request opens a database connection."""
+REQUESTS = 400
+"""Requests of a round. The admin is slower, so its rounds have fewer."""
+ADMIN_REQUESTS = 80
+TEST_REQUESTS = 4
+"""Requests of a round that only shows that the benchmark works."""
 WARM_UP_REQUESTS = 20
 UNLIMITED = {"JOBS": "off", "LLM_MAX_PARALLEL": "1000", "LLM_MAX_TOKENS_PER_VISITOR_PER_DAY": "0"}
 TABLES = {"ours": "bench_item", "django": "django_site_item"}

@@ -1,4 +1,4 @@
-"""Pages below the URL of each model, besides those of SQLAdmin."""
+"""Pages below the URL of each model, in addition to those of SQLAdmin."""
 
 from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.editing.cells import cell_page, row_page

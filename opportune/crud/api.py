@@ -71,7 +71,8 @@ class CrudApi(Generic[M]):
 
     def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
         crud_class: Any = crud
-        self.crud, self.prefix = crud, prefix
+        self.crud = crud
+        self.prefix = prefix
         self._reading = Annotated[crud_class, routes.reading(crud_class)]
         self._writing = Annotated[crud_class, routes.writing(crud_class)]
         self._key = routes.path_parameter_type(crud)

@@ -140,7 +140,7 @@ class Searchable(Generic[M]):
             row,
             self.url.format_map({field: quote(str(value)) for field, value in row.model_dump().items()}),
             Markup(highlighter.mark(name)),  # noqa: S704 - escaped by the highlighter
-            Markup(highlighter.snippet(" ".join(texts))),  # noqa: S704 - as above
+            Markup(highlighter.snippet(" ".join(texts))),  # noqa: S704 - escaped by the highlighter
         )
 
     @staticmethod

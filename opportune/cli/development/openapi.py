@@ -80,11 +80,16 @@ def _write_document(document: dict[str, Any], path: Path) -> None:
         raise OperatorError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
-    """Generate a client in a folder, or replace an earlier one."""
+def _refuse_other_files(client: Client, folder: Path) -> None:
+    """Raise OperatorError if the folder has files and none of them is of an earlier client."""
     is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_empty and not (folder / GENERATED_FILES[client]).is_file():
         raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")
+
+
+def _generate_client(client: Client, document: dict[str, Any], folder: Path) -> None:
+    """Generate a client in a folder, or replace an earlier one."""
+    _refuse_other_files(client, folder)
     program, *arguments = GENERATORS[client].split()
     path = find_program(program)
     if path is None:

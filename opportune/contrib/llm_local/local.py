@@ -57,7 +57,8 @@ class LocalModel(Provider):
     context_budget = 1_000  # one core reads some 150 tokens a second
 
     def __init__(self, weights: Path, timeouts: Timeouts) -> None:
-        self._weights, self._timeouts = weights, timeouts
+        self._weights = weights
+        self._timeouts = timeouts
         self.fault = ""
         self._process: LocalProcess | None = None
         self._client: OpenAICompatible | None = None

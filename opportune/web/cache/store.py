@@ -101,7 +101,8 @@ class MemoryStore(Store):
         self._tag_versions: dict[str, str] = {}
         """Version of each cleared tag: the time of the clearing, in nanoseconds of `time.monotonic_ns`."""
         self._last_version = 0
-        self._max_entries, self._max_bytes = entries, size
+        self._max_entries = entries
+        self._max_bytes = size
         self._bytes = 0
 
     async def find(self, key: str, tags: Iterable[str] = ()) -> CacheLookup:

@@ -38,7 +38,8 @@ class MountedSite:
     """The site in an existing application, and its paths."""
 
     def __init__(self, app: FastAPI, site: FastAPI) -> None:
-        self.app, self.site = app, site
+        self.app = app
+        self.site = site
         self.prefixes = tuple(f"{prefix}/" for prefix in url_prefixes(site.state.settings))
         self.is_running = False
         self.routes: dict[str, list[BaseRoute]] = {}
@@ -106,7 +107,8 @@ class SiteMiddleware:
     """Passes requests for the site's paths to the site, and all others to the application."""
 
     def __init__(self, app: ASGIApp, mounted: MountedSite) -> None:
-        self.app, self.mounted = app, mounted
+        self.app = app
+        self.mounted = mounted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

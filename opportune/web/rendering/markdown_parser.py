@@ -71,7 +71,7 @@ def _parser() -> "MarkdownIt":
 def _new_parser() -> "MarkdownIt":
     """Return a CommonMark parser with tables and strikethrough, without raw HTML and link reference definitions."""
     from markdown_it import MarkdownIt  # a first page rarely has Markdown
-    from markdown_it.rules_block import fence  # as above
+    from markdown_it.rules_block import fence  # a first page rarely has Markdown
 
     # A definition at the end of a text would change blocks that were already sent.
     rules = ["reference", "html_block", "html_inline"]
@@ -86,7 +86,7 @@ def _new_parser() -> "MarkdownIt":
 
 def _bounded_table(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
     """Refuse tables with more cells than characters: the parser would fill short rows up to the table's width."""
-    from markdown_it.rules_block import table  # as above
+    from markdown_it.rules_block import table  # a first page rarely has Markdown
 
     if not table(state, start, end, silent=True):
         return False
@@ -138,7 +138,7 @@ def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
 
 @cache
 def _cleaner() -> "Cleaner":
-    from nh3 import Cleaner  # as above
+    from nh3 import Cleaner  # a first page rarely has Markdown
 
     return Cleaner(
         tags=_TAGS,

@@ -1,4 +1,4 @@
-"""Notices in a form: who else has it open, and who has changed the row meanwhile."""
+"""Notices in a form: other users who have it open, and the last change since it was opened."""
 
 import asyncio
 from datetime import timedelta
