@@ -80,6 +80,12 @@ def _check_header_name(name: str) -> str:
     return name
 
 
+def _check_header_value(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("must be one line of ASCII characters")
+    return value
+
+
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 """Header of each request to an endpoint, without those that the HTTP client sets."""
 
@@ -137,7 +143,7 @@ class LlmModel(BaseModel):
     """How much a reasoning model thinks: `minimal`, `low`, `medium`, `high`, or another word of its endpoint."""
     extra_body: Annotated[dict[str, Any], AfterValidator(_check_extra_body)] = {}
     """More parameters of each request, as the endpoint names them: `{"safe_prompt": true}`."""
-    headers: dict[HeaderName, Annotated[str, Field(pattern="^[ -~]*$")]] = Field(default={}, repr=False)
+    headers: dict[HeaderName, Annotated[str, AfterValidator(_check_header_value)]] = Field(default={}, repr=False)
     """More headers of each request. They may contain a key, so they are never shown."""
 
     def __str__(self) -> str:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.errors import OperatorError
 from opportune.project.text_files import read_text
-from opportune.schemas import describe_errors
 
 EXAMPLES = Path(__file__).with_name("questions.toml")
 
@@ -61,6 +60,14 @@ class Question(BaseModel):
             yield "is not JSON"
 
 
+def _describe(error: ValidationError) -> str:
+    """Return the first fault with its question and field."""
+    fault = error.errors()[0]
+    number, *fields = fault["loc"] or ("",)
+    place = f"question {int(number) + 1}" if fault["loc"] else "question"
+    return ": ".join([place, *map(str, fields), fault["msg"].removeprefix("Value error, ")])
+
+
 def read_questions(path: Path) -> list[Question]:
     """Read the `[[question]]` tables of a TOML file.
 
@@ -71,7 +78,7 @@ def read_questions(path: Path) -> list[Question]:
         tables = tomllib.loads(read_text(path)).get("question", [])
         questions = TypeAdapter(list[Question]).validate_python(tables)
     except ValidationError as error:
-        raise OperatorError(f"{path}: {describe_errors(error)}") from None
+        raise OperatorError(f"{path}: {_describe(error)}.") from None
     except (ValueError, RecursionError) as error:
         raise OperatorError(f"{path} is not TOML: {error}.") from None
     if not questions:
