@@ -79,91 +79,73 @@ async def converse(
     Raises:
         LlmError: As `LanguageModel.chunks`.
     """
-    conversation = _Conversation(toolbox, messages, [] if sources is None else sources)
+    # Without jobs and forms, whose results come later, unless the caller can wait for them.
+    toolbox = toolbox if toolbox.can_wait else toolbox.immediate
+    turns = [*messages]
+    rounds, calls = _unfinished_calls(turns)
+    tokens = Done(0, 0)
+    cited = [] if sources is None else sources
     while True:
-        if not conversation.calls:
-            async with aclosing(conversation.ask(llm, temperature)) as chunks:
+        if not calls:
+            texts: list[str] = []
+            done = Done()
+            async with aclosing(llm.chunks(turns, toolbox.offered(rounds), temperature=temperature)) as chunks:
                 async for chunk in chunks:
+                    if isinstance(chunk, Done):
+                        done = chunk
+                        continue
+                    if isinstance(chunk, str):
+                        texts.append(chunk)
                     yield chunk
-            if not conversation.calls:
+            tokens = _add_tokens(done, tokens)
+            if not done.tool_calls or rounds >= toolbox.max_steps:
                 break
-        async with aclosing(conversation.run_calls(user, approve)) as runs:
-            async for run in runs:
+            rounds += 1
+            calls = _with_unique_ids(done.tool_calls)
+            turns.append(Message("assistant", "".join(texts), tool_calls=calls))
+        runs = [_create_run(toolbox, call, rounds - 1) for call in calls]
+        async with aclosing(_run_calls(toolbox, runs, turns, user, approve, cited)) as states:
+            async for run in states:
                 yield run
-        if conversation.calls:  # their approvals or results come later
+        _, calls = _unfinished_calls(turns)
+        if calls:  # their approvals or results come later
             break
-    yield replace(conversation.tokens, tool_calls=conversation.calls)
+    yield replace(tokens, tool_calls=calls)
 
 
-class _Conversation:
-    """Turns of a conversation.
+async def _run_calls(
+    toolbox: Toolbox,
+    runs: Sequence[ToolRun],
+    turns: list[Message],
+    user: User | None,
+    approve: Approve,
+    cited: list[Cited],
+) -> AsyncGenerator[ToolRun, None]:
+    """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced.
 
-    Attributes:
-        cited: Sources of the results.
-        rounds: Number of rounds of calls since the question.
-        calls: Calls of the last round without a result.
-        tokens: Total token counts of the replies.
+    If any call waits for an approval, none runs. Results are appended to the turns.
     """
-
-    def __init__(self, toolbox: Toolbox, messages: Sequence[Message], cited: list[Cited]) -> None:
-        # Without jobs and forms, whose results come later, unless the caller can wait for them.
-        self.toolbox = toolbox if toolbox.can_wait else toolbox.immediate
-        self.turns = [*messages]
-        self.cited = cited
-        self.rounds, self.calls = _unfinished_calls(self.turns)
-        self.tokens = Done(0, 0)
-
-    async def ask(self, llm: LanguageModel, temperature: float | None) -> AsyncGenerator[Chunk, None]:
-        """Yield a reply of the model. Then `calls` has the calls that it requests."""
-        texts: list[str] = []
-        done = Done()
-        tools = self.toolbox.offered(self.rounds)
-        async with aclosing(llm.chunks(self.turns, tools, temperature=temperature)) as chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, Done):
-                    done = chunk
-                    continue
-                if isinstance(chunk, str):
-                    texts.append(chunk)
-                yield chunk
-        self.tokens = _add_tokens(done, self.tokens)
-        if done.tool_calls and self.rounds < self.toolbox.max_steps:
-            self.rounds += 1
-            self.calls = _with_unique_ids(done.tool_calls)
-            self.turns.append(Message("assistant", "".join(texts), tool_calls=self.calls))
-
-    async def run_calls(self, user: User | None, approve: Approve) -> AsyncGenerator[ToolRun, None]:
-        """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced.
-
-        If any call waits for an approval, none runs. Calls without a result remain in `calls`.
-        """
-        runs = [_create_run(self.toolbox, call, self.rounds - 1) for call in self.calls]
-        allowed = await _ask_approvals(self.toolbox, self.calls, approve)
-        if None in allowed.values():
-            for run in runs:
-                yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
-            return
-        for number, run in enumerate(runs):
-            has_room = number < MAX_CALLS_PER_ROUND and self._results_length < MAX_RESULTS_LENGTH
-            if has_room and allowed[run.call.id] and run.result_from == "job":
-                yield replace(run, has_begun=False)
-                continue
-            yield run
-            if not has_room:
-                result = TOO_MANY_CALLS
-            elif allowed[run.call.id]:
-                result = await self.toolbox.call(run.call, user)
-            else:
-                result = NOT_ALLOWED
-            result = number_result(result, self.cited)
-            self.turns.append(Message("tool", result.text, tool_call_id=run.call.id))
-            yield replace(run, result=result)
-        _, self.calls = _unfinished_calls(self.turns)
-
-    @property
-    def _results_length(self) -> int:
-        """Characters of all results since the question."""
-        return sum(len(turn.content) for turn in _turns_since_question(self.turns) if turn.role == "tool")
+    allowed = await _ask_approvals(toolbox, [run.call for run in runs], approve)
+    if None in allowed.values():
+        for run in runs:
+            yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
+        return
+    for number, run in enumerate(runs):
+        results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
+        has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
+        if has_room and allowed[run.call.id] and run.result_from == "job":
+            yield replace(run, has_begun=False)
+            continue
+        yield run
+        if not has_room:
+            result = TOO_MANY_CALLS
+        elif allowed[run.call.id]:
+            result = await toolbox.call(run.call, user)
+        else:
+            result = NOT_ALLOWED
+        result = number_result(result, cited)
+        turns.append(Message("tool", result.text, tool_call_id=run.call.id))
+        yield replace(run, result=result)
 
 
 def _turns_since_question(turns: Sequence[Message]) -> list[Message]:

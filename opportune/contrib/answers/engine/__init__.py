@@ -3,8 +3,8 @@
 The way of an answer, from the question to the page:
 
 1. `manager` checks the limits (`capacity`, the guard) and adds a row to the session of the request.
-2. After its commit, the `engine` of this process starts a `task`, with the model, the tools and the limits of the
-   site (`resources`), and the messages of the row (`prompts`).
+2. After its commit, the `engine` of this process starts a `task`, with the messages of the row, and the model, the
+   tools and the limits of the site (`resources`).
 3. The task reads chunks of the model and calls tools. Their runs (`tool_runs`) are stored immediately; text and
    reasoning are added to the unsaved part.
 4. `flusher` saves the unsaved parts of all answers in one transaction, as chunks, and renews their leases (`store`).

@@ -11,23 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.contrib.answers.engine.records import (
-    INTERRUPTED,
-    STOPPED,
-    UNREAD,
-    AnswerProgress,
-    AnswerResult,
-    Claim,
-    Outcome,
-)
-from opportune.contrib.answers.engine.store import (
-    RUNNING,
-    assign_worker,
-    insert_chunks,
-    lock_answers,
-    read_answers,
-    read_progress_for_update,
-)
+from opportune.contrib.answers.engine import records, store
+from opportune.contrib.answers.engine.records import AnswerResult, Claim
 from opportune.contrib.answers.engine.tool_jobs import cancel_jobs, queue_job
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import MAX_ERROR_LENGTH, WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
@@ -50,7 +35,8 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
     """
     async with database.writer() as session:
         # After an outage, another worker may have marked the answer as interrupted, but this worker has more text.
-        claims = await lock_answers(session, worker, [result.answer_id for result in results], INTERRUPTED.status)
+        ids = [result.answer_id for result in results]
+        claims = await store.lock_answers(session, worker, ids, records.INTERRUPTED.status)
         owned = [
             _respect_stop_request(result, claims[result.answer_id])
             for result in results
@@ -60,12 +46,12 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         handed_over = [result for result in owned if result.outcome.status == AnswerStatus.STREAMING]
         deltas = chain.from_iterable(result.unsaved for result in (*waiting, *handed_over))
         if chunks := [delta._asdict() for delta in deltas if not delta.is_empty]:
-            await insert_chunks(session, chunks)
+            await store.insert_chunks(session, chunks)
         if waiting:
             await _let_wait(session, waiting)
         if handed_over:
             await _release(session, [result.answer_id for result in handed_over])
-        await end_answers(session, [result for result in owned if result.outcome.status not in RUNNING])
+        await end_answers(session, [result for result in owned if result.outcome.status not in store.RUNNING])
         return await _read_answers(session, [*claims])
 
 
@@ -154,14 +140,14 @@ async def _update_instances(session: AsyncSession, rows: Sequence[dict[str, Any]
 
 async def stop_answer(session: AsyncSession, answer_id: int) -> None:
     """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
-    progress = await read_progress_for_update(session, answer_id)
+    progress = await store.read_progress_for_update(session, answer_id)
     if progress and progress.answer.is_waiting:
         answer = progress.answer
         await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
         result = AnswerResult(
             answer_id,
             progress.text,
-            STOPPED,
+            records.STOPPED,
             tool_runs=stop_jobs(answer.tool_runs),
             sources=answer.sources,
             reasoning=progress.reasoning,
@@ -183,9 +169,9 @@ async def take_over_answers(
     session: AsyncSession,
     worker: str,
     dead: Collection[Answer],
-    can_continue: Callable[[AnswerProgress], bool] = lambda _: False,
-    outcome: Outcome = INTERRUPTED,
-) -> list[AnswerProgress]:
+    can_continue: Callable[[records.AnswerProgress], bool] = lambda _: False,
+    outcome: records.Outcome = records.INTERRUPTED,
+) -> list[records.AnswerProgress]:
     """Take over the answers of dead workers that can be continued, and return them. End the others.
 
     This also ends answers that were not approved in time. If several workers try, only one gets each answer.
@@ -198,19 +184,19 @@ async def take_over_answers(
     worker_ = col(Answer.worker)
     lease = col(Answer.lease_until)
     unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
-    query = select(id_).where(or_(false(), *unchanged), col(Answer.status).in_(RUNNING))
+    query = select(id_).where(or_(false(), *unchanged), col(Answer.status).in_(store.RUNNING))
     locked = (await session.scalars(query.with_for_update(skip_locked=True))).all()
     now = await read_database_time(session)
-    continued: list[AnswerProgress] = []
+    continued: list[records.AnswerProgress] = []
     ended: list[AnswerResult] = []
-    for progress in (await read_answers(session, dict.fromkeys(locked, UNREAD))).values():
+    for progress in (await store.read_answers(session, dict.fromkeys(locked, records.UNREAD))).values():
         answer = progress.answer
         if not answer.stop_requested and can_continue(progress):
-            assign_worker(answer, worker, now)
+            store.assign_worker(answer, worker, now)
             answer.takeovers += 1
             continued.append(progress)
         else:
-            final = STOPPED if answer.stop_requested else outcome
+            final = records.STOPPED if answer.stop_requested else outcome
             ended.append(AnswerResult(answer.id, progress.text, final, reasoning=progress.reasoning))
     await session.flush()
     await end_answers(session, ended)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
@@ -13,15 +13,16 @@ from opportune.contrib import llm
 from opportune.contrib.answers.engine import records, tool_runs
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.prompts import CONTINUE_TURN, build_prompt, load_pictures, question_of
 from opportune.contrib.answers.engine.resources import SECONDS_USED, STEPS_USED, AnswerResources
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
 from opportune.contrib.tools import ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable
+from opportune.storage import MissingFileError, Storage, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds of a database outage after which the result of an answer is dropped."""
 CHARS_PER_TOKEN = 4
 """Typical of English. An exact estimate of each chunk would cost too much."""
+CONTINUE_TURN = llm.Message("user", CONTINUE)
 
 
 class AnswerTask:
@@ -53,7 +55,7 @@ class AnswerTask:
         self._changing_tools = {name for name in tools.tools if tools.changes(name)} if tools else set()
         self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools, len(progress.text))
         self.live.tool_runs = self._runs
-        self.prompt = build_prompt(progress, self.model, self._runs)
+        self.prompt = _build_prompt(progress, self.model, self._runs)
         # The turn that asks to continue starts a new count of steps.
         self._uncounted_runs = len(self._runs) if self.prompt[-1:] == [CONTINUE_TURN] else 0
         self._sources = [*answer.sources]
@@ -221,7 +223,7 @@ class AnswerTask:
 
     async def _open_stream(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images and (storage := self.resources.storage):
-            self.prompt = [await load_pictures(message, storage) for message in self.prompt]
+            self.prompt = [await _load_pictures(message, storage) for message in self.prompt]
         answer = self.live.answer
         owner = await self._load_owner()
         if self.toolbox:
@@ -255,7 +257,7 @@ class AnswerTask:
         answer = self.live.answer
         if retrieval := self.resources.retrieval_of(answer):
             max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
-            for run in await retrieve(retrieval, owner, question_of(answer), max_tokens, self._sources):
+            for run in await retrieve(retrieval, owner, _question_of(answer), max_tokens, self._sources):
                 await self._record_tool_run(run)
 
     async def _store_result(self, result: records.AnswerResult) -> None:
@@ -294,3 +296,30 @@ class AnswerTask:
         answer = self.live.answer
         answer.sqlmodel_update(vars(records.NOT_STORED) | {"text": self.live.text, "reasoning": self.live.reasoning})
         self.live.finish(answer)
+
+
+def _build_prompt(
+    progress: records.AnswerProgress, model: llm.LanguageModel, runs: Sequence[tool_runs.Run]
+) -> list[llm.Message]:
+    """Return the messages for the model. They end with the stored text of an answer to continue."""
+    prompt = [*progress.answer.messages, *tool_runs.turns_of(progress.text, runs)]
+    if tool_runs.text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
+        prompt.append(CONTINUE_TURN)
+    return prompt
+
+
+def _question_of(answer: Answer) -> str:
+    """Return the question to search for: the stored one, or the last turn of the user."""
+    user_turns = [message.content for message in answer.messages if message.role == "user"]
+    return answer.question or (user_turns[-1] if user_turns else "")
+
+
+async def _load_pictures(message: llm.Message, storage: Storage) -> llm.Message:
+    """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
+    try:
+        contents = [picture.content or await storage.read(picture.stored_as) for picture in message.pictures]
+    except (StorageError, MissingFileError):
+        return without_pictures(message)
+    pictures = zip(message.pictures, contents, strict=True)
+    loaded = (replace(picture, content=content, stored_as="") for picture, content in pictures)
+    return replace(message, pictures=tuple(loaded))

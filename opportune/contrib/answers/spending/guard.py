@@ -15,12 +15,11 @@ from opportune.config.signing import derived_key
 from opportune.contrib.answers.chosen_model import look_up_chosen
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.ledger import Totals, UsageKey, read_totals
+from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey, read_totals
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitedCall, LimitMessages, Sums
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
-from opportune.contrib.answers.spending.usage_flusher import UsageFlusher
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.providers.provider import Chunks, LlmError

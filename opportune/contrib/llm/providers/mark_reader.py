@@ -6,15 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from opportune.contrib.llm.providers import marks as table
-from opportune.contrib.llm.providers.marks import (
-    ANALYSIS,
-    ENDS_OF_MESSAGE,
-    Marks,
-    OfferedMarks,
-    is_part_of_mark,
-    length_of_mark,
-    pattern_of,
-)
 from opportune.contrib.llm.providers.written_calls import Schema, calls_in
 
 MARK_IN_TEXT = re.compile(r"[<\[\]{]")
@@ -49,7 +40,7 @@ class Part:
     """
 
     kind: Literal["beginning", "gap", "text", "thought", "header", "call"]
-    ends: Marks = ()
+    ends: table.Marks = ()
     mark: str = ""
     content: str = ""
     is_whole: bool = False
@@ -70,7 +61,7 @@ class Part:
         return text
 
 
-def call_part(mark: str, ends: Marks, *, is_whole: bool = False) -> Part:
+def call_part(mark: str, ends: table.Marks, *, is_whole: bool = False) -> Part:
     """Return a part that may contain calls. The last bracket ends it, if no mark does."""
     depth = sum(map(mark.count, OPENING_BRACKETS))
     return Part("call", ends, mark, is_whole=is_whole, brackets=Brackets(depth) if depth and not ends else None)
@@ -79,8 +70,8 @@ def call_part(mark: str, ends: Marks, *, is_whole: bool = False) -> Part:
 def part_after(header: Part) -> Part:
     """Return the part that follows the header of a Harmony message: a call, or a message in its channel."""
     if recipient := RECIPIENT.search(header.content):
-        return call_part(recipient[0], ENDS_OF_MESSAGE)
-    return Part("thought" if ANALYSIS in header.content else "text", ENDS_OF_MESSAGE)
+        return call_part(recipient[0], table.ENDS_OF_MESSAGE)
+    return Part("thought" if table.ANALYSIS in header.content else "text", table.ENDS_OF_MESSAGE)
 
 
 class Brackets:
@@ -127,7 +118,7 @@ class MarkReader:
         self.calls: list[dict[str, Any]] = []  # written by the model as text
         self.template = template or PromptTemplate()  # shared by answers
         self._tools = tools or {}
-        self._marks = OfferedMarks(tools)
+        self._marks = table.OfferedMarks(tools)
         self._part = Part("beginning")
         self._pending = ""  # not yet read; perhaps the beginning of a mark
         self._is_last = False  # nothing follows
@@ -164,7 +155,7 @@ class MarkReader:
     def read_calls(self, text: str) -> None:
         """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""
         marks = (*self._marks.in_text, *self._marks.whole_calls)
-        if self._tools and (found := pattern_of(marks, self._marks.call_object).search(text)):
+        if self._tools and (found := table.pattern_of(marks, self._marks.call_object).search(text)):
             self.calls += calls_in(text[found.start() :], self._tools, is_marked=found[0] in table.CALLS)
 
     def _take(self) -> tuple[str, str]:
@@ -192,7 +183,7 @@ class MarkReader:
         is_beginning = part.kind == "beginning"
         content = self._pending.lstrip()
         marks = self._marks.at_start if is_beginning else self._marks.after_part
-        found = pattern_of(marks, self._marks.call_object).match(content)
+        found = table.pattern_of(marks, self._marks.call_object).match(content)
         if found is None and self._may_begin_with_mark(content, marks):
             return None
         if tag := table.THOUGHT_TAG.match(content):
@@ -218,7 +209,7 @@ class MarkReader:
             return False
         tag = table.THOUGHT_TAG.match(content)
         return bool(
-            is_part_of_mark(content, marks)
+            table.is_part_of_mark(content, marks)
             or (tag and not tag[2])
             or table.PART_OF_LEADING_TOKEN.fullmatch(content)
             or (self._tools and table.PART_OF_CALL_OBJECT.fullmatch(content))
@@ -227,7 +218,7 @@ class MarkReader:
     def _read_to_mark(self, part: Part) -> Part | None:
         """Read up to a mark. It ends the part unless it is quoted."""
         marks = part.ends + self._marks.in_text if part.kind == "text" else part.ends
-        found = pattern_of(marks).search(self._pending) if marks else None
+        found = table.pattern_of(marks).search(self._pending) if marks else None
         if found is None:
             self._read_unmarked(part, marks)
             return None
@@ -248,7 +239,7 @@ class MarkReader:
         """Read the pending text, without its end if that may be the beginning of a mark or of the last tokens."""
         text = self._pending
         held = marks if part.ends else (*marks, *table.WRAPPERS.values(), "</response>\n")
-        length = min(len(text) - length_of_mark(text, held), len(table.TOKENS_AT_END.sub("", text)))
+        length = min(len(text) - table.length_of_mark(text, held), len(table.TOKENS_AT_END.sub("", text)))
         self._pending = text[length:]
         if self._is_last:
             is_dropped = table.TOKEN_AT_END.match(self._pending) or self._pending.rstrip() == self._closing_tag

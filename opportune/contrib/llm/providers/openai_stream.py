@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from opportune.contrib.llm.providers import pieces
 from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
 from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
@@ -10,15 +11,6 @@ from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in
 from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
 from opportune.contrib.llm.providers.marks import CLOSING_LINES
-from opportune.contrib.llm.providers.pieces import (
-    TEXT_FIELDS,
-    Fields,
-    Piece,
-    choices_of,
-    ends_answer,
-    read_piece,
-    unwrap,
-)
 from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema, not_a_model
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
 from opportune.contrib.llm.providers.token_counts import TokenCounts
@@ -81,13 +73,13 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name = event.name
-        value = unwrap({"type": name, **event.value} if name else event.value)
+        value = pieces.unwrap({"type": name, **event.value} if name else event.value)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
         others = value.keys() - UNCOUNTED_FIELDS
-        is_over = name == "done" or (len(others) > 0 and ends_answer(value))
+        is_over = name == "done" or (len(others) > 0 and pieces.ends_answer(value))
         if event.value:
             self._is_part = "done" in value
         reasoning = text = ""
@@ -96,7 +88,7 @@ class ChatCompletionReader:
             self._has_choice = True
             if error := error_in_choice(choice):
                 raise error
-            added = self._add(read_piece(choice, is_last=is_over or name.endswith("completed")))
+            added = self._add(pieces.read_piece(choice, is_last=is_over or name.endswith("completed")))
             reasoning, text = reasoning + added[0], text + added[1]
         self.is_over |= is_over
         self._is_message |= event is END_OF_DOCUMENT
@@ -107,9 +99,9 @@ class ChatCompletionReader:
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
 
-    def _own_choices(self, value: Fields) -> Iterable[Fields]:
+    def _own_choices(self, value: pieces.Fields) -> Iterable[pieces.Fields]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = choices_of(value)
+        choices = pieces.choices_of(value)
         if len(choices) == 1 and self._begins_second(choices[0]):
             self._choice_index = self._first_index
         if len(choices) <= 1 and not self._choice_index:
@@ -120,17 +112,17 @@ class ChatCompletionReader:
             choice
             for index, choice in zip(indexes, choices, strict=True)
             # Copilot has the text and the calls in two choices without indexes.
-            if self._choice_index == index or ("index" not in choice and read_piece(choice).calls)
+            if self._choice_index == index or ("index" not in choice and pieces.read_piece(choice).calls)
         ]
 
-    def _begins_second(self, choice: Fields) -> bool:
+    def _begins_second(self, choice: pieces.Fields) -> bool:
         """Return whether a choice without others begins a second answer. Some endpoints number the parts of one."""
         index, delta = key_in(choice.get("index")), object_in(choice.get("delta"))
         self._first_index = self._first_index or index
         has_only_role = "role" in delta and not any(value for name, value in delta.items() if name != "role")
         return index not in ("", self._first_index) and (has_only_role or self._finish_reason != "")
 
-    def _add(self, piece: Piece) -> tuple[str, str]:
+    def _add(self, piece: pieces.Piece) -> tuple[str, str]:
         """Return the reasoning and the content that a piece adds."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._is_message = piece.is_whole and not self._content.text
@@ -138,7 +130,7 @@ class ChatCompletionReader:
         self._json = piece.json or self._json
         if piece.is_whole and not self._content.text and "</think>\n" in content and "<think>" not in content:
             content = f"<think>{content}"  # the prompt had the opening tag
-        if not piece.fields.keys() <= TEXT_FIELDS:
+        if not piece.fields.keys() <= pieces.TEXT_FIELDS:
             if "usage" in piece.fields:
                 self._usage.add({"usage": piece.fields["usage"]})
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)

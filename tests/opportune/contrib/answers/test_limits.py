@@ -258,7 +258,7 @@ async def test_notice_survives_an_outage(
     app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(app.state.database, "root@example.com", is_superuser=True)
-    monkeypatch.setattr("opportune.contrib.answers.spending.usage_flusher.RETRY_DELAY_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.ledger.RETRY_DELAY_SECONDS", 0)
     guard = SpendingGuard(settings.having(AnswersSettings(llm_max_tokens_per_day=550)), app.state.database)
     outages = [SQLAlchemyError()]
 

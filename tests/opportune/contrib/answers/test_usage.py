@@ -14,7 +14,7 @@ from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending import ledger, usage_flusher
+from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, Reasoning
@@ -154,7 +154,7 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
 
 async def test_usage_survives_outage(guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(usage_flusher, "add_usage", AsyncMock(side_effect=TimeoutError))
+        patch.setattr(ledger, "add_usage", AsyncMock(side_effect=TimeoutError))
         await llm.complete("Why?")
         with pytest.raises(TimeoutError):
             await guard.flusher.flush()
@@ -170,8 +170,8 @@ async def test_usage_is_counted_once(guard: SpendingGuard, llm: LanguageModel, m
         is_stored.set()
         await may_end.wait()
 
-    monkeypatch.setattr(usage_flusher, "add_usage", add_slowly)
-    monkeypatch.setattr(usage_flusher, "FLUSH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(ledger, "add_usage", add_slowly)
+    monkeypatch.setattr(ledger, "FLUSH_INTERVAL_SECONDS", 0)
     await llm.complete("Why?")
     await is_stored.wait()
     closing = asyncio.create_task(guard.flusher.close())
@@ -188,10 +188,10 @@ async def test_hanging_flush_ends(guard: SpendingGuard, llm: LanguageModel, monk
         is_running.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(usage_flusher, "FLUSH_INTERVAL_SECONDS", 0)
-    monkeypatch.setattr(usage_flusher, "MAX_WAIT_SECONDS", 0)
+    monkeypatch.setattr(ledger, "FLUSH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(ledger, "MAX_WAIT_SECONDS", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(usage_flusher, "add_usage", hang)
+        patch.setattr(ledger, "add_usage", hang)
         await llm.complete("Why?")
         await is_running.wait()
     await guard.flusher.close()
