@@ -20,7 +20,13 @@ from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.routing.api_router import with_dependencies
 
 Headers = Sequence[tuple[bytes, bytes]]
+MAX_BODY_BYTES = 20_000_000
+"""Maximum size of a result in memory, such as that of a route which streams a file."""
 logger = logging.getLogger(__name__)
+
+
+class _BodyTooLarge(Exception):
+    """The result exceeds `MAX_BODY_BYTES`."""
 
 
 class ToolApp:
@@ -56,7 +62,8 @@ class ToolApp:
         """
         app, _ = self._app_and_routes
         scope = _scope_of(request, headers, state)
-        messages: list[Message] = []
+        start: dict[str, Any] = {}
+        body = bytearray()
         received: list[Message] = [{"type": "http.request", "body": request.body}]
 
         async def receive() -> Any:
@@ -64,22 +71,27 @@ class ToolApp:
             return received.pop() if received else await asyncio.Event().wait()
 
         async def send(message: Message) -> None:
-            messages.append(message)
+            if message["type"] == "http.response.start":
+                start.update(message)
+            body.extend(message.get("body", b""))
+            if len(body) > MAX_BODY_BYTES:
+                raise _BodyTooLarge
 
         try:
             with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
                 await app(scope, receive, send)
         except (RetryLater, JobCancelled):
             raise
+        except _BodyTooLarge:
+            return ToolResult(f"The result is larger than {MAX_BODY_BYTES:,} bytes.", is_error=True)
         except (Exception, SystemExit, asyncio.CancelledError):  # argparse exits, which would end the site
             task = asyncio.current_task()
             if task and task.cancelling():  # otherwise the tool awaited a task that was cancelled
                 raise
             logger.exception("tool %s", name)
             return read_result(500, b"")
-        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
-        media_type = dict(messages[0]["headers"]).get(b"content-type", b"").decode("latin-1")
-        return read_result(messages[0]["status"], body, media_type)
+        media_type = dict(start["headers"]).get(b"content-type", b"").decode("latin-1")
+        return read_result(start["status"], bytes(body), media_type)
 
 
 def _scope_of(request: ToolRequest, headers: Headers, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -16,6 +17,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm.providers.provider import fitting_turns
 from opportune.errors import FieldErrors, Refused
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
@@ -170,15 +172,9 @@ async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) 
 
 def _turns_of(earlier: Sequence[ShownAnswer], model: llm.LanguageModel) -> list[llm.Message]:
     """Return the turns of the newest answers that fit into half of the model's context."""
-    turns: list[llm.Message] = []
-    remaining = model.context_budget // 2
-    for row in (shown.answer for shown in earlier if shown.answer.text):
-        added = [llm.Message("user", row.question), *answer_turns(row, model.origin)]
-        remaining -= sum(map(llm.estimate_tokens, added))
-        if remaining < 0:
-            break
-        turns = added + turns
-    return turns
+    rows = [shown.answer for shown in reversed(earlier) if shown.answer.text]
+    turns = ([llm.Message("user", row.question), *answer_turns(row, model.origin)] for row in rows)
+    return fitting_turns([*chain.from_iterable(turns)], model.context_budget // 2)
 
 
 def allow_microphone(response: Response, model: llm.LanguageModel) -> None:

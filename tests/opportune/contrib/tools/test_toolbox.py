@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from itertools import repeat
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -176,6 +177,11 @@ async def export_rows() -> Response:
     return StreamingResponse(iter(["1\n", "2\n"]), media_type="text/csv")
 
 
+async def export_everything() -> Response:
+    """Export without end."""
+    return StreamingResponse(repeat(b"x" * 1_000_000), media_type="text/csv")
+
+
 async def return_long_text() -> str:
     """Return a long text."""
     return "x" * 100_000
@@ -193,6 +199,7 @@ async def return_long_text() -> str:
         (draw, "A file: image/png, 4 bytes."),
         (return_long_text, "x" * 19_999 + "…"),
         (export_rows, "1\n2\n"),
+        (export_everything, "The result is larger than 20,000,000 bytes."),
     ],
 )
 async def test_errors_of_a_tool_hide_details(app: FastAPI, ada: User, function: Any, text: str) -> None:
