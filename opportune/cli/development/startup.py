@@ -187,8 +187,8 @@ def apply_migrations(settings: Settings) -> None:
 
 def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     """Warn about pending migrations that may break an older version. Refuse them while that version serves."""
-    from opportune.db.migrations.safety import find_incompatibilities  # as above
-    from opportune.server.handover import takes_over  # as above
+    from opportune.db.migrations.safety import find_incompatibilities  # most starts have no pending migrations
+    from opportune.server.handover import takes_over  # most starts have no pending migrations
 
     if not (recorded := read_revisions_of_site(settings)):
         return

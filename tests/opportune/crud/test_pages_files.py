@@ -140,14 +140,15 @@ async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, 
 
 
 async def test_no_row_is_locked_while_a_file_is_stored(app: FastAPI, admin: AsyncClient) -> None:
-    url, storage = await add_poster(admin, "picture"), app.state.storage
+    url = await add_poster(admin, "picture")
+    storage = app.state.storage
+    original = storage.put
 
     async def put_after_another_change(*args: Any, **options: Any) -> None:
         async with app.state.database.writer() as session:
             await session.execute(update(Poster).values(title="Cats"))
         await original(*args, **options)
 
-    original = storage.put
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "put", put_after_another_change)
         response = await admin.post(f"{url}/edit", data={"title": "Dogs"}, files={"back": ("a.jpg", photo())})
@@ -156,7 +157,8 @@ async def test_no_row_is_locked_while_a_file_is_stored(app: FastAPI, admin: Asyn
 
 
 async def test_upload_holds_no_connection(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, read_body = await add_poster(admin, "picture"), Request.stream
+    url = await add_poster(admin, "picture")
+    read_body = Request.stream
     database: Any = app.state.database
     counts: list[int] = []
 

@@ -41,7 +41,8 @@ async def test_cell_saves_each_type(app: FastAPI, admin: AsyncClient) -> None:
         unchanged = [name for name in parts.Part.model_fields if name not in (column, "saves", "updated_at")]
         assert [getattr(part, name) for name in unchanged] == [getattr(before, name) for name in unchanged]
         assert part.saves == number, "before_save ran"
-        assert len(changes := await parts.read_changes(app)) == number
+        changes = await parts.read_changes(app)
+        assert len(changes) == number
         assert any(column in change for change in changes)
         assert getattr(await parts.read_part(app, 2), column) != value
 
@@ -64,7 +65,8 @@ async def test_refused_text_stays_with_its_reason(app: FastAPI, admin: AsyncClie
         assert response.status_code == 422, text
         assert message in response.text, text
         assert 'aria-invalid="true"' in response.text, text
-        assert not text or column == "state" or f'"{text}"' in response.text, text
+        if text and column != "state":  # a selection has no option for an unknown choice
+            assert f'"{text}"' in response.text, text
         assert await parts.read_changes(app) == [], text
 
 

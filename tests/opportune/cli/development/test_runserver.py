@@ -92,7 +92,7 @@ def test_address_formats(
 
 
 @pytest.mark.parametrize(
-    "arguments", [*(["99999"], ["a:b:c"], ["::1:8000"], ["8000", "--port", "1"], ["--workers", "2", "--reload"])]
+    "arguments", [["99999"], ["a:b:c"], ["::1:8000"], ["8000", "--port", "1"], ["--workers", "2", "--reload"]]
 )
 def test_wrong_usage_is_reported_in_one_line(oppman: Oppman, arguments: list[str]) -> None:
     oppman("runserver", *arguments).line(2)
