@@ -44,20 +44,13 @@ class AnswerTask:
         answer = progress.answer
         self.flusher = flusher
         self.resources = resources
-        self.limits = resources.limits.having(answer.limits)
         self.usage = TokenUsage()
         self.model = resources.model_of(answer).charged_to(answer.payer, self.usage)
-        self.toolbox = resources.toolbox_of(answer)
         self.live = LiveAnswer(progress)
         self.unsaved = UnsavedAnswer(self.live, self.cut)
+        self.prompt: list[llm.Message] = []
         self._started_at = monotonic()
-        tools = self.toolbox
-        self._changing_tools = {name for name in tools.tools if tools.changes(name)} if tools else set()
-        self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools, len(progress.text))
-        self.live.tool_runs = self._runs
-        self.prompt = _build_prompt(progress, self.model, self._runs)
-        # The turn that asks to continue starts a new count of steps.
-        self._uncounted_runs = len(self._runs) if self.prompt[-1:] == [CONTINUE_TURN] else 0
+        self._runs: list[tool_runs.Run] = answer.tool_runs
         self._sources = [*answer.sources]
         self._reasoning_tokens = 0  # as reported
         self._streamed_length = 0  # characters of text and reasoning in the running call of the model
@@ -65,6 +58,19 @@ class AnswerTask:
         # All calls, also those of `_runs`, if some wait for the user. Stored and shown with the end of this task.
         self._unapproved_runs: list[tool_runs.Run] | None = None
         self._cut_outcome: records.Outcome | None = None
+
+    def _prepare(self) -> None:
+        """Read the limits, tools and messages of the answer. A fault in them ends the answer, not its request."""
+        progress = self.live.progress
+        answer = progress.answer
+        self.limits = self.resources.limits.having(answer.limits)
+        self.toolbox = tools = self.resources.toolbox_of(answer)
+        self._changing_tools = {name for name in tools.tools if tools.changes(name)} if tools else set()
+        self._runs = tool_runs.fail_interrupted_calls(answer.tool_runs, self._changing_tools, len(progress.text))
+        self.live.update_tool_runs(self._runs)
+        self.prompt = _build_prompt(progress, self.model, self._runs)
+        # The turn that asks to continue starts a new count of steps.
+        self._uncounted_runs = len(self._runs) if self.prompt[-1:] == [CONTINUE_TURN] else 0
 
     def start(self) -> None:
         self._generation = asyncio.create_task(self._generate())
@@ -131,6 +137,7 @@ class AnswerTask:
 
     async def _generate(self) -> records.Outcome:
         try:
+            self._prepare()
             self._require_cost()
             async with asyncio.timeout(self.limits.remaining_seconds(self.live.answer.seconds)) as timeout:
                 return await self._consume(await self._open_stream())

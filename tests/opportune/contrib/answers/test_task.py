@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from sqlalchemy.exc import InternalError, OperationalError
@@ -12,6 +12,7 @@ from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.answers.engine import flusher, results, store, task
 from opportune.contrib.answers.engine.records import STOPPED, Claim
 from opportune.contrib.llm import FakeProvider
+from opportune.errors import OperatorError
 from tests.opportune.contrib.answers import questions
 from tests.opportune.stored_rows import change_row, set_all
 from tests.opportune.waiting import wait_until
@@ -117,3 +118,8 @@ async def test_unstored_end_is_shown(manager: AnswerManager, owner_id: int, monk
     monkeypatch.setattr(results, "finish_answers", AsyncMock(side_effect=fault))
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
     assert (await questions.ask_and_wait(manager, owner_id)).error_code == "database"
+
+
+async def test_invalid_tool_ends_the_answer(manager: AnswerManager, owner_id: int) -> None:
+    manager.engine.resources.make_toolbox = Mock(side_effect=OperatorError("There are two tools look."))
+    assert (await questions.ask_and_wait(manager, owner_id, tools=True)).error_code == "internal"
