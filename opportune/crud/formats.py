@@ -35,8 +35,8 @@ MIN_SEPARATED_NUMBER = 10_000
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
-YES = Markup('<span class="badge bg-green-lt">{}</span>')
-NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
+YES = Markup('<span class="badge bg-green-lt">%s</span>')
+NO = Markup('<span class="badge bg-secondary-lt">%s</span>')
 OTHER_LANGUAGE = Markup('<span lang="{}" dir="{}">{}</span>')
 LINES = Markup('<span class="lines">{}</span>')
 
@@ -184,7 +184,7 @@ def format_translated(value: TranslatedText) -> str:
 
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
-    bool: lambda value: (YES if value else NO).format(yes_or_no(value)),
+    bool: lambda value: (YES if value else NO) % yes_or_no(value),
     Enum: lambda value: str(choice_label(value)),
     File: format_file,
     TranslatedText: format_translated,

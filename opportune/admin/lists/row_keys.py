@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 from sqladmin.helpers import get_object_identifier
-from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, inspect, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,7 +31,7 @@ QUOTED = re.compile(r"~(?:[0-9A-F]{2}(?:~[0-9A-F]{2})*)?")
 
 def key_of(row: Any) -> str:
     """Return the primary key of a row as it is in URLs and forms."""
-    name, *others = key_names_of(inspect(row).mapper)
+    name, *others = key_names_of(row.__mapper__)
     key = getattr(row, name)
     return quote_key(get_object_identifier(row)) if others or type(key) is not int else str(key)
 
