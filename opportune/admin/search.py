@@ -58,7 +58,7 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
     """Yield the entries of the menu, and the pages and buttons of Operations."""
     yield Entry(gettext("Overview"), str(request.url_for("admin:index")), OVERVIEW)
     for _heading, entries in site.menu_groups(request):
-        yield from (Entry(entry.display_name, href, entry.icon) for entry, href, _is_current in entries)
+        yield from (Entry(label, href, icon) for icon, label, href, *_ in entries)
     if is_superuser(request) and any(view.identity == "operations" for view in site.views):
         url = str(request.url_for("admin:view-operations"))
         labels = chain.from_iterable(feature.admin.operations for feature in request.app.state.features)

@@ -219,23 +219,27 @@ def property_name(value: Any) -> str:
     return value if isinstance(value, str) else str(value.key)
 
 
+MenuEntry = tuple[str, str, str, str, bool]
+"""Icon, label, URL and identity of an entry of the menu, and whether it is the current page."""
+
+
 class AdapterSite(Admin):
     """The admin site: access to its pages and lookup of its views."""
 
-    def menu_groups(self, request: Request, current: str = "") -> Iterator[tuple[str, list[tuple[Any, str, bool]]]]:
-        """Yield the headings of the menu, with entries that the user may open, their URLs and whether they are current.
+    def menu_groups(self, request: Request, current: str = "") -> Iterator[tuple[str, list[MenuEntry]]]:
+        """Yield the headings of the menu with the entries that the user may open.
 
         Templates do not collect them, because their calls take longer. `current` is the identity of an entry.
         """
-        path, identities = request.url.path.rstrip("/"), {current, request.path_params.get("identity")}
-        for item in self._menu.items:
+        here = {request.url.path.rstrip("/"), current, request.path_params.get("identity")}
+        for group in self._menu.items:
             entries = [
-                (entry, url, entry.view.identity in identities or url == path)
-                for entry in cast("list[Any]", item.children or [item])
-                if entry.is_visible(request) and entry.is_accessible(request) and (url := str(entry.url(request)))
+                (item.icon, item.display_name, url, item.view.identity, bool(here & {url, item.view.identity}))
+                for item in cast("list[Any]", group.children or [group])
+                if item.is_visible(request) and item.is_accessible(request) and (url := str(item.url(request)))
             ]
             if entries:
-                yield item.display_name if item.children else "", entries
+                yield group.display_name if group.children else "", entries
 
     def find_view(self, identity: str) -> ModelView:
         """Return the view of an identity.
