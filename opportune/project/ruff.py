@@ -10,27 +10,18 @@ from pathlib import Path
 def format_files(paths: Sequence[Path], rules: str = "I") -> None:
     """Format files with the rules of their project. First correct what breaks `rules`: by default, sort imports."""
     if rules and paths:
-        _run("check", "--fix-only", "--quiet", f"--select={rules}", *paths)
+        run_ruff("check", "--fix-only", "--quiet", f"--select={rules}", *paths)
     if paths:
-        _run("format", "--quiet", *paths)
-
-
-def format_code(code: str, path: Path, rules: str) -> str:
-    """Return code as `format_files` would write it to this path. Invalid code stays as it is."""
-    stdin = ("--quiet", "--stdin-filename", path, "-")
-    for task in (("check", "--fix-only", f"--select={rules}"), ("format",)):
-        result = _run(*task, *stdin, code=code)
-        code = result.stdout if result and result.stdout else code
-    return code
+        run_ruff("format", "--quiet", *paths)
 
 
 def find_formatted(paths: Iterable[Path]) -> list[Path]:
     """Return the files that are formatted as ruff does it."""
-    results = {path: _run("format", "--check", "--quiet", path) for path in paths}
+    results = {path: run_ruff("format", "--check", "--quiet", path) for path in paths}
     return [path for path, result in results.items() if result and result.returncode == 0]
 
 
-def _run(*arguments: str | Path, code: str | None = None) -> subprocess.CompletedProcess[str] | None:
+def run_ruff(*arguments: str | Path, code: str | None = None) -> subprocess.CompletedProcess[str] | None:
     """Run ruff, with code as its input. Return None if it is not installed."""
     if not (ruff := shutil.which("ruff", path=sysconfig.get_path("scripts"))):
         return None

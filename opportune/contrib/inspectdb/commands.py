@@ -36,7 +36,7 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.plurals import list_first, pluralize
 from opportune.project.installed import installed_features, installed_names
 from opportune.project.layout import PACKAGE, PROJECT
-from opportune.project.ruff import format_code
+from opportune.project.ruff import run_ruff
 
 MODELS_HEADING = '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n'
 VIEWS_HEADING = '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n'
@@ -160,10 +160,18 @@ def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
 
 def format_models(code: str) -> str:
     """Format code with ruff, if it is installed. Long strings are divided."""
-    path = PROJECT / PACKAGE / "models.py"
-    code = format_code(code, path, MODULE_RULES)
+    code = _format(code)
     divided = _divide_long_strings(code)
-    return code if divided == code else format_code(divided, path, MODULE_RULES)
+    return code if divided == code else _format(divided)
+
+
+def _format(code: str) -> str:
+    """Return code as ruff would write it to the models of a project. Invalid code stays as it is."""
+    stdin = ("--quiet", "--stdin-filename", PROJECT / PACKAGE / "models.py", "-")
+    for task in (("check", "--fix-only", f"--select={MODULE_RULES}"), ("format",)):
+        result = run_ruff(*task, *stdin, code=code)
+        code = result.stdout if result and result.stdout else code
+    return code
 
 
 def _divide_long_strings(code: str) -> str:
