@@ -110,7 +110,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     app.state.navigation = [link for feature in features for link in feature.site.navigation]
     app.state.navigation_templates = [*filter(None, (feature.site.navigation_template for feature in features))]
     app.state.declared_permissions = DeclaredPermissions(features)
-    if not settings.is_production:  # there, `check` reports mistakes in permissions
+    if not settings.is_production:  # in production, `check` reports unknown permissions
         app.state.declared_permissions.require_existing()
     add_icons(features)
     add_event_kinds(features)
