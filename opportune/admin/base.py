@@ -131,11 +131,14 @@ class BaseAdminView(AdapterView):
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         # A list checks each row, so this does what SQLAdmin's way through `Authorization` also does.
         name = RENAMED_ACTIONS.get(action, action)
-        is_permitted = matches_permission(request.state.permissions, self.identity, name)
-        return is_permitted and self.rules.has_role(request, name)
+        return matches_permission(request.state.permissions, self.identity, name) and self.rules.has_role(request, name)
 
     def get_filters(self) -> list[Any]:
         return [filter_ for filter_ in self._filters if not self.names.hides(parameter_name(filter_))]
+
+    def is_accessible(self, request: Request) -> bool:
+        # The menu checks all views. SQLAdmin would collect the actions of each, of which most users have the first.
+        return self.has_permission(request, Action.LIST) or super().is_accessible(request)
 
     def is_visible(self, request: Request) -> bool:
         """Return whether the menu has a link to the list."""

@@ -102,11 +102,11 @@ class RowBuilder:
         if is_heading:
             classes.append("row-title")
         label = self.view.labels.get(name, name)
-        attributes = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
-        attributes += Markup(' data-label="{}"').format(label)
+        attributes = Markup(' class="%s"') % " ".join(classes) if classes else Markup()
+        attributes += Markup(' data-label="%s"') % label
         text = _l("%(field)s of %(row)s") if name in self.toggled else _l("Edit %(field)s of %(row)s")
         edit_label = gettext(text, field=label, row=ROW) if self.editable else ""
-        editable_attributes = attributes + Markup(' data-cell="{}"').format(name)
+        editable_attributes = attributes + Markup(' data-cell="%s"') % name
         return ListedColumn(name, attributes, editable_attributes, edit_label, name in self.view.truncated_columns)
 
     async def build(self, row: Any) -> ListedRow:
