@@ -15,9 +15,10 @@ from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
 
-from jinja2 import Environment
+from jinja2 import BaseLoader
 
 from opportune.project.layout import PROJECT, display_path, is_project_code
+from opportune.web.static.files import Assets
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ REPEAT_AFTER_SECONDS = 60
 
 IGNORED_MODULES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
 """Imports happen once, and a debugger blocks the loop on purpose."""
-IGNORED_CODE = {Environment.compile.__code__, threading.Thread.start.__code__}
-"""Compilation of a template, and the start of a thread, which waits for a processor on a busy machine."""
+IGNORED_CODE = {BaseLoader.load.__code__, Assets.url.__code__, threading.Thread.start.__code__}
+"""Preparation of templates and assets, and the start of a thread, which waits for a processor on a busy machine."""
 IDLE_MODULES = {"selectors", "asyncio.windows_events"}
 
 
@@ -70,8 +71,10 @@ class LoopStack:
         innermost = frames[0]
         frame = next((frame for frame in frames if is_project_code(Path(frame.f_code.co_filename))), innermost)
         inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
-        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
-        return f"{display_path(Path(frame.f_code.co_filename))}:{frame.f_lineno} ({source}{inside})"
+        number, template = frame.f_lineno or 0, frame.f_globals.get("__jinja_template__")
+        number = template.get_corresponding_lineno(number) if template else number
+        source = linecache.getline(frame.f_code.co_filename, number).strip()
+        return f"{display_path(Path(frame.f_code.co_filename))}:{number} ({source}{inside})"
 
 
 class LoopMonitor:

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import uvloop
+from jinja2 import Environment, FileSystemLoader
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
@@ -19,9 +21,6 @@ from opportune.server.loop_monitor import is_blocked, monitor_loop
 from tests.opportune.guides import read_guide
 
 THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
-
-EVERY_EVENT_LOOP = pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Listener(logging.Handler):
@@ -59,11 +58,6 @@ async def active_monitor(listener: Listener) -> AsyncIterator[Listener]:
         yield listener
 
 
-def run(loop_factory: LoopFactory, scenario: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(scenario)
-
-
 def sleep() -> None:
     time.sleep(0.2)
 
@@ -76,20 +70,30 @@ def location_of(function: Callable[[], object]) -> str:
     return f"{THIS_FILE}:{function.__code__.co_firstlineno + 1} "
 
 
-@EVERY_EVENT_LOOP
-def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factory: LoopFactory) -> None:
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def test_blocking_call_is_reported_with_its_line(
+    listener: Listener, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def scenario() -> None:
         async with monitor_loop():
             line = await listener.wait_for_report(sleep)
         assert line.startswith(f"{location_of(sleep)}(time.sleep(0.2)) blocked the event loop for 0.")
         assert line[line.index(" s. ") :] in read_guide("async.md")
 
-    run(loop_factory, scenario())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(scenario())
 
 
 async def test_blocking_library_is_reported_with_its_caller(active_monitor: Listener) -> None:
     line = await active_monitor.wait_for_report(wait)
     assert line.startswith(f"{location_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) blocked")
+
+
+async def test_blocking_template_is_reported_with_its_line(active_monitor: Listener) -> None:
+    templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    templates.filters["sleep"] = time.sleep
+    line = await active_monitor.wait_for_report(lambda: templates.get_template("slow_page.html").render(seconds=0.2))
+    assert line.startswith("tests/opportune/server/slow_page.html:3 (<p>{{ seconds | sleep }}</p>) blocked")
 
 
 async def test_line_is_reported_once_a_minute(active_monitor: Listener) -> None:
