@@ -60,7 +60,7 @@ EXPLANATIONS = {
     "too many clients|remaining connection slots|too many connections|no more connections allowed|max clients": (
         "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler."
     ),
-    "password authentication failed": "{place} refuses the password of user '{user}'. Check {setting}.",
+    "password auth|SASL auth": "{place} refuses the password of user '{user}'. Check {setting}.",
     "no password supplied": "{place} requires a password for user '{user}'. Add it to {setting}.",
     'role ".*" does not exist': "{place} has no user '{user}'. Check {setting}.",
     "Tenant or user not found": "The pooler at {place} has no user '{user}'. Copy the pooler's connection string.",
@@ -85,7 +85,7 @@ EXPLANATIONS = {
     ),
     (
         "terminating connection|closed the connection|connection is closed|socket closed|SSL connection has been closed"
-        f"|Connection reset|Broken pipe|server conn crashed|{TWO_RESULTS}"
+        f"|Connection reset|Broken pipe|server conn crashed|unexpected eof|{TWO_RESULTS}"
     ): "{place} closed the connection. It may be restarting, or a proxy may drop connections.",
     "statement timeout": "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows.",
     "lock timeout": "Another transaction on {place} held a lock for too long. Try again.",
