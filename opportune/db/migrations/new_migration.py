@@ -46,6 +46,8 @@ def create_empty_migration(graph: MigrationGraph, feature: str, title: str | Non
 def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     """Write a draft as the newest migration of its feature."""
     newest = graph.newest(draft.feature)
+    if newest and newest.number >= int(draft.name[:4]):
+        raise OperatorError(f"Another command has written {newest.feature}.{newest.name}. Run makemigrations again.")
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     follows = newest.revision if newest else None
     depends_on = _dependencies(graph, draft)

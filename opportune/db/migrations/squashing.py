@@ -66,7 +66,9 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
         OperatorError: The replacement does not match the models, or a file cannot be written. Files are restored.
     """
     replaced_files = [migration.path for migration in squash.migrations]
-    dependent_files = _dependent_files(graph, squash.migrations)
+    removed = {migration.revision for migration in squash.migrations[:-1]}
+    others = [other for other in graph.ordered if other not in squash.migrations]
+    dependent_files = [other.path for other in others if removed.intersection(other.depends_on)]
     try:
         with restored_on_failure([*replaced_files, *dependent_files, squash.path]):
             for path in replaced_files:
@@ -123,11 +125,6 @@ def _refuse_moved_models(graph: MigrationGraph, feature: str, metadata: MetaData
         owner = owners.feature_of(table)
         if creator == feature and owner != feature:
             raise OperatorError(f"The migrations of {feature} create {table}, whose model is in {owner} now.")
-
-
-def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:
-    removed = {migration.revision for migration in migrations[:-1]}
-    return [other.path for other in graph.ordered if other not in migrations and removed.intersection(other.depends_on)]
 
 
 def _replace_revisions(text: str, squash: Squash) -> str:

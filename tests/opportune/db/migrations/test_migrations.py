@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, ColumnElement, ForeignK
 from opportune.db.migrations import locks, new_migration, runner
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.new_migration import NewMigration, write_migration
+from opportune.db.migrations.new_migration import NewMigration, create_empty_migration, write_migration
 from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_features
@@ -87,6 +87,13 @@ def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> N
         books.migrate("libary")
     with pytest.raises(OperatorError, match=r"no migration '0001_initail'. Did you mean 0001_initial\?"):
         books.migrate("library", "0001_initail")
+
+
+def test_migration_written_since_the_draft_is_not_replaced(books: SampleFeatures) -> None:
+    draft = create_empty_migration(books.graph, "library", "by hand")
+    books.write_migration("library", "pass")
+    with pytest.raises(OperatorError, match=r"written library.0002_by_hand. Run makemigrations again"):
+        write_migration(books.graph, draft)
 
 
 @pytest.mark.database("sqlite", "postgresql")
