@@ -112,17 +112,13 @@ def describe_unexpected(error: Exception) -> str:
         path, line = places[-1]
         return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."
     path, line = project_places[-1]
+    after_project = takewhile(lambda place: not is_project_code(place[0]), reversed(places))
+    ends_in_framework = any(place.is_relative_to(FRAMEWORK) for place, _ in after_project)
     # A library refuses a model or schema, which the framework makes from the project's declarations.
     is_declaration_error = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
-    if is_declaration_error or not _ends_in_framework(places):
+    if is_declaration_error or not ends_in_framework:
         return f"{display_path(path)}:{line}: {reason}. {_advise(error)}"
     return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
-
-
-def _ends_in_framework(places: Sequence[Place]) -> bool:
-    """Return whether the framework is called after the last line of the project."""
-    after_project = takewhile(lambda place: not is_project_code(place[0]), reversed(places))
-    return any(path.is_relative_to(FRAMEWORK) for path, _ in after_project)
 
 
 def _advise(error: Exception) -> str:

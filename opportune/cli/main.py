@@ -91,6 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()  # imports create no garbage, and searching for it delays each command
     with signals_as_interrupts():
         code = _run_and_report(sys.argv[1:] or ["--help"])
+    try:
+        sys.stdout.flush()
+    except OSError:  # reported above
+        code = registry.handle_output_error(BrokenPipeError())
     gc.freeze()  # Python would search all objects again at exit
     return code
 

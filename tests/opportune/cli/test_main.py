@@ -199,7 +199,8 @@ def test_broken_pipe_prints_no_traceback() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
-def test_full_disk_prints_one_line() -> None:
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_full_disk_prints_one_line(option: str) -> None:
     with Path("/dev/full").open("wb") as full:
-        result = subprocess.run(HELP, stdout=full, stderr=subprocess.PIPE, check=False)
+        result = subprocess.run([*HELP[:-1], option], stdout=full, stderr=subprocess.PIPE, check=False)
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
