@@ -45,7 +45,8 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
     """
     with open(os.open(path, OPEN_FLAGS, 0o600), "r+b") as file:
         if lock and not _try_lock_at(path, file):
-            raise OperatorError(f"Another process is writing {path}. Wait until it ends, then run this again.")
+            name = str(path).replace(TEMPORARY_INFIX, "")
+            raise OperatorError(f"Another process is writing {name}. Wait until it ends, then run this again.")
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
             raise OperatorError(f"{path} belongs to another user, who could read its new content. Remove it.")
         try:

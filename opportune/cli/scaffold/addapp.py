@@ -22,7 +22,7 @@ from opportune.cli.project.upgrade import require_project
 from opportune.cli.scaffold import packages
 from opportune.cli.scaffold.feature_names import name_problem
 from opportune.cli.scaffold.file_changes import replace_files, write_files
-from opportune.cli.scaffold.installed import INSTALLED, with_feature
+from opportune.cli.scaffold.installed import INSTALLED, one_at_a_time, with_feature
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages
@@ -41,7 +41,7 @@ def command(
         ),
     ],
 ) -> None:
-    with private_folder("opportune-addapp-") as folder:
+    with private_folder("opportune-addapp-") as folder, one_at_a_time(PROJECT):
         wheel = packages.find_wheel(source, folder)
         if wheel:
             package = _add_wheel(packages.read_wheel(wheel, folder), wheel)

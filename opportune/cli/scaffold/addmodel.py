@@ -29,6 +29,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say, say_next
+from opportune.cli.scaffold.installed import one_at_a_time
 from opportune.cli.scaffold.model_files import add_model
 from opportune.cli.scaffold.new_model import ModelRequest, NewModel
 from opportune.project.layout import PROJECT
@@ -67,7 +68,8 @@ def command(
     history: History = False,
 ) -> None:
     options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields or [], *options))
+    with one_at_a_time(PROJECT):
+        model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields or [], *options))
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:
         print(f"Add by hand to {edit}.")

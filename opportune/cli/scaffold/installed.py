@@ -3,14 +3,22 @@
 import ast
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from opportune.cli.scaffold.source import read_source, with_imports, with_item
 from opportune.errors import OperatorError
 from opportune.project.assignments import assigned_values
+from opportune.project.atomic_files import private_file, temporary_path
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 INSTALLED = f"{PACKAGE}/installed.py"
+
+
+def one_at_a_time(project: Path) -> AbstractContextManager[object]:
+    """Refuse a second command that changes code, because it would overwrite the changes of the first one."""
+    return private_file(temporary_path(project / INSTALLED))
 
 
 def with_feature(text: str, name: str, module: str = "") -> str:

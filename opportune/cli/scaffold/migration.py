@@ -38,7 +38,8 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
     The code of the file may not be written yet. Other tables of the feature without a migration are also created.
     """
     _run_models(feature, code, file)
-    migrated = _words_of_migrations(graph)
+    texts = [migration.path.read_text(encoding="utf-8") for migration in graph.by_revision.values()]
+    migrated = {word for text in texts for word in re.findall(r"\w+", text)}  # among them the names of the tables
     tables_of_feature = [name for name in Model.metadata.tables if feature_of_table(name, graph.features) == feature]
     new_tables = dict.fromkeys([*tables, *(name for name in tables_of_feature if name not in migrated)])
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -68,12 +69,6 @@ def _run_models(feature: str, code: str, file: Path) -> None:
             raise
         message = f"{file.name} of {feature} cannot be imported ({type(error).__name__}: {error}). Fix it first."
         raise OperatorError(message) from error
-
-
-def _words_of_migrations(graph: MigrationGraph) -> set[str]:
-    """Return all words in the existing migrations, among them the names of the tables that they create."""
-    texts = [migration.path.read_text(encoding="utf-8") for migration in graph.by_revision.values()]
-    return {word for text in texts for word in re.findall(r"\w+", text)}
 
 
 def _add_stubs_of_referenced_tables(metadata: MetaData, migrated: Collection[str]) -> list[Table]:

@@ -21,6 +21,7 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.project.shared_files import VENDOR
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
+from opportune.cli.scaffold.installed import one_at_a_time
 from opportune.cli.scaffold.packages import GROUP, without_dependency, without_pin
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
@@ -41,18 +42,19 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
-    removal_class = PackageRemoval if name in feature_packages() else FeatureRemoval
-    removal = removal_class(name, PROJECT)
-    removal.check()
-    tables = tables_of(name) if drop_tables is not False else []
-    _confirm_deletion(name, removal.summary(), yes=yes)
-    if tables and drop_tables is None and not yes:
-        drop_tables = typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?")
-    if tables and drop_tables:
-        migrate(name, "zero")
-    elif tables:
-        print(f"Tables kept in the database: {', '.join(tables)}.")
-    removal.apply()
+    with one_at_a_time(PROJECT):
+        removal_class = PackageRemoval if name in feature_packages() else FeatureRemoval
+        removal = removal_class(name, PROJECT)
+        removal.check()
+        tables = tables_of(name) if drop_tables is not False else []
+        _confirm_deletion(name, removal.summary(), yes=yes)
+        if tables and drop_tables is None and not yes:
+            drop_tables = typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?")
+        if tables and drop_tables:
+            migrate(name, "zero")
+        elif tables:
+            print(f"Tables kept in the database: {', '.join(tables)}.")
+        removal.apply()
     say(f"Deleted {name}.")
     for line in removal.leftovers():
         print(f"  {line}")

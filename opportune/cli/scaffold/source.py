@@ -129,7 +129,9 @@ def merge_modules(text: str, addition: str) -> str:
     head = [*takewhile(lambda node: node not in definitions, new.tree.body)]
     code = new.bytes[new.line_end(new.span(head[-1]).end) if head else 0 :].decode().strip()
     before = with_imports(text, imports).rstrip()
-    return f"{before}{_blank_lines(before, definitions[0])}{code}\n"
+    neighbours = (*Source(before).tree.body[-1:], definitions[0])
+    blank_lines = "\n" if all(isinstance(node, ast.Assign) for node in neighbours) else "\n\n\n"
+    return f"{before}{blank_lines}{code}\n"
 
 
 def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
@@ -176,12 +178,6 @@ def _imported(tree: ast.Module) -> dict[str, set[str]]:
         if isinstance(node, ast.ImportFrom) and not node.level:
             imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names if not alias.asname)
     return imports
-
-
-def _blank_lines(before: str, first: ast.stmt) -> str:
-    """Return the line breaks before an added statement. Assignments follow each other without blank lines."""
-    last = Source(before).tree.body[-1:]
-    return "\n" if all(isinstance(node, ast.Assign) for node in (first, *last)) else "\n\n\n"
 
 
 def _is_docstring(node: ast.stmt) -> bool:

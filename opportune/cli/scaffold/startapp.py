@@ -15,7 +15,7 @@ from opportune.cli.output import say, say_next
 from opportune.cli.scaffold import addmodel
 from opportune.cli.scaffold.feature_names import check_name, folders
 from opportune.cli.scaffold.file_changes import FileTexts
-from opportune.cli.scaffold.installed import INSTALLED, with_feature
+from opportune.cli.scaffold.installed import INSTALLED, one_at_a_time, with_feature
 from opportune.cli.scaffold.migration import feature_names
 from opportune.cli.scaffold.model_files import add_model_texts, write_model, write_with_migration
 from opportune.cli.scaffold.model_request import plan_model
@@ -68,21 +68,14 @@ def command(
         say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
     else:
         # Users change the default model before they create its migration.
-        created = _create_in_project(request, feature_file, has_migration=bool(model))
+        texts = {PROJECT / PACKAGE / name / "feature.py": feature_file}
+        with one_at_a_time(PROJECT):
+            texts[PROJECT / INSTALLED] = with_feature((PROJECT / INSTALLED).read_text(encoding="utf-8"), name)
+            created = plan_model(PROJECT, request)
+            write_model(PROJECT, created, texts, has_migration=bool(model))
         say(f"Created {' and '.join(str(folder.relative_to(PROJECT)) for folder in folders(name))}.")
         say(f"Added {name} to {INSTALLED}.")
         addmodel.print_next_steps(created, () if model else (f"makemigrations {name}",))
-
-
-def _create_in_project(request: ModelRequest, feature_file: str, *, has_migration: bool) -> NewModel:
-    installed = PROJECT / INSTALLED
-    base = {
-        installed: with_feature(installed.read_text(encoding="utf-8"), request.feature),
-        PROJECT / PACKAGE / request.feature / "feature.py": feature_file,
-    }
-    model = plan_model(PROJECT, request)
-    write_model(PROJECT, model, base, has_migration=has_migration)
-    return model
 
 
 def _distribution_name(feature: str) -> str:

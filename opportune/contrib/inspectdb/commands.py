@@ -22,7 +22,7 @@ from opportune.cli.environment.locks import DEV
 from opportune.cli.output import say, say_next, warn
 from opportune.cli.scaffold.feature_names import check_name
 from opportune.cli.scaffold.file_changes import replace_files
-from opportune.cli.scaffold.installed import INSTALLED, with_feature
+from opportune.cli.scaffold.installed import INSTALLED, one_at_a_time, with_feature
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
 from opportune.db.migrations.connection import connect
@@ -189,11 +189,12 @@ def _divide_long_strings(code: str) -> str:
 def create_feature(name: str, inspected: InspectionResult) -> None:
     """Create and install a feature with these models and a test."""
     installed = PROJECT / INSTALLED
-    text = with_feature(installed.read_text(encoding="utf-8"), name)
     lines = inspected.code.splitlines()
     classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
     files = feature_files(name, inspected, classes)
-    replace_files({**files, installed: text}, PROJECT / PACKAGE / name)
+    with one_at_a_time(PROJECT):
+        text = with_feature(installed.read_text(encoding="utf-8"), name)
+        replace_files({**files, installed: text}, PROJECT / PACKAGE / name)
     say(f"Created {PACKAGE}/{name} with {pluralize(len(classes), 'model')}, and tests/{name}.")
     heading = f"Added {name} to {INSTALLED}. Review the models, then run:"
     say_next("makemigrations", "migrate --fake-initial", f"test tests/{name}", heading=heading)

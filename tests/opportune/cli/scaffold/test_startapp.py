@@ -9,7 +9,7 @@ import pytest
 
 from opportune.cli.scaffold import feature_names, startapp
 from opportune.cli.scaffold.field_definitions import check_field_name
-from opportune.cli.scaffold.installed import with_feature, without_feature
+from opportune.cli.scaffold.installed import one_at_a_time, with_feature, without_feature
 from opportune.cli.scaffold.migration import draft_creation
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
@@ -76,6 +76,11 @@ def test_unwritable_folder_leaves_nothing(oppman: Oppman, project: Path) -> None
     assert file_names(project) == {"app/installed.py", "tests"}
 
 
+def test_second_command_at_the_same_time_is_refused(oppman: Oppman, project: Path) -> None:
+    with one_at_a_time(project):
+        assert "app/installed.py. Wait until it ends" in oppman("startapp", "notes").line()
+
+
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
@@ -110,9 +115,8 @@ def test_existing_folder_of_a_package_is_refused(oppman: Oppman, project: Path) 
 
 def test_package_cannot_refer_to_a_model_of_the_project(oppman: Oppman, project: Path) -> None:
     (project / "app/plants").mkdir()
-    (project / "app/plants/models.py").write_text(
-        'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
-    )
+    models = 'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
+    (project / "app/plants/models.py").write_text(models)
     line = oppman("startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package").line()
     assert line.startswith("plant: a package cannot refer to Plant, which is a model of this")
     assert not (project.parent / "opportune-gardens").exists()
