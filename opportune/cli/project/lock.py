@@ -79,7 +79,9 @@ def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> lis
     if upgrade:
         command_line.append("--upgrade")
     with progress("Locking", 1 + len(groups), "locks") as bar:
-        framework = [_pin_framework(folder, pin[1])] if pin else []
+        framework = [folder / "framework.txt"] if pin else []
+        if pin:  # only `upgrade` changes the framework's version
+            write_text(framework[0], f"opportune=={pin[1]}\n")
         wheels = ["--find-links", f"./{VENDOR}"] if pin and (PROJECT / VENDOR).is_dir() else []
         _resolve([*command_line, PYPROJECT, *wheels], folder, BASE, framework, cooldown)
         bar.advance()
@@ -88,7 +90,9 @@ def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> lis
             _resolve([*command_line, "--group", group], folder, lock, constraints, cooldown)
             bar.advance()
     if pin:
-        _restore_framework_pin(folder, pin[0])
+        # The locked hash, whatever the index has under this name and version.
+        text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(folder / BASE))
+        write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
     return [lock for lock in (BASE, *groups) if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
@@ -165,19 +169,6 @@ def _pins(lock: Path) -> dict[str, Version]:
     for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", read_text(lock), re.MULTILINE):
         versions[name] = max(Version(version), versions.get(name, Version(version)))
     return versions
-
-
-def _pin_framework(folder: Path, version: str) -> Path:
-    """Return a file that keeps the framework's version, which only `upgrade` changes."""
-    file = folder / "framework.txt"
-    write_text(file, f"opportune=={version}\n")
-    return file
-
-
-def _restore_framework_pin(folder: Path, pin: str) -> None:
-    """Write the framework's locked hash, whatever the index has under this name and version."""
-    text = FRAMEWORK_PIN.sub(lambda _: pin, read_text(folder / BASE))
-    write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
 
 
 def read_text(path: Path) -> str:
