@@ -84,11 +84,6 @@ def page_type(app: FastAPI, address: str) -> str:
     return SIMILAR_ADMIN_PAGE.sub(r"/admin/*/\1\2", path)
 
 
-def sort_key(html: str, mode: RenderMode) -> tuple[list[str], int, int]:
-    """Group pages by style sheets, with pages to load and pages with many scripts first."""
-    return SHEET.findall(html), -mode, -len(SCRIPT.findall(html))
-
-
 async def show(page: Page, path: str, html: str, mode: RenderMode, loaded: str) -> str:
     """Return the page to load: this one, or the previous one with the body of this one."""
     is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
@@ -119,7 +114,9 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     loaded_sheets = [SHEET.findall(pages[key]) for key in selected if selected[key]]
     selected |= {key: RenderMode.LOADED for key in selected if SHEET.findall(pages[key]) not in loaded_sheets}
     alone = [key for key in selected if selected[key]]
-    alone.sort(key=lambda key: (key[0], *sort_key(pages[key], selected[key]), key[1]))
+    # Groups pages by style sheets, with pages to load and pages with many scripts first.
+    scripts = {key: len(SCRIPT.findall(pages[key])) for key in alone}
+    alone.sort(key=lambda key: (key[0], SHEET.findall(pages[key]), -selected[key], -scripts[key], key[1]))
     together = [pages[key] for key in selected if not selected[key]]
     violations = []
     is_signed_in, loaded = False, ""

@@ -21,6 +21,7 @@ from opportune.server.loop_monitor import is_blocked, monitor_loop
 from tests.opportune.guides import read_guide
 
 THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Listener(logging.Handler):
@@ -71,9 +72,7 @@ def location_of(function: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
-def test_blocking_call_is_reported_with_its_line(
-    listener: Listener, loop_factory: Callable[[], asyncio.AbstractEventLoop]
-) -> None:
+def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factory: LoopFactory) -> None:
     async def scenario() -> None:
         async with monitor_loop():
             line = await listener.wait_for_report(sleep)
