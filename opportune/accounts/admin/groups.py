@@ -20,6 +20,7 @@ from opportune.accounts.admin.permission_table import (
     split_permission,
 )
 from opportune.accounts.models import Group, GroupPermission, Membership, User
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.admin.authorization import has_staff_permission
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, FormExtension
@@ -107,7 +108,10 @@ class PermissionsOfGroup(FormExtension):
             await session.execute(delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action))
         for identity, action in map(split_permission, new - old):
             session.add(GroupPermission(group_id=row.id, identity=identity, action=action))
-        return {"permissions": [sorted(old), sorted(new)]} if old != new else {}
+        if old == new:
+            return {}
+        await get_confirmed_user(request, request.state.user)
+        return {"permissions": [sorted(old), sorted(new)]}
 
 
 class GroupAdmin(AdminView, model=Group):

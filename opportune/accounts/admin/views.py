@@ -8,6 +8,7 @@ from opportune.accounts.admin.user_actions import record_staff_change
 from opportune.accounts.admin.users import UserAdmin
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, ApiToken, LinkedAccount, Membership, Passkey, Session, User
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.accounts.sessions.service import describe_session_device
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
@@ -102,6 +103,7 @@ class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
     icon, category = "ti ti-user-plus", "Accounts"
 
     async def before_save(self, session: AsyncSession, row: Membership, request: Request, *, is_created: bool) -> None:
+        await get_confirmed_user(request, request.state.user)
         await record_change(session, request, row.user_id, "updated_by_staff", fields=["Groups"])
 
     async def before_delete(self, session: AsyncSession, row: Membership, request: Request) -> None:

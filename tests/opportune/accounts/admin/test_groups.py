@@ -41,6 +41,10 @@ async def run_action(client: AsyncClient, action: str, *users: User) -> Response
 async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     form_data = {"name": "Editors", "permissions": ["user:list", "user:get"], "save": "Save"}
+    refused = await admin.post("/admin/group/create", data=form_data)
+    assert refused.headers["location"].startswith("/accounts/confirm?next=")
+    assert await count(app, Group) == 0
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
     assert (await admin.post("/admin/group/edit/1", data=form_data | {"name": "Renamed"})).status_code == 303
     assert (await admin.post("/admin/group/restore-entry/1?entry=2")).status_code == 303
@@ -48,7 +52,6 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
-    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     membership = {"email": user.email, "is_active": "y", "is_staff": "y", "groups": "1", "save": "Save"}
     assert (await admin.post(f"/admin/user/edit/{user.id}", data=membership)).status_code == 303
     page = (await admin.get(f"/admin/user/edit/{user.id}")).text
@@ -178,6 +181,7 @@ async def test_permissions_for_missing_models_are_kept(app: FastAPI, admin: Asyn
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
     assert "Not installed: gone:list" in extract_text(response)
     form_data = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
     assert await read_permissions(database, group.name) == {"user:list", "gone:list"}
 

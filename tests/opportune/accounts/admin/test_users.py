@@ -171,7 +171,11 @@ async def test_new_password_ends_all_sessions(app: FastAPI, admin: AsyncClient) 
 async def test_changes_of_credentials_and_groups_are_events(app: FastAPI, admin: AsyncClient, user: User) -> None:
     await add_rows(app, Group(name="Editors"))
     await make_token(app.state.database, user)
-    await admin.post("/admin/membership/create", data={"user_id": str(user.id), "group_id": "1"})
+    membership = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
+    for location in ("/accounts/confirm?next=", "/admin/membership/list"):
+        response = await admin.post("/admin/membership/create", data=membership)
+        assert response.headers["location"].startswith(location)
+        await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     for model in ("membership", "api-token"):
         assert (await admin.post(f"/admin/{model}/delete?pks=1", data=CONFIRMED)).status_code == 303, model
     kinds = [event.kind for event in await read_all(app, AccountEvent)]
