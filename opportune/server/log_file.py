@@ -2,9 +2,6 @@
 
 import logging
 import os
-import re
-from collections.abc import Sequence
-from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -14,9 +11,6 @@ from opportune.project.layout import PROJECT
 
 PATH = PROJECT / "data" / "development.log"
 MAX_FILE_BYTES = 1_000_000
-ENTRY_START = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
-"""Beginning of an entry. The lines of its traceback follow, indented."""
-ERROR_ENTRY = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL)")
 
 
 class LogFile(RotatingFileHandler):
@@ -40,16 +34,3 @@ def open_log_file() -> logging.Handler:
     except OperatorError:
         return logging.NullHandler()
     return LogFile(PATH, maxBytes=MAX_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
-
-
-def read_entries() -> Sequence[str]:
-    """Return the entries of both files, oldest first."""
-    text = ""
-    for path in (PATH.with_name(f"{PATH.name}.1"), PATH):
-        with suppress(FileNotFoundError):
-            text += path.read_text(encoding="utf-8", errors="replace")
-    return [entry.rstrip("\n") for entry in ENTRY_START.split(text) if entry]
-
-
-def is_error(entry: str) -> bool:
-    return bool(ERROR_ENTRY.match(entry))

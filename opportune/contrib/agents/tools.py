@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Annotated, Any, ParamSpec
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Inspector, inspect
 
 from opportune import __version__
 from opportune.config.settings import Settings, load_settings
+from opportune.contrib.agents.log_entries import is_error, read_entries
 from opportune.contrib.agents.query import MAX_ROWS, run_query
 from opportune.contrib.agents.reading import read
 from opportune.contrib.documentation.commands import find_sections
@@ -29,7 +30,7 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 from opportune.search.query import MAX_QUERY_LENGTH
-from opportune.server.log_file import PATH, is_error, read_entries
+from opportune.server.log_file import PATH
 
 INSTRUCTIONS = (
     "Tools for one project on the Opportune framework. AGENTS.md has its rules, and .agents/skills guides for common "
@@ -127,11 +128,11 @@ async def show_log(count: Count = 50) -> str:
     return cut_start("\n".join(read_log_file()[-count:]))
 
 
-def read_log_file() -> list[str]:
+def read_log_file() -> Sequence[str]:
     entries = read_entries()
     if not entries:
         raise OperatorError(f"There is no log at {PATH}. Start the site: {OPPMAN} runserver")
-    return list(entries)
+    return entries
 
 
 async def check() -> str:

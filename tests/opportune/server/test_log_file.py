@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.contrib.agents.log_entries import is_error, read_entries
 from opportune.schemas.masks import mask_pairs
 from opportune.server import log_file
 from opportune.server.log_formats import LineFormatter, MaskedFormatter
@@ -51,8 +52,8 @@ def log_error(logger: logging.Logger) -> None:
 def test_error_has_its_frames_and_variables(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     log_error(logger)
     assert "Variables" not in capsys.readouterr().err, "other handlers print none"
-    (entry,) = log_file.read_entries()
-    assert log_file.is_error(entry)
+    (entry,) = read_entries()
+    assert is_error(entry)
     assert "test_log_file.py" in entry
     assert "Variables in fail:" in entry
     assert "    number = 7" in entry
@@ -102,7 +103,7 @@ def test_only_the_newest_entries_are_stored(logger: logging.Logger, folder: Path
     for number in range(1000):
         logger.warning("message %d", number)
     assert sum(path.stat().st_size for path in folder.iterdir()) < 20_000
-    entries = log_file.read_entries()
+    entries = read_entries()
     assert "message 999" in entries[-1]
     assert len(entries) > 100
 
