@@ -33,6 +33,7 @@ from opportune.errors import OperatorError
 from opportune.errors.option_names import find_mismatches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext_lazy
+from opportune.schemas.annotations import options_of
 
 ExportType = Annotated[str, StringConstraints(pattern="^(csv|xlsx|json)$")]
 
@@ -192,7 +193,8 @@ class AdminView(RowQueriesMixin):
         self.time_columns = {name for name, column in unchosen.items() if columns.python_type_of(column) is datetime}
         choices = (*self.names.in_list, *further_columns(self))
         texts = {*self.column_formatters, *self.many_to_many} - {*self.mapper.columns.keys()}
-        self.truncated_columns = long_columns | {name for name in choices if name in texts or "." in name}
+        labelled = {name for name, field in self.formatted_fields.items() if options_of(field).has_choices}
+        self.truncated_columns = long_columns | labelled | {name for name in choices if name in texts or "." in name}
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""
