@@ -28,7 +28,7 @@ LIMITS = {
     "files directly in opportune/cli": 13,
     "adapters": 1,
     "public names of AdminView": 150,
-    "lines of tests": 85_100,
+    "lines of tests": 85_110,
 }
 
 
