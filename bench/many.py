@@ -36,7 +36,7 @@ SELECT 'Entry ' || n, 'Note ' || n % 97, n % 3 = 0, now() - n * interval '1 seco
 """
 MAX_CONNECTIONS = 4
 """Concurrent requests of each process. The smallest pool has more, so no request opens a database connection."""
-REQUESTS = 400
+SITE_REQUESTS = 400
 """Requests of a round. The admin is slower, so its rounds have fewer."""
 ADMIN_REQUESTS = 80
 TEST_REQUESTS = 4
@@ -150,7 +150,7 @@ def run_rounds(machines: Machines, title: str, options: Namespace) -> list[Figur
     """Return the figures of each round after a round of warming up."""
     count = TEST_REQUESTS
     if options.is_judged:
-        count = ADMIN_REQUESTS if title in ADMIN_QUERIES else REQUESTS
+        count = ADMIN_REQUESTS if title in ADMIN_QUERIES else SITE_REQUESTS
     try:
         machines.measure(title, min(count, WARM_UP_REQUESTS))
         return [machines.measure(title, count) for _ in range(options.rounds)]
