@@ -147,7 +147,7 @@ class Files:
 
 
 def link_compiled(source: str, destination: str) -> None:
-    """ProjectCopy a file. Bytecode is linked, because Python replaces it instead of changing it."""
+    """Copy a file. Bytecode is linked, because Python replaces it instead of changing it."""
     (link if source.endswith(".pyc") else shutil.copy2)(source, destination)
 
 

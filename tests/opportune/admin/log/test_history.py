@@ -78,10 +78,10 @@ async def test_refused_changes_are_not_logged(app: FastAPI, admin: AsyncClient, 
 
 
 async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": ["user:list"]})
     await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:update"]})
     user = await make_user(app.state.database)
-    await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
     created, changed, joined = await read_entries(app)
     assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}

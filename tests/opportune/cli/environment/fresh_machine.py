@@ -35,8 +35,8 @@ def main():
 
 
 PROGRAM_FILES = (
-    *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/context.py"),
-    *("opportune/config/__init__.py", "opportune/features/__init__.pyi", "opportune/project/atomic_files.py"),
+    *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/context.py", "opportune/config/__init__.py"),
+    *("opportune/features/__init__.pyi", "opportune/project/assignments.py", "opportune/project/atomic_files.py"),
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
     *(
         f"opportune/project/{name}.py"
@@ -49,7 +49,7 @@ PROGRAM_FILES = (
 
 
 def copy_with_bytecode(name: str, project: Path) -> None:
-    """ProjectCopy a file of the project with its bytecode, which stays valid for the same time and size."""
+    """Copy a file of the project with its bytecode, which stays valid for the same time and size."""
     (project / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(PROJECT / name, project / name)
     compiled = Path(importlib.util.cache_from_source(name))
