@@ -36,10 +36,10 @@ class SessionStrategy:
         match = await find_by_token(self.database, Session, token) if token else None
         if match is None:
             return None
-        row, user, _permissions = match
-        if row.is_impersonation and await find_impersonator(self.database, row, user) is None:
+        row = match.credential
+        if row.is_impersonation and await find_impersonator(self.database, row, match.user) is None:
             return None
-        return user
+        return match.user
 
     async def write_token(self, user: User) -> str:
         return await create_session(self.session, self.settings, user, self.client)

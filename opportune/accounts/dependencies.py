@@ -95,7 +95,8 @@ OptionalUser = Annotated[User | None, Depends(get_optional_user)]
 class CurrentUserScheme(SecurityBase):
     """Dependency and OpenAPI security scheme in one object, because FastAPI analyses it faster than three objects."""
 
-    model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
+    model = oauth2_scheme.model
+    scheme_name = oauth2_scheme.scheme_name
 
     async def __call__(self, request: HTTPConnection, needed: SecurityScopes = NO_SCOPES) -> User:
         user = await get_optional_user(request)

@@ -7,7 +7,9 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import HTTPException, Request, Response
@@ -40,10 +42,18 @@ logger = logging.getLogger(__name__)
 
 LIFETIME = timedelta(hours=1)
 PURPOSE = "kept form"
-MAX_FIELDS, MAX_FILES = 5_000, 20
+MAX_FIELDS = 5_000
+MAX_FILES = 20
 ONE_TIME_CODE = "code"
 NOTHING_SAVED = _l("Nothing has been saved yet.")
 KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
+
+
+class SubmittedTexts(NamedTuple):
+    fields: Sequence[tuple[str, str]] = ()
+    """Names and texts, without files and secrets."""
+    names: Sequence[str] = ()
+    """Names of all fields."""
 
 
 class FormInterrupted(HTTPException):
@@ -108,17 +118,17 @@ async def _keep(request: Request, notice: str) -> str:
     users = [mark for mark in (form_mark, user_mark) if mark]
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
-    fields, names = await _read_texts(request)
+    texts = await _read_texts(request)
     is_of_other_user = len(users) == 2 and form_mark not in (user_mark, *older_marks)
-    if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
+    if not texts.fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
-    content = {"users": users, "fields": fields, "names": names, "notice": notice}
+    content: dict[str, object] = {"users": users, "fields": texts.fields, "names": texts.names, "notice": notice}
     # The mark in the form is not the author: a visitor could send another one with each form.
     return await _store(request, content, user_mark or client_address(request))
 
 
-async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the texts of the submitted form, without files and secrets, and the names of all its fields."""
+async def _read_texts(request: Request) -> SubmittedTexts:
+    """Return the texts of the submitted form. If the form is invalid, or the route has read the body, return none."""
     is_account_page = path_below_root(request.scope).startswith("/accounts/")
     omitted = {USER_FIELD, ONE_TIME_CODE} if is_account_page else {USER_FIELD}
     allow_files(request)
@@ -129,9 +139,9 @@ async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str
                 for name, value in form.multi_items()
                 if isinstance(value, str) and name not in omitted and not is_secret(name)
             ]
-            return texts, [name.encode(errors="replace").decode() for name in form]
-    except (HTTPException, RuntimeError, UnicodeError):  # the form is invalid, or the route has read the body
-        return [], []
+            return SubmittedTexts(texts, [name.encode(errors="replace").decode() for name in form])
+    except (HTTPException, RuntimeError, UnicodeError):
+        return SubmittedTexts()
 
 
 async def _store(request: Request, content: dict[str, object], author: str) -> str:

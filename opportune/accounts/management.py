@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, delete, func, select
@@ -23,6 +24,20 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "{email} is the last active superuser. Create another one first: python3 oppman.py createsuperuser"
+
+
+class UserWithGroups(NamedTuple):
+    user: User
+    groups: Sequence[str]
+    """Names of the user's groups."""
+
+
+class GroupSummary(NamedTuple):
+    name: str
+    members: int
+    """Number of members."""
+    permissions: list[str]
+    """Permissions such as `todo:list`."""
 
 
 class EmailRefusedError(OperatorError):
@@ -158,9 +173,7 @@ def as_operator_error(email: str) -> Iterator[None]:
         raise OperatorError(f"The password is not accepted. {error}") from None
 
 
-async def list_users(
-    session: AsyncSession, *conditions: ColumnElement[bool], limit: int
-) -> list[tuple[User, Sequence[str]]]:
+async def list_users(session: AsyncSession, *conditions: ColumnElement[bool], limit: int) -> list[UserWithGroups]:
     """Return users with the names of their groups, newest first."""
     newest = select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)
     users = list(await session.scalars(newest))
@@ -173,7 +186,7 @@ async def list_users(
     group_names: dict[int, list[str]] = {}
     for user_id, name in await session.execute(query):
         group_names.setdefault(user_id, []).append(name)
-    return [(user, group_names.get(user.id, ())) for user in users]
+    return [UserWithGroups(user, group_names.get(user.id, ())) for user in users]
 
 
 async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]) -> None:
@@ -228,8 +241,8 @@ async def find_group(session: AsyncSession, name: str) -> Group:
     return group
 
 
-async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
-    """Return the name, the number of members and the permissions, such as `todo:list`, of each group."""
+async def list_groups(session: AsyncSession) -> list[GroupSummary]:
+    """Return all groups, sorted by name."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
     members = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))
     member_counts = dict((await session.execute(members)).all())
@@ -237,4 +250,4 @@ async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]
     query = select(GroupPermission).order_by(col(GroupPermission.identity), col(GroupPermission.action))
     for permission in await session.scalars(query):
         permissions.setdefault(permission.group_id, []).append(f"{permission.identity}:{permission.action}")
-    return [(group.name, member_counts.get(group.id, 0), permissions.get(group.id, [])) for group in groups]
+    return [GroupSummary(group.name, member_counts.get(group.id, 0), permissions.get(group.id, [])) for group in groups]

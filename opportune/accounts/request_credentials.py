@@ -3,12 +3,12 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
-from opportune.accounts.sessions.lookup import PermissionSet, find_by_token
+from opportune.accounts.sessions.lookup import CredentialMatch, find_by_token
 from opportune.accounts.tokens.dependencies import read_bearer_token
-from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
+from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import is_foreign_route
@@ -27,7 +27,7 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
     return strategy(settings, database, session)  # type: ignore[arg-type]  # reading a token needs no session
 
 
-async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
+async def find_credential(request: HTTPConnection) -> CredentialMatch[Session] | CredentialMatch[ApiToken] | None:
     takes_tokens = path_below_root(request.scope).startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
     if bearer_token is not None:

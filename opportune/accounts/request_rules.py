@@ -71,7 +71,8 @@ def guard_impersonation(request: HTTPConnection) -> None:
     Raises:
         HTTPException: The superuser may not make this request.
     """
-    state, scope = request.scope["state"], request.scope  # `request.state` takes four calls
+    scope = request.scope
+    state = scope["state"]  # `request.state` takes four calls
     if state["impersonator"] is None:
         stop_recording()
     elif state["session"].impersonator_may_write:

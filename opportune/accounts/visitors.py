@@ -15,10 +15,10 @@ from opportune.web.rate_limit_cache import CacheStorage
 
 
 def _open_rate_limiter(services: Services) -> RateLimiter:
-    database, settings = services.database, services.settings
-    in_database = DatabaseStorage(database, settings)
+    settings = services.settings
+    in_database = DatabaseStorage(services.database, settings)
     # Several machines may serve the site, without a Redis that would count for all of them.
-    has_machines = database.url.kind == "postgresql" and not settings.has_redis
+    has_machines = services.database.url.kind == "postgresql" and not settings.has_redis
     return RateLimiter({"database": in_database, "cache": in_database if has_machines else CacheStorage(settings)})
 
 

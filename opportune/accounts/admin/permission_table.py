@@ -80,7 +80,7 @@ class PermissionTable(NamedTuple):
         return Markup(page.render(table=self, columns=COLUMNS, **options))  # noqa: S704 - escaped
 
 
-def editable_table(site: BaseAdminSite, request: Request, permissions: Collection[str] = ()) -> PermissionTable:
+def editable_table(site: BaseAdminSite, request: Request, permissions: Collection[str]) -> PermissionTable:
     """Return a table of all models. Only permissions of the current user have checkboxes."""
     views = {view.identity: view for view in site.views}
 

@@ -62,8 +62,7 @@ async def check_password(context: AccountContext, user: User, password: str, fie
         raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
     attempt = PASSWORDS_PER_USER.by(user.id)
     await context.limiter.hit(attempt)
-    is_correct, _new_hash = await hashing.verify_password(password, user.hashed_password)
-    if not is_correct:
+    if not (await hashing.verify_password(password, user.hashed_password)).is_correct:
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential(field, wrong_password(user))
     await context.limiter.refund(context.session, attempt)

@@ -60,13 +60,10 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
 
 async def read_email_change(
     session: AsyncSession, settings: Settings, user: User, token: str
-) -> tuple[User, str] | None:
-    """Return the user, loaded in this session, and the new e-mail of a link.
-
-    Return None if the link is invalid, expired or used, or for another user.
-    """
+) -> signed_links.SignedLink | None:
+    """Return a link whose data contain the new `email`; None if it is invalid, expired, used, or for another user."""
     link = await signed_links.read_link_token(session, settings, CHANGE_EMAIL_PURPOSE, token)
-    return (link.user, str(link.data["email"])) if link and link.user.id == user.id else None
+    return link if link and link.user.id == user.id else None
 
 
 async def apply_email_change(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:

@@ -175,7 +175,7 @@ async def _finish_registration(context: AccountContext, token: str, password: st
 async def _check_password(context: AccountContext, email: str, password: str, hashed_password: str) -> None:
     """Raise InvalidPasswordError for a wrong password, or TooManyRequests."""
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
-    if not (await hashing.verify_password(password, hashed_password))[0]:
+    if not (await hashing.verify_password(password, hashed_password)).is_correct:
         raise errors.InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
 
 

@@ -148,24 +148,27 @@ def _translate_provider_errors(provider: Provider) -> Iterator[None]:
         ) from None
 
 
-async def sign_in_with(context: AccountContext, provider: Provider, identity: Identity) -> tuple[User, bool]:
-    """Return the user of an identity, and whether they were just registered. A second factor may still be required.
+async def find_user(context: AccountContext, identity: Identity) -> User | None:
+    """Return the user to whom an identity is linked. A second factor may still be required.
+
+    Raises:
+        SocialSignInRefused: The account is deactivated.
+    """
+    manager = context.manager
+    user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
+    await context.session.commit()
+    if user and not await manager.lock_unchanged(user):
+        raise SocialSignInRefused("This account is deactivated.")
+    return user
+
+
+async def register(context: AccountContext, provider: Provider, identity: Identity) -> User:
+    """Create the user of an identity.
 
     Raises:
         SocialSignInRefused: With a message for the user.
         TooManyRequests: Too many accounts were created from this address.
     """
-    manager = context.manager
-    user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
-    await context.session.commit()
-    if user is None:
-        return await _register(context, provider, identity), True
-    if not await manager.lock_unchanged(user):
-        raise SocialSignInRefused("This account is deactivated.")
-    return user, False
-
-
-async def _register(context: AccountContext, provider: Provider, identity: Identity) -> User:
     if not identity.email:
         raise _refusal(NOT_SHARED, provider, identity)
     if not identity.email_is_verified:
@@ -220,6 +223,6 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     methods = await available.count_sign_in_methods(context.session, context.settings, user)
     is_usable = available.find_account_provider(context.settings, account) is not None
     if methods.total <= int(is_usable):
-        raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
+        raise SocialSignInRefused(available.LAST_SIGN_IN_METHOD)
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=available.get_account_label(context.settings, account))

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts import responses
 from opportune.accounts.dependencies import AccountCtx, OptionalUser, require_email_sign_in
 from opportune.accounts.flows import email_sign_in
+from opportune.accounts.flows.email_sign_in import SignInRequest
 from opportune.accounts.models import User
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
 from opportune.accounts.sessions.cookies import PageCookie, trusted_device
@@ -75,13 +76,11 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         return response
     if user is None:
         return _show_code(request, sign_in_request, form)
-    number = sign_in_request.number
-    next_path = sign_in_request.next
-    return await _finish_sign_in(request, context, user, number, next_path, remember=sign_in_request.remember)
+    return await _finish_sign_in(request, context, user, sign_in_request)
 
 
 async def _find_user_of_code(
-    request: Request, context: AccountContext, sign_in_request: email_sign_in.SignInRequest, form: Form[EmailSignInCode]
+    request: Request, context: AccountContext, sign_in_request: SignInRequest, form: Form[EmailSignInCode]
 ) -> User | None:
     """Return the user of the code in the form. If it is wrong, add an error to the form and return None."""
     if form.data is None:
@@ -123,31 +122,33 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
         context.log_refused_sign_in("email", None)
         return responses.show_invalid_link(request, PATH)
     user, details = link
-    return await _finish_sign_in(
-        request, context, user, details["number"], details["next"], remember=form.data.remember
-    )
+    sign_in_request = SignInRequest(details["number"], user.email, details["next"], form.data.remember)
+    return await _finish_sign_in(request, context, user, sign_in_request)
 
 
 async def _finish_sign_in(
-    request: Request, context: AccountContext, user: User, number: str, next_path: str, *, remember: bool
+    request: Request, context: AccountContext, user: User, sign_in_request: SignInRequest
 ) -> Response:
     """Sign in the user who received this e-mail, or ask for their second factor."""
     # `use_email` verifies the address, which removes the password: see `UserManager.prove_email`.
     password_will_be_removed = user.has_password and not user.is_verified
-    if await email_sign_in.use_email(context, user, number):
+    if await email_sign_in.use_email(context, user, sign_in_request.number):
         if password_will_be_removed:
             flash(request, PASSWORD_REMOVED, "warning")
-        response = await responses.finish_first_step(request, context, user, next_path, remember=remember)
+        next_path = sign_in_request.next
+        response = await responses.finish_first_step(
+            request, context, user, next_path, remember=sign_in_request.remember
+        )
     else:
         response = responses.show_invalid_link(request, PATH)
     COOKIE.delete(request, response)
     return response
 
 
-def _read_sign_in_request(request: Request) -> email_sign_in.SignInRequest | None:
+def _read_sign_in_request(request: Request) -> SignInRequest | None:
     """Return the pending request of this browser. None if there is none, or it has expired."""
     return email_sign_in.read_request(request.app.state.settings, COOKIE.read(request))
 
 
-def _show_code(request: Request, sign_in_request: email_sign_in.SignInRequest, form: Form[EmailSignInCode]) -> Response:
+def _show_code(request: Request, sign_in_request: SignInRequest, form: Form[EmailSignInCode]) -> Response:
     return responses.show(request, "email_sign_in_code", form=form, pending=sign_in_request)

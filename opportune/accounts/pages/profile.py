@@ -113,7 +113,7 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
         link = await profile.read_email_change(session, request.app.state.settings, user, token)
     if link is None:
         return responses.show_invalid_link(request, PROFILE_PATH)
-    return responses.show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
+    return responses.show(request, "change_email", headers=SECRET_HEADERS, email=link.data["email"], token=token)
 
 
 @router.post("/change-email")
@@ -122,7 +122,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
     token = form.data.token if form.data else ""
     with suppress(EmailTakenError, InvalidPasswordError):  # another request was faster
         if link := await profile.read_email_change(context.session, context.settings, user, token):
-            await profile.apply_email_change(context, *link, is_verified=True)
+            await profile.apply_email_change(context, link.user, link.data["email"], is_verified=True)
             return responses.redirect_with_message(request, PROFILE_PATH, EMAIL_CHANGED)
     return responses.show_invalid_link(request, PROFILE_PATH)
 
@@ -170,8 +170,8 @@ async def show_profile(
         "email": email_form,
         "panels": await render_panels(request, render_functions, user),
         "providers": providers,
+        "signs_in_by_email": signs_in_by_email(request.app.state.settings, user),
     }
-    context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)
     if providers:
         context["linking"] = link_form or Form(LinkRequest)
         context["linked"] = await label_accounts(request.app.state.database, request.app.state.settings, user)

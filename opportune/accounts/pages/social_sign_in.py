@@ -134,8 +134,9 @@ async def _finish_callback(
         message = gettext("You can now sign in with your account at %(label)s.", label=provider.label)
         response = redirect_with_message(request, PROFILE_PATH, message)
     else:
-        user, is_new = await social_sign_in.sign_in_with(context, provider, identity)
-        if is_new:
+        user = await social_sign_in.find_user(context, identity)
+        if user is None:
+            user = await social_sign_in.register(context, provider, identity)
             flash(request, "Welcome! Your account was created, and you are signed in.")
         response = await finish_first_step(request, context, user, auth_request.next, remember=auth_request.remember)
     await context.limiter.refund(context.session, failure)

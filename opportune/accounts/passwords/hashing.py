@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pwdlib import PasswordHash
 
@@ -111,14 +111,20 @@ def normalize_password(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def _verify(password: str, hashed_password: str) -> tuple[bool, str | None]:
+class Verification(NamedTuple):
+    is_correct: bool
+    new_hash: str | None
+    """A hash to store instead, if the password is correct and its hash has other parameters."""
+
+
+def _verify(password: str, hashed_password: str) -> Verification:
     normalized = normalize_password(password)
-    is_correct, new_hash = password_helper.verify_and_update(normalized, hashed_password)
-    if is_correct or normalized == password:
-        return is_correct, new_hash
+    verification = Verification(*password_helper.verify_and_update(normalized, hashed_password))
+    if verification.is_correct or normalized == password:
+        return verification
     # Earlier versions hashed the password as it was typed.
     is_correct, _ = password_helper.verify_and_update(password, hashed_password)
-    return is_correct, password_helper.hash(normalized) if is_correct else None
+    return Verification(is_correct, password_helper.hash(normalized) if is_correct else None)
 
 
 def _hash_as_often_as_verify(password: str) -> None:
@@ -126,15 +132,15 @@ def _hash_as_often_as_verify(password: str) -> None:
         password_helper.hash(variant)
 
 
-async def verify_password(password: str, hashed_password: str) -> tuple[bool, str | None]:
-    """Return whether the password is correct, and a new hash to store if the old one has other parameters.
+async def verify_password(password: str, hashed_password: str) -> Verification:
+    """Compare a password with a stored hash.
 
     Raises:
         Busy: Too many other requests are waiting.
     """
     if not hashed_password:  # the user has no password
         await verify_without_user(password)
-        return False, None
+        return Verification(is_correct=False, new_hash=None)
     password = password[: MAX_PASSWORD_LENGTH + 1]
     return await _hash_queue.run(_verify, password, hashed_password)
 

@@ -7,7 +7,7 @@ than the query. The results are model instances.
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Select, String, bindparam, func, inspect, literal_column, select
 from sqlalchemy.orm import Mapper, make_transient_to_detached
@@ -27,19 +27,25 @@ PermissionSet = AbstractSet[tuple[str, str]]
 ALL_PERMISSIONS: PermissionSet = frozenset({("*", "*")})
 
 # Literals, because a bound parameter takes as much time as a column.
-_COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for character in (":", "\n"))
+_COLON: Any = literal_column("':'", String)
+_NEWLINE: Any = literal_column("'\n'", String)
 
 
-async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, PermissionSet] | None:
-    """Return the row of a token, its user and their permissions; None if the token has expired or the user is inactive.
+class CredentialMatch(NamedTuple, Generic[T]):
+    """A valid session or token, and its active user. The instances do not belong to an ORM session."""
 
-    The instances do not belong to an ORM session.
-    """
+    credential: T
+    user: User
+    permissions: PermissionSet
+
+
+async def find_by_token(database: Database, model: type[T], token: str) -> CredentialMatch[T] | None:
+    """Return the match of a token; None if the token has expired or the user is inactive."""
     return await _find_by_key(database, model, _credential_query(model, "token_hash"), hash_token(token))
 
 
-async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, PermissionSet] | None:
-    """Return what `find_by_token` returns, for the id of an API token."""
+async def find_by_token_id(database: Database, token_id: int) -> CredentialMatch[ApiToken] | None:
+    """Return the match of an API token by the id of its row, as `find_by_token`."""
     return await _find_by_key(database, ApiToken, _credential_query(ApiToken, "id"), token_id)
 
 
@@ -53,7 +59,7 @@ async def find_impersonator(database: Database, row: Session, user: User) -> Use
 
 async def _find_by_key(
     database: Database, model: type[T], query: Select[Any], key: str | int
-) -> tuple[T, User, PermissionSet] | None:
+) -> CredentialMatch[T] | None:
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
@@ -63,7 +69,7 @@ async def _find_by_key(
     user = _load_instance(User, values[width:])
     pairs = [line.partition(":") for line in texts.split("\n")] if texts else []  # lines such as `todo:list`
     permissions = frozenset((identity, action) for identity, _, action in pairs)
-    return credential, user, ALL_PERMISSIONS if user.is_superuser else permissions
+    return CredentialMatch(credential, user, ALL_PERMISSIONS if user.is_superuser else permissions)
 
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses

@@ -13,6 +13,9 @@ from opportune.accounts.sign_in_methods.providers import Provider, list_configur
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.i18n import gettext_lazy as _l
+
+LAST_SIGN_IN_METHOD = _l("This is your only sign-in method. Choose a password first.")
 
 
 class SignInMethods(NamedTuple):

@@ -32,7 +32,8 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
         site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
         port = f":{request.url.port}" if request.url.port else ""
     except ValueError:  # the Host header is invalid
-        site, port = None, ""
+        site = None
+        port = ""
     if site is None:
         raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
     value = COOKIE.read(request)

@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import second_factor, webauthn
-from opportune.accounts.sign_in_methods.available import count_sign_in_methods
+from opportune.accounts.sign_in_methods.available import LAST_SIGN_IN_METHOD, count_sign_in_methods
 from opportune.accounts.sign_in_methods.webauthn import NOT_VERIFIED, PasskeyRefused
 from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
@@ -38,7 +38,6 @@ UNKNOWN = _l("This site does not know this passkey. If you removed it here, also
 NO_PASSKEY = _l("You have no passkey yet.")
 DEACTIVATED = _l("This account is deactivated.")
 ALREADY_ADDED = _l("This passkey has already been added.")
-LAST_SIGN_IN_METHOD = _l("This is your only sign-in method. Choose a password first.")
 TOO_MANY = _l("You have the maximum number of passkeys. Remove one first.")
 
 CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
@@ -93,7 +92,8 @@ class PasskeyCeremonies:
 
     async def _verify_assertion(self, purpose: webauthn.Purpose, assertion: str) -> User:
         session = self.context.session
-        ceremony, credential, failure = await self._read_assertion(purpose, assertion)
+        failure = await self._count_failure()
+        ceremony, credential = await self._read_assertion(purpose, assertion)
         passkey, owner = await self._find_passkey(credential)
         await session.commit()
         verified = await webauthn.verify_authentication(self.site, ceremony, credential, passkey)
@@ -117,7 +117,8 @@ class PasskeyCeremonies:
             TooManyRequests: There were too many failures.
         """
         session = self.context.session
-        ceremony, credential, failure = await self._read_assertion("add", assertion)
+        failure = await self._count_failure()
+        ceremony, credential = await webauthn.read_assertion(self.context, assertion, "add", self.browser_id, self.user)
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
         await self._check_may_add(user)
         is_first = not await second_factor.has_second_factor(session, user)
@@ -137,16 +138,13 @@ class PasskeyCeremonies:
         if len(await find_passkeys(self.context.session, user)) >= MAX_PASSKEYS_PER_USER:
             raise PasskeyRefused(TOO_MANY)
 
-    async def _read_assertion(
-        self, purpose: webauthn.Purpose, assertion: str
-    ) -> tuple[webauthn.Ceremony, dict[str, Any], Hit]:
-        """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
+    async def _count_failure(self) -> Hit:
+        """Count a failure in advance. The caller refunds it after the verification."""
         await self.context.session.commit()
         user = self.user
         failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(self.context.client.address)
         await self.context.limiter.hit(failure)
-        ceremony, credential = await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, user)
-        return ceremony, credential, failure
+        return failure
 
     async def _find_passkey(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
         """Return the passkey of a credential and its owner.
@@ -217,7 +215,8 @@ def _create_row(
     Raises:
         PasskeyRefused: Its id or key is too long.
     """
-    credential_id, public_key = verified.credential_id, verified.credential_public_key
+    credential_id = verified.credential_id
+    public_key = verified.credential_public_key
     if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_VERIFIED)
     transports = credential["response"].get("transports")

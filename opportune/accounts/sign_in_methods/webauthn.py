@@ -65,6 +65,14 @@ class Ceremony(NamedTuple):
         return bytes.fromhex(self.challenge)
 
 
+class Assertion(NamedTuple):
+    """The result of a ceremony, not verified yet."""
+
+    ceremony: Ceremony
+    credential: dict[str, Any]
+    """JSON of the device's `PublicKeyCredential`."""
+
+
 class CeremonyOptions(NamedTuple):
     """Data for the script of the page that starts a ceremony."""
 
@@ -147,22 +155,22 @@ async def create_authentication_options(
     return CeremonyOptions(data, seal_fields(settings, SEAL_PURPOSE, ceremony))
 
 
-def create_ceremony(purpose: Purpose, browser: str, user: User | None = None, handle: str = "") -> Ceremony:
+def create_ceremony(purpose: Purpose, browser: str, user: User | None, handle: str = "") -> Ceremony:
     return Ceremony(purpose, secrets.token_hex(32), browser, user.id if user else 0, handle)
 
 
 async def read_assertion(
     context: AccountContext, assertion: str, purpose: Purpose, browser: str, user: User | None
-) -> tuple[Ceremony, dict[str, Any]]:
-    """Return the ceremony of an assertion, and the credential of the device.
+) -> Assertion:
+    """Check that an assertion was requested here, and has not been used.
 
     Raises:
         PasskeyRefused: The assertion is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
         data: Any = json.loads(assertion) if len(assertion) <= MAX_ASSERTION_CHARS else None
-        state, credential = data["state"], data["credential"]
-        ceremony = unseal_as(Ceremony, context.settings, SEAL_PURPOSE, state, LIFETIME_SECONDS)
+        credential = data["credential"]
+        ceremony = unseal_as(Ceremony, context.settings, SEAL_PURPOSE, data["state"], LIFETIME_SECONDS)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise PasskeyRefused(NOT_STARTED_HERE) from None
     if ceremony is None:
@@ -172,7 +180,7 @@ async def read_assertion(
         raise PasskeyRefused(NOT_STARTED_HERE)
     if not await context.is_first_use(CHALLENGES.by(ceremony.challenge)):
         raise PasskeyRefused(NOT_STARTED_HERE)
-    return ceremony, credential
+    return Assertion(ceremony, credential)
 
 
 async def verify_creation(site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]) -> "VerifiedRegistration":

@@ -61,10 +61,11 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             return await super().find_match(token)
         claims = self._read_claims(token)
         match = await find_by_token_id(self.database, claims["sid"]) if claims else None
-        return match if claims and match and matches_row(claims, match[0]) else None
+        return match if claims and match and matches_row(claims, match.credential) else None
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
-        return (await self.start_sign_in(user, scopes, ACCESS_TOKEN_NAME))[1]
+        _row, access_token = await self.start_sign_in(user, scopes, ACCESS_TOKEN_NAME)
+        return access_token
 
     async def start_sign_in(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
         """Create the row of a sign-in and return it with its first tokens. Users see `name` in their list."""

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
-from opportune.accounts.sessions.lookup import PermissionSet, find_by_token
+from opportune.accounts.sessions.lookup import CredentialMatch, find_by_token
 from opportune.accounts.tokens.dependencies import require_scopes
 from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import delete_token, issue_access_token
@@ -15,8 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import NotFound
 
-TokenMatch = tuple[ApiToken, User, PermissionSet]
-"""The row of a valid token, its active user, and the user's permissions."""
+TokenMatch = CredentialMatch[ApiToken]
 
 
 class TokenStrategy:
@@ -38,9 +37,8 @@ class TokenStrategy:
         match = await self.find_match(token) if token else None
         if match is None:
             return None
-        row, user, _permissions = match
-        require_scopes(row.scopes, self.needed_scopes)
-        return user
+        require_scopes(match.credential.scopes, self.needed_scopes)
+        return match.user
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         token = await issue_access_token(self.session, user, scopes)

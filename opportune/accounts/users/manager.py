@@ -309,11 +309,12 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         if user is None:
             await hashing.verify_without_user(credentials.password)
             return None
-        is_correct, new_hash = await hashing.verify_password(credentials.password, user.hashed_password)
-        if not is_correct or not await self.lock_unchanged(user):
+        result = await hashing.verify_password(credentials.password, user.hashed_password)
+        if not result.is_correct or not await self.lock_unchanged(user):
             return None
-        if new_hash:  # an UPDATE statement, because a change of the instance would end all sessions
-            await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=new_hash))
+        if result.new_hash:  # an UPDATE statement, because a change of the instance would end all sessions
+            new_values = {"hashed_password": result.new_hash}
+            await self.session.execute(update(User).where(col(User.id) == user.id).values(new_values))
         return user
 
     async def lock_unchanged(self, user: U) -> bool:

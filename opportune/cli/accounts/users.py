@@ -11,6 +11,7 @@ from sqlmodel import col
 from opportune.accounts import management
 from opportune.accounts.events.service import record_event
 from opportune.accounts.flows import two_factor
+from opportune.accounts.management import UserWithGroups
 from opportune.accounts.models import User
 from opportune.accounts.users.hooks import force_deactivation
 from opportune.accounts.users.queries import delete_all_sessions
@@ -30,7 +31,6 @@ FLAG_LABELS = {
     "has_two_factor": "two-factor",
 }
 
-UserWithGroups = tuple[User, Sequence[str]]
 Email = Annotated[str, typer.Argument(help="E-mail address of the user.", show_default=False)]
 GroupNames = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="Name of a group. Can be repeated.")]
 Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="Allow access to the admin.")]
@@ -53,7 +53,7 @@ def list_users(
     conditions = _conditions(search, staff=staff, inactive=inactive)
     users = in_transaction(lambda session: management.list_users(session, *conditions, limit=limit))
     if as_json:
-        print_json([_as_data(user, groups) for user, groups in users])
+        print_json([_as_data(*row) for row in users])
     elif users:
         rows = [(user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in users]
         print_table(("ID", "SINCE", "E-MAIL", "REMARKS"), rows, right=("ID",))
@@ -153,9 +153,9 @@ def list_groups(as_json: AsJson = False) -> None:
     """List the groups and their permissions."""
     groups = in_transaction(management.list_groups)
     if as_json:
-        print_json([dict(zip(("name", "members", "permissions"), group, strict=True)) for group in groups])
+        print_json([group._asdict() for group in groups])
     elif groups:
-        rows = ((name, members, ", ".join(permissions) or "nothing yet") for name, members, permissions in groups)
+        rows = ((group.name, group.members, ", ".join(group.permissions) or "nothing yet") for group in groups)
         print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))
     else:
         say("There are no groups. Create one in the admin.")
