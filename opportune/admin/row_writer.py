@@ -154,20 +154,20 @@ class RowWriter:
 
     async def delete(self, rows: Sequence[Any]) -> None:
         """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
-        view, session, request = self.view, self.session, self.request
-        is_purge = session_state(session).purges
+        view = self.view
+        is_purge = session_state(self.session).purges
         is_permanent = is_purge or not issubclass(view.model, SoftDelete)
         for row in rows:
-            await view.on_model_delete(row, request)
-            await view.before_delete(session, row, request)
+            await view.on_model_delete(row, self.request)
+            await view.before_delete(self.session, row, self.request)
             if is_permanent:
-                _delete_files_later(session, row, view.file_columns.keys())
+                _delete_files_later(self.session, row, view.file_columns.keys())
             action = PURGE if is_purge else "delete"
-            audit.record_row(session, request, action, view.identity, row, diff.diff_deleted(row))
-            await session.delete(row)
-        await session.flush()
+            audit.record_row(self.session, self.request, action, view.identity, row, diff.diff_deleted(row))
+            await self.session.delete(row)
+        await self.session.flush()
         for row in rows:
-            await view.after_delete(session, row, request)
+            await view.after_delete(self.session, row, self.request)
 
     async def _check_references(self, row: Any, values: Mapping[str, Any]) -> None:
         for name, lookup in self.view.references.items():
@@ -198,15 +198,17 @@ class RowWriter:
 
     async def _finish(self, change: Change, tables: Sequence[Any] = ()) -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
-        view, session, request, row = self.view, self.session, self.request, change.row
-        related = await view.form_extension.save(session, request, row, change.related) if change.related else {}
-        changes = diff.diff_edited(change.before, row) | change.links | related
+        view = self.view
+        row = change.row
+        changes = diff.diff_edited(change.before, row) | change.links
+        if change.related:
+            changes |= await view.form_extension.save(self.session, self.request, row, change.related)
         if change.is_created or changes:
             action = "create" if change.is_created else "update"
-            audit.record_row(session, request, action, view.identity, row, changes)
+            audit.record_row(self.session, self.request, action, view.identity, row, changes)
         for table in tables:
-            await table.save(session, request, row)
-        await view.after_save(session, row, request, is_created=change.is_created)
+            await table.save(self.session, self.request, row)
+        await view.after_save(self.session, row, self.request, is_created=change.is_created)
 
     async def _load_for_hooks(self, row: Any) -> None:
         """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
@@ -247,12 +249,6 @@ def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str
         defer(session, delete_files(names))
 
 
-def _split_form(data: Mapping[str, Any]) -> tuple[dict[str, Any], Sequence[Any], Mapping[str, Any]]:
-    """Return the values of a form, the tables of its inlines, and the columns that the request has read."""
-    values = {name: value for name, value in data.items() if name not in (INLINES_KEY, READ_VALUES_KEY)}
-    return values, data.get(INLINES_KEY, ()), data.get(READ_VALUES_KEY, {})
-
-
 class PersistenceMixin(DisplayMixin):
     """Stores the rows of a view, in one transaction per call."""
 
@@ -264,9 +260,9 @@ class PersistenceMixin(DisplayMixin):
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Add a row with the lines of its inlines, and return it."""
-        values, tables, _ = _split_form(data)
-        async with self._writer_of_row(request, values) as writer:
-            change = await writer.add(values, tables=tables)
+        tables = data.pop(INLINES_KEY, ())
+        async with self._writer_of_row(request, data) as writer:
+            change = await writer.add(data, tables=tables)
         return await self._run_hooks(request, change, tables)
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
@@ -275,11 +271,12 @@ class PersistenceMixin(DisplayMixin):
         Raises:
             RowChanged: The row no longer has the values that the request has read.
         """
-        values, tables, read_values = _split_form(data)
-        async with self._writer_of_row(request, values) as writer:
+        tables = data.pop(INLINES_KEY, ())
+        read_values = data.pop(READ_VALUES_KEY, {})
+        async with self._writer_of_row(request, data) as writer:
             row = await writer.lock_one(self.form_edit_query(request), self.check_can_edit)
             refuse_changed_row(row, read_values)
-            change = await writer.change(row, values, tables)
+            change = await writer.change(row, data, tables)
         return await self._run_hooks(request, change, tables)
 
     async def _run_hooks(self, request: Request, change: Change, tables: Sequence[Any]) -> Any:

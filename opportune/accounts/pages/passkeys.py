@@ -1,7 +1,5 @@
 """Pages of a user's passkeys, and the WebAuthn options that a script passes to the device."""
 
-from collections.abc import Callable
-
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
@@ -35,11 +33,11 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
     """Return the WebAuthn options for a sign-in by passkey, alone or after the password."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
-        return await _options_response(lambda: start_ceremonies(request, context), "sign-in")
+        return await _options_response(request, context, None, "sign-in")
     pending = await responses.read_pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _options_response(lambda: start_ceremonies(request, context, pending.user), "second-step")
+    return await _options_response(request, context, pending.user, "second-step")
 
 
 @router.post("/login/passkey")
@@ -76,7 +74,7 @@ async def create_options(request: Request, user: CurrentUser, context: AccountCt
     """Return the WebAuthn options for the signed-in user to add a passkey or to confirm their identity."""
     form = await read_form(request, PasskeyRequest)
     purpose: Purpose = "add" if form.data and form.data.purpose == "add" else "confirm"
-    return await _options_response(lambda: get_passkey_ceremonies(request, context, user), purpose)
+    return await _options_response(request, context, user, purpose)
 
 
 @router.get("/passkeys")
@@ -139,10 +137,10 @@ async def _show_list(
     return responses.show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)
 
 
-async def _options_response(get_ceremonies: Callable[[], passkeys.PasskeyCeremonies], purpose: Purpose) -> Response:
+async def _options_response(request: Request, context: AccountContext, user: User | None, purpose: Purpose) -> Response:
     """Return the options as JSON. If no passkey can be used, return 204 and the script hides the button."""
     try:
-        options = await get_ceremonies().create_options(purpose)
+        options = await start_ceremonies(request, context, user).create_options(purpose)
     except PasskeyRefused:
         return Response(status_code=204)
     return JSONResponse({"publicKey": options.options, "state": options.state})

@@ -41,7 +41,7 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
     return PasskeyCeremonies(context, site, browser_id, user)
 
 
-def start_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+def start_ceremonies(request: Request, context: AccountContext, user: User | None) -> PasskeyCeremonies:
     """Return the ceremonies of a browser that may have no session. A cookie then identifies it in the next request.
 
     Raises:

@@ -118,7 +118,7 @@ class PasskeyCeremonies:
         """
         session = self.context.session
         failure = await self._count_failure()
-        ceremony, credential = await webauthn.read_assertion(self.context, assertion, "add", self.browser_id, self.user)
+        ceremony, credential = await self._read_assertion("add", assertion)
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
         await self._check_may_add(user)
         is_first = not await second_factor.has_second_factor(session, user)
@@ -145,6 +145,9 @@ class PasskeyCeremonies:
         failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(self.context.client.address)
         await self.context.limiter.hit(failure)
         return failure
+
+    async def _read_assertion(self, purpose: webauthn.Purpose, assertion: str) -> webauthn.Assertion:
+        return await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, self.user)
 
     async def _find_passkey(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
         """Return the passkey of a credential and its owner.

@@ -63,7 +63,12 @@ def recorded_range(request: Request, view: AdminView) -> str:
 async def undo_page(request: Request, view: AdminView) -> Response:
     """Restore the values of changed rows, and delete added rows: all of them or none."""
     try:
-        restored, deleted = await _undo(request, view)
+        with translate_database_errors(view.table):
+            async with view.site.database.writer() as session:
+                entries = await _load_entries(request, view, session)
+                writer = view.writer(session, request)
+                restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
+                deleted = await _delete_added(view, writer, [entry for entry in entries if entry.action == "create"])
     except FieldErrors as refusal:
         return actions.redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
     for change in restored:
@@ -72,21 +77,6 @@ async def undo_page(request: Request, view: AdminView) -> Response:
         await view.after_model_delete(row, request)
     flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, len(restored) + len(deleted))))
     return RedirectResponse(actions.list_url(request, view), 303)
-
-
-async def _undo(request: Request, view: AdminView) -> tuple[Sequence[Change], Sequence[Any]]:
-    """Undo the changes in one transaction. Return those that restored a row, and the rows that were deleted.
-
-    Raises:
-        FieldErrors: One of them cannot be undone.
-    """
-    with translate_database_errors(view.table):
-        async with view.site.database.writer() as session:
-            entries = await _load_entries(request, view, session)
-            writer = view.writer(session, request)
-            restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
-            deleted = await _delete_added(view, writer, [entry for entry in entries if entry.action == "create"])
-    return restored, deleted
 
 
 async def _load_entries(request: Request, view: AdminView, session: AsyncSession) -> Sequence[AuditEntry]:

@@ -99,7 +99,7 @@ def _prefill(page: FormPage, params: Mapping[str, str]) -> None:
             field.process(FormData([(field.name, params[field.name])]), field.data)
 
 
-async def _open_form(request: Request, view: AdminView, row: Any, form_data: FormData | None = None) -> FormPage:
+async def _open_form(request: Request, view: AdminView, row: Any, form_data: FormData | None) -> FormPage:
     unwritable = unwritable_columns(request, view, row)
     form_class = without_fields(await build_form_class(request, view, creating=row is None), unwritable)
     initial = {} if row is None else await view.get_form_data_for_edit(row)
@@ -163,7 +163,8 @@ async def _find_conflicts(request: Request, page: FormPage) -> bool:
 
 
 async def _save(request: Request, page: FormPage) -> Any:
-    view, storage = page.view, request.app.state.storage
+    view = page.view
+    storage = request.app.state.storage
     is_valid = not [table for table in page.tables if not table.clean()]  # each, so that the page shows all errors
     values = view.clean(page.form, page.row)
     if not is_valid:

@@ -92,15 +92,16 @@ class _TableBuilder:
 
         `pks` limits them to rows with these keys.
         """
-        request, view, inline = self.request, self.view, self.inline
+        request = self.request
+        view = self.view
         if not (view.has_permission(request, Action.EDIT) or await view.check_can_list(request)):
             return []
-        by = view.names.of(inline.by)
-        is_child = getattr(inline.model, by) == view.references[by].key_of(parent)
+        by = view.names.of(self.inline.by)
+        is_child = getattr(view.model, by) == view.references[by].key_of(parent)
         children = view.list_query(request).where(is_child, true() if pks is None else match_primary_keys(view, pks))
         linked = view.many_to_many.keys() & set(view.names.in_form)
         children = children.options(*view.queries.loading(list(linked)))
-        order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
+        order = [getattr(view.model, self.inline.sortable)] if self.inline.sortable else []
         children = children.order_by(None).order_by(*order, *view.pk_columns).limit(MAX_INLINE_ROWS + 1)
         rows = await view.queries.objects(children)
         writable = await writable_keys(request, view, [*map(key_of, rows)])
@@ -119,13 +120,15 @@ class _TableBuilder:
 
     async def _form_class(self, row: Any, *, is_readonly: bool = False) -> type[AdminForm]:
         """Return the form of a line: the columns of the inline that the user may change."""
-        view, request, forms = self.view, self.request, self.form_classes
+        view = self.view
         columns = () if is_readonly else inline_columns(self.inline, view)
         omitted = {name for name in (*view.names.in_form, *view.form_extension.names) if name not in columns}
-        key = row is None, frozenset((*omitted, *unwritable_columns(request, view, row)))
-        if key not in forms:
-            forms[key] = without_fields(await build_form_class(request, view, creating=row is None), key[1])
-        return forms[key]
+        omitted.update(unwritable_columns(self.request, view, row))
+        key = row is None, frozenset(omitted)
+        if key not in self.form_classes:
+            form_class = await build_form_class(self.request, view, creating=row is None)
+            self.form_classes[key] = without_fields(form_class, omitted)
+        return self.form_classes[key]
 
     async def _build_stored_line(self, row: Any, *, is_writable: bool) -> InlineRow:
         request = self.request
@@ -203,9 +206,9 @@ class _TableBuilder:
 
     def _sorted(self, table: InlineTable) -> InlineTable:
         """Put the lines in the order of the page, if the user may sort them."""
-        view, name = self.view, self.inline.sortable
+        name = self.inline.sortable
         rows = [line.row for line in table.lines] or [None]
-        is_locked = any(name in unwritable_columns(self.request, view, row) for row in rows)
+        is_locked = any(name in unwritable_columns(self.request, self.view, row) for row in rows)
         table.is_sortable = bool(name) and not is_locked and all(line.may_change for line in table.lines)
         if table.is_sortable:
             self.submitted.sort(table.lines)

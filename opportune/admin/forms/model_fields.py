@@ -173,7 +173,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         options = {**(self.render_kw or {}), **attributes}
         extra = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
         classes = {*str(extra.pop("class", "")).split()} - STYLES
-        control, text = self.control, self.text
+        control = self.control
+        text = self.text
         is_long = control.type == "textarea" or (control.type == "text" and re.search(r"[\r\n]", text))
         if is_long:
             classes.add("growing")

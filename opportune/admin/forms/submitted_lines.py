@@ -11,7 +11,8 @@ from opportune.web.forms.seen_values import SEEN_FIELD
 
 ROWS_FIELD = "(rows)"
 """Name of hidden fields with the keys of all lines of a page, in their order."""
-MOVE_FIELD, ADD_FIELD = "(move)", "(add)"
+MOVE_FIELD = "(move)"
+ADD_FIELD = "(add)"
 """Names of buttons that send the form, so that pages work without JavaScript."""
 NEW_KEY = re.compile(r"new(\d{1,4})")
 

@@ -83,7 +83,8 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
 
 
 async def _build_control(request: Request, view: BaseAdminView, filter_: Any) -> FilterControl:
-    name, query = filter_.parameter_name, request.query_params
+    name = filter_.parameter_name
+    query = request.query_params
     operation = query.get(f"{name}_op", "").strip()
     if isinstance(filter_, TextChoiceFilter):
         filter_ = filter_.for_query(query)
@@ -121,7 +122,8 @@ async def _add_counts(request: Request, view: BaseAdminView, control: FilterCont
 
 
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
-    filter_, query = control.filter, request.query_params
+    filter_ = control.filter
+    query = request.query_params
     names = parameters_of(filter_)
     if isinstance(filter_, filters.ListFilter) and not filter_.is_valid(query):
         texts = dict.fromkeys(text for name in names for text in query.getlist(name) if text.strip())
@@ -148,13 +150,13 @@ def _comparison_text(control: FilterControl, query: QueryParams) -> str:
 
 
 def _active_values(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
-    name, title = control.filter.parameter_name, control.filter.title
+    title = control.filter.title
     if control.operation == filters.NOT:
         title = f"{title} {filters.VALUE_OPERATIONS[filters.NOT]}"
     labels = dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
     is_only = len(values) == 1
-    names = parameters_of(control.filter) if is_only else {name}
+    names = parameters_of(control.filter) if is_only else {control.filter.parameter_name}
     for value in values:
         url = parameters.url_without(request, names, "" if is_only else value)
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)

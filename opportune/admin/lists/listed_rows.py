@@ -29,11 +29,11 @@ class ListedCell(NamedTuple):
     url: str
     """URL of the row's page, in cells that link to it."""
     is_truncated: bool
-    edit_label: str
+    edit_label: str = ""
     """Label of the button of a cell that the user may edit; else empty."""
-    toggle: str
+    toggle: str = ""
     """The value that a click sets, `yes` or `no`, in cells that need no control; else empty."""
-    state: str
+    state: str = ""
     """The text of a cell with `toggle`, without tags."""
 
 
@@ -110,13 +110,12 @@ class RowBuilder:
         return ListedColumn(name, attributes, editable_attributes, edit_label, name in self.view.truncated_columns)
 
     async def build(self, row: Any) -> ListedRow:
-        request, view = self.request, self.view
         pk = key_of(row)
         quoted_pk = quote(pk)
         editable = self.editable.get(pk, ())
-        may_view = await view.check_can_view_details(request, row)
-        may_edit = bool(editable) or await view.check_can_edit(request, row)
-        may_delete = await view.check_can_delete(request, row)
+        may_view = await self.view.check_can_view_details(self.request, row)
+        may_edit = bool(editable) or await self.view.check_can_edit(self.request, row)
+        may_delete = await self.view.check_can_delete(self.request, row)
         url = f"{self.details_url}{quoted_pk}{self.query}" if may_view else ""
         cells = await self._cells(row, pk, url, editable)
         edit_url = f"{self.edit_url}{quoted_pk}{self.query}" if may_edit else ""
@@ -134,12 +133,13 @@ class RowBuilder:
             cell_url = url if not cells or (name == self.title_column and value) else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            attributes, edit_label, toggle, state = column.attributes, "", "", ""
-            if name in editable:
-                attributes = column.editable_attributes
-                edit_label = column.edit_label.replace(ROW, pk)
-                if name in self.toggled:
-                    toggle = "no" if value else "yes"
-                    state = escape(text).striptags()
-            cells.append(ListedCell(name, attributes, text, cell_url, column.is_truncated, edit_label, toggle, state))
+            cell = ListedCell(name, column.attributes, text, cell_url, column.is_truncated)
+            cells.append(self._make_editable(cell, column, pk, value) if name in editable else cell)
         return cells
+
+    def _make_editable(self, cell: ListedCell, column: ListedColumn, pk: str, value: Any) -> ListedCell:
+        edit_label = column.edit_label.replace(ROW, pk)
+        editable = cell._replace(attributes=column.editable_attributes, edit_label=edit_label)
+        if cell.name not in self.toggled:
+            return editable
+        return editable._replace(toggle="no" if value else "yes", state=escape(cell.text).striptags())

@@ -106,8 +106,8 @@ async def apply_filter(statement: Select[Any], filter_: AnyFilter, query: QueryP
     if isinstance(filter_, ListFilter):
         condition = filter_.condition(query)
         return statement if condition is None else statement.where(condition)
-    name, add_condition = filter_.parameter_name, filter_.get_filtered_query
+    name = filter_.parameter_name
+    value = query.get(name, "")
     if has_operator(filter_):
-        return await add_condition(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
-    value = query.get(name)
-    return await add_condition(statement, value, model) if value else statement
+        return await filter_.get_filtered_query(statement, query.get(f"{name}_op", ""), value, model)
+    return await filter_.get_filtered_query(statement, value, model) if value else statement

@@ -115,7 +115,8 @@ class LogAdmin(AdminView, model=AuditEntry):
     order = ("-id",)
     can_create = can_edit = can_delete = False
     _has_history = False
-    icon, category = "ti ti-history", "Operations"
+    icon = "ti ti-history"
+    category = "Operations"
 
     def __init__(self) -> None:
         self.column_filters = ("actor", ChannelFilter(), "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
