@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError, NotSupportedError, ProgrammingError
@@ -100,7 +100,7 @@ class Replica:
                 return None
             if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
                 raise  # the replica is busy, and the primary could not take its load as well
-            self.set_aside(error)
+            self.set_aside(explain(error, self.url))
             return None
         except asyncio.CancelledError:
             await session.close()
@@ -108,7 +108,7 @@ class Replica:
         if self.lag_seconds is None or self.lag_seconds <= self.max_lag_seconds:
             return session
         await session.close()
-        self._set_aside(f"it lags {self.lag_seconds:.1f} s behind", confirm=True)
+        self.set_aside(f"it lags {self.lag_seconds:.1f} s behind", confirm=True)
         return None
 
     @asynccontextmanager
@@ -128,10 +128,6 @@ class Replica:
         await cancel_and_wait(self._recovery)
         await dispose(self.engine)
 
-    def set_aside(self, error: Exception) -> None:
-        """Stop using the replica until it responds again."""
-        self._set_aside(explain(error, self.url), confirm=False)
-
     async def _measure(self, session: AsyncSession) -> None:
         """Update `lag_seconds`, unless it was measured just now."""
         if self._meter is None or monotonic() - self._measured_at < MEASUREMENT_SECONDS:
@@ -146,8 +142,13 @@ class Replica:
         self.lag_seconds = self._meter.update(row)
         self._measured_at = monotonic()
 
-    def _set_aside(self, problem: str, *, confirm: bool) -> None:
-        """Stop using the replica. With `confirm`, report it only if a second measurement agrees."""
+    def set_aside(self, problem: str, *, confirm: bool = False) -> None:
+        """Stop using the replica until it responds again.
+
+        Args:
+            problem: Explanation for the log.
+            confirm: Report the problem only if a second measurement agrees.
+        """
         self.problem = problem
         if self._recovery is None:  # several requests may fail together
             for timeout in self._timeouts:  # waiting requests use another server
@@ -202,7 +203,8 @@ class Replicas:
                 yield session
             except DBAPIError as error:
                 if replica and error.connection_invalidated and session.bind is replica.engine:
-                    replica.set_aside(error)  # this request fails, the next ones use another server
+                    # This request fails, the next ones use another server.
+                    replica.set_aside(explain(error, replica.url))
                 raise
 
     def _choose(self) -> Replica | None:
@@ -222,6 +224,13 @@ class Replicas:
             await replica.dispose()
 
 
+class ReceivedChange(NamedTuple):
+    """Last change in the log of a replica at the time of a measurement."""
+
+    measured_at: float
+    position: int
+
+
 class LagMeter:
     """Lag of a replica over several measurements, which correct the upper bound.
 
@@ -229,8 +238,8 @@ class LagMeter:
     """
 
     def __init__(self) -> None:
-        self._unreplayed: tuple[float, int] | None = None
-        """A received change to wait for: the time of its measurement, and its position in the log."""
+        self._unreplayed: ReceivedChange | None = None
+        """Change that the replica has received, but had not replayed at the last measurement."""
         self._current_at: float | None = None
         """Last time at which the replica had received only changes that it has replayed by now."""
 
@@ -245,15 +254,15 @@ class LagMeter:
         if not row.is_connected or row.received is None:  # changes that it has not received are unknown
             self._unreplayed = self._current_at = None
             return max(0.0, lag or 0.0)
-        if self._unreplayed and row.replayed >= self._unreplayed[1]:
-            self._current_at = self._unreplayed[0]
+        if self._unreplayed and row.replayed >= self._unreplayed.position:
+            self._current_at = self._unreplayed.measured_at
             self._unreplayed = None
         if self._unreplayed is None:
-            self._unreplayed = now, row.received
+            self._unreplayed = ReceivedChange(now, row.received)
         if self._current_at is not None:
             since_current = now - self._current_at
             return max(0.0, since_current if lag is None else min(lag, since_current))
-        return max(0.0, now - self._unreplayed[0] if lag is None else lag)
+        return max(0.0, now - self._unreplayed.measured_at if lag is None else lag)
 
 
 def measure_lag(row: Row[Any]) -> float | None:

@@ -25,7 +25,7 @@ from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, read_owners
 from opportune.db.migrations.plans import refuse_newer
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.postgresql_types import find_types_to_create
+from opportune.db.migrations.postgresql_types import find_type_steps
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.runner import run_migrations
@@ -40,6 +40,16 @@ Operations = list[ops.MigrateOperation]
 
 STEP_NAME_END = "_search_index("
 """Text in the files of migrations with such a step. Only these are run to record their steps."""
+
+
+class Comparison(NamedTuple):
+    """Result of Alembic's comparison of the models with the database."""
+
+    context: MigrationContext
+    upgrade: Operations
+    """The operations that change the database to match the models."""
+    downgrade: Operations
+    """The operations that revert them."""
 
 
 class Differences(NamedTuple):
@@ -105,7 +115,7 @@ class ModelComparison:
         Features that drop tables are last, after those that drop references to these tables.
         """
         owners = self.owners
-        _, upgrade, _ = self._compare(features)
+        upgrade = self._compare(features).upgrade
         tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
         changed = {owners.feature_of(table) for table in tables}
         dropping = {owners.feature_of(operation.table_name) for operation in upgrade if _is_table_drop(operation)}
@@ -117,7 +127,7 @@ class ModelComparison:
         """Return the migration for changed models of a feature. Its `changes` are empty if nothing has changed."""
         choices = choices or questions.Choices()
         differences = self._find_differences(feature, choices)
-        created_types, dropped_types = find_types_to_create(self.connection, differences.upgrade)
+        types = find_type_steps(self.connection, differences.upgrade)
         upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
         described = [*flatten(upgrade)]
         members = EnumMembers(feature, choices)
@@ -128,8 +138,8 @@ class ModelComparison:
         for alteration in _changed_tables(downgrade):
             alteration.ops = [*add_conversions(members.downgrade(alteration.ops))]
         upgrade_steps = [*separate_code(upgrade)]
-        first_steps = [*created_types, *(rename.operation for rename in differences.renames)]
-        last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *dropped_types]
+        first_steps = [*types.creations, *(rename.operation for rename in differences.renames)]
+        last_steps = [*(rename.reverse.operation for rename in reversed(differences.renames)), *types.drops]
 
         code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
         changes = describe([*first_steps, *described, *code_steps], feature)
@@ -148,21 +158,20 @@ class ModelComparison:
         renames: list[questions.Rename] = []
         referencing: set[str] = set()
         while True:
-            context, upgrade, downgrade = self._compare([feature])
-            candidates = [*questions.find_possible_renames(context, upgrade, feature)]
+            comparison = self._compare([feature])
+            candidates = [*questions.find_possible_renames(comparison.context, comparison.upgrade, feature)]
             rename = choices.choose_rename(candidates)
             if rename is None:
                 break
             referencing |= questions.referencing_tables(self.connection, *rename.old)
             rename.apply(self.connection)  # the next comparison does not see the rename as a difference
             renames.append(rename)
-        choices.refuse_drops([*questions.find_dropped_names(upgrade)], candidates)
-        for drop in filter(_is_table_drop, upgrade):
+        choices.refuse_drops([*questions.find_dropped_names(comparison.upgrade)], candidates)
+        for drop in filter(_is_table_drop, comparison.upgrade):
             referencing |= questions.referencing_tables(self.connection, drop.table_name)
-        return Differences(renames, upgrade, downgrade, referencing)
+        return Differences(renames, comparison.upgrade, comparison.downgrade, referencing)
 
-    def _compare(self, features: Collection[str]) -> tuple[MigrationContext, Operations, Operations]:
-        """Return the operations that change the database to match the models, and the operations that revert them."""
+    def _compare(self, features: Collection[str]) -> Comparison:
         break_cycles(self.metadata)
         options = comparison_options(self.graph, features, self.owners)
         context = MigrationContext.configure(self.connection, opts=options)
@@ -170,19 +179,19 @@ class ModelComparison:
             script = produce_migrations(context, self.metadata)
         assert script.upgrade_ops is not None
         assert script.downgrade_ops is not None  # Alembic sets both
-        create_search, drop_search = self._find_search_index_changes(features)
+        search_changes = self._find_search_index_changes(features)
         # A table is dropped after the references to it, and created before them.
-        upgrade = [*sorted(script.upgrade_ops.ops, key=_is_table_drop), *create_search]
+        upgrade = [*sorted(script.upgrade_ops.ops, key=_is_table_drop), *search_changes]
         downgrade = [
-            *drop_search,
+            *(change.reverse() for change in search_changes),
             *sorted(script.downgrade_ops.ops, key=lambda step: not isinstance(step, ops.CreateTableOp)),
         ]
         refuse_identity_changes(upgrade)
         make_portable([*upgrade, *downgrade])
-        return context, upgrade, downgrade
+        return Comparison(context, upgrade, downgrade)
 
-    def _find_search_index_changes(self, features: Collection[str]) -> tuple[Operations, Operations]:
-        """Return the operations that change the search indexes to match the models, and those that undo them."""
+    def _find_search_index_changes(self, features: Collection[str]) -> list[CreateSearchIndexOp | DropSearchIndexOp]:
+        """Return the operations that change the search indexes to match the models."""
         existing = self._find_created_indexes(features)
         expected = {
             table.name: tuple(indexed_columns(table))
@@ -191,7 +200,7 @@ class ModelComparison:
         }
         drops = [DropSearchIndexOp(*index) for index in sorted(existing.items() - expected.items())]
         new = [CreateSearchIndexOp(*index) for index in sorted(expected.items() - existing.items())]
-        return [*drops, *new], [step.reverse() for step in (*new, *drops)]
+        return [*drops, *new]
 
     def _find_created_indexes(self, features: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the columns by table of the indexes that the applied migrations have created."""

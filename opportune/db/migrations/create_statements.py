@@ -144,9 +144,9 @@ def identifiers(sql: str) -> set[str]:
 def normalize(sql: str) -> Sequence[str]:
     """Return the tokens of an expression without differences in space, quotes, parentheses and upper case."""
     tokens = [match[0] for match in TOKEN.finditer(sql) if not match["space"]]
+    while tokens[:1] == ["("] and len([*_items(" ".join(tokens).strip())]) == 1:
+        tokens = tokens[1:-1]
     words = [token if token.startswith("'") else unquote(token).lower() for token in tokens]
-    while words[:1] == ["("] and len([*_items(" ".join(tokens).strip())]) == 1:
-        words, tokens = words[1:-1], tokens[1:-1]
     return [BOOLEANS.get(word, word) for word in words]
 
 
@@ -233,7 +233,8 @@ def _split(group: str) -> list[str]:
 
 def _items(sql: str) -> Iterator[str]:
     """Yield tokens, each parenthesized group as one item, and one space instead of spaces and comments."""
-    depth, group = 0, ""
+    depth = 0
+    group = ""
     for match in TOKEN.finditer(sql):
         token = " " if match["space"] else match[0]
         depth += token == "("

@@ -12,7 +12,7 @@ from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PROJECT
 
 VERSIONS = PROJECT / "migrations" / "versions"
-FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations", FRAMEWORK / "contrib" / "migrations"
+FRAMEWORK_MIGRATIONS = (FRAMEWORK / "migrations", FRAMEWORK / "contrib" / "migrations")
 
 
 class MigrationGraph:

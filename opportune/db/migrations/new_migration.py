@@ -119,12 +119,9 @@ def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[New
     steps = [*flatten(draft.upgrade)]
     created_tables = {step.table_name for step in steps if isinstance(step, ops.CreateTableOp)}
     replaced_indexes = {step.index_name for step in steps if isinstance(step, ops.DropIndexOp)}
-    indexes = [
-        step
-        for step in steps
-        if isinstance(step, ops.CreateIndexOp)
-        and not (step.unique or step.table_name in created_tables or step.index_name in replaced_indexes)
-    ]
+    new_indexes = [step for step in steps if isinstance(step, ops.CreateIndexOp) and not step.unique]
+    indexes = [index for index in new_indexes if index.table_name not in created_tables]
+    indexes = [index for index in indexes if index.index_name not in replaced_indexes]
     if not indexes:
         yield draft
         return

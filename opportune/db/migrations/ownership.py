@@ -74,7 +74,8 @@ class TableOwners:
 
     def _apply_sql(self, sql: str, feature: str, dialect_name: str) -> None:
         for match in TABLE_STATEMENT.finditer(sql):
-            name, new_name = (_table_name(match, prefix, dialect_name) for prefix in ("", "new_"))
+            name = _table_name(match, "", dialect_name)
+            new_name = _table_name(match, "new_", dialect_name)
             verb = match["verb"].upper()
             if verb == "CREATE" and name not in self.created:
                 self.written[name] = feature

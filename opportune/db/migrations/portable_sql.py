@@ -8,12 +8,11 @@ from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 
 from opportune.db.migrations.create_statements import escape_parameters
 
-WORDS_OF_POSTGRESQL = {
-    *("analyse", "any", "array", "asymmetric", "authorization", "binary", "both", "current_catalog"),
-    *("current_role", "current_schema", "current_user", "do", "fetch", "freeze", "grant", "ilike", "leading"),
-    *("localtime", "localtimestamp", "new", "off", "old", "only", "over", "overlaps", "placing", "returning"),
-    *("session_user", "similar", "some", "symmetric", "trailing", "user", "variadic", "verbose", "window", "with"),
-}
+WORDS_OF_POSTGRESQL = """
+    analyse any array asymmetric authorization binary both current_catalog current_role current_schema current_user
+    do fetch freeze grant ilike leading localtime localtimestamp new off old only over overlaps placing returning
+    session_user similar some symmetric trailing user variadic verbose window with
+"""
 """Reserved words that SQLite lacks. The dialect, which has a list, would only take memory on sites with SQLite."""
 
 
@@ -50,7 +49,7 @@ class PortablePreparer(IdentifierPreparer):
         from sqlalchemy.dialects import sqlite  # sites with PostgreSQL seldom need this dialect
 
         super().__init__(*arguments, **options)
-        self.reserved_words = sqlite.dialect.preparer.reserved_words | WORDS_OF_POSTGRESQL
+        self.reserved_words = {*sqlite.dialect.preparer.reserved_words, *WORDS_OF_POSTGRESQL.split()}
 
 
 class PortableDialect(DefaultDialect):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alembic.operations import ops
 from sqlalchemy import ARRAY, Column, Connection, DefaultClause, Enum, text
@@ -22,12 +22,19 @@ EXTENSIONS = Path(__file__).with_name("postgresql_extensions.sql").read_text(enc
 SEQUENCE = re.compile(r"nextval\('([^']+)'")
 
 
-def find_types_to_create(
-    connection: Connection, operations: Sequence[ops.MigrateOperation]
-) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
-    """Return operations to run before the tables are created, and after they are dropped."""
+class TypeSteps(NamedTuple):
+    """Steps for the types, extensions and sequences of new tables."""
+
+    creations: Sequence[ops.MigrateOperation] = ()
+    """Steps to run before the tables are created."""
+    drops: Sequence[ops.MigrateOperation] = ()
+    """Steps to run after the tables are dropped."""
+
+
+def find_type_steps(connection: Connection, operations: Sequence[ops.MigrateOperation]) -> TypeSteps:
+    """Return the steps for the tables that operations create on PostgreSQL."""
     if connection.dialect.name != "postgresql":
-        return [], []
+        return TypeSteps()
     tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
     columns = [column for table in tables for column in table.columns]
     item_types = [column.type.item_type if isinstance(column.type, ARRAY) else column.type for column in columns]
@@ -50,7 +57,8 @@ def find_types_to_create(
         *(f"DROP TYPE IF EXISTS {name}" for name in enum_names),
         *filter(None, (_drop_statement(name, sql) for name, sql in definitions.items())),
     ]
-    return [ops.ExecuteSQLOp(escape_parameters(statement)) for statement in created], [*_on_postgresql(dropped)]
+    creations = [ops.ExecuteSQLOp(escape_parameters(statement)) for statement in created]
+    return TypeSteps(creations, [*_on_postgresql(dropped)])
 
 
 def _read_type_definitions(connection: Connection, names: Iterable[str]) -> dict[str, str]:

@@ -50,7 +50,8 @@ class DropSearchIndexOp(ops.DropIndexOp):
     """Drop the search index of a table."""
 
     def __init__(self, table_name: str, columns: Sequence[str]) -> None:
-        self.names, self.table = columns, table_name  # `table_name` of the base class is optional
+        self.names = columns
+        self.table = table_name  # `table_name` of the base class is optional
         super().__init__(index_name(table_name), table_name)
 
     @classmethod

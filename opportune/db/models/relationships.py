@@ -1,5 +1,6 @@
 """Options of relationships that follow from their models: the related model, its column, and deletion with a parent."""
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column
@@ -18,7 +19,7 @@ def join_options(model: type[Any], name: str) -> dict[str, Any]:
     info = model.__sqlmodel_relationships__[name]
     if info.link_model or JOIN_OPTIONS & (info.sa_relationship_kwargs or {}).keys():
         return {}
-    return {"foreign_keys": lambda: _column_to_join(model, name), "remote_side": lambda: _key_to_join(model, name)}
+    return {"foreign_keys": partial(_column_to_join, model, name), "remote_side": partial(_key_to_join, model, name)}
 
 
 def _column_to_join(model: type[Any], name: str) -> Column[Any] | None:

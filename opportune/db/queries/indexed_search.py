@@ -69,7 +69,8 @@ class IndexSearch:
     async def find_rare(self, words: Sequence[str]) -> Sequence[int] | None:
         """Return the ids of the rows with these words, or None if more than `MAX_MATCHES` rows have them."""
         counts = recent_counts(self.session)
-        key = *((path.end, path.name) for path in (*self.indexed, *self.others)), *words
+        columns = [(path.end, path.name) for path in (*self.indexed, *self.others)]
+        key = (*columns, *words)
         if counts.find(key):
             return None
         ids = await _read_ids(self.session, self._select(words).limit(MAX_MATCHES + 1))

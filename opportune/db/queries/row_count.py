@@ -115,7 +115,7 @@ class RecentCounts:
         if len(self._counts) >= MAX_RECENT_COUNTS:
             self._counts.clear()
         lifetime_seconds = max(counting_seconds / MAX_COUNTING_SHARE, COUNT_LIFETIME_SECONDS)
-        self._counts[key] = monotonic() + lifetime_seconds, count
+        self._counts[key] = (monotonic() + lifetime_seconds, count)
 
 
 _recent_counts = WeakKeyDictionary[Any, RecentCounts]()

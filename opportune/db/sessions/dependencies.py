@@ -57,12 +57,13 @@ async def _open_once(request: HTTPConnection, role: Role) -> AsyncSession:
         )
     key = f"opportune.{role}"
     stack = scope["fastapi_function_astack"]
-    opened: tuple[object, AsyncSession] | None = scope.get(key)
-    if opened is None or opened[0] is not stack:  # the stack that closes it belongs to the route
+    session: AsyncSession
+    closing_stack, session = scope.get(key, (None, None))
+    if closing_stack is not stack:  # it belongs to another route
         database: Database = on_site(request).app.state.database
         session = await stack.enter_async_context(database.writer() if role == "writer" else database.reader())
-        scope[key] = opened = stack, session
-    return opened[1]
+        scope[key] = (stack, session)
+    return session
 
 
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]

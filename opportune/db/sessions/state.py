@@ -63,7 +63,7 @@ def session_state(session: AsyncSession) -> SessionState:
 
 def discard_within(entries: WithSavepoints[Any], savepoint: SessionTransaction) -> None:
     """Discard the entries of a savepoint that is rolled back."""
-    entries[:] = [entry for entry in entries if not is_within(entry[1], savepoint)]
+    entries[:] = [(item, inner) for item, inner in entries if not is_within(inner, savepoint)]
 
 
 def is_within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:

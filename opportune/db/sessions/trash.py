@@ -37,7 +37,7 @@ def hide_deleted(statement: Statement) -> Statement:
     count, hidden = _hidden_statements.get(statement, (0, statement))
     if count != len(live_row_options):  # a model may be declared later
         hidden = statement.options(*live_row_options)
-        _hidden_statements[statement] = len(live_row_options), hidden
+        _hidden_statements[statement] = (len(live_row_options), hidden)
     return hidden
 
 
@@ -49,7 +49,7 @@ def deleted_rows_included(session: AsyncSession, *, purges: bool = False) -> Ite
         purges: Also let `session.delete(row)` delete rows permanently.
     """
     state = session_state(session)
-    previous = state.includes_deleted, state.purges
+    previous = (state.includes_deleted, state.purges)
     state.includes_deleted = True
     state.purges = state.purges or purges
     try:

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,10 +119,9 @@ def _resolve_in_project(file: str) -> Path:
 
 def _parse_postgresql_fields(driver: str, parsed: ParsedUrl, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(parsed.hosts)
-    all_options = dict(parsed.options)
-    password_source = PasswordSource.pop_from(all_options, parsed.password)
-    parsed = replace(parsed, options=all_options)
-    options, changes = translate_options(parsed)
+    options = dict(parsed.options)
+    password_source = PasswordSource.pop_from(options, parsed.password)
+    changes = translate_options(options, parsed)
     has_pooler_option = parsed.options.get("pgbouncer", "").lower() == "true"  # Prisma's option
     detected = has_pooler_option or any(is_pooler(host, provider) for host in parsed.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"

@@ -20,33 +20,32 @@ SSL_WORDS = {
     **dict.fromkeys(("false", "0", "no", "off"), "disable"),
 }
 SCHEMAS = ("schema", "currentschema", "search_path")
-FILE, FUNCTION = "password_file", "password_from"
+FILE = "password_file"
+FUNCTION = "password_from"
 FUNCTION_NAME = re.compile(r"\w+(\.\w+)*:\w+")
 SECRET_OPTIONS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 # Options of Prisma, asyncpg, SQLAlchemy, pgx and others, which libpq refuses.
 REPLACED_OPTIONS = {
-    "DATABASE_POOL_SIZE": ("connection_limit", "pool_size", "pool_max_conns"),
-    "DATABASE_MAX_OVERFLOW": ("max_overflow",),
-    "DATABASE_POOL_TIMEOUT": ("pool_timeout",),
-    "DATABASE_POOLED": (
-        *("pgbouncer", "default_query_exec_mode", "prepare_threshold", "preparethreshold"),
-        *("statement_cache_size", "prepared_statement_cache_size", "prepared_statement_name_func"),
-    ),
-    None: (
-        *("pool_mode", "pool_recycle", "pool_pre_ping", "conn_max_age", "conn_health_checks"),
-        *("timeout", "command_timeout", "socket_timeout"),
-        *("max_cacheable_statement_size", "max_cached_statement_lifetime"),
-        *("async_fallback", "charset", "sslaccept", "supa", "uselibpqcompat", "workaround"),
-    ),
+    "DATABASE_POOL_SIZE": "connection_limit pool_size pool_max_conns",
+    "DATABASE_MAX_OVERFLOW": "max_overflow",
+    "DATABASE_POOL_TIMEOUT": "pool_timeout",
+    "DATABASE_POOLED": """
+        pgbouncer default_query_exec_mode prepare_threshold preparethreshold statement_cache_size
+        prepared_statement_cache_size prepared_statement_name_func
+    """,
+    None: """
+        pool_mode pool_recycle pool_pre_ping conn_max_age conn_health_checks timeout command_timeout socket_timeout
+        max_cacheable_statement_size max_cached_statement_lifetime
+        async_fallback charset sslaccept supa uselibpqcompat workaround
+    """,
 }
 """Options by the setting that replaces them."""
-FOREIGN_OPTIONS = {name: setting for setting, names in REPLACED_OPTIONS.items() for name in names}
+FOREIGN_OPTIONS = {name: setting for setting, names in REPLACED_OPTIONS.items() for name in names.split()}
 
 
-def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
-    """Return the options for libpq, including TLS, and a notice for each changed option."""
-    options = dict(parsed.options)
+def translate_options(options: dict[str, str], parsed: ParsedUrl) -> list[str]:
+    """Change the options of a URL to those of libpq, including TLS. Return a notice for each changed one."""
     notices = _remove_foreign_options(options, parsed.user)
     _refuse_unknown_options(options)
     notices += _set_tls_mode(options, parsed)
@@ -54,7 +53,7 @@ def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
         notices.append(
             "The first of several hosts that responds is used. Add target_session_attrs=read-write to find the primary."
         )
-    return options, notices
+    return notices
 
 
 def _remove_foreign_options(options: dict[str, str], user: str) -> list[str]:

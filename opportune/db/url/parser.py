@@ -1,7 +1,6 @@
 """Parser for PostgreSQL URLs that works like libpq, and also accepts passwords that are not percent-encoded."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -64,7 +63,8 @@ class ParsedUrl:
 
 def parse_postgresql_url(text: str) -> ParsedUrl:
     """Parse the text after `postgresql://`."""
-    credentials, location = _split_credentials(text)
+    location = _find_location(text)
+    credentials = text[: location.start()].removesuffix("@")
     user, _, password = credentials.partition(":")
     options = _parse_options(location["query"] or "")
     parsed = ParsedUrl(
@@ -79,25 +79,19 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
     return parsed if parsed.hosts[0].name else _with_default_host(parsed, is_bare=text.startswith("/"))
 
 
-def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
-    """Return the credentials and a match of the rest. Accepts a raw password if the result is unambiguous."""
+def _find_location(text: str) -> re.Match[str]:
+    """Return the match of the text after the credentials. Accepts a raw password if the result is unambiguous."""
     at_index = re.split("[/?]", text)[0].rfind("@")
     location = LOCATION.fullmatch(text, at_index + 1)
     if location and at_index >= 0:
-        return text[:at_index], location
-    candidates = [*_split_at_each(text)]
+        return location
+    matches = [LOCATION_WITH_DATABASE.fullmatch(text, at.end()) for at in re.finditer("@", text)]
+    candidates = [match for match in matches if match]
     if len(candidates) == 1:
         return candidates[0]
     if location and not candidates:
-        return "", location
+        return location
     raise InvalidUrl(_syntax_error_message(text))
-
-
-def _split_at_each(text: str) -> Iterator[tuple[str, re.Match[str]]]:
-    """Yield the text before each @ that a complete location follows."""
-    for at in re.finditer("@", text):
-        if location := LOCATION_WITH_DATABASE.fullmatch(text, at.end()):
-            yield text[: at.start()], location
 
 
 def _syntax_error_message(text: str) -> str:
