@@ -125,7 +125,8 @@ def _link_first(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]
 
 def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
     """Return the default columns of a list: short fields of the API's response, without ids."""
-    shape, names = crud_class.definition.shape, crud_class.definition.serializer.names
+    shape = crud_class.definition.shape
+    names = crud_class.definition.serializer.names
     short_names = [name for name in names if _is_short(crud_class, shape, name)]
     return short_names[:MAX_DEFAULT_COLUMNS] or ["id"]
 
@@ -142,7 +143,8 @@ def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
 
 def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
     path = _path(shape, name)
-    owner, column = _split_path(shape, path)
+    owner = _owner_of(shape, path)
+    column = path.rpartition(".")[2]
     label = label_of_field(owner.model, column) if path == name else label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
     format_ = formats.get(name) or format_for(owner, column)
@@ -151,18 +153,17 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
 
 def check_declaration(pages: Any) -> None:
     """Raise OperatorError for names in options of `CrudPages` that do not exist, or that no user may see or write."""
-    crud_class, definition = pages.crud_class, pages.crud_class.definition
-    shape, owner = definition.shape, type(pages).__name__
-    declaration = Declaration(owner, shape, definition.annotations)
+    definition = pages.crud_class.definition
+    shape = definition.shape
+    declaration = Declaration(type(pages).__name__, shape, definition.annotations)
     for option, names in (("columns", pages.columns), ("formats", pages.formats)):
         for name in names:
             if name not in shape.links:
                 declaration.require_readable_path(option, _path(shape, name))
     for name in pages.fields:
-        if name in shape.links or name in shape.to_one:
-            continue
-        declaration.require_readable_path("fields", name)
-    schema = crud_class.create_schema
+        if name not in {*shape.links, *shape.to_one}:
+            declaration.require_readable_path("fields", name)
+    schema = pages.crud_class.create_schema
     writable = schema.model_fields if schema else writable_names(shape, definition.options)
     for _, names in pages.sections:
         for name in names:
@@ -178,15 +179,16 @@ def _path(shape: Shape, name: str) -> str:
     return f"{relation}.{title}" if title else shape.column_of(relation)
 
 
-def _split_path(shape: Shape, path: str) -> tuple[Shape, str]:
-    """Return the shape of the model that has the column, and the name of the column."""
-    name, _, column = path.partition(".")
-    return (shape_of(shape.to_one[name].mapper.class_), column) if column else (shape, name)
+def _owner_of(shape: Shape, path: str) -> Shape:
+    """Return the shape of the model that has the column at the end of a path."""
+    relation = path.rpartition(".")[0]
+    return shape_of(shape.to_one[relation].mapper.class_) if relation else shape
 
 
 def _has_link(shape: Shape, path: str) -> bool:
     """Return whether a column holds files, or values that are already rendered as links."""
-    owner, name = _split_path(shape, path)
+    owner = _owner_of(shape, path)
+    name = path.rpartition(".")[2]
     info = owner.model.model_fields.get(name)
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 

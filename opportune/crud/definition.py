@@ -22,7 +22,6 @@ from opportune.crud.schemas import create_schema, read_schema, refuse_fields, up
 from opportune.crud.serializer import ModelSerializer, SchemaSerializer, Serializer
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.models.translated import is_translated
-from opportune.db.queries.listing import ListStatement
 from opportune.pagination import Paging
 
 QUERY_METHODS = ("readable", "conditions", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
@@ -47,7 +46,7 @@ class Definition:
         self.write_permission = crud_class.write_permission or default_permission
         self.shares_statement = not self._depends_on_user and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
-        self.list_statements: dict[tuple[str, str, Sequence[str]], tuple[Any, ListStatement]] = {}
+        self.list_statements: dict[tuple[str, str, Sequence[str]], Any] = {}
         self.shape = shape_of(crud_class.model)
         self.has_trash = issubclass(crud_class.model, SoftDelete)
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}
@@ -158,7 +157,7 @@ class Definition:
         """Return the schema for users who may not write these fields, which it refuses."""
         if not locked:
             return schema
-        key = schema, locked.intersection(schema.model_fields)
+        key = (schema, locked.intersection(schema.model_fields))
         if key not in self._schemas_without_locked:
             self._schemas_without_locked[key] = refuse_fields(*key)
         return self._schemas_without_locked[key]

@@ -22,7 +22,8 @@ from opportune.crud.schema_fields import title_candidates
 from opportune.db.models.columns import natural_key_of
 from opportune.db.models.labels import declaring_classes, name_method
 
-HIDDEN, READONLY = "hidden_fields", "readonly_fields"
+HIDDEN = "hidden_fields"
+READONLY = "readonly_fields"
 NO_FIELDS: frozenset[str] = frozenset()
 PROPERTY_TYPES = (property, cached_property, hybrid_property, AssociationProxy)
 NAME_IN_TEXT = re.compile(r"^\w+(?=$|\.)|(?<=[.{(\[])\w+")
@@ -46,7 +47,8 @@ class FieldRules:
         self.crud_class = crud_class
         self.annotations = annotations
         self.filter_methods = filter_methods
-        self._declaration, self.shape = declaration, declaration.shape
+        self._declaration = declaration
+        self.shape = declaration.shape
         self.hides = HIDDEN in overridden
         """Whether the class overrides `hidden_fields`."""
         self.locks = self.hides or READONLY in overridden
@@ -82,8 +84,8 @@ class FieldRules:
         return self._with_computed_values(complete) if option == HIDDEN else complete
 
     def _require_fields(self, option: str, names: frozenset[str]) -> None:
-        crud_class, shape = self.crud_class, self.shape
-        fields = {*shape.columns, *shape.to_one, *shape.links}
+        crud_class = self.crud_class
+        fields = {*self.shape.columns, *self.shape.to_one, *self.shape.links}
         schemas = [crud_class.create_schema, crud_class.update_schema]
         if option == HIDDEN:
             fields.update(self.annotations, self.filter_methods, properties_of(crud_class.model))

@@ -1,7 +1,7 @@
 """Statements of a list. Those whose parameters alone depend on the user are cached."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
 from sqlalchemy.sql.elements import True_
@@ -19,9 +19,15 @@ OWNER_PARAMETER = "owner"
 """Parameter of cached statements with the id of the user or the team."""
 
 
-def mapping_statement(
-    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None
-) -> tuple[Selection, ListStatement]:
+class SelectedList(NamedTuple):
+    """Statements of a list of mappings."""
+
+    selection: Selection
+    """Columns of a result row."""
+    statement: ListStatement
+
+
+def mapping_statement(crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None) -> SelectedList:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
     if not is_shared or "." in "".join(names):  # related rows depend on the user
@@ -29,14 +35,15 @@ def mapping_statement(
     sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
     statements = crud.definition.list_statements
     key = (crud.session.get_bind().dialect.name, sort, names)
-    if key not in statements:
-        statements[key] = _build_statement(crud, query, names)
-    return statements[key]
+    selected: SelectedList | None = statements.get(key)
+    if selected is None:
+        selected = statements[key] = _build_statement(crud, query, names)
+    return selected
 
 
 def _build_statement(
     crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None = None
-) -> tuple[Selection, ListStatement]:
+) -> SelectedList:
     condition = crud.readable()
     if crud.definition.shares_statement:
         owner = bindparam(OWNER_PARAMETER, type_=BigInteger)
@@ -47,7 +54,7 @@ def _build_statement(
     statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
     if not crud.lists_trash(query):
         statement = ListStatement(*map(hide_deleted, statement))
-    return selection, statement
+    return SelectedList(selection, statement)
 
 
 def select_listed(crud: RowStatements, query: Paging, readable: ColumnElement[bool]) -> Select[Any]:
@@ -71,4 +78,4 @@ def list_identity(crud: RowStatements, query: Paging) -> Hashable:
     user_id = permissions.user.id if permissions.user else None
     team_id = permissions.team.id if permissions.team else None
     filters = [(name, repr(getattr(query, name))) for name in sorted(names)]
-    return crud.definition, user_id, team_id, current_language.get(), *filters
+    return (crud.definition, user_id, team_id, current_language.get(), *filters)

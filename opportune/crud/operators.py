@@ -22,11 +22,17 @@ class Operator(NamedTuple):
     takes_many: bool = False
 
 
+def _is_one_of(column: ColumnElement[Any], values: Any) -> ColumnElement[bool]:
+    return column.in_(values)
+
+
+def _is_empty(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    return column.is_(None) if value else not_(column.is_(None))
+
+
 EQUAL = Operator("", "", operator.eq)
-IN = Operator("__in", _l("%(label)s is one of"), lambda column, values: column.in_(values), takes_many=True)
-IS_EMPTY = Operator(
-    "__isnull", _l("%(label)s is empty"), lambda column, value: column.is_(None) if value else not_(column.is_(None))
-)
+IN = Operator("__in", _l("%(label)s is one of"), _is_one_of, takes_many=True)
+IS_EMPTY = Operator("__isnull", _l("%(label)s is empty"), _is_empty)
 CONTAINS = Operator("__icontains", _l("%(label)s contains"), contains)
 STARTS_WITH = Operator("", _l("%(label)s starts with"), starts_with)
 GREATER = Operator("__gt", _l("%(label)s over"), operator.gt)

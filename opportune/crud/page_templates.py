@@ -27,7 +27,7 @@ class PageTemplates:
         if cached_loader is not loader or expires_at < now:
             candidates = [f"{self._prefix}_{page}.html", f"crud/{page}.html"]
             name = str(templates.environment.select_template(candidates).name)
-            self._cached[page] = loader, now + CACHE_SECONDS, name
+            self._cached[page] = (loader, now + CACHE_SECONDS, name)
         return name
 
 

@@ -75,8 +75,10 @@ class CrudPages(PageOptions[M]):
 
     async def list(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""
-        if request.query_params and (params := to_machine_formats(crud, request.query_params)) != request.query_params:
-            return RedirectResponse(f"{request.url.path}?{params}", 303)
+        if request.query_params:
+            params = to_machine_formats(crud, request.query_params)
+            if params != request.query_params:
+                return RedirectResponse(f"{request.url.path}?{params}", 303)
         query = self.list_query(request, crud)
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)
@@ -327,10 +329,12 @@ class CrudPages(PageOptions[M]):
         row_id = parse_row_id(seen.get(SEEN_ID, ""))
         if row_id is None:
             return HTTPException(404)
-        page, notice = f"{self.path}/new" if self.may_create(crud) else self.path, gettext(ROW_IS_GONE)
+        page = f"{self.path}/new" if self.may_create(crud) else self.path
+        notice = gettext(ROW_IS_GONE)
         with suppress(NotFound):
             row = await self._writable_row(crud, row_id, "update")
-            page, notice = f"{self.url_of(row)}/edit", gettext("This row has another address now.")
+            page = f"{self.url_of(row)}/edit"
+            notice = gettext("This row has another address now.")
         return make_redirect_error(request, url(page), HTTPException(404), has_form=True, notice=notice)
 
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:

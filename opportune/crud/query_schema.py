@@ -26,12 +26,12 @@ def make_filter_schema(
     prefix: str, fields: Mapping[str, tuple[Any, Any]], options: type[CrudOptions], *, is_translated: bool
 ) -> type[Paging]:
     """Return the schema of a list's query: search, filters, order and page."""
-    search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
+    search = (Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search"))
     parameters: dict[str, Any] = {**({"q": search} if options.search else {}), **fields}
     if issubclass(options.model, SoftDelete):
-        parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
+        parameters[TRASH_PARAMETER] = (bool, Field(default=False, title="In the trash"))
     if is_translated and LANGUAGES not in fields:
-        parameters[LANGUAGES] = Languages, Field(None, title="Languages")
-    parameters["sort"] = Annotated[str, SortBy(*options.sort)], ""
-    parameters[CURSOR] = str, Field("", max_length=100, title="Cursor")
+        parameters[LANGUAGES] = (Languages, Field(None, title="Languages"))
+    parameters["sort"] = (Annotated[str, SortBy(*options.sort)], "")
+    parameters[CURSOR] = (str, Field("", max_length=100, title="Cursor"))
     return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

@@ -55,7 +55,7 @@ def may_use_permissions(crud_class: CrudClass, base: CrudClass) -> bool:
     """Return whether rules of a class use permissions. Methods of the project may call `may` in any case."""
     classes = crud_class.__mro__[: crud_class.__mro__.index(base)]
     has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
-    permissions = crud_class.definition.read_permission, crud_class.definition.write_permission
+    permissions = (crud_class.definition.read_permission, crud_class.definition.write_permission)
     return has_methods or any(permission.depends_on_groups for permission in permissions)
 
 

@@ -95,12 +95,13 @@ class ListReader:
 
     def _require_permitted(self) -> None:
         """Check permissions, and refuse parameters of hidden fields, with the messages for unknown ones."""
-        crud, query = self.crud, self.query
+        crud = self.crud
         crud.require("list")
-        if crud.lists_trash(query):
+        if crud.lists_trash(self.query):
             crud.require("delete")
-        errors = {name: str(UNKNOWN_NAME) for name in query.model_fields_set - PAGING if crud.hides_parameter(name)}
-        if query.sort and crud.hides(query.sort):
+        names = self.query.model_fields_set - PAGING
+        errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
+        if self.query.sort and crud.hides(self.query.sort):
             errors["sort"] = str(INVALID_CHOICE)
         if errors:
             raise FieldErrors(errors)
@@ -122,13 +123,14 @@ class ListReader:
     async def _read_page(
         self, execute: listing.Execute, statement: listing.ListStatement, cursor: listing.Cursor | None
     ) -> listing.ListedRows:
-        crud, query = self.crud, self.query
+        crud = self.crud
+        query = self.query
 
-        def keys() -> Select[Any]:
+        def select_keys() -> Select[Any]:
             keys = select_key(self._select_readable(), crud.model.id)
             return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
-        rows = listing.CountedRows(keys, list_statements.list_identity(crud, query))
+        rows = listing.CountedRows(select_keys, list_statements.list_identity(crud, query))
         return await listing.read_page(
             crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor
         )

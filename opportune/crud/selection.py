@@ -113,13 +113,13 @@ async def read_linked(
     """
     if not ids:
         return {}
-    shape = crud.definition.shape
-    model, target = shape.model, shape.links[name]
+    model = crud.model
+    target = crud.definition.shape.links[name]
     related = aliased(target)
     columns = [getattr(related, key) for key in keys] or [related]
     statement = select(model.id, *columns).join(getattr(model, name).of_type(related))
-    conditions = model.id.in_(ids), is_among(crud.visible, related.id, target)
+    statement = statement.where(model.id.in_(ids), is_among(crud.visible, related.id, target)).order_by(related.id)
     rows: dict[int, list[Sequence[Any]]] = {}
-    for row_id, *values in await crud.session.execute(statement.where(*conditions).order_by(related.id)):
+    for row_id, *values in await crud.session.execute(statement):
         rows.setdefault(row_id, []).append(values)
     return rows

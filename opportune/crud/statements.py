@@ -73,7 +73,7 @@ class RowStatements(RowAccess):
         if self.search and (words := getattr(query, "q", "")):
             # Projects override `conditions(query)`, so the conditions of the index are not another argument of it.
             narrowed = await narrow_search(self.session, self.searched_attributes(), words, self.visible)
-            self._narrowed_search = words, narrowed
+            self._narrowed_search = (words, narrowed)
 
     def searched_attributes(self) -> Sequence[AttributePath]:
         return [parse_path(self.definition.shape.mapper, path) for path in self.search_paths]
