@@ -1,13 +1,13 @@
 """Search by words and meaning together, whose rankings are merged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Float, Integer, Select, column, func, select, union_all, values
+from sqlalchemy import Float, Integer, Select, column, func, select, union_all, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.search.embeddings import Embeddings
-from opportune.search.indexes import Fields
+from opportune.search.indexes import Fields, Matches
 from opportune.search.registry import VECTORS
 
 SMOOTHING_RANKS = 60
@@ -48,13 +48,7 @@ async def find_nearest(
     return {row_id: 1 - distance for row_id, distance in await session.execute(nearest)}
 
 
-def fuse(
-    statement: Select[Any],
-    fields: Fields,
-    matching: Select[Any],
-    relevance: Sequence[ColumnElement[Any]],
-    nearest: Iterable[int],
-) -> Select[Any]:
+def fuse(statement: Select[Any], fields: Fields, matches: Matches, nearest: Iterable[int]) -> Select[Any]:
     """Merge the rows that full-text search found with the nearest rows by meaning, by reciprocal rank fusion.
 
     A row in both rankings gets the sum of its scores. On a tie, the row of the full-text search wins, because the ranks
@@ -63,13 +57,12 @@ def fuse(
     Args:
         statement: Selects the searched rows.
         fields: The indexed fields of the model.
-        matching: Selects the rows that full-text search found.
-        relevance: Order of these rows.
+        matches: The rows that full-text search found.
         nearest: Ids of the nearest rows by meaning, the nearest first.
     """
     key = fields.key
-    rank = func.row_number().over(order_by=relevance).label("rank")
-    words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
+    rank = func.row_number().over(order_by=matches.relevance).label("rank")
+    words = matches.rows.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
     scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + number)) for number, row_id in enumerate(nearest, 1)]
     meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")
     all_scores = union_all(

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, literal_column
 
@@ -48,19 +48,25 @@ class Fields:
         return ", ".join(f'"{name}"' for name in self.weights)
 
 
+class Matches(NamedTuple):
+    """Rows that full-text search found."""
+
+    rows: Select[Any]
+    relevance: Sequence[ColumnElement[Any]]
+    """Order of the rows, the best first."""
+
+
 class Dialect(ABC):
     """Index statements of a database engine."""
 
     @abstractmethod
-    def matching(
-        self, statement: Select[Any], fields: Fields, query_text: str
-    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
-        """Return the matching rows (at most the newest `MAX_RANKED_ROWS`) and the order by relevance."""
+    def matching(self, statement: Select[Any], fields: Fields, query_text: str) -> Matches:
+        """Return the matching rows, at most the newest `MAX_RANKED_ROWS`."""
 
     def ranked(self, statement: Select[Any], fields: Fields, query_text: str) -> Select[Any]:
         """Return the matching rows ordered by relevance."""
-        matching, order = self.matching(statement, fields, query_text)
-        return matching.order_by(None).order_by(*order)
+        matches = self.matching(statement, fields, query_text)
+        return matches.rows.order_by(None).order_by(*matches.relevance)
 
     @staticmethod
     def newest(matching: Select[Any], *columns: ColumnElement[Any]) -> CTE:

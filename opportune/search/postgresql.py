@@ -5,10 +5,10 @@ HNSW index would select the nearest rows before filtering those that the user ma
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Connection, Select, func, literal, literal_column, select, text
+from sqlalchemy import ColumnClause, Connection, Select, func, literal, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +19,7 @@ from opportune.db.models.native_type import NativeType
 from opportune.search.dialects import write_tsquery
 from opportune.search.embeddings import Vector
 from opportune.search.folding import fold_like_postgresql
-from opportune.search.indexes import Dialect, Fields
+from opportune.search.indexes import Dialect, Fields, Matches
 from opportune.search.query import Query
 from opportune.search.vector_functions import as_text
 from opportune.search.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
@@ -55,9 +55,7 @@ HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
 class PostgreSQL(Dialect):
     """Full-text search with GIN indexes. `Dialect` says what each method returns."""
 
-    def matching(
-        self, statement: Select[Any], fields: Fields, query_text: str
-    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
+    def matching(self, statement: Select[Any], fields: Fields, query_text: str) -> Matches:
         parsed = Query.parse(query_text, normalize=fold_like_postgresql)
         query = func.to_tsquery(literal_column("'simple'::regconfig"), write_tsquery(parsed))
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
@@ -67,7 +65,7 @@ class PostgreSQL(Dialect):
         # full-text index and parse each text, which it takes for cheap.
         is_match = words.op("@@", is_comparison=True)(select(query).scalar_subquery())
         best = self.newest(statement.where(is_match), key.label("id"))
-        return statement.join(best, best.c.id == key), (rank.desc(), key)
+        return Matches(statement.join(best, best.c.id == key), (rank.desc(), key))
 
     def definitions(self, fields: Fields) -> dict[str, str]:
         return {fit_name(fields.index): _create(fields)}

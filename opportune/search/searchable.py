@@ -103,8 +103,8 @@ class Searchable(Generic[M]):
         nearest = await find_nearest(session, statement, self.fields, parsed.text, embeddings)
         if not nearest:
             return by_words
-        matching, relevance = self._dialect(session).matching(statement, self.fields, query)
-        return fuse(statement, self.fields, matching, relevance, nearest)
+        matches = self._dialect(session).matching(statement, self.fields, query)
+        return fuse(statement, self.fields, matches, nearest)
 
     async def find(
         self, session: AsyncSession, query: str, *, limit: int = 20, page: int = 1, within: Select[M] | None = None

@@ -1,16 +1,16 @@
 """Full-text index and vectors in SQLite, updated by triggers. FTS5 keeps no copy of the texts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Float, Select, column, func, literal_column, select, table, text
+from sqlalchemy import CTE, Connection, Float, Select, column, func, literal_column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.migrations.search_indexes import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
 from opportune.search.dialects import write_fts5
 from opportune.search.embeddings import Vector
-from opportune.search.indexes import Dialect, Fields
+from opportune.search.indexes import Dialect, Fields, Matches
 from opportune.search.query import Query
 from opportune.search.vector_functions import MAX_COMPARED, add_functions_for, signs
 from opportune.search.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
@@ -32,9 +32,7 @@ def materialize(statement: Select[Any]) -> CTE:
 class SQLite(Dialect):
     """Full-text search with tables of FTS5. `Dialect` says what each method returns."""
 
-    def matching(
-        self, statement: Select[Any], fields: Fields, query_text: str
-    ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
+    def matching(self, statement: Select[Any], fields: Fields, query_text: str) -> Matches:
         index = table(fields.index, column("rowid"))
         key = fields.key
         factors = [literal_column(str(FACTORS[weight]), Float) for weight in fields.weights.values()]
@@ -45,7 +43,7 @@ class SQLite(Dialect):
             )
         )
         best = self.newest(statement.join(matching, matching.c.rowid == key), key.label("id"), matching.c.place)
-        return statement.join(best, best.c.id == key), (best.c.place, key)
+        return Matches(statement.join(best, best.c.id == key), (best.c.place, key))
 
     def definitions(self, fields: Fields) -> dict[str, str]:
         return fts5_definitions(fields.index, fields.table, [*fields.weights], OPTIONS)
