@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from opportune.errors import ServiceError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.services.tasks import run_in_background
 from opportune.web.forms.forms import Form
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
@@ -226,11 +227,10 @@ async def pace_items(request: Request, items: AsyncGenerator[T, None]) -> AsyncG
                 new_items.append(item)
                 has_news.set()
 
-    reader = asyncio.create_task(read())
+    reader = run_in_background(read())
     end = asyncio.create_task(request.app.state.shutting_down.wait())
     for task in (reader, end):
         task.add_done_callback(lambda _: has_news.set())
-    reader.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
     try:
         while not reader.done() and not end.done():
             with suppress(TimeoutError):

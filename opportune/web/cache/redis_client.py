@@ -9,6 +9,8 @@ from cashews.exceptions import CacheBackendInteractionError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from opportune.services.tasks import run_in_background
+
 __all__ = ["CacheBackendInteractionError", "RedisClient"]
 
 MAX_CONNECTIONS = 32
@@ -23,8 +25,7 @@ class _Batch:
         self.is_open = True
         """Whether calls may add keys, because the MGET has not been sent."""
         self.keys: set[str] = set()
-        self.values = asyncio.create_task(self._read(client, previous, timeout_seconds))
-        self.values.add_done_callback(_retrieve_exception)
+        self.values = run_in_background(self._read(client, previous, timeout_seconds))
 
     async def _read(self, client: Any, previous: "_Batch | None", timeout_seconds: float) -> ValuesByKey:
         if previous:
@@ -69,9 +70,3 @@ class RedisClient(Redis):
             await asyncio.wait({self._batch.values})
         await self._client.aclose()
         await self._client.connection_pool.disconnect()
-
-
-def _retrieve_exception(task: "asyncio.Task[ValuesByKey]") -> None:
-    """Prevent asyncio's warning about an error if all waiting requests were cancelled."""
-    if not task.cancelled():
-        task.exception()
