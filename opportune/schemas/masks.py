@@ -9,12 +9,11 @@ from typing import Any
 MASK = "••••••"
 
 PARTS_OF_NAMES = (
-    *("passw", "passphrase", "passcode", "pwd", "secret", "token", "cookie", "credential", "signature", "hash", "csrf"),
-    *("recovery", "oauth", "authoriz", "authentic", "session_?id"),
-    "(?:api|access|private|public|account|license|ssh)keys?",
-    "(?:db|user|smtp|mail|pg)pass",
+    "passw|passphrase|passcode|pwd|secret|token|cookie|credential|signature|hash|csrf"
+    "|recovery|oauth|authoriz|authentic|session_?id"
+    "|(?:api|access|private|public|account|license|ssh)keys?|(?:db|user|smtp|mail|pg)pass"
 )
-"""Patterns of which one in a name is enough, in any case."""
+"""Pattern for parts of which one in a name is enough, in any case."""
 WORDS_IN_NAMES = ("key", "auth", "pass", "session", "otp", "totp", "pw", "sig")
 """Words that are also parts of harmless ones, such as `author` and `keyword`."""
 
@@ -25,9 +24,7 @@ def _whole_word(word: str) -> str:
     return rf"{start}{word}s?(?![a-z])|{start}{word.upper()}S?(?![A-Za-z])|{word.title()}s?(?![a-z])"
 
 
-SECRET_NAME = re.compile(
-    rf"{'|'.join(PARTS_OF_NAMES)}|(?-i:{'|'.join(map(_whole_word, WORDS_IN_NAMES))})", re.IGNORECASE
-)
+SECRET_NAME = re.compile(rf"{PARTS_OF_NAMES}|(?-i:{'|'.join(map(_whole_word, WORDS_IN_NAMES))})", re.IGNORECASE)
 NAME_AND_SIGN = rf"""
     (?P<name>
         (?:{SECRET_NAME.pattern}) \w{{0,100}}+

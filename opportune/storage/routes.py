@@ -53,23 +53,21 @@ async def file_response(request: Request, storage: Storage, name: str, headers: 
     first_part, size = await read_part(storage, name, 0, PART_BYTES)
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    status = 200
-    start, stop = 0, size
     requested = _requested_range(request, etag, size)
+    status = 200 if requested is None else 206
+    sent = range(size) if requested is None else requested
     if requested is not None:
-        status = 206
-        start, stop = requested
-        if start >= stop:
+        if not requested:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    headers["Content-Length"] = str(stop - start)
-    if stop <= len(first_part) or request.method == "HEAD":
-        return Response(first_part[start:stop], status, headers)
-    return StreamingResponse(_read_parts(storage, name, start, stop), status, headers)
+        headers["Content-Range"] = f"bytes {requested.start}-{requested.stop - 1}/{size}"
+    headers["Content-Length"] = str(len(sent))
+    if sent.stop <= len(first_part) or request.method == "HEAD":
+        return Response(first_part[sent.start : sent.stop], status, headers)
+    return StreamingResponse(_read_parts(storage, name, sent), status, headers)
 
 
-def _requested_range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
-    """Return the start and the stop of `Range: bytes=first-last`, or None for the whole file.
+def _requested_range(request: Request, etag: str, size: int) -> range | None:
+    """Return the positions of the bytes in `Range: bytes=first-last`, or None for the whole file.
 
     A range without `first` is the end of the file. An invalid range is empty.
     """
@@ -78,13 +76,14 @@ def _requested_range(request: Request, etag: str, size: int) -> tuple[int, int] 
         return None
     first, last = match.groups()
     if first:
-        return int(first), min(size, int(last) + 1) if last else size
-    return (max(0, size - int(last)), size) if last else (0, 0)
+        return range(int(first), min(size, int(last) + 1) if last else size)
+    return range(max(0, size - int(last)), size) if last else range(0)
 
 
-async def _read_parts(storage: Storage, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-    for position in range(start, stop, PART_BYTES):
-        yield (await storage.read_part(name, position, min(stop, position + PART_BYTES)))[0]
+async def _read_parts(storage: Storage, name: str, positions: range) -> AsyncIterator[bytes]:
+    for start in positions[::PART_BYTES]:
+        part, _ = await storage.read_part(name, start, min(positions.stop, start + PART_BYTES))
+        yield part
 
 
 def file_headers(name: str, download_as: str, seconds: int, *, is_public: bool = False) -> dict[str, str]:
