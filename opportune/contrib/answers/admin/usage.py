@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,6 +42,26 @@ SUMS = [func.sum(getattr(LlmUsage, name)) for name in COUNTERS]
 """Sums in the order of the fields of `TokenUsage`."""
 
 
+class SiteLimit(NamedTuple):
+    """A limit of the site, for the template."""
+
+    amount: str
+    period: str
+    used_percent: int
+
+
+class Period(NamedTuple):
+    """Days of the charts."""
+
+    first: date
+    days: int
+
+    @property
+    def previous_first(self) -> date:
+        """First day of the period before."""
+        return self.first - timedelta(days=self.days)
+
+
 @dataclass(kw_only=True)
 class UsageRow(TokenUsage):
     """Usage of a model, user or sum."""
@@ -62,7 +82,7 @@ async def usage_context(request: Request) -> dict[str, Any]:
         context: dict[str, Any] = {
             "off": await read_switch(session),
             "limits": await _read_site_limits(session, guard, today),
-            "charts": await _read_charts(session, first, days, model, guard.answers_settings.llm_currency),
+            "charts": await _read_charts(session, Period(first, days), model, guard.answers_settings.llm_currency),
             "models": await sum_by_model(session, first),
             "payers": await _sum_by_payer(session, first, model),
         }
@@ -75,48 +95,44 @@ async def usage_context(request: Request) -> dict[str, Any]:
     }
 
 
-async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
-    """Return the limits of the site: amount, period, and used percentage."""
+async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[SiteLimit]:
     sums = (await read_totals(session, SITE, today)).site
     return [
-        (guard.messages.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
+        SiteLimit(guard.messages.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
         for limit in guard.limits
         if limit.scope == "site"
     ]
 
 
-async def _read_charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
+async def _read_charts(session: AsyncSession, period: Period, model: str, currency: str) -> list[Chart]:
     """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
-    previous_first = first - timedelta(days=days)
     numbers = TOKENS.label("tokens"), col(LlmUsage.cost_micro), col(LlmUsage.calls)
     query = select(col(LlmUsage.day), col(LlmUsage.model), *numbers)
-    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
+    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= period.previous_first, _is_of_model(model))
     rows: Sequence[Any] = (await session.execute(query)).all()
     cost = gettext("Cost in %(currency)s", currency=currency)
     charts = [
-        _chart(gettext("Tokens"), rows, "tokens", first, days),
-        _chart(cost, rows, "cost_micro", first, days, _in_units),
-        _chart(gettext("Answers"), rows, "calls", first, days),
+        _chart(gettext("Tokens"), rows, "tokens", period),
+        _chart(cost, rows, "cost_micro", period, _in_units),
+        _chart(gettext("Answers"), rows, "calls", period),
     ]
     names = sorted({row.model for row in rows})
     if len(names) > 1:
         for name in names:
             of_model = [row for row in rows if row.model == name]
-            charts.append(_chart(gettext("Tokens of %(model)s", model=name), of_model, "tokens", first, days))
+            charts.append(_chart(gettext("Tokens of %(model)s", model=name), of_model, "tokens", period))
     return charts
 
 
-def _chart(
-    label: str, rows: Sequence[Any], column: str, first: date, days: int, scale: Callable[[int], Any] = int
-) -> Chart:
+def _chart(label: str, rows: Sequence[Any], column: str, period: Period, scale: Callable[[int], Any] = int) -> Chart:
     """Return the sums of a column by day. The rows before the first day are those of the period before."""
     sums = Counter[date]()
     for row in rows:
         sums[row.day] += getattr(row, column)
-    dates = (first + timedelta(days=n) for n in range(days))
+    dates = (period.first + timedelta(days=n) for n in range(period.days))
     points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
-    previous = sum(number for day, number in sums.items() if day < first)
-    return Chart(label, points, scale(previous), days, shape="bar")
+    previous = sum(number for day, number in sums.items() if day < period.first)
+    return Chart(label, points, scale(previous), period.days, shape="bar")
 
 
 def _in_units(cost_micro: int) -> Decimal:

@@ -61,7 +61,8 @@ async def stored_attachments(
         for file in sent:
             async with lock:
                 attachment = await read_attachment(display_name(file.filename), file.content)
-            row, content = _attachment_row(owner_id, attachment, file.content)
+            content = attachment.picture.content if attachment.picture else file.content
+            row = _attachment_row(owner_id, attachment, len(content))
             new_files.append(row.stored_as)
             await storage.put(row.stored_as, content, row.content_type)
             rows.append(row)
@@ -71,21 +72,18 @@ async def stored_attachments(
             await storage.delete(row.stored_as)
 
 
-def _attachment_row(owner_id: int, attachment: Attachment, content: bytes) -> tuple[AnswerAttachment, bytes]:
-    """Return the row of a file and the content to store: the re-encoded picture, or the file as it was sent."""
-    content_type, suffix = "application/octet-stream", "bin"
-    if picture := attachment.picture:
-        content, content_type, suffix = picture.content, picture.content_type, "jpg"
-    row = AnswerAttachment(
+def _attachment_row(owner_id: int, attachment: Attachment, size_bytes: int) -> AnswerAttachment:
+    """Return the row of a re-encoded picture, or of another file as it was sent."""
+    picture = attachment.picture
+    return AnswerAttachment(
         owner_id=owner_id,
         filename=attachment.filename,
-        content_type=content_type,
-        size_bytes=len(content),
-        stored_as=new_name(FOLDER, suffix),
+        content_type=picture.content_type if picture else "application/octet-stream",
+        size_bytes=size_bytes,
+        stored_as=new_name(FOLDER, "jpg" if picture else "bin"),
         text=attachment.text,
         omitted=attachment.omitted,
     )
-    return row, content
 
 
 async def find_attachments(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -63,17 +63,26 @@ def find_question(answer: Answer, call: int, toolbox: Toolbox | None) -> type[Ba
     raise QuestionGone
 
 
-def decide(
-    answer: Answer, call: int, approval: str, reply: str | None, *, now: datetime, scopes: str, toolbox: Toolbox | None
-) -> bool:
+class CallDecision(NamedTuple):
+    """Decision about a call of an answer."""
+
+    call: int
+    """Index in `tool_runs`."""
+    approval: str
+    reply: str | None = None
+    """JSON of the filled-in form of a question."""
+
+
+def decide(answer: Answer, decision: CallDecision, *, now: datetime, scopes: str, toolbox: Toolbox | None) -> bool:
     """Store a decision in a locked answer. Return False if the call does not wait for it.
 
-    After the deadline, any decision is a refusal. `reply` is the JSON of the filled-in form of a question.
+    After the deadline, any decision is a refusal.
 
     Raises:
         UnknownCall: There is no such call (404).
         ToolNotAllowed: The client lacks a scope (403).
     """
+    call, approval, reply = decision
     run = _get_run(answer, call)
     if not (answer.is_waiting and is_waiting(run)):
         return False

@@ -37,8 +37,9 @@ class LiveAnswer:
         """Number of updates of `tool_runs`."""
         self.text = progress.text
         self.reasoning = progress.reasoning
+        self.rendered_length = 0
+        """Length of the text that `render_blocks` has rendered."""
         self._blocks = MarkdownBlocks()
-        self._rendered_length = 0
         self._rendering: asyncio.Future[None] | None = None
         self._is_closed = False
         self._waiting_viewers = list[asyncio.Future[bool]]()
@@ -64,16 +65,17 @@ class LiveAnswer:
         else:
             row.sqlmodel_update(growing | {"status": self.answer.status, "sources": self.answer.sources})
 
-    async def render_blocks(self) -> tuple[MarkdownBlocks, int]:
-        """Render new text for all viewers. Return the HTML and the length of its text, valid until the next `await`."""
+    async def render_blocks(self) -> MarkdownBlocks:
+        """Render new text for all viewers. The HTML and `rendered_length` are valid until the next `await`."""
         await self._wait_for_rendering()
-        if new_text := self.text[self._rendered_length :]:
-            self._rendered_length += len(new_text)
+        new_text = self.text[self.rendered_length :]
+        if new_text:
+            self.rendered_length += len(new_text)
             self._blocks.feed(new_text)
             if self._blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:
                 self._rendering = markdown.in_thread(self._blocks.render)
             await self._wait_for_rendering()
-        return self._blocks, self._rendered_length
+        return self._blocks
 
     async def _wait_for_rendering(self) -> None:
         while self._rendering and not self._rendering.done():
@@ -99,7 +101,8 @@ class LiveAnswer:
     def finish(self, answer: Answer) -> None:
         """Show the ended answer."""
         self.update_answer(answer)
-        self.text, self.reasoning = answer.text, answer.reasoning
+        self.text = answer.text
+        self.reasoning = answer.reasoning
         self._notify()
 
     def close(self) -> None:
@@ -116,10 +119,11 @@ class LiveAnswer:
         reasoning_length = 0
         tools_version = -1 if self.tool_runs else 0
         while True:
-            new_text, new_reasoning = self.text[offset:], self.reasoning[reasoning_length:]
-            growth = Growth(new_text, new_reasoning, self.tools_version > tools_version)
+            has_new_calls = self.tools_version > tools_version
+            growth = Growth(self.text[offset:], self.reasoning[reasoning_length:], has_new_calls)
             if not growth.is_heartbeat:
-                offset, reasoning_length = offset + len(new_text), reasoning_length + len(new_reasoning)
+                offset += len(growth.text)
+                reasoning_length += len(growth.reasoning)
                 tools_version = self.tools_version
                 yield growth
             elif self.ended or self._is_closed:

@@ -15,7 +15,7 @@ from sqlmodel import col
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.contrib.answers.engine import results, store
 from opportune.contrib.answers.engine.capacity import AnswerRunning, require_capacity
-from opportune.contrib.answers.engine.decisions import decide
+from opportune.contrib.answers.engine.decisions import CallDecision, decide
 from opportune.contrib.answers.engine.engine import AnswerEngine
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import STOPPED, AnswerProgress
@@ -242,25 +242,23 @@ class AnswerManager:
             ToolNotAllowed: The client lacks a scope of the tool (403).
             TooManyAnswers: The user has too many running answers (429).
         """
-        return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
+        return await self._decide(session, answer, CallDecision(call, ALWAYS if rest else ALLOWED))
 
     async def refuse(self, session: AsyncSession, answer: Answer, call: int) -> Answer:
         """Refuse a waiting tool call by its index in `tool_runs`. The model continues without its result."""
-        return await self._decide(session, answer, call, REFUSED)
+        return await self._decide(session, answer, CallDecision(call, REFUSED))
 
     async def reply(self, session: AsyncSession, answer: Answer, call: int, reply: BaseModel) -> Answer:
         """Answer a question of the model with a filled-in form. The first reply counts."""
-        return await self._decide(session, answer, call, ALLOWED, reply.model_dump_json())
+        return await self._decide(session, answer, CallDecision(call, ALLOWED, reply.model_dump_json()))
 
-    async def _decide(
-        self, session: AsyncSession, answer: Answer, call: int, approval: str, reply: str | None = None
-    ) -> Answer:
+    async def _decide(self, session: AsyncSession, answer: Answer, decision: CallDecision) -> Answer:
         progress = await store.read_progress_for_update(session, answer.id)
         if progress is None:
             return answer
         row = progress.answer
         now = await read_database_time(session)
-        if not decide(row, call, approval, reply, now=now, scopes=self.scopes, toolbox=self.toolbox):
+        if not decide(row, decision, now=now, scopes=self.scopes, toolbox=self.toolbox):
             return row
         if not any(map(is_waiting, row.tool_runs)):
             await require_capacity(session, row, self.engine, now)

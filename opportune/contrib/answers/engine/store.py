@@ -170,5 +170,6 @@ def _combine_progress(answer: Answer, chunks: Sequence[AnswerChunk], last_seq: i
     text = "".join(chunk.text for chunk in chunks)
     reasoning = "".join(chunk.reasoning for chunk in chunks)
     if last_seq == UNREAD:
-        text, reasoning = answer.text + text, answer.reasoning + reasoning
+        text = answer.text + text
+        reasoning = answer.reasoning + reasoning
     return AnswerProgress(answer, text, chunks[-1].seq if chunks else max(last_seq, -1), reasoning)

@@ -34,8 +34,12 @@ Run = dict[str, Any]
 
 PICTURE_TOOL = "make_image"
 
-WAITING, ALLOWED, ALWAYS, REFUSED = "waiting", "allowed", "always", "refused"
-"""Approvals. ALWAYS also allows later calls of the same tool in this answer."""
+# Approvals
+WAITING = "waiting"
+ALLOWED = "allowed"
+ALWAYS = "always"
+"""Also allows later calls of the same tool in this answer."""
+REFUSED = "refused"
 
 STOPPED_BY_USER = "The user has stopped this call."
 RESULT_UNKNOWN = "The server stopped during this call, so its result is unknown. Check it before you repeat the call."

@@ -14,7 +14,7 @@ from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import READ, WRITE
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
+from opportune.contrib.answers.screens.events import AnswerStream, EventId, parse_event_id
 from opportune.db.models.row_ids import RowId
 from opportune.db.sessions.dependencies import on_site
 from opportune.errors import require_found
@@ -99,19 +99,21 @@ OwnAnswer = Annotated[Answer, Depends(get_own_answer)]
 
 async def get_stream_position(
     after: str | None = None, last_event_id: Annotated[str | None, Header()] = None
-) -> tuple[int, int] | None:
-    """Return the id and the offset that the client has: `Last-Event-ID`, or `after` of a page."""
+) -> EventId | None:
+    """Return the last event that the client has: `Last-Event-ID`, or `after` of a page."""
     return parse_event_id(last_event_id) or parse_event_id(after)
 
 
-StreamPosition = Annotated[tuple[int, int] | None, Depends(get_stream_position)]
-"""Id and offset at which the client resumes a stream."""
+StreamPosition = Annotated[EventId | None, Depends(get_stream_position)]
+"""Id of the last event of a stream that the client resumes."""
 
 
 async def get_stream(answer: FoundAnswer, answers: Answers, position: StreamPosition) -> AnswerStream | None:
     """Return the stream of an answer from the client's position. None if the user or visitor has no such answer."""
-    offset = position[1] if answer and position and position[0] == answer.id else 0
-    return AnswerStream(answers.view(answer), offset, answer.id) if answer else None
+    if answer is None:
+        return None
+    offset = position.offset if position and position.row_id == answer.id else 0
+    return AnswerStream(answers.view(answer), offset, answer.id)
 
 
 CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]

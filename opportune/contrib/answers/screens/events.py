@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from markupsafe import Markup, escape
@@ -22,6 +22,14 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 
 MAX_CLOSING_LENGTH = 16
 """Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
+EVENT_ID = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
+HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
+
+# A shared encoder, because `json.dumps` creates one per call.
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+# An event, because the scripts of a page cannot read comments.
+PING = format_sse_event(event="ping", data_str="ping")
 
 
 class PageState:
@@ -41,7 +49,8 @@ class PageState:
         live = self._live
         if self._frozen_count is None:  # the text of another process's answer is loaded only now
             self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
-        blocks, self.offset = await live.render_blocks()
+        blocks = await live.render_blocks()
+        self.offset = live.rendered_length
         sources = live.answer.sources
         # str instead of Markup, whose slices are slow.
         new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[self._frozen_count :], blocks.open)]
@@ -79,25 +88,22 @@ def _difference(before: str, after: str) -> tuple[int, str]:
     return utf16_length, after[length:]
 
 
-EVENT_ID = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
-HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
-
-# A shared encoder, because `json.dumps` creates one per call.
-to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-# An event, because the scripts of a page cannot read comments.
-PING = format_sse_event(event="ping", data_str="ping")
-
-
 async def answer_gone() -> AsyncGenerator[bytes, None]:
     """Yield the event for an answer that was deleted. Without it, htmx would reconnect forever."""
     yield format_sse_event(event="done", data_str="gone")
 
 
-def parse_event_id(value: str | None) -> tuple[int, int] | None:
-    """Parse an event id such as `42:1234` into row id and offset. Return None for anything else."""
+class EventId(NamedTuple):
+    """Id of an event, such as `42:1234`: of the row, and the characters of its text up to the event."""
+
+    row_id: int
+    offset: int
+
+
+def parse_event_id(value: str | None) -> EventId | None:
+    """Parse the id of an event. Return None for anything else."""
     match = EVENT_ID.fullmatch(value or "")
-    return (int(match[1]), int(match[2])) if match else None
+    return EventId(int(match[1]), int(match[2])) if match else None
 
 
 @dataclass(frozen=True)

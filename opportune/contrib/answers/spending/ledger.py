@@ -22,6 +22,13 @@ from opportune.db import Database
 from opportune.db.queries.dialects import database_time
 from opportune.services.tasks import MAX_WAIT_SECONDS, cancel_and_wait
 
+logger = logging.getLogger(__name__)
+
+FLUSH_INTERVAL_SECONDS = 0.25
+"""Seconds for which usage is collected. A crash loses at most the usage of this time."""
+RETRY_DELAY_SECONDS = 3.0
+"""Seconds between attempts during a database outage."""
+
 _COLUMNS = f"owner_id, payer, day, model, {', '.join(COUNTERS)}"
 _VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in COUNTERS)}"
 _INCREMENTS = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in COUNTERS)
@@ -125,14 +132,6 @@ async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
     return Totals(Sums(*numbers[:6]), Sums(*numbers[6:12]), is_off=bool(numbers[12]))
 
 
-logger = logging.getLogger(__name__)
-
-FLUSH_INTERVAL_SECONDS = 0.25
-"""Seconds for which usage is collected. A crash loses at most the usage of this time."""
-RETRY_DELAY_SECONDS = 3.0
-"""Seconds between attempts during a database outage."""
-
-
 class UsageFlusher:
     """Collects usage and writes it in a background task, which runs only if there is something to write."""
 
@@ -174,7 +173,8 @@ class UsageFlusher:
     async def flush(self) -> None:
         """Write the collected usage. If the database raises an error, keep the usage for the next flush."""
         async with self._flush_lock:
-            pending_usage, reservations = self._pending_usage, self._ended_reservations
+            pending_usage = self._pending_usage
+            reservations = self._ended_reservations
             self._pending_usage = {}
             self._ended_reservations = set()
             self._is_due = False

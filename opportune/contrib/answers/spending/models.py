@@ -8,8 +8,11 @@ from sqlmodel import Field
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.db import Model, ModelBase, PartialIndex, utc_now
 
-TOTAL, SITE_CALLS, VISITORS = "total", "site", "visitors"
-"""Payers of daily sums: of everything, of the site's jobs and commands, of all visitors."""
+# Payers of daily sums
+TOTAL = "total"
+SITE_CALLS = "site"
+"""The site's jobs and commands."""
+VISITORS = "visitors"
 OFF = "off"
 """Key of the state "answers are switched off"."""
 
