@@ -191,10 +191,10 @@ def _cut_to_fit(documents: Sequence[Attachment], max_tokens: int) -> list[str]:
     texts: dict[int, str] = {}
     shortest_first = sorted(range(len(documents)), key=lambda index: len(documents[index].text))
     for position, index in enumerate(shortest_first):
-        name, text = documents[index].filename, documents[index].text
-        share = max_tokens // (len(documents) - position) - estimate_tokens(f"{as_data(name, '')}\n\n")
-        texts[index] = text.encode()[: max(share, 0) * 4].decode(errors="ignore")
-        max_tokens -= estimate_tokens(f"{as_data(name, texts[index])}\n\n")
+        document = documents[index]
+        share = max_tokens // (len(documents) - position) - estimate_tokens(f"{as_data(document.filename, '')}\n\n")
+        texts[index] = document.text.encode()[: max(share, 0) * 4].decode(errors="ignore")
+        max_tokens -= estimate_tokens(f"{as_data(document.filename, texts[index])}\n\n")
     return [texts[index] for index in range(len(documents))]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -90,6 +90,14 @@ class Trial:
         )
 
 
+class Result(NamedTuple):
+    """An answer to a question with expectations."""
+
+    question: Question
+    trial: Trial
+    faults: list[str]
+
+
 @command.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models, the default first."""
@@ -140,7 +148,8 @@ def ask(
     if not text.strip():
         raise OperatorError("The question is empty. Enter a question.")
 
-    async def ask_models(llm: LanguageModel) -> int:
+    async def ask_models(llm: LanguageModel) -> bool:
+        """Return True if a model has failed."""
         selected = _selected_models(llm, models, use_all=use_all)
         is_single = not as_json and len(selected) == 1
         trials = [await _ask_model(model, messages_of(text, system), show=is_single) for model in selected]
@@ -154,10 +163,10 @@ def ask(
         else:
             headings = ("MODEL", "FIRST S", "ALL S", "TOKENS/S", "TOKENS", "COST", "ANSWER")
             print_table(headings, [trial.cells for trial in trials], right=headings[1:-1])
-        return int(any(trial.error for trial in trials))
+        return any(trial.error for trial in trials)
 
-    if code := _with_llm(ask_models):
-        raise typer.Exit(code)
+    if _with_llm(ask_models):
+        raise typer.Exit(1)
 
 
 @command.command()
@@ -196,23 +205,24 @@ def evaluate(
     paths = files or sorted(EVALS.glob("*.toml")) or [EXAMPLES]
     questions = [question for path in paths for question in read_questions(path)]
 
-    async def evaluate_models(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
+    async def evaluate_models(llm: LanguageModel) -> list[Result]:
         selected = _selected_models(llm, models, use_all=use_all)
-        results = []
+        results: list[Result] = []
         with progress("Asking", len(selected) * len(questions), "questions") as bar:
             for model in selected:
                 for question in questions:
                     trial = await _ask_model(model, messages_of(question.ask, question.system))
-                    results.append((question, trial, [trial.error] if trial.error else [*question.faults(trial.text)]))
+                    faults = [trial.error] if trial.error else [*question.faults(trial.text)]
+                    results.append(Result(question, trial, faults))
                     bar.advance()
         return results
 
     results = _with_llm(evaluate_models)
     if as_json:
-        print_json([{"ask": question.ask, "faults": faults, **vars(trial)} for question, trial, faults in results])
+        print_json([{"ask": item.question.ask, "faults": item.faults, **vars(item.trial)} for item in results])
     else:
         _print_results(results)
-    if any(faults for _, _, faults in results):
+    if any(item.faults for item in results):
         raise typer.Exit(1)
 
 
@@ -243,18 +253,18 @@ def _switch_answers(state: Literal["on", "off"]) -> None:
     say(MESSAGES[state] if with_jobs(work) else f"Answers of language models are already {state}.")
 
 
-def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None:
+def _print_results(results: Sequence[Result]) -> None:
     rows = (
         (trial.model, _cell(question.ask), "; ".join(faults) or "ok", f"{trial.seconds:.1f}", _cell(trial.text))
         for question, trial, faults in results
     )
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
-    for name in dict.fromkeys(trial.model for _, trial, _ in results):
-        trials = [(trial, faults) for _, trial, faults in results if trial.model == name]
-        passed = len([trial for trial, faults in trials if not faults])
-        seconds = sum(trial.seconds for trial, _ in trials)
-        cost = sum((trial.cost for trial, _ in trials), Decimal(0))
-        say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost_note(cost)}")
+    for name in dict.fromkeys(item.trial.model for item in results):
+        of_model = [item for item in results if item.trial.model == name]
+        passed = sum(not item.faults for item in of_model)
+        seconds = sum(item.trial.seconds for item in of_model)
+        cost = sum((item.trial.cost for item in of_model), Decimal(0))
+        say(f"{name}: {passed} of {len(of_model)} as expected, {seconds:.1f} s{_cost_note(cost)}")
 
 
 def _cost_note(cost: Decimal) -> str:

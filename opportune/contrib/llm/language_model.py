@@ -120,11 +120,12 @@ class LanguageModel(MediaCalls):
         """
         if not name or (self.model and name == self.model.name):
             return self
-        if model := self._models_by_name.get(name):
+        model = self._models_by_name.get(name)
+        if model:
             return model.charged_to(self._payer, self._usage) if self._uncharged else model
         message = gettext("There is no model %(name)s.", name=name)
-        if names := ", ".join(self._models_by_name):
-            message = f"{message} {gettext('Available: %(names)s.', names=names)}"
+        if self._models_by_name:
+            message += " " + gettext("Available: %(names)s.", names=", ".join(self._models_by_name))
         raise LlmError("not_configured", message)
 
     def for_user(self, user_id: int) -> "LanguageModel":
@@ -174,7 +175,8 @@ class LanguageModel(MediaCalls):
         return self.follows_choice and self.provider is None
 
     def _select(self, model: LlmModel | None) -> None:
-        if old := vars(self).pop("provider", None):
+        old = vars(self).pop("provider", None)
+        if old:
             self._replaced_providers.append(old)  # it still writes running answers
         self.model = model
         self.models = [model] if model else []

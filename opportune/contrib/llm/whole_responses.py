@@ -14,9 +14,9 @@ from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import connect, url_of
 
 CONTAINERS = (
-    *("artifacts", "channels", "data", "result", "results", "output", "predictions", "candidates", "choices"),
-    *("message", "response", "content", "parts", "inlinedata"),
-)
+    "artifacts", "channels", "data", "result", "results", "output", "predictions", "candidates", "choices",
+    "message", "response", "content", "parts", "inlinedata",
+)  # fmt: skip
 """Fields around the results of various endpoints."""
 MAX_DEPTH = 10
 """Levels of objects and lists around a result."""
@@ -72,15 +72,15 @@ class ModelEndpoint:
 
 def content_of(body: bytes) -> Any:
     """Return the JSON of a response; of one that comes as events, a list of them. None for other content."""
-    start = body.lstrip()
-    if (value := json_in(body)) is not None or not start.startswith((b"data:", b"event:", b"{")):
+    value = json_in(body)
+    if value is not None or not body.lstrip().startswith((b"data:", b"event:", b"{")):
         return value
     reader = EventReader(max_line_bytes=len(body))
     try:
         values = [event.value for event in (*reader.feed(body), *reader.finish()) if event.value]
     except LlmError:
         return None
-    is_text = start.startswith(b"{") and not values  # such as a transcript, or incomplete JSON
+    is_text = body.lstrip().startswith(b"{") and not values  # such as a transcript, or incomplete JSON
     return None if is_text else values
 
 

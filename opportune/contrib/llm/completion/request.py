@@ -29,7 +29,7 @@ def in_visitor_language(messages: Sequence[Message]) -> list[Message]:
     if not messages or language.code in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
         return [*messages]
     rule = VISITOR_LANGUAGE.format(language.locale.english_name)
-    first, rest = messages[0], messages[1:]
+    first, *rest = messages
     if first.role == "system":
         return [replace(first, content=f"{first.content}\n\n{rule}"), *rest]
     return [Message("system", rule), *messages]

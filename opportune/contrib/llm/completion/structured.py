@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from types import UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -58,7 +58,9 @@ async def parsed_values(
     conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
     text = ""
     for _ in range(attempts):
-        text, read_length, is_truncated = "", 0, False
+        text = ""
+        read_length = 0
+        is_truncated = False
         async with aclosing(ask(conversation, type_.schema)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
@@ -67,7 +69,8 @@ async def parsed_values(
                     text += chunk
                 if with_partials and len(text) - read_length > len(text) // UPDATES_PER_LENGTH:
                     read_length = len(text)
-                    if (partial := type_.read_partial(text)) is not None:
+                    partial = type_.read_partial(text)
+                    if partial is not None:
                         yield partial
         try:
             value = type_.read(text, is_whole=not is_truncated)
@@ -99,7 +102,7 @@ class AnswerType(Generic[T]):
         self._is_object = schema.get("type") == "object"
         # Endpoints require an object.
         model = into if self._is_object else create_model("Answer", result=(into, ...))
-        self._model: type[BaseModel] | None = (_nested_model(model) or (None, False))[0]
+        self._nested = _nested_model(model)
         self._adapter = adapter if self._is_object else TypeAdapter(model)
         self.schema = schema if self._is_object else self._adapter.json_schema()
         self._partial_reader = PartialReader()
@@ -111,15 +114,16 @@ class AnswerType(Generic[T]):
             ValidationError: It does not follow the schema.
         """
         try:
-            value = self._validate(self._json_in(text))
+            return self._result(self._validate(self._json_in(text)))
         except ValidationError:
-            if not is_whole or (value := self._validate_candidates(text)) is None:
+            value = self._validate_candidates(text) if is_whole else None
+            if value is None:
                 raise
-        return self._result(value)
+            return self._result(value)
 
     def _validate_candidates(self, text: str) -> Any:
         """Return the value in a text; None if there is none, or if there are several."""
-        values = [value for options in self._candidates(text) if (value := self._first_valid(options)) is not None]
+        values = [value for value in map(self._first_valid, self._candidates(text)) if value is not None]
         return values[0] if values and values.count(values[0]) == len(values) else None
 
     def _first_valid(self, options: Sequence[object]) -> Any:
@@ -162,9 +166,9 @@ class AnswerType(Generic[T]):
             data = from_json(self._json_in(text, is_partial=True), allow_partial="trailing-strings")
         except ValueError:  # no JSON, or nested too deeply
             return None
-        if self._model is None or not isinstance(data, dict) or not data:
+        if self._nested is None or not isinstance(data, dict) or not data:
             return None
-        return self._result(self._partial_reader.read(self._model, data))
+        return self._result(self._partial_reader.read(self._nested.model, data))
 
     def _result(self, value: Any) -> T:
         result: T = value if self._is_object else value.result
@@ -207,11 +211,11 @@ class PartialReader:
         return model.model_construct(**values)
 
     def _read_field(self, model: type[BaseModel], name: str, field: FieldInfo, value: object) -> Any:
-        nested, is_list = _nested_model(field.annotation) or (None, False)
-        if nested and is_list and isinstance(value, list):
-            return [self.read(nested, item) for item in value if isinstance(item, dict)]
+        nested = _nested_model(field.annotation)
+        if nested and nested.is_list and isinstance(value, list):
+            return [self.read(nested.model, item) for item in value if isinstance(item, dict)]
         if nested and isinstance(value, dict):
-            return self.read(nested, value)
+            return self.read(nested.model, value)
         adapter = self._adapters.get((model, name))
         if adapter is None:
             annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
@@ -222,17 +226,23 @@ class PartialReader:
             return None
 
 
-def _nested_model(annotation: object) -> tuple[type[BaseModel], bool] | None:
-    """Return the only model of a field, or of the items of its list, and whether it is a list."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
+class _NestedModel(NamedTuple):
+    model: type[BaseModel]
+    is_list: bool = False
+
+
+def _nested_model(annotation: object) -> _NestedModel | None:
+    """Return the only model of a field, or of the items of its list."""
+    origin = get_origin(annotation)
+    arguments = get_args(annotation)
     if origin is Annotated:
         return _nested_model(arguments[0])
     if origin in (Union, UnionType):
-        models = [nested for argument in arguments if (nested := _nested_model(argument))]
+        models = [*filter(None, map(_nested_model, arguments))]
         return models[0] if len(models) == 1 else None
     if origin is list:
-        item, is_list = _nested_model(arguments[0]) or (None, False)
-        return (item, True) if item and not is_list else None
+        item = _nested_model(arguments[0])
+        return _NestedModel(item.model, is_list=True) if item and not item.is_list else None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-        return annotation, False
+        return _NestedModel(annotation)
     return None

@@ -98,7 +98,8 @@ class CallMeter:
             return TokenUsage()
         done = self.done or provider.Done()
         # No endpoint can claim to be free.
-        prompt, completion = done.prompt_tokens or self.prompt_tokens, done.completion_tokens or self.answer_tokens
+        prompt = done.prompt_tokens or self.prompt_tokens
+        completion = done.completion_tokens or self.answer_tokens
         estimated = (0 if done.prompt_tokens else prompt) + (0 if done.completion_tokens else completion)
         cost = self.model.cost_micro(prompt, completion, done.cached_tokens or 0) if self.model else 0
         return TokenUsage(1, prompt, completion, estimated, cost)
@@ -116,7 +117,10 @@ class CallMeter:
             logger.warning(
                 "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
                 "the implausible count is replaced by its estimate",
-                *(self.name, *reported, self.prompt_tokens, self.answer_tokens),
+                self.name,
+                *reported,
+                self.prompt_tokens,
+                self.answer_tokens,
             )
         return replace(
             done,

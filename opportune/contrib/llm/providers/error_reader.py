@@ -10,8 +10,10 @@ from opportune.contrib.llm.providers.loose_json import json_in, object_in, plain
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.web.remote_responses import retry_after_seconds
 
-MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
-"""Levels of an error object, and characters of each text, that are read."""
+MAX_DEPTH = 5
+"""Levels of an error object that are read."""
+MAX_TEXT_LENGTH = 2_000
+"""Characters of each text that are read."""
 _MIXED = (None, 400, 401, 403, 412, 413, 422, 429, 498, 500)
 """Statuses whose bodies are searched for the specific reasons. None is status 200."""
 _VAGUE = (None, 400, 500, 502)

@@ -110,13 +110,13 @@ class EventReader:
         if not field:
             return self._read_data(line)
         self._has_fields = True
-        name, value = field[1].lower(), field[2]
+        name = field[1].lower()
         if name == b"event":
-            self._name = value.decode(errors="replace").lower()
+            self._name = field[2].decode(errors="replace").lower()
             self._name = "" if self._name == "message" else self._name  # the name of events without one
         if name == b"error":
             self._name = "error"
-        return self._read_data(value) if name in (b"data", b"error") else []
+        return self._read_data(field[2]) if name in (b"data", b"error") else []
 
     def _read_data(self, data: bytes) -> list[Event]:
         # Most events are one line. Some endpoints send no blank line between them.

@@ -44,10 +44,9 @@ class GrowingText:
 
     def _join_halves(self, piece: str) -> str:
         """Join surrogate pairs that are cut by pieces, and replace other halves."""
-        piece, self._half = self._half + piece, ""
-        if "\ud800" <= piece[-1:] <= "\udbff":
-            piece, self._half = piece[:-1], piece[-1]
-        return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        piece = self._half + piece
+        self._half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        return piece.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _added_by(self, piece: str) -> str:
         before = self._held or self.text
@@ -60,11 +59,13 @@ class GrowingText:
         if self._is_repeated:
             return added
         if added in ("", piece):  # it does not repeat the text and continue it
-            held, self._held = self._held, ""
-            return held + piece
+            piece = self._held + piece
+            self._held = ""
+            return piece
         # Two pieces in a row, or a text of so many characters, are not repeated by chance.
         if self._held or is_distinct:
-            self._is_repeated, self._held = True, ""
+            self._is_repeated = True
+            self._held = ""
             return piece.removeprefix(self.text)
         self._held = piece
         return ""

@@ -30,8 +30,10 @@ MAX_READ_BYTES = 50_000
 """Bytes to read before other tasks run. A decompressed bomb has millions of lines."""
 MAX_INFLATED_BYTES = 1_000_000
 """Bytes to decompress in one step. Larger bodies are read in several."""
-GZIP, GZIP_WINDOW = b"\x1f\x8b", zlib.MAX_WBITS | 16
-"""Beginning of a gzip member, and the option of zlib that reads one."""
+GZIP = b"\x1f\x8b"
+"""Beginning of a gzip member."""
+GZIP_WINDOW = zlib.MAX_WBITS | 16
+"""Option of zlib that reads one."""
 NOT_GZIP = re.compile(r"(?i)deflate|br|zstd|,")
 """Encodings that are left to httpx2."""
 T = TypeVar("T")

@@ -54,8 +54,8 @@ def json_objects_in(text: str, *, is_prose: bool = False, may_lack_end: bool = F
         if not found and repairs < MAX_REPAIRS:
             repairs += 1
             repaired = text[:start] + _repair(text[start:], may_lack_end=may_lack_end)
-            if found := _object_at(start, repaired):
-                text = repaired
+            found = _object_at(start, repaired)
+            text = repaired if found else text
         if found and start >= invalid_end:
             value, end = found
             objects.append(value)
@@ -121,7 +121,8 @@ def missing_brackets(text: str) -> str:
 
 
 def _plain_token(token: re.Match[str]) -> str:
-    text, plain = token["text"], token["key"] or token["raw"]
+    text = token["text"]
+    plain = token["key"] or token["raw"]
     if plain is not None:
         return json.dumps(plain)
     if text is None:

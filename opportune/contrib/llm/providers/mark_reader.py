@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from opportune.contrib.llm.providers import marks as table
 from opportune.contrib.llm.providers.written_calls import Schema, calls_in
@@ -12,13 +12,13 @@ MARK_IN_TEXT = re.compile(r"[<\[\]{]")
 """First characters of marks that may follow a text."""
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
-
-
 MAX_COLLECTED_LENGTH = 200_000
 """Maximum number of characters of a header or a call."""
 STRUCTURE = re.compile(r"\\.?|[\"'{}()\[\]]", re.DOTALL)
 """Escapes, quotes and brackets of a call."""
-QUOTES, OPENING_BRACKETS, CLOSING_BRACKETS = "\"'", "{[(", "}])"
+QUOTES = "\"'"
+OPENING_BRACKETS = "{[("
+CLOSING_BRACKETS = "}])"
 RECIPIENT = re.compile(r"to=[\w.-]+")
 """Tool that a Harmony message calls, in its header."""
 
@@ -79,28 +79,31 @@ class Brackets:
 
     def __init__(self, depth: int) -> None:
         """`depth`: number of brackets that the mark of the call opens."""
+        self.is_closed = False
         self._depth = depth
         self._quote = ""
 
-    def read(self, text: str) -> tuple[int, bool]:
-        """Return the number of characters that belong to the call, and whether it ends there.
+    def read(self, text: str) -> int:
+        """Return the number of characters that belong to the call, and set `is_closed` if it ends there.
 
         The next chunk decides about the other characters if it does not end.
         """
         for token in STRUCTURE.finditer(text):
-            character, following = token[0], text[token.end() : token.end() + 1]
+            character = token[0]
+            following = text[token.end() : token.end() + 1]
             is_last = self._depth == 1 and not self._quote and character in CLOSING_BRACKETS
             if character == "\\" or (is_last and not following):
-                return token.start(), False
+                return token.start()
             if is_last and following not in "(;,":  # neither a link nor a list of calls
-                return token.end(), True
+                self.is_closed = True
+                return token.end()
             if character == self._quote:
                 self._quote = ""
             elif not self._quote and character in QUOTES:
                 self._quote = character
             elif not self._quote:
                 self._depth += (character in OPENING_BRACKETS) - (character in CLOSING_BRACKETS)
-        return len(text), False
+        return len(text)
 
 
 @dataclass
@@ -108,6 +111,13 @@ class PromptTemplate:
     """Template of a model's prompts. It opens the reasoning if the last answer had only the closing tag."""
 
     opens_reasoning: bool = False
+
+
+class Separated(NamedTuple):
+    """An addition to an answer, without marks."""
+
+    reasoning: str
+    text: str
 
 
 class MarkReader:
@@ -128,7 +138,7 @@ class MarkReader:
         self._closing_tag: str | None = None  # of the tag around the answer
         self._backticks = 0  # in the text. An odd number means that a quotation of code is open.
 
-    def feed(self, content: str) -> tuple[str, str]:
+    def feed(self, content: str) -> Separated:
         """Return the reasoning and the text added by a chunk."""
         part = self._part
         is_plain = part.kind == "text" and not (part.ends or part.is_blank or self._pending)
@@ -139,7 +149,7 @@ class MarkReader:
         self._read_parts()
         return self._take()
 
-    def finish(self, *, is_cut: bool = False) -> tuple[str, str]:
+    def finish(self, *, is_cut: bool = False) -> Separated:
         """Return the reasoning and the text that were held back. `is_cut`: the answer is incomplete."""
         self._is_last = True
         self._read_parts()
@@ -149,17 +159,18 @@ class MarkReader:
             self._end_call(part, is_cut=is_cut)
         elif part.is_presumed:  # the whole answer is text
             self.template.opens_reasoning = False
-            return "", part.content
+            return Separated("", part.content)
         return self._take()
 
     def read_calls(self, text: str) -> None:
         """Add the calls in another text, such as reasoning: some models do not end their thoughts before a call."""
         marks = (*self._marks.in_text, *self._marks.whole_calls)
-        if self._tools and (found := table.pattern_of(marks, self._marks.call_object).search(text)):
+        found = table.pattern_of(marks, self._marks.call_object).search(text)
+        if self._tools and found:
             self.calls += calls_in(text[found.start() :], self._tools, is_marked=found[0] in table.CALLS)
 
-    def _take(self) -> tuple[str, str]:
-        added = self._reasoning, self._text
+    def _take(self) -> Separated:
+        added = Separated(self._reasoning, self._text)
         self._reasoning = self._text = ""
         return added
 
@@ -173,10 +184,10 @@ class MarkReader:
             return self._read_start(part)
         if not part.brackets:
             return self._read_to_mark(part)
-        length, is_over = part.brackets.read(self._pending)
+        length = part.brackets.read(self._pending)
         part.add(self._pending[:length])
         self._pending = self._pending[length:]
-        return self._end_call(part) if is_over else None
+        return self._end_call(part) if part.brackets.is_closed else None
 
     def _read_start(self, part: Part) -> Part | None:
         """Read the mark at the beginning of an answer or after another part."""
@@ -186,7 +197,8 @@ class MarkReader:
         found = table.pattern_of(marks, self._marks.call_object).match(content)
         if found is None and self._may_begin_with_mark(content, marks):
             return None
-        if tag := table.THOUGHT_TAG.match(content):
+        tag = table.THOUGHT_TAG.match(content)
+        if tag:
             self._pending = content[tag.end() :]
             return Part("thought", (f"</{tag[1]}>",))
         found = found or table.LEADING_TOKEN.match(content)

@@ -9,7 +9,7 @@ from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import key_in, object_in, objects_in, text_in
-from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate
+from opportune.contrib.llm.providers.mark_reader import MarkReader, PromptTemplate, Separated
 from opportune.contrib.llm.providers.marks import CLOSING_LINES
 from opportune.contrib.llm.providers.provider import INTERRUPTED, Done, LlmError, Reasoning, ToolSchema, not_a_model
 from opportune.contrib.llm.providers.returned_fields import ReturnedFields
@@ -89,15 +89,18 @@ class ChatCompletionReader:
             if error := error_in_choice(choice):
                 raise error
             added = self._add(pieces.read_piece(choice, is_last=is_over or name.endswith("completed")))
-            reasoning, text = reasoning + added[0], text + added[1]
+            reasoning += added.reasoning
+            text += added.text
         self.is_over |= is_over
         self._is_message |= event is END_OF_DOCUMENT
         if event is END_OF_DOCUMENT and not self._has_choice:  # such as a list of models
             raise not_a_model()
         if others:
             self._usage.add({field: value[field] for field in others})
-        marked, text = self._marks.feed(text) if text else ("", "")
-        return self._to_chunks(reasoning + marked, text)
+        if not text:
+            return self._to_chunks(reasoning, "")
+        separated = self._marks.feed(text)
+        return self._to_chunks(reasoning + separated.reasoning, separated.text)
 
     def _own_choices(self, value: pieces.Fields) -> Iterable[pieces.Fields]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
@@ -117,16 +120,18 @@ class ChatCompletionReader:
 
     def _begins_second(self, choice: pieces.Fields) -> bool:
         """Return whether a choice without others begins a second answer. Some endpoints number the parts of one."""
-        index, delta = key_in(choice.get("index")), object_in(choice.get("delta"))
+        index = key_in(choice.get("index"))
+        delta = object_in(choice.get("delta"))
         self._first_index = self._first_index or index
         has_only_role = "role" in delta and not any(value for name, value in delta.items() if name != "role")
         return index not in ("", self._first_index) and (has_only_role or self._finish_reason != "")
 
-    def _add(self, piece: pieces.Piece) -> tuple[str, str]:
-        """Return the reasoning and the content that a piece adds."""
+    def _add(self, piece: pieces.Piece) -> Separated:
+        """Return the reasoning and the text that a piece adds. The text may have marks."""
         self._finish_reason = piece.finish_reason or self._finish_reason
         self._is_message = piece.is_whole and not self._content.text
-        content, reasoning = piece.content, ""
+        content = piece.content
+        reasoning = ""
         self._json = piece.json or self._json
         if piece.is_whole and not self._content.text and "</think>\n" in content and "<think>" not in content:
             content = f"<think>{content}"  # the prompt had the opening tag
@@ -136,7 +141,7 @@ class ChatCompletionReader:
             reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole)
         for call in piece.calls:
             self._length += self._calls.add(call, is_whole=piece.is_whole)
-        return reasoning, self._content.add(content, is_whole=piece.is_whole)
+        return Separated(reasoning, self._content.add(content, is_whole=piece.is_whole))
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
         reasoning = THOUGHT_TAG.sub("", reasoning) if "think>" in reasoning else reasoning
@@ -159,14 +164,15 @@ class ChatCompletionReader:
         """Return text that was held back because it looked like the beginning of a mark."""
         if any(end in self._content.text for end in CLOSING_LINES) and "<think>" not in self._content.text:
             self._marks.template.opens_reasoning = True
-        marked, text = self._marks.feed(self._content.pending)
-        pending = self._marks.finish(is_cut=self._is_truncated)
-        if not (self._has_text or text + pending[1] or self._calls):
+        held = self._marks.feed(self._content.pending)
+        last = self._marks.finish(is_cut=self._is_truncated)
+        text = held.text + last.text
+        if not (self._has_text or text or self._calls):
             self._marks.read_calls("".join(self._thoughts))
             text = self._json
         for number, call in enumerate(self._marks.calls):
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
-        return self._to_chunks(self._returned.pending() + marked + pending[0], text + pending[1])
+        return self._to_chunks(self._returned.pending() + held.reasoning + last.reasoning, text)
 
     def recover(self, report: str) -> bool:
         """Read the calls that Groq's endpoint reports with an error, because it cannot read them itself."""

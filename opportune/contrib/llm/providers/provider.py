@@ -155,8 +155,12 @@ class Timeouts:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        first, idle = settings.llm_first_byte_timeout, settings.llm_idle_timeout
-        return cls(settings.llm_connect_timeout, first, idle, settings.llm_timeout)
+        return cls(
+            connect=settings.llm_connect_timeout,
+            first=settings.llm_first_byte_timeout,
+            idle=settings.llm_idle_timeout,
+            whole=settings.llm_timeout,
+        )
 
 
 EMPTY = _l("The model gave an empty answer. Try again.")
@@ -196,7 +200,9 @@ class LlmError(ServiceError):
         self.retryable = code not in PERMANENT_CODES
         self.retry_after = retry_after
         self.status = 429 if code == "limit_reached" else 503
-        self.done, self.advice, self.report = done, advice, report
+        self.done = done
+        self.advice = advice
+        self.report = report
 
 
 def not_a_model() -> LlmError:

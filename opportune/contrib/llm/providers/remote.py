@@ -67,7 +67,8 @@ class RemoteProvider(provider.Provider):
     follows_schema = True
 
     def __init__(self, model: LlmModel) -> None:
-        self.name, self.sees_images = model.name, model.sees_images
+        self.name = model.name
+        self.sees_images = model.sees_images
         self.context_budget = model.max_prompt_tokens
         self._model = model
 

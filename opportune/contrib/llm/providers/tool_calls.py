@@ -63,7 +63,9 @@ class _Call:
     """A call that may still grow."""
 
     def __init__(self, piece: CallPiece, *, is_vendors: bool) -> None:
-        self.position, self.id, self.name = piece.position, piece.id, ""
+        self.position = piece.position
+        self.id = piece.id
+        self.name = ""
         self.is_vendors = is_vendors
         self._arguments = GrowingText()
         self._is_complete = False
@@ -140,7 +142,8 @@ class ToolCallReader:
             if len(self._calls) == MAX_TOOL_CALLS:
                 return 0
             is_vendors = VENDOR_TYPE.match(str(fields.get("type"))) is not None
-            self._calls.append(call := _Call(piece, is_vendors=is_vendors))
+            call = _Call(piece, is_vendors=is_vendors)
+            self._calls.append(call)
         call.add(piece)
         return len(piece.name) + len(piece.arguments)
 
