@@ -7,7 +7,7 @@ from fastapi import Form as FormField
 from fastapi import Request, Response
 
 from opportune.accounts import CurrentUser
-from opportune.contrib.answers import ALL_TOOLS, AnswerManager
+from opportune.contrib.answers import ALL_TOOLS
 from opportune.contrib.assistants.memory import Memories, is_memory_on, switch_memory
 from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant, Memory, Prompt
 from opportune.contrib.assistants.service import Assistants, Prompts, SharedRows
@@ -71,8 +71,7 @@ def _unavailable(name: str) -> str:
 
 
 def _models(request: Request, row: Assistant | None) -> dict[str, str]:
-    answers: AnswerManager = request.app.state.answers
-    models = {"": _("The default of this site"), **answers.llm.choices}
+    models = {"": _("The default of this site"), **request.app.state.answers.llm.choices}
     if row and row.model not in models:
         models[row.model] = _unavailable(row.model)
     return models

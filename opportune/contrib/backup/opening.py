@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.age import SUFFIX
@@ -16,30 +16,38 @@ from opportune.errors import OperatorError
 from opportune.progress import work
 
 
+class OpenedBackup(NamedTuple):
+    """A decrypted archive."""
+
+    path: Path
+    name: str
+    """Name of the backup for messages."""
+
+
 @contextmanager
-def open_backup(settings: Settings, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield the path of a decrypted archive, and the name of the backup for messages."""
+def open_backup(settings: Settings, name: str) -> Iterator[OpenedBackup]:
     path = Path(name)
     if is_local_file(settings, name):
         if settings.of(BackupSettings).location is not None and not path.exists():
             raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
         if path.suffix != SUFFIX:
             report_unused_key(name, "is not encrypted", settings.of(BackupSettings))
-            yield path, name
+            yield OpenedBackup(path, name)
             return
-        label, write = name, partial(_decrypt_file, settings, name)
+        write = partial(_decrypt_file, settings, name)
     else:
         store = BackupStore(settings)
         backup = store.find(name)
-        label, write = backup.name, partial(_download, store, backup)
+        name = backup.name
+        write = partial(_download, store, backup)
     with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
         try:
             write(file)
             file.flush()
         except OSError as error:
             problem = "read" if error.filename else f"stored in {folder}"  # TMPDIR is full
-            raise OperatorError(f"{label} cannot be {problem}: {error.strerror}.") from error
-        yield Path(file.name), label
+            raise OperatorError(f"{name} cannot be {problem}: {error.strerror}.") from error
+        yield OpenedBackup(Path(file.name), name)
 
 
 def _decrypt_file(settings: Settings, name: str, file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -55,25 +56,31 @@ def rehearse(settings: Settings, graph: MigrationGraph, name: str = "") -> Rehea
 
     Checksums and the number of rows per table are compared with the manifest.
     """
-    with open_backup(settings, name) as (path, label), scratch_folder() as folder:
+    with open_backup(settings, name) as backup, scratch_folder() as folder:
         start = time.monotonic()
         try:
-            with open_archive(path) as archive:
+            with open_archive(backup.path) as archive:
                 restore.refuse_newer_backup(graph, archive)
                 archive.check()
-                target_description, counts = _restore_database(archive, restore.Target(settings, graph), folder)
-                _compare_row_counts(archive, counts)
+                restored = _restore_database(archive, restore.Target(settings, graph), folder)
+                _compare_row_counts(archive, restored.rows)
                 uploads = len(archive.manifest.uploads)
         except OSError as error:
-            raise OperatorError(f"{label} cannot be restored in {folder}: {error.strerror or error}.") from error
+            raise OperatorError(f"{backup.name} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:
-            raise OperatorError(str(error).replace(str(path), label)) from error
+            raise OperatorError(str(error).replace(str(backup.path), backup.name)) from error
         seconds = time.monotonic() - start
-    return Rehearsal(label, len(counts), sum(counts.values()), uploads, seconds, target_description)
+    rows = sum(restored.rows.values())
+    return Rehearsal(backup.name, len(restored.rows), rows, uploads, seconds, restored.target_description)
 
 
-def _restore_database(archive: Archive, target: restore.Target, folder: Path) -> tuple[str, Mapping[str, int]]:
-    """Restore the database. Return a description of the target and the rows per table."""
+class _RestoredDatabase(NamedTuple):
+    target_description: str
+    rows: Mapping[str, int]
+    """Number of rows per table."""
+
+
+def _restore_database(archive: Archive, target: restore.Target, folder: Path) -> _RestoredDatabase:
     path = folder / archive.manifest.database
     with restore.extracted_database(archive, target, path):
         if archive.manifest.database == "database.dump":
@@ -82,18 +89,19 @@ def _restore_database(archive: Archive, target: restore.Target, folder: Path) ->
         counts = inspect_database(path).rows
         _refuse_dangling_references(path)
         restore.migrate_sqlite_file(path, target)
-        return "into SQLite", counts
+        return _RestoredDatabase("into SQLite", counts)
 
 
-def _restore_dump(archive: Archive, target: restore.Target, path: Path) -> tuple[str, Mapping[str, int]]:
+def _restore_dump(archive: Archive, target: restore.Target, path: Path) -> _RestoredDatabase:
     with _temporary_database(target.settings) as settings:
         if settings is None:
-            return "read but not restored: this user may not create databases", pg_dump.count_rows_in_dump(path)
+            counts = pg_dump.count_rows_in_dump(path)
+            return _RestoredDatabase("read but not restored: this user may not create databases", counts)
         with connect(settings) as connection:  # creates the extensions that its tables need
             run_migrations(connection, target.graph)
         pg_restore.restore(settings, target.graph, archive.manifest, path)
         with connect(settings) as connection:
-            return "into a new database", _count_restored_rows(connection, archive)
+            return _RestoredDatabase("into a new database", _count_restored_rows(connection, archive))
 
 
 def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:
@@ -142,7 +150,8 @@ def _create_database(settings: Settings, name: str) -> bool:
         except DBAPIError:
             return False
         for old in connection.scalars(text("SELECT datname FROM pg_database")).all():
-            if (match := ABANDONED_DATABASE.fullmatch(old)) and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
+            match = ABANDONED_DATABASE.fullmatch(old)
+            if match and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
                 _drop_database(connection, old)
     return True
 

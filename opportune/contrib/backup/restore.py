@@ -176,7 +176,8 @@ def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
 
 def refuse_another_site(target: Target, archive: Archive) -> None:
     """Raise OperatorError for a backup of another site, or with migrations of features that are not installed."""
-    manifest, settings = archive.manifest, target.settings
+    manifest = archive.manifest
+    settings = target.settings
     hosts = {urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url}
     has_another_name = manifest.site not in ("", settings.site_name)
     if has_another_name or len(hosts) > 1:

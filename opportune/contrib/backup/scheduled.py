@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +20,8 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.progress import Progress, watched_by
 
-PERIODS: Mapping[str, Callable[[datetime], object]] = {
-    "hourly": lambda time: (time.date(), time.hour),
-    "daily": lambda time: time.date(),
-    "weekly": lambda time: time.isocalendar()[:2],
-    "monthly": lambda time: (time.year, time.month),
-    "yearly": lambda time: time.year,
-}
-"""Functions that return the same value for all times within one period, by the name of the period in BACKUP_KEEP."""
+PERIODS = {"hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m", "yearly": "%Y"}
+"""Formats in which all times within one period are equal, by the name of the period in BACKUP_KEEP."""
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
 
@@ -37,9 +31,9 @@ def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) ->
     newest_first = sorted(backups, reverse=True)
     remaining = {backup for backup in newest_first if newest_first[0].created - backup.created < PROTECTED_PERIOD}
     for period, count in keep.items():
-        newest_per_period: dict[object, StoredBackup] = {}
+        newest_per_period: dict[str, StoredBackup] = {}
         for backup in newest_first:
-            newest_per_period.setdefault(PERIODS[period](backup.created), backup)
+            newest_per_period.setdefault(backup.created.strftime(PERIODS[period]), backup)
         remaining |= set(list(newest_per_period.values())[:count])
     return sorted(set(backups) - remaining)
 

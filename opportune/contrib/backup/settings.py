@@ -89,7 +89,8 @@ class BackupSettings(BaseSettings):
 
 
 def _parse_url(url: SecretStr) -> Path | Bucket | None:
-    if not (text := url.get_secret_value().strip()):
+    text = url.get_secret_value().strip()
+    if not text:
         return None
     location = parse_location(text, "BACKUP_URL", EXAMPLE)
     if isinstance(location, DatabaseFiles):

@@ -63,7 +63,9 @@ class BackupStore:
         if location is None:
             raise OperatorError(SWITCHED_OFF)
         self.location = location
-        self.site, self._prefix_setting = _name_prefix(settings)
+        host = _public_host(settings)
+        self._prefix_setting = "BASE_URL" if host else "SITE_NAME"
+        self.site = host or re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site"
         self._keys = [name for name in KEY_SETTINGS if has_value(getattr(self._settings, name.lower()))]
         self._client: LocalStore | S3Store | None = None
 
@@ -227,12 +229,11 @@ class _Download(io.RawIOBase):
         return len(part)
 
 
-def _name_prefix(settings: Settings) -> tuple[str, str]:
-    """Return the prefix of the names of a site's backups, and the setting it comes from."""
+def _public_host(settings: Settings) -> str:
+    """Return host and port in BASE_URL, as part of a name; empty if there is no public one."""
     base_url = urlsplit(settings.base_url)
-    if base_url.hostname and not is_local(base_url.hostname):
-        return re.sub(r"[^a-z0-9.]+", "-", base_url.netloc.lower()), "BASE_URL"
-    return re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site", "SITE_NAME"
+    is_public = base_url.hostname and not is_local(base_url.hostname)
+    return re.sub(r"[^a-z0-9.]+", "-", base_url.netloc.lower()) if is_public else ""
 
 
 def _parse_name(name: str, size: int) -> StoredBackup | None:

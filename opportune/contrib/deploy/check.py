@@ -48,9 +48,10 @@ def check_deployment(deployment: Deployment) -> Iterator[Finding]:
 
 def check_current_host(settings: Settings) -> Iterator[Finding]:
     """Check a running site on a known host, without questions to the operator."""
-    if not (host := current_host()):
+    host = current_host()
+    if not host:
         return
-    values = {name: value for name in setting_names() if (value := os.environ.get(name))}
+    values = {name: os.environ[name] for name in setting_names() if os.environ.get(name)}
     deployment = Deployment(RECIPES[host.name], settings, values)
     folders = [deployment.uploads] if deployment.uploads else []
     if deployment.database and deployment.database.kind == "sqlite":

@@ -101,7 +101,8 @@ def _entries(recipe: Recipe, site: SiteNames) -> Iterator[tuple[str, str]]:
     base_url = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
     values = {**base_url, **recipe.defaults}
     for name, hint in hints.items():
-        value, comment = values.get(name, ""), hint
+        value = values.get(name, "")
+        comment = hint
         if name in GENERATED:
             generate, comment = GENERATED[name]
             value = generate()

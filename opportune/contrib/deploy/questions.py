@@ -12,7 +12,8 @@ from opportune.contrib.deploy.site_names import require_domain
 
 
 def may_have_volume(deployment: Deployment) -> bool:
-    recipe, url = deployment.recipe, deployment.database
+    recipe = deployment.recipe
+    url = deployment.database
     writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
     return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
 

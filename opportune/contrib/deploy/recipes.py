@@ -71,11 +71,6 @@ class Recipe:
     """Settings that the host's files refer to as secrets."""
 
     @property
-    def limited_plans(self) -> str:
-        """Plans to which the fields in `free_limits` apply."""
-        return f"plans below {self.first_paid_plan}" if self.first_paid_plan else "free plans"
-
-    @property
     def templates(self) -> Path:
         return TEMPLATES / (self.folder or self.host.name)
 

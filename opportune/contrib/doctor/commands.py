@@ -20,7 +20,8 @@ from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
 
 COLOURS = {Status.OK: "green", Status.NOTICE: "yellow", Status.FAULT: "red"}
-STATUS_WIDTH_CHARS, NAME_WIDTH_CHARS = 6, 12
+STATUS_WIDTH_CHARS = 6
+NAME_WIDTH_CHARS = 12
 INDENT_CHARS = STATUS_WIDTH_CHARS + NAME_WIDTH_CHARS + 4
 """Width of the columns before the text, with the spaces around them."""
 MIN_TEXT_WIDTH_CHARS = 30

@@ -98,7 +98,8 @@ async def _examine_file(url: DatabaseUrl, context: DoctorContext, findings: list
 
 async def _open_like_site(context: DoctorContext) -> Finding:
     database = open_database(context.settings)
-    times, values = [], []
+    times = []
+    values = []
     try:
         for pragma in ("synchronous", "foreign_keys"):
             start = time.perf_counter()

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,8 @@ def examine_file(url: DatabaseUrl, graph: MigrationGraph) -> Iterator[Finding]:
         with closing(_open(path, is_written=is_written)) as connection:
             opened = OpenFile(path, connection, graph)
             if is_written:
-                yield from (check(opened) for check in CHECKS_OF_WRITTEN_FILES)
+                yield check_journal(opened)
+                yield check_writes(opened)
             yield check_integrity(opened)
             yield check_migrations(opened)
     except sqlite3.Error as error:
@@ -166,10 +167,6 @@ def check_migrations(file: OpenFile) -> Finding:
     has_table = file.scalar(f"SELECT count(*) FROM sqlite_master WHERE name = '{VERSION_TABLE.name}'")
     rows = file.connection.execute(f"SELECT version_num FROM {VERSION_TABLE.name}").fetchall() if has_table else []
     return compare_migrations(file.graph, [row[0] for row in rows])
-
-
-Check = Callable[[OpenFile], Finding]
-CHECKS_OF_WRITTEN_FILES: tuple[Check, ...] = (check_journal, check_writes)
 
 
 def check_space(path: Path) -> Finding:

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from opportune.contrib.documentation.content import page_names, sections_of, with_site_links
-from opportune.contrib.documentation.search import Documentation
 from opportune.contrib.documents import MAX_RANKED_HITS
 from opportune.errors import NotFound
 from opportune.search import SearchQuery
@@ -23,8 +22,7 @@ router = APIRouter(prefix="/docs")
 
 @router.get("")
 async def search_documentation(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
-    documentation: Documentation = request.app.state.documentation
-    search = await documentation.search()
+    search = await request.app.state.documentation.search()
     results = await search.find(query.q, limit=query.size, page=query.page)
     titles = await asyncio.to_thread(titles_by_type)
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "titles": titles}

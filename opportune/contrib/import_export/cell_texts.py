@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.lists.row_keys import quote_key
@@ -17,6 +17,13 @@ from opportune.schemas.text import make_storable
 from opportune.web.forms.form_state import ZONE_SUFFIX
 
 
+class FieldTexts(NamedTuple):
+    texts: dict[str, str]
+    """Texts by field."""
+    faults: dict[str, str]
+    """By field, messages about cells that have no text."""
+
+
 class CellTexts:
     """Turns the cells of a row into texts for the fields of a form."""
 
@@ -28,8 +35,7 @@ class CellTexts:
         self._formats = formats
         self._names = names
 
-    def by_field(self, cells: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the texts by field, and by field the messages about cells that have no text."""
+    def by_field(self, cells: Mapping[str, Any]) -> FieldTexts:
         texts: dict[str, str] = {}
         faults: dict[str, str] = {}
         for name, target in self._columns.items():
@@ -38,7 +44,7 @@ class CellTexts:
                 texts[target.field + ZONE_SUFFIX] = "UTC"
             except ValueError as error:
                 faults[target.field] = f"{target.label}: {error}"
-        return texts, faults
+        return FieldTexts(texts, faults)
 
     def _text_of(self, name: str, target: Target, value: Any) -> str:
         if target.related:

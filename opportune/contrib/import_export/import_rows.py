@@ -14,12 +14,12 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal, keep_unsent
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.model_fields import FileCells
 from opportune.admin.views import AdminView, build_form_class, has_changed, unwritable_columns
+from opportune.contrib.import_export import preview
 from opportune.contrib.import_export.cell_texts import CellTexts
 from opportune.contrib.import_export.cells import cell_of, xlsx_value
 from opportune.contrib.import_export.export import file_value
 from opportune.contrib.import_export.name_resolver import NameResolver, creation_form_class
 from opportune.contrib.import_export.named_columns import NamedColumn, key_text, with_names
-from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS, PreviewRow, PreviewTexts
 from opportune.contrib.import_export.table import ImportRow
 from opportune.contrib.import_export.targets import Target
 from opportune.contrib.import_export.workbooks import excel_value, read_value
@@ -50,8 +50,8 @@ class PlannedRow:
     """The values as they were understood. Empty for rows that no preview shows."""
     stored: Any = None
     """The row to change; None for a new row."""
-    changes: Sequence[tuple[str, str, str]] = ()
-    """Label, old and new value of each change. Empty for rows that no preview shows."""
+    changes: Sequence[preview.ChangedText] = ()
+    """Empty for rows that no preview shows."""
 
 
 class ImportPlan:
@@ -84,7 +84,7 @@ class ImportPlan:
         self._key = natural_key_of(view.model) if updates else ""
         """The column that identifies stored rows."""
         self._cell_texts = CellTexts(view, columns, formats, self.names)
-        self._preview = PreviewTexts(view, columns)
+        self._preview = preview.PreviewTexts(view, columns)
         self._shown_changes = 0
 
     @property
@@ -94,13 +94,6 @@ class ImportPlan:
     @property
     def changed_rows(self) -> Sequence[PlannedRow]:
         return [row for row in self.rows if row.stored is not None and row.values]
-
-    @property
-    def new_related_rows(self) -> Iterator[tuple[AdminView, Sequence[str]]]:
-        """Rows of other models that the import creates: view and names."""
-        for rows in self.names.new_rows.values():
-            if rows.placeholders:
-                yield rows.view, list(rows.placeholders)
 
     async def read(self, lines: Sequence[ImportRow], progress: Progress | None = None) -> None:
         """Validate each line with the rules of the form and the model."""
@@ -137,7 +130,7 @@ class ImportPlan:
 
     def _plan_new_row(self, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:
         values = self._clean(form_class, line, None, None)
-        return PlannedRow(line, values, self._row_texts(PreviewRow(line.cells, values)))
+        return PlannedRow(line, values, self._row_texts(preview.PreviewRow(line.cells, values)))
 
     async def _plan_change(self, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
@@ -152,15 +145,15 @@ class ImportPlan:
         self._require_same(unwritable, cells, stored_cells)
         edited = {name: value for name, value in values.items() if name in cells or name not in line.cells}
         changed = {name: value for name, value in edited.items() if has_changed(self.view, name, stored[name], value)}
-        new = PreviewRow(line.cells, values)
+        new = preview.PreviewRow(line.cells, values)
         planned = PlannedRow(line, changed, self._row_texts(new), row)
-        if changed and self._shown_changes < MAX_PREVIEW_CHANGES:
+        if changed and self._shown_changes < preview.MAX_PREVIEW_CHANGES:
             self._shown_changes += 1
-            planned.changes = self._preview.of_changes(changed, PreviewRow(stored_cells, stored), new)
+            planned.changes = self._preview.of_changes(changed, preview.PreviewRow(stored_cells, stored), new)
         return planned
 
-    def _row_texts(self, row: PreviewRow) -> Sequence[str]:
-        return self._preview.of_row(row) if len(self.rows) < MAX_PREVIEW_ROWS else ()
+    def _row_texts(self, row: preview.PreviewRow) -> Sequence[str]:
+        return self._preview.of_row(row) if len(self.rows) < preview.MAX_PREVIEW_ROWS else ()
 
     def _require_same(self, fields: Collection[str], cells: Mapping[str, Any], stored_cells: Mapping[str, Any]) -> None:
         """Refuse a line that changes one of these fields.
@@ -186,9 +179,10 @@ class ImportPlan:
         Raises:
             ValidationRefused: The form refuses them.
         """
-        texts, faults = self._cell_texts.by_field(line.cells)
-        form = form_class(FileCells(texts, Source.MACHINE), data=stored or {})
-        keep_unsent(form, texts, is_stored=stored is not None)
+        read = self._cell_texts.by_field(line.cells)
+        faults = read.faults
+        form = form_class(FileCells(read.texts, Source.MACHINE), data=stored or {})
+        keep_unsent(form, read.texts, is_stored=stored is not None)
         try:
             values = self.view.clean(form, row)
         except FieldErrors as refusal:

@@ -22,6 +22,7 @@ from opportune.admin.row_writer import Change
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import ImportPlan, PlannedRow
 from opportune.contrib.import_export.jobs import BUSY_STATES
+from opportune.contrib.import_export.name_resolver import NewRows
 from opportune.contrib.import_export.preview import MAX_PREVIEW_CHANGES, MAX_PREVIEW_ROWS
 from opportune.contrib.import_export.table import Table, named_rows
 from opportune.contrib.import_export.targets import find_choice_fault, find_targets, require_targets
@@ -86,11 +87,11 @@ async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
     async with view.site.database.writer() as session:
         written = await ImportWriter(plan, session).write()
         can_import = file.state == "importing" and not plan.faults
-        is_imported = can_import and await _finish(session, request, plan, file, table, skipped)
+        is_imported = can_import and await _finish(session, plan, file, table, skipped)
         if not is_imported:
             await session.rollback()
     if is_imported:
-        await _run_hooks(request, plan, written)
+        await _run_hooks(plan, written)
     else:
         await save_outcome(view.site.database, file, _describe(plan, table, {**skipped, **dict(plan.faults)}))
 
@@ -110,13 +111,13 @@ class _ProgressReport:
                 await session.execute(_update(self.file).values(done=done))
 
 
-async def _run_hooks(request: Request, plan: ImportPlan, changes: Sequence[Change]) -> None:
+async def _run_hooks(plan: ImportPlan, changes: Sequence[Change]) -> None:
     """Call SQLAdmin's hooks that run after the commit."""
     for new_rows in plan.names.new_rows.values():
         for change in new_rows.created:
-            await change.run_hook(new_rows.view, request)
+            await change.run_hook(new_rows.view, plan.request)
     for change in changes:
-        await change.run_hook(plan.view, request)
+        await change.run_hook(plan.view, plan.request)
 
 
 async def plan_import(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> ImportPlan:
@@ -128,7 +129,8 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
     targets = await find_targets(request, view)
     names = require_targets(choices["columns"], table, targets)
     key = natural_key_of(view.model)
-    if fault := find_choice_fault(table, names, targets, key, updates=choices["updates"]):
+    fault = find_choice_fault(table, names, targets, key, updates=choices["updates"])
+    if fault:
         raise ValidationRefused(fault)
     formats = {name: format_ for name, format_ in zip(names, choices["formats"], strict=False) if name and format_}
     columns = {name: targets[name] for name in names if name}
@@ -136,22 +138,18 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
 
 
 async def _finish(
-    session: AsyncSession,
-    request: Request,
-    plan: ImportPlan,
-    file: ImportFile,
-    table: Table,
-    skipped: Mapping[int, str],
+    session: AsyncSession, plan: ImportPlan, file: ImportFile, table: Table, skipped: Mapping[int, str]
 ) -> bool:
     """Write the log and the result in the transaction of the rows. Only skipped rows are kept, to be corrected.
 
     Return False if another request, or another attempt of the job, has imported the file.
     """
     number = len(plan.new_rows) + len(plan.changed_rows)
-    audit.record(session, request, "import", plan.view.identity, title=f"{pluralize(number, 'row')} of {file.name}")
+    title = f"{pluralize(number, 'row')} of {file.name}"
+    audit.record(session, plan.request, "import", plan.view.identity, title=title)
     await session.flush()
     remaining = Table(table.type, table.header, [row for row in table.rows if row.number in skipped])
-    result = {**_describe(plan, table, skipped), "entries": recorded_range(request, plan.view)}
+    result = {**_describe(plan, table, skipped), "entries": recorded_range(plan.request, plan.view)}
     content = remaining.dump() if skipped else b""
     imported = _update(file).values(state="imported", result=result, content=content)
     return await session.scalar(imported.returning(col(ImportFile.id))) is not None
@@ -176,12 +174,17 @@ def _describe(plan: ImportPlan, table: Table, faults: Mapping[int, str]) -> dict
         "new": new,
         "changed": changed,
         "unchanged": len(plan.rows) - new - changed,
-        "related": [[describe_rows(view, len(names)), names[:20], len(names)] for view, names in plan.new_related_rows],
+        "related": [_describe_related(rows) for rows in plan.names.new_rows.values() if rows.placeholders],
         "columns": [target.label for target in plan.columns.values()],
         "rows": preview_rows(plan),
         "changes": [[title_of(row.stored), row.changes] for row in plan.changed_rows[:MAX_PREVIEW_CHANGES]],
         "faults": sorted(faults.items()),
     }
+
+
+def _describe_related(rows: NewRows) -> Sequence[Any]:
+    names = list(rows.placeholders)
+    return describe_rows(rows.view, len(names)), names[:20], len(names)
 
 
 def preview_rows(plan: ImportPlan) -> Sequence[tuple[int, list[str]]]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,8 @@ from opportune.i18n.formats import format_number
 from opportune.web import is_htmx
 from opportune.web.forms.controls import Control
 
-TEMPLATE, STEP_TEMPLATE = "import_export/import.html", "import_export/step.html"
+TEMPLATE = "import_export/import.html"
+STEP_TEMPLATE = "import_export/step.html"
 SAMPLE_ROWS = 3
 """Rows of the file beside the choice of columns."""
 MAX_SAMPLE_LENGTH = 60
@@ -141,12 +142,21 @@ async def render_step(
     return await render_page(request, view, template, context, status)
 
 
-def group_faults(faults: Sequence[tuple[int, str]]) -> list[tuple[Sequence[int], str, str]]:
-    """Return each message once, after its lines as numbers and as a text such as `2-4, 9`."""
+class FaultGroup(NamedTuple):
+    """Lines with the same fault."""
+
+    numbers: Sequence[int]
+    ranges: str
+    """The numbers as a text such as `2-4, 9`."""
+    message: str
+
+
+def group_faults(faults: Sequence[tuple[int, str]]) -> list[FaultGroup]:
+    """Return each message once."""
     numbers_by_message: dict[str, list[int]] = {}
     for number, message in faults:
         numbers_by_message.setdefault(message, []).append(number)
-    return [(numbers, _join_ranges(numbers), message) for message, numbers in numbers_by_message.items()]
+    return [FaultGroup(numbers, _join_ranges(numbers), message) for message, numbers in numbers_by_message.items()]
 
 
 def _join_ranges(numbers: Sequence[int]) -> str:

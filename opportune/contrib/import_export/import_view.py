@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select, update
 from sqlmodel import col
@@ -31,7 +31,7 @@ from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
 from opportune.jobs import defer
 from opportune.jobs.management import find_oldest_due, were_cancelled
-from opportune.web.forms.uploads import allow_files, display_name
+from opportune.web.forms.uploads import Upload, allow_files, display_name
 from opportune.web.rendering.flash import flash
 
 LATE_AFTER = timedelta(seconds=10)
@@ -58,34 +58,40 @@ async def upload_page(request: Request, view: AdminView) -> Response:
     error = ""
     if request.method == "POST":
         try:
-            file, is_certain = await _store_upload(request, view)
+            upload = await _store_upload(request, view)
         except FieldErrors as refusal:
             error = str(refusal)
         else:
-            if is_certain:
-                return await _start(request, view, file, "checking")
-            return RedirectResponse(_file_url(request, view, file), 303)
+            if upload.is_certain:
+                return await _start(request, view, upload.file, "checking")
+            return RedirectResponse(_file_url(request, view, upload.file), 303)
     targets = await find_targets(request, view)
     status = 400 if error else 200
     return await render_step(request, view, "upload", status=status, error=error, targets=targets.values())
 
 
-async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, bool]:
-    """Read the file, guess its columns and store both. Also return whether the user need not check the columns.
+class _StoredUpload(NamedTuple):
+    file: ImportFile
+    is_certain: bool
+    """Whether the user need not check the columns."""
+
+
+async def _store_upload(request: Request, view: AdminView) -> _StoredUpload:
+    """Read the file, guess its columns and store both.
 
     Raises:
         ValidationRefused: The file cannot be read.
     """
-    name, content = await _read_upload(request, view.max_import_file_size)
-    table = await asyncio.to_thread(read_table, name, content, view.import_max_rows)
+    upload = await _read_upload(request, view.max_import_file_size)
+    table = await asyncio.to_thread(read_table, upload.filename, upload.content, view.import_max_rows)
     targets = await find_targets(request, view)
     remembered = await _remembered_targets(request, view)
-    names, are_certain = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
-    formats = await asyncio.to_thread(choose_formats, table, names, targets)
+    guessed = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
+    formats = await asyncio.to_thread(choose_formats, table, guessed.names, targets)
     is_guessed = any(guess.is_ambiguous for guess in formats) or table.encoding or table.sheet
-    is_certain = are_certain and not is_guessed and not missing_labels(names, targets)
+    is_certain = guessed.are_certain and not is_guessed and not missing_labels(guessed.names, targets)
     choices = {
-        "columns": names,
+        "columns": guessed.names,
         "formats": [guess.format for guess in formats],
         "header": table.header,
         "updates": False,
@@ -94,18 +100,18 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
     file = ImportFile(
         owner_id=request.state.user.id,
         identity=view.identity,
-        name=display_name(name)[:100],
+        name=display_name(upload.filename)[:100],
         content=await asyncio.to_thread(table.dump),
         choices=choices,
         total=len(table.rows),
     )
     async with view.site.database.writer() as session:
         session.add(file)
-    return file, is_certain
+    return _StoredUpload(file, is_certain)
 
 
-async def _read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
-    """Return the name and the content of the file.
+async def _read_upload(request: Request, max_bytes: int) -> Upload:
+    """Return the file.
 
     Raises:
         ValidationRefused: The file is missing or too large.
@@ -119,7 +125,7 @@ async def _read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
     if len(content) > max_bytes:
         limit = format_number(max_bytes)
         raise ValidationRefused(gettext("Please choose a file of at most %(limit)s bytes.", limit=limit))
-    return upload.filename, content
+    return Upload(upload.filename, content)
 
 
 async def _remembered_targets(request: Request, view: AdminView) -> Mapping[str, str]:

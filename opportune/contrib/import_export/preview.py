@@ -25,6 +25,12 @@ class PreviewRow(NamedTuple):
     """The values that the cells mean, by field of the form."""
 
 
+class ChangedText(NamedTuple):
+    label: str
+    old: str
+    new: str
+
+
 class PreviewTexts:
     """Texts of values as they were understood. Related rows have the text of the file."""
 
@@ -36,10 +42,9 @@ class PreviewTexts:
     def of_row(self, row: PreviewRow) -> list[str]:
         return [self._text(name, row) for name in self._columns]
 
-    def of_changes(self, fields: Collection[str], old: PreviewRow, new: PreviewRow) -> list[tuple[str, str, str]]:
-        """Return label, old text and new text of each of the fields."""
+    def of_changes(self, fields: Collection[str], old: PreviewRow, new: PreviewRow) -> list[ChangedText]:
         return [
-            (target.label, self._text(name, old), self._text(name, new))
+            ChangedText(target.label, self._text(name, old), self._text(name, new))
             for name, target in self._columns.items()
             if target.field in fields
         ]

@@ -123,29 +123,27 @@ def _check_size(header: Sequence[Any], rows: Sequence[Any], max_rows: int) -> No
 
 
 def _read_csv(content: bytes, max_rows: int) -> Table:
-    text, encoding = _decode(content)
-    lines = _lines_with_text(text)
-    _, header = next(lines, (0, []))
+    decoded = _decode(content)
+    lines = _lines_with_text(decoded.text)
+    header = next(lines, TableRow(0, [])).cells
     rows = []
     for number, cells in lines:
-        rows.append((number, [unescape_formula(cell) for cell in cells]))
+        rows.append(TableRow(number, [unescape_formula(cell) for cell in cells]))
         if len(rows) > max_rows:
             break
-    return _named_table("csv", header, rows, max_rows, encoding=encoding)
+    return _named_table("csv", header, rows, max_rows, encoding=decoded.encoding)
 
 
 def _read_xlsx(content: bytes, max_rows: int) -> Table:
-    sheet, rows = read_workbook(content, max_rows + 2, MAX_COLUMNS)
-    if not rows:
+    sheet = read_workbook(content, max_rows + 2, MAX_COLUMNS)
+    if not sheet.rows:
         raise ValidationRefused(NO_ROWS)
-    (_, header), *lines = rows
-    headings = ["" if cell is None else str(cell) for cell in header]
-    return _named_table("xlsx", headings, lines, max_rows, sheet=sheet)
+    header, *lines = [TableRow(number, cells) for number, cells in sheet.rows]
+    headings = ["" if cell is None else str(cell) for cell in header.cells]
+    return _named_table("xlsx", headings, lines, max_rows, sheet=sheet.name)
 
 
-def _named_table(
-    type_: str, header: Sequence[str], lines: Sequence[tuple[int, Sequence[Any]]], max_rows: int, **origin: str
-) -> Table:
+def _named_table(type_: str, header: Sequence[str], lines: Sequence[TableRow], max_rows: int, **origin: str) -> Table:
     """Return a table without columns that have neither a heading nor a text."""
     names = [" ".join(heading.split()) for heading in header]
     positions = [position for position, name in enumerate(names) if name]
@@ -163,8 +161,14 @@ def _named_table(
     return Table(type_, [names[position] for position in positions], rows, **origin)
 
 
-def _decode(content: bytes) -> tuple[str, str]:
-    """Return the text of a file, and its encoding if it is not Unicode.
+class _DecodedText(NamedTuple):
+    text: str
+    encoding: str
+    """Empty for Unicode."""
+
+
+def _decode(content: bytes) -> _DecodedText:
+    """Return the text of a file.
 
     Raises:
         ValidationRefused: The content is not a text.
@@ -182,19 +186,20 @@ def _decode(content: bytes) -> tuple[str, str]:
             continue
         if "\0" in text:
             break
-        return text, "" if encoding == unicode_encoding else encoding
+        return _DecodedText(text, "" if encoding == unicode_encoding else encoding)
     raise ValidationRefused("This file is not a text. Save it as “CSV UTF-8”.")
 
 
-def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of each line that is not empty."""
-    separator, skipped = "", 0
-    if match := SEPARATOR_LINE.match(text):
-        separator, text, skipped = match[1], text[match.end() :], 1
-    separator = separator or _most_frequent_separator(text)
+def _lines_with_text(text: str) -> Iterator[TableRow]:
+    """Yield each line that is not empty."""
+    separator_line = SEPARATOR_LINE.match(text)
+    if separator_line:
+        text = text[separator_line.end() :]
+    separator = separator_line[1] if separator_line else _most_frequent_separator(text)
+    skipped = 1 if separator_line else 0
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        yield from ((reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
+        yield from (TableRow(reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error:
         line = reader.line_num + skipped
         limit = format_number(csv.field_size_limit())
@@ -208,7 +213,7 @@ def _most_frequent_separator(text: str) -> str:
 
 
 def _read_json(content: bytes, max_rows: int) -> Table:
-    text, _ = _decode(content)
+    text = _decode(content).text
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError):

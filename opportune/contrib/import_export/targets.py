@@ -60,10 +60,17 @@ async def find_targets(request: Request, view: AdminView) -> dict[str, Target]:
     return {target.name: target for target in targets}
 
 
+class GuessedTargets(NamedTuple):
+    names: list[str]
+    """Name of the target of each column, or an empty text."""
+    are_certain: bool
+    """Whether the user need not check them."""
+
+
 def guess_targets(
     view: AdminView, table: Table, targets: Mapping[str, Target], remembered: Mapping[str, str]
-) -> tuple[list[str], bool]:
-    """Return the name of the target for each column, or an empty text, and whether the user need not check them.
+) -> GuessedTargets:
+    """Guess the targets of all columns.
 
     A column means the field with its name, with the name that the user has chosen before, with its label, or with a
     similar label. No two columns get the same field. The user checks similar labels, and columns without a field,
@@ -91,7 +98,7 @@ def guess_targets(
     certain = [*guessed]
     guess_columns(lambda heading: labels.get(_most_similar(_normalized(heading), labels), ""))
     left_out = {heading for heading, name in zip(table.header, guessed, strict=True) if not name}
-    return guessed, guessed == certain and left_out <= only_exported
+    return GuessedTargets(guessed, are_certain=guessed == certain and left_out <= only_exported)
 
 
 def _most_similar(text: str, labels: Iterable[str]) -> str:
@@ -137,7 +144,8 @@ def find_choice_fault(
     for heading, name in zip(table.header, chosen, strict=True):
         if name:
             headings.setdefault(targets[name].field, []).append(heading)
-    if same := next((names for names in headings.values() if len(names) > 1), None):
+    same = next((names for names in headings.values() if len(names) > 1), None)
+    if same:
         return gettext(SAME_FIELD, names=", ".join(same))
     if not headings:
         return gettext("Choose a field for at least one column.")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from opportune.admin.errors import ValidationRefused
@@ -50,8 +50,15 @@ FORMULA_WITHOUT_RESULT = re.compile(
 ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
 
 
-def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
-    """Return the first filled rows of the first visible sheet with their numbers, and its name if there are several.
+class Sheet(NamedTuple):
+    name: str
+    """Empty for the only sheet of a workbook."""
+    rows: list[tuple[int, list[Any]]]
+    """Filled rows with their numbers."""
+
+
+def read_workbook(content: bytes, max_rows: int, max_columns: int) -> Sheet:
+    """Return the first visible sheet with its first filled rows.
 
     Raises:
         ValidationRefused: The file is not a workbook, is too large, or has cells whose value is not known.
@@ -69,7 +76,7 @@ def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str,
         raise ValidationRefused(DAMAGED) from error
 
 
-def _read_first_sheet(reader: Any, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
+def _read_first_sheet(reader: Any, max_rows: int, max_columns: int) -> Sheet:
     sheets = reader.wb.worksheets
     sheet = next((sheet for sheet in sheets if sheet.sheet_state == "visible"), None)
     if sheet is None:
@@ -87,7 +94,7 @@ def _read_first_sheet(reader: Any, max_rows: int, max_columns: int) -> tuple[str
             rows.append((number, _read_values(number, values, max_columns)))
         if len(rows) == max_rows:
             break
-    return sheet.title if len(sheets) > 1 else "", rows
+    return Sheet(sheet.title if len(sheets) > 1 else "", rows)
 
 
 def _check_archive(content: bytes) -> None:

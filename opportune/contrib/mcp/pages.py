@@ -2,10 +2,9 @@
 
 from fastapi import HTTPException, Request, Response
 
-from opportune.accounts.models import ApiToken, User
 from opportune.accounts.request_credentials import record_use, token_strategy
-from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.dependencies import read_bearer_token
+from opportune.accounts.tokens.strategies import TokenMatch
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
 from opportune.contrib.mcp.server.message import CANCELLED, TOPIC, call_key, cancel_call, create_caller, read_message
@@ -24,7 +23,7 @@ async def handle_message(request: Request) -> Response:
     """Handle a message of the protocol. The server is stateless."""
     if _has_other_origin(request):
         raise HTTPException(403, OTHER_ORIGIN)
-    sign_in = await _read_token(request)
+    sign_in = await _find_token(request)
     if sign_in is None:
         raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
     token, user, _ = sign_in
@@ -55,17 +54,19 @@ def _has_other_origin(request: Request) -> bool:
     return origin is not None and origin.lower() not in [allowed.lower() for allowed in origins]
 
 
-async def _read_token(request: Request) -> tuple[ApiToken, User, PermissionSet] | None:
-    """Read the bearer token: from OAuth, or created by the user."""
+async def _find_token(request: Request) -> TokenMatch | None:
+    """Find the bearer token, which is from OAuth or created by the user."""
     token = read_bearer_token(request)
     if not token:
         return None
     await load("opportune.contrib.mcp.oauth.strategy")
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # PyJWT, which few sites need
 
-    settings, database = request.app.state.settings, request.app.state.database
+    settings = request.app.state.settings
+    database = request.app.state.database
     for strategy in (McpTokenStrategy(settings, database), token_strategy(settings, database)):
-        if match := await strategy.find_match(token):
+        match = await strategy.find_match(token)
+        if match:
             record_use(request, match[0])
             return match
     return None

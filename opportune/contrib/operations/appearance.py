@@ -13,15 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.templates import render_page
-from opportune.config.appearance import (
-    DEFAULT,
-    FILE,
-    Appearance,
-    find_appearance,
-    read_appearance,
-    style_sheet,
-    write_style_sheet,
-)
+from opportune.config import appearance
 from opportune.config.themes import CORNERS, DENSITIES, THEMES
 from opportune.errors import require_found
 from opportune.i18n import gettext
@@ -35,17 +27,17 @@ class AppearanceAdmin(SuperuserOnly):
 
     @expose("/appearance", identity="appearance")
     async def show(self, request: Request) -> Response:
-        path = PROJECT / FILE
+        path = PROJECT / appearance.FILE
         sheet = await asyncio.to_thread(_read, path)
-        stored = read_appearance(sheet) if sheet else DEFAULT
-        appearance = read_choice(request.query_params) or stored or DEFAULT
+        stored = appearance.read_appearance(sheet) if sheet else appearance.DEFAULT
+        selected = read_choice(request.query_params) or stored or appearance.DEFAULT
         context = {
             "title": self.name,
-            "file": FILE,
+            "file": appearance.FILE,
             "themes": THEMES,
             "choices": {"corners": CORNERS, "density": DENSITIES},
-            "appearance": appearance,
-            "sheet": style_sheet(appearance),
+            "appearance": selected,
+            "sheet": appearance.style_sheet(selected),
             "has_other_rules": stored is None,
             "may_write": may_write(request, path),
         }
@@ -53,26 +45,26 @@ class AppearanceAdmin(SuperuserOnly):
 
     @expose("/appearance/preview.css", identity="appearance-preview")
     async def preview(self, request: Request) -> Response:
-        appearance = require_found(read_choice(request.query_params))
-        return Response(style_sheet(appearance), media_type="text/css")
+        selected = require_found(read_choice(request.query_params))
+        return Response(appearance.style_sheet(selected), media_type="text/css")
 
     @expose("/appearance/save", methods=["POST"], identity="appearance-save")
     async def save(self, request: Request) -> Response:
-        path = PROJECT / FILE
+        path = PROJECT / appearance.FILE
         if not may_write(request, path):
             raise HTTPException(403)
-        appearance = read_choice(dict(await read_form_texts(request)))
-        if appearance is None:
+        selected = read_choice(dict(await read_form_texts(request)))
+        if selected is None:
             flash(request, "Select a theme, corners and a density.", "danger")
         else:
-            await asyncio.to_thread(write_style_sheet, PROJECT, appearance)
-            flash(request, gettext("The appearance is saved in %(file)s. Commit this file.", file=FILE))
+            await asyncio.to_thread(appearance.write_style_sheet, PROJECT, selected)
+            flash(request, gettext("The appearance is saved in %(file)s. Commit this file.", file=appearance.FILE))
         return RedirectResponse(request.url_for("admin:view-appearance"), 303)
 
 
-def read_choice(values: Mapping[str, object]) -> Appearance | None:
+def read_choice(values: Mapping[str, object]) -> appearance.Appearance | None:
     """Return the appearance of a query or form, or None if it is not valid."""
-    return find_appearance(*(str(values.get(name, "")) for name in Appearance._fields))
+    return appearance.find_appearance(*(str(values.get(name, "")) for name in appearance.Appearance._fields))
 
 
 def may_write(request: Request, path: Path) -> bool:

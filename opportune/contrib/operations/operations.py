@@ -20,11 +20,10 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
 from opportune.jobs import JobCall, defer, management
-from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
-from opportune.web.cache import ALL_TAGS, Cache
+from opportune.web.cache import ALL_TAGS
 
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
 """Changes rows in the transaction of the log entry, and returns a sentence about the result."""
@@ -80,8 +79,7 @@ async def record_operation(request: Request, name: str, message: str) -> None:
 
 
 async def retry_failed(session: AsyncSession, request: Request) -> str:
-    jobs: DatabaseJobQueue = request.app.state.jobs
-    count = await jobs.retry_failed(session)
+    count = await request.app.state.jobs.retry_failed(session)
     return ngettext("%(num)s failed job queued again.", "%(num)s failed jobs queued again.", count)
 
 
@@ -113,8 +111,7 @@ async def sign_out_all(request: Request, _form_data: FormData) -> str:
 
 
 async def clear_cache(request: Request, _form_data: FormData) -> str:
-    cache: Cache = request.app.state.cache
-    await cache.clear(ALL_TAGS)
+    await request.app.state.cache.clear(ALL_TAGS)
     return _("The cache was cleared.")
 
 

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 
 from opportune.contrib.operations.health import Health
 from opportune.contrib.operations.job_lights import job_lights
-from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import DATABASE_ERRORS, explain
 from opportune.errors import OperatorError
@@ -81,8 +80,7 @@ async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthL
 
 
 async def replica_lights(app: FastAPI) -> list[HealthLight]:
-    database: Database = app.state.database
-    return [*map(_replica_light, database.replicas.members)]
+    return [*map(_replica_light, app.state.database.replicas.members)]
 
 
 def _replica_light(replica: Replica) -> HealthLight:

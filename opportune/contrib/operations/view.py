@@ -76,7 +76,9 @@ class OperationsAdmin(OperationsPage):
         state = request.app.state
         async with state.database.reader(fresh=True) as session:
             jobs = await management.count_by_state(session)
-            browsers, expired = (await session.execute(_count_sessions())).one()
+            is_expired = col(Session.expires_at) <= utc_now()
+            sessions = select(func.count(), func.count().filter(is_expired)).select_from(Session)
+            browsers, expired = (await session.execute(sessions)).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
         context = {
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
@@ -149,12 +151,6 @@ def _get_upgrade(app: FastAPI) -> Upgrade:
     if not hasattr(app.state, "upgrade"):
         app.state.upgrade = Upgrade(app)
     return cast("Upgrade", app.state.upgrade)
-
-
-def _count_sessions() -> Any:
-    """Select the number of sessions, and of expired ones."""
-    is_expired = col(Session.expires_at) <= utc_now()
-    return select(func.count(), func.count().filter(is_expired)).select_from(Session)
 
 
 class CacheAdmin(SuperuserOnly):

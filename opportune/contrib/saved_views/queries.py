@@ -19,7 +19,6 @@ from opportune.admin.lists.order import DIRECTIONS, sortable_names
 from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
-from opportune.db.database import Database
 from opportune.db.models.labels import label_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -68,8 +67,8 @@ class SavedViews:
 async def load_saved_views(request: Request) -> SavedViews:
     """Return the views of the current user for all lists, in one query for each request."""
     if not hasattr(request.state, "saved_views"):
-        database: Database = request.app.state.database
-        rows = await database.lookup_all(VIEWS_OF_USER, {"user_id": request.state.user.id})
+        values = {"user_id": request.state.user.id}
+        rows = await request.app.state.database.lookup_all(VIEWS_OF_USER, values)
         loaded = [(default_id, SavedView(**dict(zip(COLUMNS, values, strict=True)))) for default_id, *values in rows]
         default_ids = frozenset(view.id for default_id, view in loaded if default_id)
         request.state.saved_views = SavedViews([view for _, view in loaded], default_ids)

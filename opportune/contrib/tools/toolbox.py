@@ -19,7 +19,6 @@ from opportune.contrib.tools.declaration import Tool, tools_of
 from opportune.contrib.tools.endpoint import Function, job_context
 from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_sources
 from opportune.contrib.tools.tool_app import Headers, ToolApp
-from opportune.db.database import Database
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
@@ -227,8 +226,7 @@ class Toolbox:
         return [selected.removeprefix(prefix) for selected in self._selected if selected.startswith(prefix)] or None
 
     async def _read_user(self, user: User | None) -> tuple[User | None, PermissionSet]:
-        database: Database = self._site.state.database
-        async with database.reader(fresh=True) as session:
+        async with self._site.state.database.reader(fresh=True) as session:
             row = await session.get(User, user.id) if user else None
             row = row if row and row.is_active else None
             return row, await read_permissions(session, row)

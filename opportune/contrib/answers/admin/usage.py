@@ -50,18 +50,6 @@ class SiteLimit(NamedTuple):
     used_percent: int
 
 
-class Period(NamedTuple):
-    """Days of the charts."""
-
-    first: date
-    days: int
-
-    @property
-    def previous_first(self) -> date:
-        """First day of the period before."""
-        return self.first - timedelta(days=self.days)
-
-
 @dataclass(kw_only=True)
 class UsageRow(TokenUsage):
     """Usage of a model, user or sum."""
@@ -82,7 +70,7 @@ async def usage_context(request: Request) -> dict[str, Any]:
         context: dict[str, Any] = {
             "off": await read_switch(session),
             "limits": await _read_site_limits(session, guard, today),
-            "charts": await _read_charts(session, Period(first, days), model, guard.answers_settings.llm_currency),
+            "charts": await _read_charts(session, first, days, model, guard.answers_settings.llm_currency),
             "models": await sum_by_model(session, first),
             "payers": await _sum_by_payer(session, first, model),
         }
@@ -104,35 +92,40 @@ async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: 
     ]
 
 
-async def _read_charts(session: AsyncSession, period: Period, model: str, currency: str) -> list[Chart]:
+async def _read_charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
     """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
+    previous_first = first - timedelta(days=days)
     numbers = TOKENS.label("tokens"), col(LlmUsage.cost_micro), col(LlmUsage.calls)
     query = select(col(LlmUsage.day), col(LlmUsage.model), *numbers)
-    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= period.previous_first, _is_of_model(model))
+    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
     rows: Sequence[Any] = (await session.execute(query)).all()
     cost = gettext("Cost in %(currency)s", currency=currency)
     charts = [
-        _chart(gettext("Tokens"), rows, "tokens", period),
-        _chart(cost, rows, "cost_micro", period, _in_units),
-        _chart(gettext("Answers"), rows, "calls", period),
+        _chart(gettext("Tokens"), _sum_by_day(rows, "tokens"), first, days),
+        _chart(cost, _sum_by_day(rows, "cost_micro"), first, days, _in_units),
+        _chart(gettext("Answers"), _sum_by_day(rows, "calls"), first, days),
     ]
     names = sorted({row.model for row in rows})
     if len(names) > 1:
         for name in names:
-            of_model = [row for row in rows if row.model == name]
-            charts.append(_chart(gettext("Tokens of %(model)s", model=name), of_model, "tokens", period))
+            sums = _sum_by_day([row for row in rows if row.model == name], "tokens")
+            charts.append(_chart(gettext("Tokens of %(model)s", model=name), sums, first, days))
     return charts
 
 
-def _chart(label: str, rows: Sequence[Any], column: str, period: Period, scale: Callable[[int], Any] = int) -> Chart:
-    """Return the sums of a column by day. The rows before the first day are those of the period before."""
+def _chart(label: str, sums: Counter[date], first: date, days: int, scale: Callable[[int], Any] = int) -> Chart:
+    """Return the chart of sums by day. Those before the first day are of the period before."""
+    dates = (first + timedelta(days=n) for n in range(days))
+    points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
+    previous = sum(number for day, number in sums.items() if day < first)
+    return Chart(label, points, scale(previous), days, shape="bar")
+
+
+def _sum_by_day(rows: Sequence[Any], column: str) -> Counter[date]:
     sums = Counter[date]()
     for row in rows:
         sums[row.day] += getattr(row, column)
-    dates = (period.first + timedelta(days=n) for n in range(period.days))
-    points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
-    previous = sum(number for day, number in sums.items() if day < period.first)
-    return Chart(label, points, scale(previous), period.days, shape="bar")
+    return sums
 
 
 def _in_units(cost_micro: int) -> Decimal:

@@ -52,8 +52,8 @@ def command(
     if is_rehearsal:
         rehearse(settings, name)
         return
-    with show_work_progress(), open_backup(settings, name) as (file, _label):
-        restore(settings, file, name, no_input=no_input, from_another_site=from_another_site)
+    with show_work_progress(), open_backup(settings, name) as backup:
+        restore(settings, backup.path, name, no_input=no_input, from_another_site=from_another_site)
 
 
 def read_identity(path: Path) -> SecretStr:

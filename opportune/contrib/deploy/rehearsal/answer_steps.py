@@ -21,6 +21,9 @@ MAX_CONNECTIONS = 60
 class StreamedAnswer:
     """Received part of an answer."""
 
+    path: str
+    """Path of its stream."""
+    expected: str
     text: str = ""
     connections: int = 0
     last_id: str = ""
@@ -32,21 +35,21 @@ class StreamedAnswer:
     """Status of the last response if it was not a stream."""
 
 
-async def read_answer(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
+async def read_answer(client: httpx2.AsyncClient, answer: StreamedAnswer, seconds: float) -> None:
     """Read a stream to its end, for at most `seconds`, and reconnect when it is closed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while not answer.final_event and answer.connections < MAX_CONNECTIONS:
-                await _read_once(client, path, answer)
+                await _read_once(client, answer)
                 if not answer.final_event:
                     await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _read_once(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer) -> None:
+async def _read_once(client: httpx2.AsyncClient, answer: StreamedAnswer) -> None:
     headers = {"Last-Event-ID": answer.last_id} if answer.last_id else {}
     answer.connections += 1
     with suppress(httpx2.HTTPError):  # the connection was closed
-        async with client.sse(path, headers=headers) as source:
+        async with client.sse(answer.path, headers=headers) as source:
             status = source.response.status_code
             answer.error_status = "" if status == 200 else f"{status} {source.response.reason_phrase}"
             if answer.error_status:
@@ -67,16 +70,16 @@ def _add_event(answer: StreamedAnswer, event: httpx2.ServerSentEvent) -> None:
 
 async def stream_answer(stage: Stage) -> str:
     """Stream an LLM answer while the host closes connections."""
-    answer, path, expected = await ask_question(stage)
-    await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
-    require_complete(answer, expected)
+    answer = await ask_question(stage)
+    await read_answer(stage.visitor.client, answer, stage.rules.answer_seconds)
+    require_complete(answer)
     reconnects = answer.connections - 1
     summary = f"continued after {pluralize(reconnects, 'closed connection')}" if reconnects else "in one connection"
-    return f"{len(expected.split())} words {summary}"
+    return f"{len(answer.expected.split())} words {summary}"
 
 
-async def ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
-    """Ask a question. Return an empty answer, the path of its stream, and the expected text."""
+async def ask_question(stage: Stage) -> StreamedAnswer:
+    """Ask a question. Return the answer before its first word."""
     if stage.endpoint is None:
         raise StepSkipped("this site has no endpoint that responds with 202 and a stream_url")
     body = dict.fromkeys(stage.endpoint.fields, f"Rehearsal: say {WORD_COUNT} words.")
@@ -85,13 +88,13 @@ async def ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
     if response.status_code != 202:
         message = f"{stage.endpoint.path} returns {response.status_code} {response.text[:200]}"
         raise StepFailed(message, "see the log (--keep) and oppman.py docs llm")
-    return StreamedAnswer(), response.json()["stream_url"], model_answer(WORD_COUNT)
+    return StreamedAnswer(response.json()["stream_url"], model_answer(WORD_COUNT))
 
 
-def require_complete(answer: StreamedAnswer, expected: str) -> None:
-    if answer.final_event == "done" and answer.text.strip() == expected:
+def require_complete(answer: StreamedAnswer) -> None:
+    if answer.final_event == "done" and answer.text.strip() == answer.expected:
         return
-    received = f"{len(answer.text.split())} of {len(expected.split())} words"
+    received = f"{len(answer.text.split())} of {len(answer.expected.split())} words"
     if not answer.final_event:
         status = f" ({answer.error_status})" if answer.error_status else ""
         raise StepFailed(

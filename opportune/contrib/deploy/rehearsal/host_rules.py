@@ -21,9 +21,12 @@ WORD_COUNT = 40
 """Words of an answer."""
 WORD_SECONDS = 0.05
 """Time between two words."""
-DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
-START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
-"""Time from the start of a process until its health check succeeds. This machine may be busy."""
+DATABASE_WAKE_SECONDS = 3.0
+SCALED_DATABASE_WAKE_SECONDS = 1.0
+START_TIMEOUT_SECONDS = 60.0
+"""Time from the start of a process until its health check succeeds."""
+SCALED_START_TIMEOUT_SECONDS = 120.0
+"""Longer than the real one, because this machine may be busy."""
 
 
 @dataclass(frozen=True)

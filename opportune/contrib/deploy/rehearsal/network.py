@@ -198,7 +198,8 @@ class ProxyConfig:
     def render(self) -> str:
         """Return a Caddyfile. The idle timeout of pages is not scaled down, because this machine may be busy."""
         host = self.rules.host
-        header, size = host.client_address_header, host.max_request_bytes
+        header = host.client_address_header
+        size = host.max_request_bytes
         return CADDYFILE.substitute(
             port=self.port,
             router_port=self.router_port,

@@ -82,7 +82,8 @@ class Rehearsal:
                 yield result
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
-        rules, host = self.rules, self.rules.host
+        rules = self.rules
+        host = rules.host
         find_caddy()  # before anything is started
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         if self.keeps_files:
@@ -157,14 +158,18 @@ class Rehearsal:
         written = read_env(file) if file.exists() else {}
         values = {**recipe.defaults, **recipe.sets, **written}
         settings = {name: value for name, value in values.items() if value and not LEADS_OUT.search(unquote(value))}
-        if file_url := _copied_file(values.get("DATABASE_URL", "")):
+        file_url = _copied_file(values.get("DATABASE_URL", ""))
+        if file_url:
             settings["DATABASE_URL"] = file_url
         return settings
 
 
 def _copied_file(url: str) -> str:
     """Return the URL of a SQLite file in the copied project; empty for PostgreSQL."""
-    if not url or url.startswith("$") or (database := DatabaseUrl.parse(url)).kind == "postgresql":
+    if not url or url.startswith("$"):
+        return ""
+    database = DatabaseUrl.parse(url)
+    if database.kind == "postgresql":
         return ""
     path = database.path.resolve()  # a site on this machine may use another file, also through a link
     file = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else "data/app.db"

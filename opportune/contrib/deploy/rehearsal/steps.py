@@ -29,11 +29,11 @@ async def redeploy(stage: Stage) -> str:
     if stage.is_on_sqlite and not stage.rules.host.keeps_disk:  # a deploy deletes the database
         return f"{_describe_stop(stage, await _switch_to(stage, old, new))}; its SQLite database was deleted"
     try:
-        answer, path, expected = await ask_question(stage)
+        answer = await ask_question(stage)
     except StepSkipped:
         duration = await _switch_to(stage, old, new)
         return f"{_describe_stop(stage, duration)}; this site has no streamed answers"
-    reader_task = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
+    reader_task = asyncio.create_task(read_answer(stage.visitor.client, answer, stage.rules.answer_seconds))
     try:
         while not (answer.text or reader_task.done()):  # noqa: ASYNC110 - there is no event for the first word
             await asyncio.sleep(POLL_SECONDS)
@@ -41,7 +41,7 @@ async def redeploy(stage: Stage) -> str:
         await reader_task
     finally:
         reader_task.cancel()
-    require_complete(answer, expected)
+    require_complete(answer)
     connections = pluralize(answer.connections, "connection")
     return f"{_describe_stop(stage, duration)}; the answer in progress is complete after {connections}"
 
@@ -117,7 +117,8 @@ async def stop_site(stage: Stage) -> str:
     duration = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     require_stopped(stage, instance, duration)
     peak = max(instance.peak_memory_bytes for instance in stage.launcher.instances)
-    if (written_files := stage.launcher.written_files()) and not stage.rules.host.keeps_disk:
+    written_files = stage.launcher.written_files()
+    if written_files and not stage.rules.host.keeps_disk:
         raise StepFailed(
             f"the site wrote {', '.join(written_files[:3])}, which the next deploy deletes",
             "write temporary files to tempfile's folder, and others to STORAGE_URL",

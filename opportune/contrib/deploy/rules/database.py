@@ -37,7 +37,8 @@ DIRECT_PRISMA_CONNECTIONS = 5
 def check_database_url(deployment: Deployment) -> Iterator[Finding]:
     settings = deployment.settings
     for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", SETTING):
-        if not (text := getattr(settings, name.lower()).get_secret_value()):
+        text = getattr(settings, name.lower()).get_secret_value()
+        if not text:
             continue
         try:
             if name == SETTING:
@@ -49,7 +50,8 @@ def check_database_url(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
-    url, host = deployment.database, deployment.host
+    url = deployment.database
+    host = deployment.host
     if not url or url.kind != "sqlite":
         return
     is_set = "DATABASE_URL" in deployment.values
@@ -99,7 +101,8 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
         yield Finding(f"{name} uses port {port}, but {host.title} only allows {ports}.")
     elif port in host.blocked_ports:
         recipe = deployment.recipe
-        plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
+        limited_plans = f"plans below {recipe.first_paid_plan}" if recipe.first_paid_plan else "free plans"
+        plans = f" on {limited_plans}" if "blocked_ports" in recipe.free_limits else ""
         yield Finding(
             f"{name} uses port {port}, which {host.title} blocks{plans}: "
             "use a provider with an HTTPS API, such as resend://KEY, or port 2525 (oppman.py docs mail).",
@@ -108,7 +111,8 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
 
 
 def check_pooler(deployment: Deployment) -> Iterator[Finding]:
-    url, settings = deployment.postgresql, deployment.settings
+    url = deployment.postgresql
+    settings = deployment.settings
     if url is None:
         return
     named_pooler = DatabaseUrl.parse(settings.database_url.get_secret_value()).pooled
@@ -126,7 +130,8 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_connections(deployment: Deployment) -> Iterator[Finding]:
-    url, settings = deployment.postgresql, deployment.settings
+    url = deployment.postgresql
+    settings = deployment.settings
     if url is None:
         return
     processes = deployment.processes

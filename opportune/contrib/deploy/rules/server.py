@@ -16,7 +16,9 @@ WORKER_MEMORY_BYTES = 130 * 1024 * 1024
 
 
 def check_base_url(deployment: Deployment) -> Iterator[Finding]:
-    settings, recipe, domain = deployment.settings, deployment.recipe, deployment.options.domain
+    settings = deployment.settings
+    recipe = deployment.recipe
+    domain = deployment.options.domain
     if domain and urlsplit(settings.base_url).hostname != domain:
         yield Finding(f"BASE_URL is not the address of your domain: set BASE_URL=https://{domain}.")
     elif not settings.base_url and not recipe.provides_url:
@@ -49,7 +51,8 @@ def check_allowed_hosts(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_listening(deployment: Deployment) -> Iterator[Finding]:
-    settings, host = deployment.settings, deployment.host
+    settings = deployment.settings
+    host = deployment.host
     is_behind_own_proxy = host.name == "linux"
     if settings.host in LOOPBACK and not is_behind_own_proxy:
         yield Finding(f"HOST is {settings.host}, where {host.title} cannot reach the site: remove HOST.")
@@ -66,9 +69,8 @@ def check_listening(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_proxies(deployment: Deployment) -> Iterator[Finding]:
-    settings, recipe = deployment.settings, deployment.recipe
-    if not settings.trusted_proxies:
-        proxies = {**recipe.defaults, **recipe.sets}["TRUSTED_PROXIES"]
+    if not deployment.settings.trusted_proxies:
+        proxies = {**deployment.recipe.defaults, **deployment.recipe.sets}["TRUSTED_PROXIES"]
         yield Finding(
             "TRUSTED_PROXIES is empty, so links would begin with http:// and all visitors would have the proxy's "
             f"address: set TRUSTED_PROXIES={proxies}."
@@ -102,7 +104,8 @@ def check_environment(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_grace(deployment: Deployment) -> Iterator[Finding]:
-    grace, delay = deployment.settings.answer_grace_seconds, deployment.settings.stop_delay_seconds
+    grace = deployment.settings.answer_grace_seconds
+    delay = deployment.settings.stop_delay_seconds
     stop_seconds = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
     available = max(0, stop_seconds - RESERVED_STOP_SECONDS)
     if delay > available:
@@ -118,7 +121,8 @@ def check_grace(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_jobs(deployment: Deployment) -> Iterator[Finding]:
-    jobs, host = deployment.settings.jobs, deployment.host
+    jobs = deployment.settings.jobs
+    host = deployment.host
     if jobs == "off":
         yield Finding.warning("JOBS=off: no jobs run, so no e-mail is sent.")
     elif not host.runs_between_requests and jobs == "inline":
@@ -134,7 +138,8 @@ def check_jobs(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_memory(deployment: Deployment) -> Iterator[Finding]:
-    memory, workers = deployment.host.memory_bytes, deployment.options.workers
+    memory = deployment.host.memory_bytes
+    workers = deployment.options.workers
     if memory and workers > 1 and workers * WORKER_MEMORY_BYTES > memory:
         max_workers = max(1, memory // WORKER_MEMORY_BYTES)
         yield Finding(

@@ -12,7 +12,6 @@ from opportune.storage.location import Bucket, parse_storage_url
 
 
 def check_storage(deployment: Deployment) -> Iterator[Finding]:
-    host = deployment.host
     location = parse_storage_url(deployment.settings)
     if isinstance(location, Bucket):
         if deployment.is_out_of_reach(location.origin):
@@ -24,8 +23,8 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
         )
     elif deployment.uploads and not deployment.keeps_data:
         yield Finding(
-            f"STORAGE_URL is a folder, which {host.title} deletes at the next deploy: use a bucket, "
-            "s3://KEY:SECRET@HOST/BUCKET, or for a few files database: (oppman.py docs files).",
+            f"STORAGE_URL is a folder, which {deployment.host.title} deletes at the next deploy: use a "
+            "bucket, s3://KEY:SECRET@HOST/BUCKET, or for a few files database: (oppman.py docs files).",
             is_error=deployment.keeps_data is False and not deployment.options.may_lose_data,
         )
     elif deployment.uploads and deployment.host.name == "kubernetes":

@@ -18,6 +18,10 @@ PLAUSIBLE_MARGIN_TOKENS = 10_000
 """Tokens that an endpoint may add: instructions, search results, hidden reasoning."""
 MAX_ANSWERS_PER_LIMIT = 4
 """Maximum ratio of an answer to `max_answer_tokens`. Some endpoints do not limit reasoning by it."""
+IMPLAUSIBLE = (
+    "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
+    "the implausible count is replaced by its estimate"
+)
 FREE_CODES: frozenset[provider.ErrorCode] = frozenset(
     {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}
 )
@@ -114,14 +118,7 @@ class CallMeter:
         completion = _plausible_count(answer_limit + PLAUSIBLE_MARGIN_TOKENS, done.completion_tokens)
         reported = done.prompt_tokens, done.completion_tokens
         if (prompt, completion) != reported:
-            logger.warning(
-                "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
-                "the implausible count is replaced by its estimate",
-                self.name,
-                *reported,
-                self.prompt_tokens,
-                self.answer_tokens,
-            )
+            logger.warning(IMPLAUSIBLE, self.name, *reported, self.prompt_tokens, self.answer_tokens)
         return replace(
             done,
             prompt_tokens=prompt,

@@ -3,15 +3,8 @@
 import re
 from typing import NamedTuple
 
-from opportune.contrib.llm.providers.provider import (
-    CHECK_URL,
-    EMPTY,
-    INTERRUPTED,
-    NOT_A_MODEL,
-    Done,
-    ErrorCode,
-    LlmError,
-)
+from opportune.contrib.llm.providers import provider
+from opportune.contrib.llm.providers.provider import Done, ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 
@@ -108,7 +101,9 @@ REASONS = (
         r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|unknown.?model|模型不存在",
     ),
     # A redirect would send the key elsewhere.
-    Reason("not_configured", NOT_A_MODEL, CHECK_URL, "unexpected endpoint", r"status (405|[123]\d\d)"),
+    Reason(
+        "not_configured", provider.NOT_A_MODEL, provider.CHECK_URL, "unexpected endpoint", r"status (405|[123]\d\d)"
+    ),
     UNAVAILABLE,
     Reason(
         "rejected",
@@ -143,9 +138,9 @@ def failure_of(reason: str, done: Done, *, has_text: bool, has_reasoning: bool) 
     if FILTER_REASONS.search(reason) and "malformed" not in reason:
         return FILTERED.error(done=done)
     if FAILURE_REASONS.search(reason):
-        return LlmError("interrupted", INTERRUPTED, done=done) if has_text else UNAVAILABLE.error(done=done)
+        return LlmError("interrupted", provider.INTERRUPTED, done=done) if has_text else UNAVAILABLE.error(done=done)
     if has_text or done.tool_calls:
         return None
     if done.truncated:
         return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-    return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else EMPTY, done=done)
+    return LlmError("empty", ONLY_REASONING if has_reasoning or done.reasoning_tokens else provider.EMPTY, done=done)

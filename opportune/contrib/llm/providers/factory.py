@@ -130,9 +130,8 @@ def missing_library(settings: Settings) -> str:
 
 async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
     """Open and close a connection to each endpoint or its proxy. No model is called, because that could cost money."""
-    settings: Settings = app.state.settings
     await app.state.llm.refresh()
-    models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
+    models = models_of(app.state.settings) or app.state.llm.models  # or the one that a superuser has selected
     urls = dict.fromkeys(model.base_url for model in models if model.base_url)
     return await asyncio.gather(*map(_check_endpoint, urls))
 

@@ -49,12 +49,9 @@ UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
 
 PROSE = (
-    "Here is my thought process:",
-    "Here's my thought process:",
-    "Here are my reasoning steps:",
-    "Here's a thinking process:",
-    "Thinking Process:",
-)
+    "Here is my thought process:", "Here's my thought process:", "Here are my reasoning steps:",
+    "Here's a thinking process:", "Thinking Process:",
+)  # fmt: skip
 PRESUMED: dict[str, tuple[str, Marks]] = {
     # Harmony from a server that leaves out the marks: `analysisHm.assistantfinalYes`
     **{ANALYSIS + letter: (ANALYSIS, ENDS_OF_ANALYSIS) for letter in ascii_uppercase},

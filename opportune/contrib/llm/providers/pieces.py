@@ -84,11 +84,10 @@ def read_piece(choice: Fields, *, is_last: bool = False) -> Piece:
     if not calls and is_call(type_):
         calls = [fields]
     if not isinstance(content, str):
-        parts = _split_parts(content)
-        content = parts.text
-        calls += parts.calls
-        if parts.thoughts:
-            fields["thinking"] = parts.thoughts
+        thoughts, content, part_calls = _split_parts(content)
+        if thoughts:
+            fields["thinking"] = thoughts
+        calls += part_calls
     whole_json = "" if is_result else _json_in(object_in(message))
     reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
     reason = "" if UNFINISHED.fullmatch(reason) else reason
@@ -143,14 +142,8 @@ def normal_name(name: str) -> str:
     return next((normal for normal, pattern in NORMAL_NAMES.items() if pattern.fullmatch(plain)), name)
 
 
-class _Parts(NamedTuple):
-    thoughts: str
-    text: str
-    calls: list[dict[str, Any]]
-
-
-def _split_parts(content: object) -> _Parts:
-    """Sort a list of parts, as Mistral's models send it."""
+def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
     thoughts = text = ""
     calls = list[dict[str, Any]]()
     content = content.get("parts", content) if isinstance(content, dict) else content
@@ -163,7 +156,7 @@ def _split_parts(content: object) -> _Parts:
             calls.append(fields)
         elif not RESULT_TYPE.search(type_):
             text += text_in(part)
-    return _Parts(thoughts, text, calls)
+    return thoughts, text, calls
 
 
 ANSWER_FIELDS = frozenset(

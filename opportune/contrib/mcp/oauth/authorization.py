@@ -83,26 +83,31 @@ async def read_request(session: AsyncSession, site: FastAPI, query: QueryParams)
         requested_scopes(site, query.get("scope")),
         site_url(settings),
     )
-    if problem := _find_problem(settings, query, authorization):
-        error, description = problem
-        raise RefusedRequest(description, authorization.url(error=error, error_description=description))
+    problem = _find_problem(settings, query, authorization)
+    if problem:
+        url = authorization.url(error=problem.error, error_description=problem.description)
+        raise RefusedRequest(problem.description, url)
     return authorization
 
 
-def _find_problem(
-    settings: Settings, query: QueryParams, authorization: AuthorizationRequest
-) -> tuple[str, str] | None:
-    """Return OAuth's error code and a description, or None."""
-    if repeated := [name for name in PARAMETERS if len(query.getlist(name)) > 1]:
-        return "invalid_request", f"{repeated[0]} is repeated."
+class _Problem(NamedTuple):
+    error: str
+    """Code of OAuth."""
+    description: str
+
+
+def _find_problem(settings: Settings, query: QueryParams, authorization: AuthorizationRequest) -> _Problem | None:
+    repeated = [name for name in PARAMETERS if len(query.getlist(name)) > 1]
+    if repeated:
+        return _Problem("invalid_request", f"{repeated[0]} is repeated.")
     if query.get("response_type") != "code":
-        return "unsupported_response_type", "response_type must be code."
+        return _Problem("unsupported_response_type", "response_type must be code.")
     if query.get("code_challenge_method") != "S256" or not S256_CHALLENGE.fullmatch(authorization.code_challenge):
-        return "invalid_request", "PKCE is required: a code_challenge with code_challenge_method=S256."
+        return _Problem("invalid_request", "PKCE is required: a code_challenge with code_challenge_method=S256.")
     if not all(is_mcp_resource(settings, resource) for resource in query.getlist("resource")):
-        return "invalid_target", "This server has no tokens for this resource."
+        return _Problem("invalid_target", "This server has no tokens for this resource.")
     if not authorization.scopes:
-        return "invalid_scope", "No tool of this site uses these scopes."
+        return _Problem("invalid_scope", "No tool of this site uses these scopes.")
     return None
 
 

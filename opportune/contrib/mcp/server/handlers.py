@@ -3,22 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext
 
+from opportune.contrib.mcp.server import contents
 from opportune.contrib.mcp.server.arguments import choices_of, describe_prompt, read_arguments
 from opportune.contrib.mcp.server.calls import run_call
-from opportune.contrib.mcp.server.contents import (
-    message_contents,
-    output_schema,
-    require_success,
-    resource_contents,
-    structured_content,
-    text_or_file,
-    tool_contents,
-)
 from opportune.contrib.mcp.server.message import Caller
 from opportune.contrib.mcp.server.offers import VALUE
 from opportune.contrib.tools import Tool, ToolResult
@@ -34,6 +26,13 @@ MAX_ITEMS_PER_PAGE = 100
 MAX_SCHEME_LENGTH = 30
 
 _parse_template = cache(UriTemplate.parse)
+
+
+class Selected(NamedTuple, Generic[T]):
+    """Items of a page of a list."""
+
+    items: list[T]
+    next_cursor: str | None
 
 
 class Handlers:
@@ -55,14 +54,14 @@ class Handlers:
             handlers["on_completion"] = self.complete
         return handlers
 
-    def _allowed(self, toolbox: Toolbox, params: Page) -> tuple[list[Tool], str | None]:
+    def _allowed(self, toolbox: Toolbox, params: Page) -> Selected[Tool]:
         return _select_page([*self._caller.allowed(toolbox).values()], params)
 
     async def list_tools(self, _context: Context, params: Page) -> types.ListToolsResult:
         toolbox = self._caller.toolbox
-        tools, cursor = self._allowed(toolbox, params)
-        described = [_describe_tool(tool, changes=toolbox.changes(tool.name)) for tool in tools]
-        return types.ListToolsResult(tools=described, next_cursor=cursor)
+        selected = self._allowed(toolbox, params)
+        tools = [_describe_tool(tool, changes=toolbox.changes(tool.name)) for tool in selected.items]
+        return types.ListToolsResult(tools=tools, next_cursor=selected.next_cursor)
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         toolbox = self._caller.toolbox
@@ -71,8 +70,8 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
         result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
-            content=[*tool_contents(tool, result), *self._links_in(result)],
-            structured_content=structured_content(tool, result),
+            content=[*contents.tool_contents(tool, result), *self._links_in(result)],
+            structured_content=contents.structured_content(tool, result),
             is_error=result.is_error,
         )
 
@@ -87,16 +86,16 @@ class Handlers:
         return links
 
     async def list_resources(self, _context: Context, params: Page) -> types.ListResourcesResult:
-        uris, cursor = self._allowed_uris(params, templates=False)
-        resources = [types.Resource(uri=uri, **self._describe_resource(uri)) for uri in uris]
-        return types.ListResourcesResult(resources=resources, next_cursor=cursor)
+        selected = self._allowed_uris(params, templates=False)
+        resources = [types.Resource(uri=uri, **self._describe_resource(uri)) for uri in selected.items]
+        return types.ListResourcesResult(resources=resources, next_cursor=selected.next_cursor)
 
     async def list_templates(self, _context: Context, params: Page) -> types.ListResourceTemplatesResult:
-        uris, cursor = self._allowed_uris(params, templates=True)
-        templates = [types.ResourceTemplate(uri_template=uri, **self._describe_resource(uri)) for uri in uris]
-        return types.ListResourceTemplatesResult(resource_templates=templates, next_cursor=cursor)
+        selected = self._allowed_uris(params, templates=True)
+        templates = [types.ResourceTemplate(uri_template=uri, **self._describe_resource(uri)) for uri in selected.items]
+        return types.ListResourceTemplatesResult(resource_templates=templates, next_cursor=selected.next_cursor)
 
-    def _allowed_uris(self, params: Page, *, templates: bool) -> tuple[list[str], str | None]:
+    def _allowed_uris(self, params: Page, *, templates: bool) -> Selected[str]:
         names = self._caller.allowed(self._offers.resources)
         allowed = [uri for uri, name in self._offers.uris.items() if name in names]
         return _select_page([uri for uri in allowed if UriTemplate.is_template(uri) is templates], params)
@@ -116,14 +115,16 @@ class Handlers:
         uri, arguments = self._match(params.uri)
         if not uri:
             raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
-        resources, name = self._offers.resources, self._offers.uris[uri]
+        resources = self._offers.resources
+        name = self._offers.uris[uri]
         arguments = read_arguments(resources.tools[name], arguments)
         result = await run_call(context, self._caller, resources, name, arguments)
-        return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
+        return types.ReadResourceResult(contents=[contents.resource_contents(params.uri, result)])
 
     async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:
-        prompts, cursor = self._allowed(self._offers.prompts, params)
-        return types.ListPromptsResult(prompts=[*map(describe_prompt, prompts)], next_cursor=cursor)
+        selected = self._allowed(self._offers.prompts, params)
+        prompts = [*map(describe_prompt, selected.items)]
+        return types.ListPromptsResult(prompts=prompts, next_cursor=selected.next_cursor)
 
     async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         prompt = self._offers.prompts.tools.get(params.name)
@@ -131,9 +132,12 @@ class Handlers:
             raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name}.")
         arguments = read_arguments(prompt, params.arguments or {})
         result = await run_call(context, self._caller, self._offers.prompts, params.name, arguments)
-        require_success(result)
-        contents = [("user", text_or_file(params.name, result))] if result.is_file else message_contents(result.data)
-        messages = [types.PromptMessage(role=role, content=content) for role, content in contents]
+        contents.require_success(result)
+        if result.is_file:
+            messages = [types.PromptMessage(role="user", content=contents.text_or_file(params.name, result))]
+        else:
+            parts = contents.message_contents(result.data)
+            messages = [types.PromptMessage(role=role, content=content) for role, content in parts]
         return types.GetPromptResult(description=prompt.description, messages=messages)
 
     async def complete(self, _context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
@@ -160,12 +164,12 @@ class Handlers:
         fields = self._offers.completions.tools[name].arguments.model_fields
         arguments = {key: value for key, value in known.items() if key in fields}
         result = await self._caller.call(self._offers.completions, name, arguments | {VALUE: argument.value})
-        require_success(result)
+        contents.require_success(result)
         return [*map(str, result.data or ())]
 
 
-def _select_page(items: Sequence[T], params: Page) -> tuple[list[T], str | None]:
-    """Return the requested items, and the cursor of the next page.
+def _select_page(items: Sequence[T], params: Page) -> Selected[T]:
+    """Return the requested page.
 
     Raises:
         MCPError: The cursor is not one of this list.
@@ -176,7 +180,7 @@ def _select_page(items: Sequence[T], params: Page) -> tuple[list[T], str | None]
         raise MCPError(types.INVALID_PARAMS, "This cursor is not valid. List from the start.")
     start = int(cursor or 0)
     end = start + MAX_ITEMS_PER_PAGE
-    return [*items[start:end]], str(end) if end < len(items) else None
+    return Selected([*items[start:end]], str(end) if end < len(items) else None)
 
 
 def _texts_in(data: object) -> Iterator[str]:
@@ -188,12 +192,12 @@ def _texts_in(data: object) -> Iterator[str]:
 
 
 def _describe_tool(tool: Tool, *, changes: bool) -> types.Tool:
-    output = output_schema(tool)
+    output = contents.output_schema(tool)
     return types.Tool(
         name=tool.name,
         title=tool.status,
         description=tool.description,
         input_schema=dict(tool.schema.parameters),
-        output_schema=output and output.schema,
+        output_schema=output.schema if output else None,
         annotations=types.ToolAnnotations(read_only_hint=not changes),
     )

@@ -86,14 +86,14 @@ async def test_closed_stream_must_continue_where_it_ended(resumes: bool) -> None
 
         router = SiteRelay(wake, lambda _: None, total_seconds=0.35)
         async with router.listening(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
-            answer = StreamedAnswer()
-            await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
+            answer = StreamedAnswer("/a/stream", model_answer(6))
+            await read_answer(client, answer, 10 if resumes else 1.5)
     assert answer.connections > 1
     if resumes:
-        require_complete(answer, model_answer(6))
+        require_complete(answer)
     else:
         with pytest.raises(StepFailed, match="without `done`"):
-            require_complete(answer, model_answer(6))
+            require_complete(answer)
 
 
 @pytest.mark.parametrize(("host", "is_kept"), [("render", False), ("linux", True)])
