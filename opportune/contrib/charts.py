@@ -136,8 +136,7 @@ class Chart:
     @property
     def dates(self) -> Sequence[Place]:
         """Return the points with a label on the horizontal axis."""
-        distance = ceil(len(self.points) / MAX_DATES)
-        return self.places[::distance]
+        return self.places[:: ceil(len(self.points) / MAX_DATES)]
 
     @property
     def line(self) -> str:

@@ -141,12 +141,11 @@ class RunEvents:
         return f"{self._answer_id}-{index}"
 
     def _emit_call(self, index: int, call: Run) -> Iterator[Any]:
-        models = self._models
         call_id = self._call_id(index)
         yield from self._emit_end_of_text()
-        yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=call["name"])
-        yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=call["arguments"] or "{}")
-        yield models.ToolCallEndEvent(tool_call_id=call_id)
+        yield self._models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=call["name"])
+        yield self._models.ToolCallArgsEvent(tool_call_id=call_id, delta=call["arguments"] or "{}")
+        yield self._models.ToolCallEndEvent(tool_call_id=call_id)
         self._call_count = index + 1
 
     def _emit_progress(self, index: int, call: Run) -> Iterator[Any]:

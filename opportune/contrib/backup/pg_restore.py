@@ -85,12 +85,11 @@ def _drop_statements(type_: LiteralString, namespace: str, names: Sequence[str])
 
 def _final_statements(manifest: Manifest) -> bytes:
     """Return statements that roll back if the migrations differ from the manifest, and commit otherwise."""
-    version = sql.Identifier(manifest.namespace, VERSION_TABLE.name)
     check = sql.SQL(
         'DO $$ BEGIN IF (SELECT array_agg(version_num::text ORDER BY version_num COLLATE "C") FROM {}) '
         "IS DISTINCT FROM {}::text[] THEN "
         "RAISE EXCEPTION 'its migrations differ from its manifest'; END IF; END $$"
-    ).format(version, sorted(manifest.revisions))
+    ).format(sql.Identifier(manifest.namespace, VERSION_TABLE.name), sorted(manifest.revisions))
     return _render_statements([check, sql.SQL("COMMIT")])
 
 

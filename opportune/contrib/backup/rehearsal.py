@@ -46,8 +46,7 @@ class Rehearsal:
 
     def __str__(self) -> str:
         tables = pluralize(self.tables, "table")
-        rows = pluralize(self.rows, "row")
-        counts = f"{tables} with {rows} and {pluralize(self.uploads, 'upload')}"
+        counts = f"{tables} with {pluralize(self.rows, 'row')} and {pluralize(self.uploads, 'upload')}"
         return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
 
 

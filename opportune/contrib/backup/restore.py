@@ -153,8 +153,7 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
         state = inspect_database(path)
     except OperatorError as error:
         raise OperatorError(f"{archive.path} is not restored. {error}") from error
-    manifest = archive.manifest
-    if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
+    if state.revisions != sorted(archive.manifest.revisions) or state.tables != sorted(archive.manifest.tables):
         raise OperatorError(f"{archive.path} is damaged: its database differs from its manifest. {USE_ANOTHER_BACKUP}")
     missing = sorted(Model.metadata.tables.keys() - set(state.tables))
     if missing and not target.graph.pending(state.revisions):
@@ -164,10 +163,9 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
 
 
 def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
-    manifest = archive.manifest
-    if not manifest.revisions:
+    if not archive.manifest.revisions:
         raise OperatorError(f"{archive.path} is not restored: its database has no migrations.")
-    if newer := graph.newer_revisions(manifest.revisions):
+    if newer := graph.newer_revisions(archive.manifest.revisions):
         raise OperatorError(
             f"{archive.path} was made by newer code and has migrations that are missing here ({', '.join(newer)}): "
             "update the code, then restore it."
@@ -177,9 +175,8 @@ def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
 def refuse_another_site(target: Target, archive: Archive) -> None:
     """Raise OperatorError for a backup of another site, or with migrations of features that are not installed."""
     manifest = archive.manifest
-    settings = target.settings
-    hosts = {urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url}
-    has_another_name = manifest.site not in ("", settings.site_name)
+    hosts = {urlsplit(url).hostname for url in (manifest.base_url, target.settings.base_url) if url}
+    has_another_name = manifest.site not in ("", target.settings.site_name)
     if has_another_name or len(hosts) > 1:
         origin = " at ".join(filter(None, (manifest.site, manifest.base_url)))
         raise OperatorError(f"{archive.path} is a backup of another site, {origin}. {RESTORE_ANYWAY}")

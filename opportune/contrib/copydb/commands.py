@@ -48,5 +48,4 @@ def print_reports(reports: list[TableReport], seconds: float) -> None:
     cells = ((report.name, f"{report.rows:,}", report.checksum) for report in reports)
     print_table(("TABLE", "ROWS", "CHECKSUM OF BOTH"), cells, right=("ROWS",))
     rows = pluralize(sum(report.rows for report in reports), "row")
-    tables = pluralize(len(reports), "table")
-    say(f"Copied {rows} of {tables} in {seconds:.1f} s. Both databases are equal.")
+    say(f"Copied {rows} of {pluralize(len(reports), 'table')} in {seconds:.1f} s. Both databases are equal.")

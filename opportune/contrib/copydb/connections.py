@@ -96,8 +96,7 @@ def _transaction(engine: Engine, url: DatabaseUrl, *, commits: bool = False) -> 
 
 def _create_sqlite_engine(path: Path, begin_statement: str, settings: str) -> Engine:
     """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
-    uri = f"{path.as_uri()}?mode=rw"
-    connect = partial(sqlite3.connect, uri, uri=True, isolation_level=None)
+    connect = partial(sqlite3.connect, f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
     return create_sqlite_engine("sqlite+pysqlite://", begin_statement, settings, creator=connect)
 
 

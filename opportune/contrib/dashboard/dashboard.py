@@ -124,8 +124,7 @@ class Dashboard(AdminExtension):
         conditions = [describe_conditions(session, row_conditions(view, request)) for view in shown]
         times = [str(creation_time(view)) for view in shown]  # a user may not see the time of a model
         key = ("rows", range_.name, range_.first_day(), str(current_zone.get()), *identities, *conditions, *times)
-        read = partial(read_counts, session, request, shown, range_)
-        counts = await self._counts.get(key, identities, read)
+        counts = await self._counts.get(key, identities, partial(read_counts, session, request, shown, range_))
         latest = await read_latest(session, request, shown, counts)
         return {"latest": latest, "counts": dict(zip(identities, counts, strict=True)), "number_of_models": len(views)}
 

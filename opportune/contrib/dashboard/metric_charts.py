@@ -50,17 +50,16 @@ async def read_choices(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     """Count the rows with each choice of the column `by`."""
-    name = metric.by.key
     dates = days_filter(view, metric.at, range_.first_day(), range_.last_day())
     new = Counter[Any]()
     before = Counter[Any]()
     for value, new_rows, older_rows in await session.execute(_by_choice(metric, range_, conditions)):
         new[value], before[value] = new_rows, older_rows
-    choices = [*(choices_of(metric.model, name) or (True, False))]
+    choices = [*(choices_of(metric.model, metric.by.key) or (True, False))]
     if None in new:
         choices.append(None)
     points = [
-        Point(choice_text(value), new[value], list_url(view, {name: choice_parameter(value), **dates}))
+        Point(choice_text(value), new[value], list_url(view, {metric.by.key: choice_parameter(value), **dates}))
         for value in choices
     ]
     previous = before.total()

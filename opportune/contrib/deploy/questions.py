@@ -12,10 +12,9 @@ from opportune.contrib.deploy.site_names import require_domain
 
 
 def may_have_volume(deployment: Deployment) -> bool:
-    recipe = deployment.recipe
     url = deployment.database
     writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
-    return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
+    return writes_to_disk and deployment.recipe.has_volumes and not deployment.recipe.host.keeps_disk
 
 
 def may_have_pooler(deployment: Deployment) -> bool:
@@ -55,14 +54,13 @@ QUESTIONS = {
 
 def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
     """Ask about options that are not set, or with `yes` answer each question with no."""
-    options = deployment.options
     relevant = [name for name, question in QUESTIONS.items() if question.is_relevant(deployment)]
-    names = [name for name in relevant if getattr(options, name) is None]
+    names = [name for name in relevant if getattr(deployment.options, name) is None]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question_text(name, deployment)} Add {QUESTIONS[name].flags}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
     values: dict[str, Any] = {name: QUESTIONS[name].no if yes else _ask(name, deployment) for name in names}
-    return replace(options, **values)
+    return replace(deployment.options, **values)
 
 
 def _question_text(name: str, deployment: Deployment) -> str:

@@ -14,7 +14,6 @@ class DoctorAdmin(OperationsPage):
     async def show(self, request: Request) -> Response:
         from opportune.contrib.doctor.diagnose import diagnose  # loads psycopg and the whole admin
 
-        state = request.app.state
-        names = [feature.name for feature in state.features]
-        context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}
+        names = [feature.name for feature in request.app.state.features]
+        context = {"diagnoses": await diagnose(DoctorContext(request.app.state.settings, names))}
         return await self.render(request, "doctor/examination.html", context)

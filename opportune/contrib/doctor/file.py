@@ -94,8 +94,7 @@ def _check_presence(url: DatabaseUrl) -> Finding:
 
 
 def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
-    mode = "rw" if is_written else "ro"
-    uri = f"{path.as_uri()}?mode={mode}"
+    uri = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
     connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")  # connect alone does not read the file
@@ -222,5 +221,4 @@ def filesystem_type(path: Path) -> str:
         folder = ESCAPED_BYTE.sub(lambda match: chr(int(match[1], 8)), fields.split()[4])
         types[folder] = device.split()[0]  # the last of several mounts on a folder counts
     mount_points = [point for point in types if path.resolve().is_relative_to(point)]
-    deepest = max(mount_points, key=len, default="")
-    return types.get(deepest, "")
+    return types.get(max(mount_points, key=len, default=""), "")

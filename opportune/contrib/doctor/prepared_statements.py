@@ -80,8 +80,7 @@ async def _reuse_statement(client: Driver, second_client: Driver, first_pid: int
 
 async def _backend_pid(client: Driver) -> int:
     """Return the process id of the server connection used by a transaction."""
-    cursor = await client.execute(BACKEND_PID, prepare=True)
-    row = await cursor.fetchone()
+    row = await (await client.execute(BACKEND_PID, prepare=True)).fetchone()
     await client.commit()  # after a rollback psycopg would forget its prepared statements
     return int(row[0]) if row else 0
 

@@ -32,8 +32,7 @@ def dump(
     omitted = find_generated_columns(connection, tables.values())
     for name, table in tables.items():
         statement = _select_rows(table, keys, omitted[table])
-        rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
-        for row in rows.mappings():
+        for row in connection.execute(statement, execution_options={"yield_per": BATCH_ROWS}).mappings():
             item = as_object(name, table, row, keys, omitted[table])
             yield separator + to_json(item, indent=indent, bytes_mode="base64")
             separator = b",\n"

@@ -73,8 +73,7 @@ def _points(summary: Summary) -> Iterator[Point]:
     else:
         for score in range(MAX_SCORE, 0, -1):
             yield Point(gettext("Score %(score)s", score=score), summary.scores[score], f"{url}&score={score}")
-    undecided = f"{url}&outcome={Outcome.UNDECIDED}"
-    yield Point(gettext("Undecided"), count[Outcome.UNDECIDED], undecided)
+    yield Point(gettext("Undecided"), count[Outcome.UNDECIDED], f"{url}&outcome={Outcome.UNDECIDED}")
 
 
 def _means(summaries: list[Summary]) -> Iterator[Point]:

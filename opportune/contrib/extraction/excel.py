@@ -12,8 +12,7 @@ def read_xlsx(file: BytesIO) -> Iterator[Page]:
     """Yield the sheets of an Excel file. Each row is a line, with the headings of its columns."""
     from openpyxl import load_workbook
 
-    workbook = load_workbook(file, read_only=True, data_only=True)
-    for sheet in workbook.worksheets:
+    for sheet in load_workbook(file, read_only=True, data_only=True).worksheets:
         sheet.reset_dimensions()  # the file may state wrong ones
         yield Page(0, sheet.title, "\n".join(_sheet_lines(sheet)))
 

@@ -83,12 +83,10 @@ async def _examples(request: Request, view: AdminView, target: Target) -> Sequen
     """Return an example for each sample row."""
     if target.related is None:
         return _example_values(view.mapper.columns[target.name], target)
-    lookup = target.related.lookup
-    key = target.related.key
     examples = [""] * SAMPLE_ROWS
-    if await may_list(request, lookup.view):
-        for position, row in enumerate(await lookup.titled_rows(request, SAMPLE_ROWS)):
-            examples[position] = str(getattr(row, key) if key else title_of(row))
+    if await may_list(request, target.related.lookup.view):
+        for position, row in enumerate(await target.related.lookup.titled_rows(request, SAMPLE_ROWS)):
+            examples[position] = str(getattr(row, target.related.key) if target.related.key else title_of(row))
     return examples
 
 

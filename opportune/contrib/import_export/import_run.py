@@ -128,8 +128,7 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
     """
     targets = await find_targets(request, view)
     names = require_targets(choices["columns"], table, targets)
-    key = natural_key_of(view.model)
-    fault = find_choice_fault(table, names, targets, key, updates=choices["updates"])
+    fault = find_choice_fault(table, names, targets, natural_key_of(view.model), updates=choices["updates"])
     if fault:
         raise ValidationRefused(fault)
     formats = {name: format_ for name, format_ in zip(names, choices["formats"], strict=False) if name and format_}
@@ -144,8 +143,7 @@ async def _finish(
 
     Return False if another request, or another attempt of the job, has imported the file.
     """
-    number = len(plan.new_rows) + len(plan.changed_rows)
-    title = f"{pluralize(number, 'row')} of {file.name}"
+    title = f"{pluralize(len(plan.new_rows) + len(plan.changed_rows), 'row')} of {file.name}"
     audit.record(session, plan.request, "import", plan.view.identity, title=title)
     await session.flush()
     remaining = Table(table.type, table.header, [row for row in table.rows if row.number in skipped])

@@ -92,13 +92,12 @@ class NameResolver:
         return [self._find_id(column, name) for name in names]
 
     def _find_id(self, column: NamedColumn, name: str) -> Any:
-        model = column.lookup.model
         ids = self._ids[column.name].get(name, [])
-        if fault := self._faults.get((model, name)):
+        if fault := self._faults.get((column.lookup.model, name)):
             raise ValueError(fault)
         if len(ids) > 1:
             raise ValueError(gettext(AMBIGUOUS, name=name, column=column.column))
-        return ids[0] if ids else self.new_rows[model].placeholders[name]
+        return ids[0] if ids else self.new_rows[column.lookup.model].placeholders[name]
 
     def _refuse(self, column: NamedColumn, names: Sequence[str], message: str, **values: object) -> None:
         faults = {name: gettext(message, name=name, **values) for name in names}

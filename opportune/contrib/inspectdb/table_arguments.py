@@ -89,12 +89,11 @@ class _ArgumentWriter:
         self.imports.add(("sqlalchemy", "ForeignKeyConstraint"))
         columns = [element.parent.name for element in key.elements]
         options = {option: getattr(key, option) for option in ("ondelete", *OPTIONS_WITHOUT_FIELD)}
-        kwargs = {option: repr(value) for option, value in options.items() if value}
         return render_callable(
             "ForeignKeyConstraint",
             repr(columns),
             repr([element.target_fullname for element in key.elements]),
-            kwargs=kwargs,
+            kwargs={option: repr(value) for option, value in options.items() if value},
         )
 
     def _clause(self, value: Any) -> str:

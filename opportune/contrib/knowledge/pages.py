@@ -59,8 +59,7 @@ router = collection_pages.router
 
 @router.get("/search")
 async def search(request: Request, collections: ReadCollections, query: Annotated[SearchQuery, Query()]) -> Response:
-    within = readable_passages(collections)
-    passages = await find_passages(collections.session, query.q, within, query.size)
+    passages = await find_passages(collections.session, query.q, readable_passages(collections), query.size)
     context = {"passages": passages, "query": query.q, "words": " ".join(key_words(query.q))}
     if is_htmx(request):
         return templates.render_block(request, "knowledge/search.html", "found", context)

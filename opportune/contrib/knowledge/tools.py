@@ -26,8 +26,7 @@ async def search_knowledge(
     ids = collection_scope.get()
     if parts is not None:
         ids = [row_id for row_id in map(parse_row_id, parts) if row_id]
-    within = readable_passages(Collections(session, user), ids)
-    passages = await find_passages(session, words, within)
+    passages = await find_passages(session, words, readable_passages(Collections(session, user), ids))
     return [Source(title=passage.place, url=passage.url, text=passage.text) for passage in passages]
 
 

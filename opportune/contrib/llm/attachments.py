@@ -78,8 +78,7 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
         AttachmentRefused: The file has another type or is damaged.
     """
     try:
-        picture = await shrink(content, MAX_SIDE_PIXELS, kind="JPEG")
-        return Attachment(filename, picture=Picture(picture, JPEG))
+        return Attachment(filename, picture=Picture(await shrink(content, MAX_SIDE_PIXELS, kind="JPEG"), JPEG))
     except ImageRefusedError as refusal:
         if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
@@ -123,8 +122,7 @@ def _read_document(filename: str, content: bytes) -> Attachment:
         refusal = _(message, name=filename) if message else describe_problem(str(problem), filename)
         raise AttachmentRefused(refusal) from None
     texts = (page.text if page.number else f"{page.heading}\n{page.text}" for page in pages)
-    text = "\n\n".join(map(str.strip, texts)).strip()
-    attachment = _to_attachment(filename, text)
+    attachment = _to_attachment(filename, "\n\n".join(map(str.strip, texts)).strip())
     if not reader.is_cut:
         return attachment
     omitted = _("Only a part of %(name)s was read, because it is too long.", name=filename)

@@ -16,15 +16,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.abilities import describe_abilities
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.calls import metered
-from opportune.contrib.llm.completion.request import (
-    ModelRequest,
-    Prompt,
-    Tools,
-    first_answer,
-    in_visitor_language,
-    messages_of,
-    text_of,
-)
+from opportune.contrib.llm.completion.request import ModelRequest, Prompt, Tools, in_visitor_language, messages_of
+from opportune.contrib.llm.completion.streams import first_answer, text_of
 from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.media.calls import Media, MediaCalls

@@ -70,8 +70,7 @@ def find_nearby(settings: Settings) -> list[NearbyServer]:
     if host := os.environ.get("OLLAMA_HOST", ""):
         urls["Ollama"] = _ollama_url(host)
     with ThreadPoolExecutor(len(urls)) as pool:
-        models = pool.map(_fetch_model_names, urls.values())
-        servers = zip(urls.items(), models, strict=True)
+        servers = zip(urls.items(), pool.map(_fetch_model_names, urls.values()), strict=True)
         return [NearbyServer(label, f"{url}/v1", names) for (label, url), names in servers if names]
 
 

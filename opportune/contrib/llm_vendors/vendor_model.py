@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Chunks, LlmError, LlmModel, Message, Timeouts, ToolSchema
-from opportune.contrib.llm.completion.request import first_answer
+from opportune.contrib.llm.completion.streams import first_answer
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.current import OPPMAN

@@ -50,8 +50,7 @@ class AppearanceAdmin(SuperuserOnly):
 
     @expose("/appearance/save", methods=["POST"], identity="appearance-save")
     async def save(self, request: Request) -> Response:
-        path = PROJECT / appearance.FILE
-        if not may_write(request, path):
+        if not may_write(request, PROJECT / appearance.FILE):
             raise HTTPException(403)
         selected = read_choice(dict(await read_form_texts(request)))
         if selected is None:

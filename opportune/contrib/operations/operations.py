@@ -99,10 +99,9 @@ async def clear_sessions(request: Request, _form_data: FormData) -> str:
 
 async def sign_out_all(request: Request, _form_data: FormData) -> str:
     """End all sessions and API tokens except the session of this superuser."""
-    database = request.app.state.database
     other_sessions = col(Session.id) != request.state.session.id
-    browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
-    tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
+    browsers = await delete_in_batches(request.app.state.database, Session, other_sessions, skip_locked=False)
+    tokens = await delete_in_batches(request.app.state.database, ApiToken, true(), skip_locked=False)
     return _(
         "%(sessions)s and %(tokens)s ended. Only this browser is signed in.",
         sessions=ngettext("%(num)s session", "%(num)s sessions", browsers),

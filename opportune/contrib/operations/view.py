@@ -112,9 +112,8 @@ class OperationsAdmin(OperationsPage):
     @reauthentication_required
     async def upgrade(self, request: Request) -> Response:
         upgrade = _get_upgrade(request.app)
-        record = partial(record_operation, request, "apply-migrations")
         try:
-            if await upgrade.run(record) and upgrade.succeeded:
+            if await upgrade.run(partial(record_operation, request, "apply-migrations")) and upgrade.succeeded:
                 flash(request, upgrade.message)
         except OperatorError as error:
             flash(request, str(error), "danger")

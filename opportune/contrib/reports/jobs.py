@@ -18,8 +18,7 @@ async def send_due_reports(run: JobContext) -> None:
 
 
 async def _queue_due(session: AsyncSession, today: date) -> None:
-    due = select(col(SavedView.id)).where(_is_due(today))
-    for view_id in (await session.scalars(due)).all():
+    for view_id in (await session.scalars(select(col(SavedView.id)).where(_is_due(today)))).all():
         defer(session, send_report(view_id))
     await session.execute(update(SavedView).where(_is_due(today)).values(sent_on=today))
 

@@ -68,8 +68,7 @@ async def download_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(422, fault)
     response = await file_response(type_, f"{view.identity}-report", report.header, report.table)
     async with view.site.database.writer() as session:
-        title = f"report {type_} {request.url.query}"
-        audit.record(session, request, "export", view.identity, title=title)
+        audit.record(session, request, "export", view.identity, title=f"report {type_} {request.url.query}")
     return response
 
 

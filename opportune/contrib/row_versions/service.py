@@ -103,6 +103,5 @@ async def _find_version(session: AsyncSession, row: SQLModel, number: int) -> Ro
 
 def find_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return [before, after] of each value that differs."""
-    names = [*dict.fromkeys((*after, *before))]
-    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    pairs = {name: [before.get(name), after.get(name)] for name in [*dict.fromkeys((*after, *before))]}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

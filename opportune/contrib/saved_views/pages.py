@@ -140,8 +140,7 @@ async def delete_view(request: Request, view: AdminView) -> Response:
 async def toggle_default_view(request: Request, view: AdminView) -> Response:
     """Open this view by default from now on, or no longer."""
     row = await _find(request, view)
-    saved = await queries.load_saved_views(request)
-    is_default = row.id in saved.default_ids
+    is_default = row.id in (await queries.load_saved_views(request)).default_ids
     try:
         with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
             async with view.site.database.writer() as session:

@@ -69,15 +69,14 @@ async def invite(
 
 async def _delete_previous(session: AsyncSession, membership: TeamMembership, email: str) -> None:
     """Delete an earlier invitation to this address, as `withdraw` does. Without one, check the number of others."""
-    team_id = membership.team.id
-    of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
+    of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == membership.team.id)
     previous = await session.scalar(of_team.where(col(TeamInvitation.email) == email))
     if previous:
         if previous.expires_at > utc_now():
             membership.require(previous.role)
         await session.delete(previous)
         await session.flush()
-    elif len(await find_invitations(session, team_id)) >= MAX_OPEN_INVITATIONS:
+    elif len(await find_invitations(session, membership.team.id)) >= MAX_OPEN_INVITATIONS:
         raise FieldErrors({"": TOO_MANY_OPEN})
 
 

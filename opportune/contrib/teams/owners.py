@@ -33,8 +33,7 @@ async def lock_sole_ownerships(session: AsyncSession, user_id: int) -> list[Sole
         col(TeamMember.user_id) == user_id, col(TeamMember.role) == TeamRole.OWNER
     )
     locked = select(Team).where(col(Team.id).in_(owned)).order_by(col(Team.id)).with_for_update(key_share=True)
-    teams = (await session.scalars(locked)).all()
-    by_id = {team.id: team for team in teams}
+    by_id = {team.id: team for team in (await session.scalars(locked)).all()}
     is_other = col(User.is_active) & col(TeamMember.user_id).not_in(leaving)
     counts = (
         select(col(TeamMember.team_id), func.count())

@@ -60,8 +60,7 @@ async def open_team(
     """
     query = select(Team, TeamMember).join(TeamMember, col(TeamMember.team_id) == col(Team.id))
     query = query.where(col(Team.id) == team_id, _is_membership_of(user)).execution_options(populate_existing=True)
-    row = require_found((await session.execute(query)).first())
-    membership = TeamMembership(*row)
+    membership = TeamMembership(*require_found((await session.execute(query)).first()))
     membership.require(role)
     return membership
 

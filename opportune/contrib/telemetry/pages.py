@@ -36,8 +36,7 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(metrics_token_
 @router.get(METRICS_PATH)
 async def metrics(request: Request, database: bool = True) -> PlainTextResponse:
     """Return the metrics of all workers. `?database=false` skips queries, so that a sleeping database is not woken."""
-    state = request.app.state
-    families = await collect.site_metrics(state) if database else []
+    families = await collect.site_metrics(request.app.state) if database else []
     for report in await get_workers(request.app).reports():
         families += add_labels(report.families, worker=str(report.worker))
     return PlainTextResponse(render_families(families), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)

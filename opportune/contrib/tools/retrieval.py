@@ -69,8 +69,7 @@ async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: 
     for name, tool in toolbox.tools.items():
         call = ToolCall(f"before_{name}", name, json.dumps({tool.query_parameter: question}))
         run = ToolRun(call, tool.status, round=RETRIEVAL_ROUND)
-        result = await toolbox.call(call, user)
-        for source in result.sources:
+        for source in (await toolbox.call(call, user)).sources:
             fit = _matching_share(source, words) if source.fit is None else source.fit
             if fit > MIN_FIT:
                 yield Hit(run, source, fit)

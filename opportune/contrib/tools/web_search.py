@@ -76,8 +76,7 @@ class SearXNG(WebSearch):
 
     def request(self, query: str) -> SearchRequest:
         parts = urlsplit(self.url)
-        params = [*parse_qsl(parts.query), ("q", query), ("format", "json")]
-        options: dict[str, Any] = {"params": params}
+        options: dict[str, Any] = {"params": [*parse_qsl(parts.query), ("q", query), ("format", "json")]}
         user, _, password = self.key.partition(":")
         if user:
             options["auth"] = user, password

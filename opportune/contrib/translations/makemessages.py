@@ -59,8 +59,7 @@ def command(
 
 def list_unmarked() -> None:
     """Print texts that a user can read, and that are not marked for translation."""
-    sources = find_sources()
-    texts = [*chain.from_iterable(map(find_unmarked, sources))]
+    texts = [*chain.from_iterable(map(find_unmarked, find_sources()))]
     for text in texts:
         say(text)
     if texts:

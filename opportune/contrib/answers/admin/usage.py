@@ -154,10 +154,9 @@ async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Seque
         .order_by(func.sum(TOKENS).desc())
         .limit(MAX_PAYERS)
     )
-    rows = await session.execute(query)
     return [
         UsageRow(*map(int, numbers), name=str(SUM_LABELS.get(name, name)), user_id=owner_id)
-        for name, *numbers, owner_id in rows
+        for name, *numbers, owner_id in await session.execute(query)
     ]
 
 

@@ -127,8 +127,7 @@ class AnswerEngine:
         answers = [*answers]
         if await end_lost_jobs(self.database, answers):
             await self.continue_released()
-        dead = await self.find_expired(answers, self.is_dead)
-        for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
+        for batch in batches_of(await self.find_expired(answers, self.is_dead), store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
                 continued = await results.take_over_answers(session, self.worker, batch, self.can_continue)
             for progress in continued:

@@ -100,8 +100,7 @@ async def find_newest_answer(database: Database, condition: ColumnElement[bool])
     """Return the newest matching answer."""
     # Fresh, because a client may resume a stream long after its last write.
     async with database.reader(fresh=True) as session:
-        query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
-        return await session.scalar(query)
+        return await session.scalar(select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1))
 
 
 async def read_running_answers(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:

@@ -182,7 +182,6 @@ class SpendingGuard(CallGuard):
     async def _save_reservation(
         self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
     ) -> LlmReservation:
-        model = running.model
         max_seconds = self.settings.llm_timeout + self.settings.llm_first_byte_timeout
         duration = timedelta(seconds=max_seconds + RESERVATION_MARGIN_SECONDS)
         expires_at = await read_database_time(session) + duration
@@ -191,7 +190,7 @@ class SpendingGuard(CallGuard):
             row = LlmReservation(payer=str(running.payer), tokens=0, cost_micro=0, expires_at=expires_at)
             session.add(row)
         row.tokens += prompt_tokens + granted
-        row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
+        row.cost_micro += running.model.cost_micro(prompt_tokens, granted) if running.model else 0
         row.expires_at = expires_at
         await session.flush()
         return row
@@ -241,10 +240,9 @@ class SpendingGuard(CallGuard):
         limits = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
         if totals is None or not limits:
             return ""
-        sums = totals.payer
-        limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
-        is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
-        return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""
+        limit = max(limits, key=lambda limit: totals.payer.used(limit) / limit.amount)
+        is_near = totals.payer.used(limit) * 100 >= WARNING_PERCENT * limit.amount
+        return self.messages.nearly_used_up(limit, totals.payer.used(limit)) if is_near else ""
 
     def _record_usage(self, running: RunningCall) -> None:
         """Count an ended call. Its usage is written soon, together with that of other calls."""

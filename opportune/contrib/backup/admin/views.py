@@ -46,11 +46,10 @@ class Download(FileResponse):
 
 async def download_backup(request: Request) -> Download:
     """Back up database and uploads and record it in the admin's history. The next page shows notices."""
-    state = request.app.state
-    names = [feature.name for feature in state.features]
+    names = [feature.name for feature in request.app.state.features]
     notices: list[str] = []
     try:
-        download = await asyncio.to_thread(_create_download, state.settings, names, notices.append)
+        download = await asyncio.to_thread(_create_download, request.app.state.settings, names, notices.append)
     except OperatorError as error:
         await record_operation(request, ACTION, f"Failed: {error}")
         raise

@@ -46,8 +46,7 @@ def command(
         raise typer.BadParameter(f"{reason} Omit --keep.", param_hint="--keep")
     if is_list:
         backups = read_stored_backups(settings) if is_remote else find_backups(destination or create.BACKUP_FOLDER)
-        newest_first = sorted(backups, key=lambda backup: backup["created"], reverse=True)
-        print_backups(newest_first, as_json=as_json)
+        print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json=as_json)
     elif is_remote:
         send_backup(settings)
     else:

@@ -87,8 +87,7 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
     if settings:
         yield from check_domain(recipe, settings.base_url, PROJECT)
         deployment = Deployment(recipe, settings, values, options)
-        complete = replace(deployment, options=complete_options(deployment, yes=yes))
-        findings = [*check_deployment(complete)]
+        findings = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
         yield from findings
         # The rules of a host do not cover invalid URLs and schedules, which would prevent the start.
         reported = {finding.text for finding in findings}

@@ -41,10 +41,9 @@ def command(
     selected = list(RECIPES) if rehearse_all else names or []
     if not selected:
         raise typer.BadParameter(f"Enter a host ({', '.join(RECIPES)}) or --all.")
-    hosts = [find_recipe(name).host for name in selected]
     try:
         with asyncio.Runner() as runner:
-            failed = runner.run(_rehearse(hosts, full=full, keep=keep))
+            failed = runner.run(_rehearse([find_recipe(name).host for name in selected], full=full, keep=keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)

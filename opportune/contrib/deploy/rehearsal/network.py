@@ -199,14 +199,13 @@ class ProxyConfig:
         """Return a Caddyfile. The idle timeout of pages is not scaled down, because this machine may be busy."""
         host = self.rules.host
         header = host.client_address_header
-        size = host.max_request_bytes
         return CADDYFILE.substitute(
             port=self.port,
             router_port=self.router_port,
             certificate=self.certificate,
             headers=f"header_up {header} {{remote_host}}" if header else "",
             inner_proxy=f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if header else "",
-            limit=f"request_body {{\n    max_size {size}\n  }}" if size else "",
+            limit=f"request_body {{\n    max_size {host.max_request_bytes}\n  }}" if host.max_request_bytes else "",
             stream_idle=f"{round((self.rules.idle_seconds or UNLIMITED_IDLE_SECONDS) * 1000)}ms",
             page_idle=f"{host.stream_idle_seconds or UNLIMITED_IDLE_SECONDS:g}s",
         )

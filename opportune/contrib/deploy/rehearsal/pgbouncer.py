@@ -41,8 +41,7 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
         configuration = folder / "pgbouncer.ini"
         text = _configuration_for(url, listen_port=port, connections=connections, certificate=certificate)
         configuration.write_text(text, encoding="utf-8")
-        command = [PROGRAM, str(configuration)]
-        with running_server(command, port, stdout=log, stderr=log, **account):
+        with running_server([PROGRAM, str(configuration)], port, stdout=log, stderr=log, **account):
             tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
             pooled_url = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
             yield pooled_url.render_as_string(hide_password=False)

@@ -83,16 +83,15 @@ class Rehearsal:
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
         rules = self.rules
-        host = rules.host
         find_caddy()  # before anything is started
-        folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{rules.host.name}-"))
         if self.keeps_files:
             stack.callback(notify, f"Kept: {folder}")
         else:
             stack.callback(remove_folder, folder)
         certificate = make_certificate(folder, fakes.MAIL_HOST)
-        cpu_cores = host.cpu_cores if rules.is_full else None
-        limits = stack.enter_context(resource_limits(host.memory_bytes, cpu_cores))
+        cpu_cores = rules.host.cpu_cores if rules.is_full else None
+        limits = stack.enter_context(resource_limits(rules.host.memory_bytes, cpu_cores))
         database_name = f"rehearsal_{secrets.token_hex(4)}"
         database_url, is_pooled = stack.enter_context(pooled_database(self.server, database_name))
         gate = DatabaseGate(make_url(database_url).port or 5432, rules.database_wake_seconds)

@@ -19,10 +19,9 @@ class Visitor:
         self.base_url = base_url
         self.address = address
         tls_context = ssl.create_default_context(cafile=str(certificate))
-        transport = httpx2.AsyncHTTPTransport(verify=tls_context, local_address=address, retries=0)
         self.client = httpx2.AsyncClient(
             base_url=base_url,
-            transport=transport,
+            transport=httpx2.AsyncHTTPTransport(verify=tls_context, local_address=address, retries=0),
             follow_redirects=True,
             timeout=TIMEOUT_SECONDS,
             headers={"Accept": "text/html", "User-Agent": "Rehearsal"},

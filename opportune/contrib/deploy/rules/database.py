@@ -50,9 +50,7 @@ def check_database_url(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
-    url = deployment.database
-    host = deployment.host
-    if not url or url.kind != "sqlite":
+    if not deployment.database or deployment.database.kind != "sqlite":
         return
     is_set = "DATABASE_URL" in deployment.values
     start = "DATABASE_URL is SQLite" if is_set else "DATABASE_URL is missing, so the site uses SQLite"
@@ -62,12 +60,12 @@ def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
     elif deployment.keeps_data:
         return
     elif deployment.options.may_lose_data:
-        yield Finding.warning(f"{start}, which is empty after each restart on {host.title}.")
+        yield Finding.warning(f"{start}, which is empty after each restart on {deployment.host.title}.")
     elif deployment.keeps_data is None:
-        loss = f"which {host.title} deletes at the next deploy unless it is on a volume"
+        loss = f"which {deployment.host.title} deletes at the next deploy unless it is on a volume"
         yield Finding.warning(f"{start}, {loss}. {hint}")
     else:
-        yield Finding(f"{start}, which {host.title} deletes at the next deploy. {hint}")
+        yield Finding(f"{start}, which {deployment.host.title} deletes at the next deploy. {hint}")
 
 
 def check_reach(deployment: Deployment) -> Iterator[Finding]:
@@ -111,15 +109,14 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
 
 
 def check_pooler(deployment: Deployment) -> Iterator[Finding]:
-    url = deployment.postgresql
     settings = deployment.settings
-    if url is None:
+    if deployment.postgresql is None:
         return
     named_pooler = DatabaseUrl.parse(settings.database_url.get_secret_value()).pooled
-    is_pooled = url.pooled or named_pooler or bool(deployment.options.has_pooler)
+    is_pooled = deployment.postgresql.pooled or named_pooler or bool(deployment.options.has_pooler)
     direct = settings.database_direct_url.get_secret_value()
     if is_pooled and not direct:
-        advice = f"set DATABASE_DIRECT_URL to {url.direct or 'the direct URL'}."
+        advice = f"set DATABASE_DIRECT_URL to {deployment.postgresql.direct or 'the direct URL'}."
         yield Finding.warning(f"Migrations would use the pooler of DATABASE_URL: {advice}")
     if direct and not is_pooled and direct == settings.database_url.get_secret_value():
         yield Finding.warning("DATABASE_DIRECT_URL is the same as DATABASE_URL: remove it.")
@@ -130,17 +127,16 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_connections(deployment: Deployment) -> Iterator[Finding]:
-    url = deployment.postgresql
     settings = deployment.settings
-    if url is None:
+    if deployment.postgresql is None:
         return
     processes = deployment.processes
     needed = settings.database_connections or 2 * sum(settings.pool_size) * processes
-    limit = _connection_limit(url)
+    limit = _connection_limit(deployment.postgresql)
     if limit is not None and needed > limit:
         yield Finding.warning(
             f"{pluralize(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
-            f"of {url.provider} allows {limit}: {_advise_connections(settings, limit, processes)}."
+            f"of {deployment.postgresql.provider} allows {limit}: {_advise_connections(settings, limit, processes)}."
         )
 
 

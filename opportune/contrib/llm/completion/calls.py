@@ -9,7 +9,7 @@ from itertools import repeat
 from time import perf_counter
 
 from opportune.contrib.llm.call_guard import SITE, CallGuard
-from opportune.contrib.llm.completion.request import first_answer
+from opportune.contrib.llm.completion.streams import first_answer
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.providers.provider import EMPTY, Chunks, Done, ErrorCode, LlmError, ToolSchema
 from opportune.i18n import gettext_lazy as _l

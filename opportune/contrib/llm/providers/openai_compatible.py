@@ -10,7 +10,7 @@ from itertools import repeat
 from urllib.parse import urlsplit
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.completion.request import first_answer
+from opportune.contrib.llm.completion.streams import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
@@ -99,7 +99,6 @@ class OpenAICompatible(RemoteProvider):
 
     def _call_to_json(self, call: ToolCall) -> dict[str, object]:
         # Some endpoints fail at arguments that are no JSON, even if their model wrote them.
-        arguments = call.arguments if is_object(call.arguments) else "{}"
-        function = {"name": call.name, "arguments": arguments}
+        function = {"name": call.name, "arguments": call.arguments if is_object(call.arguments) else "{}"}
         returned = fields_for(self.origin, call.returned, "call")
         return {"id": call.id, "type": "function", "function": function, **returned}

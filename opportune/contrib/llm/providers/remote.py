@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.completion.request import first_answer
+from opportune.contrib.llm.completion.streams import first_answer
 from opportune.contrib.llm.providers import provider
 
 if TYPE_CHECKING:

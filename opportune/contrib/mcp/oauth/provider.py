@@ -3,19 +3,10 @@
 from urllib.parse import urlencode
 
 from fastapi.security import HTTPBasic
+from mcp.server.auth import provider as oauth
 from mcp.server.auth.handlers.register import RegistrationHandler
 from mcp.server.auth.handlers.token import TokenHandler
 from mcp.server.auth.middleware.client_auth import AuthenticationError, ClientAuthenticator
-from mcp.server.auth.provider import (
-    AccessToken,
-    AuthorizationCode,
-    AuthorizationParams,
-    AuthorizeError,
-    OAuthAuthorizationServerProvider,
-    RefreshToken,
-    RegistrationError,
-    TokenError,
-)
 from mcp.server.auth.settings import ClientRegistrationOptions
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyUrl
@@ -44,13 +35,13 @@ MAX_UNUSED_CLIENTS = 1000
 """Programs that are not authorized yet. Registering another one deletes the oldest."""
 
 
-class GrantedCode(AuthorizationCode):
+class GrantedCode(oauth.AuthorizationCode):
     """Code with the id of its grant."""
 
     grant_id: int
 
 
-class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, AccessToken]):
+class Provider(oauth.OAuthAuthorizationServerProvider[GrantedCode, oauth.RefreshToken, oauth.AccessToken]):
     """Provider of one request. Its transaction is also committed for error responses."""
 
     def __init__(self, context: AccountContext, database: Database) -> None:
@@ -103,7 +94,7 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         """
         redirects = [parse_redirect(str(uri)) for uri in client_info.redirect_uris or ()]
         if not redirects or not all(redirects) or len(redirects) > MAX_REDIRECTS:
-            raise RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
+            raise oauth.RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
         client_info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
         urls = [str(uri) for uri in redirects]
         secret = client_info.client_secret
@@ -122,8 +113,8 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         too_many = unused.order_by(col(McpClient.id).desc()).offset(MAX_UNUSED_CLIENTS - 1)
         await self.session.execute(delete(McpClient).where(is_unused() | col(McpClient.id).in_(too_many)))
 
-    async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        raise AuthorizeError("server_error")  # the site has its own page
+    async def authorize(self, client: OAuthClientInformationFull, params: oauth.AuthorizationParams) -> str:
+        raise oauth.AuthorizeError("server_error")  # the site has its own page
 
     async def load_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: str
@@ -160,34 +151,36 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         grant = await self.session.get(McpGrant, authorization_code.grant_id)
         user = await self.session.get(User, grant.user_id) if grant else None
         if grant is None or user is None or not user.is_active:
-            raise TokenError("invalid_grant", "authorization code does not exist")
+            raise oauth.TokenError("invalid_grant", "authorization code does not exist")
         row, token = await self.strategy.start_sign_in(user, grant.scopes, client.client_name or client.client_id)
         grant.token_id = row.id
         grant.session_id = None
         return _token_response(token)
 
-    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
+    async def load_refresh_token(
+        self, client: OAuthClientInformationFull, refresh_token: str
+    ) -> oauth.RefreshToken | None:
         """Return the token of this program, even if it was already used."""
         match = await self.strategy.find_by_refresh_token(refresh_token)
         if match is None or not await self._belongs_to_client(match[0], client):
             return None
-        return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=match[0].scopes.split())
+        return oauth.RefreshToken(token=refresh_token, client_id=client.client_id, scopes=match[0].scopes.split())
 
     async def exchange_refresh_token(
-        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
+        self, client: OAuthClientInformationFull, refresh_token: oauth.RefreshToken, scopes: list[str]
     ) -> OAuthToken:
         token = await self.strategy.refresh(refresh_token.token, " ".join(scopes))
         if token is None:
-            raise TokenError("invalid_grant", "refresh token does not exist")
+            raise oauth.TokenError("invalid_grant", "refresh token does not exist")
         if row := await find_client(self.session, client.client_id):
             row.used_at = utc_now()
         return _token_response(token)
 
-    async def load_access_token(self, token: str) -> AccessToken | None:
+    async def load_access_token(self, token: str) -> oauth.AccessToken | None:
         """Not used: `/mcp` reads tokens itself."""
         return None
 
-    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+    async def revoke_token(self, token: oauth.AccessToken | oauth.RefreshToken) -> None:
         """Called by the SDK's endpoint `/revoke`."""
         await self.strategy.destroy_token(token.token)
 

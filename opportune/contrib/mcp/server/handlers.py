@@ -58,17 +58,15 @@ class Handlers:
         return _select_page([*self._caller.allowed(toolbox).values()], params)
 
     async def list_tools(self, _context: Context, params: Page) -> types.ListToolsResult:
-        toolbox = self._caller.toolbox
-        selected = self._allowed(toolbox, params)
-        tools = [_describe_tool(tool, changes=toolbox.changes(tool.name)) for tool in selected.items]
+        selected = self._allowed(self._caller.toolbox, params)
+        tools = [_describe_tool(tool, changes=self._caller.toolbox.changes(tool.name)) for tool in selected.items]
         return types.ListToolsResult(tools=tools, next_cursor=selected.next_cursor)
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        toolbox = self._caller.toolbox
-        tool = toolbox.tools.get(params.name)
+        tool = self._caller.toolbox.tools.get(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
-        result = await run_call(context, self._caller, toolbox, params.name, params.arguments or {})
+        result = await run_call(context, self._caller, self._caller.toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
             content=[*contents.tool_contents(tool, result), *self._links_in(result)],
             structured_content=contents.structured_content(tool, result),
@@ -115,10 +113,9 @@ class Handlers:
         uri, arguments = self._match(params.uri)
         if not uri:
             raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
-        resources = self._offers.resources
         name = self._offers.uris[uri]
-        arguments = read_arguments(resources.tools[name], arguments)
-        result = await run_call(context, self._caller, resources, name, arguments)
+        arguments = read_arguments(self._offers.resources.tools[name], arguments)
+        result = await run_call(context, self._caller, self._offers.resources, name, arguments)
         return types.ReadResourceResult(contents=[contents.resource_contents(params.uri, result)])
 
     async def list_prompts(self, _context: Context, params: Page) -> types.ListPromptsResult:
