@@ -45,7 +45,8 @@ def make_parameters(xllamacpp: Any, weights: str, key: str) -> Any:
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [key]
-    params.verbosity, params.warmup, params.ui = -1, False, False
+    params.verbosity = -1
+    params.warmup = params.ui = False
     params.sse_ping_interval = 1  # seconds to notice a closed connection
     # One core remains for the site: on a busy core, threads wait for each other and write 3 tokens/s instead of 40.
     params.cpuparams.n_threads = max(1, min((os.cpu_count() or 1) - 1, MAX_THREADS))
@@ -57,7 +58,9 @@ def make_parameters(xllamacpp: Any, weights: str, key: str) -> Any:
     params.n_ubatch = 128
     params.n_cache_reuse = 32  # reuse the cache after the oldest turns of a conversation were dropped
     params.cache_ram_mib = 0
-    params.sampling.temp, params.sampling.top_p, params.sampling.penalty_repeat = 0.2, 0.9, 1.1
+    params.sampling.temp = 0.2
+    params.sampling.top_p = 0.9
+    params.sampling.penalty_repeat = 1.1
     return params
 
 

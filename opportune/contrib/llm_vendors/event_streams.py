@@ -29,7 +29,8 @@ class EventStream(httpx2.AsyncByteStream):
     stream: Any
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        reader, last = events.EventReader(MAX_EVENT_BYTES), events.DONE
+        reader = events.EventReader(MAX_EVENT_BYTES)
+        last = events.DONE
         async for chunk in self.stream:
             for event in reader.feed(chunk):
                 last = event

@@ -83,7 +83,8 @@ def _feature_labels(feature: Feature) -> Iterator[field_labels.Label]:
 
 
 def _texts_of_feature(feature: Feature) -> Iterator[str]:
-    admin, site = feature.admin, feature.site
+    admin = feature.admin
+    site = feature.site
     yield feature.summary
     if feature.accounts.personal_data:
         yield feature.accounts.personal_data.summary

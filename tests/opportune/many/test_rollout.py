@@ -38,12 +38,14 @@ class Rollout:
 async def rollout(site: Site) -> Rollout:
     # In the small form, machines of both releases remain.
     replaced = (site.web[0], site.workers[0])
-    async with load(site, "old-route") as old_route, load(site, "new-route", NEW_PATH) as new_route:
-        answer = StreamedAnswer()
-        async with reading(site, site.web[0], answer):
-            await replace_machine(site, replaced[0], migrates=True)
-            for machine in replaced[1:]:
-                await replace_machine(site, machine)
+    async with (
+        load(site, "old-route") as old_route,
+        load(site, "new-route", NEW_PATH) as new_route,
+        reading(site, site.web[0]) as answer,
+    ):
+        await replace_machine(site, replaced[0], migrates=True)
+        for machine in replaced[1:]:
+            await replace_machine(site, machine)
     return Rollout(old_route, new_route, answer)
 
 
@@ -61,14 +63,15 @@ async def replace_machine(site: Site, machine: Machine, *, migrates: bool = Fals
 
 
 @asynccontextmanager
-async def reading(site: Site, machine: Machine, answer: StreamedAnswer) -> AsyncIterator[None]:
+async def reading(site: Site, machine: Machine) -> AsyncIterator[StreamedAnswer]:
     headers = await sign_in(machine, "rollout@example.com")
     async with machine.client() as client:
         question = {"content": f"Rehearsal: say {WORDS} words."}
         response = await client.post("/api/v1/conversations", json=question, headers=headers)
+    answer = StreamedAnswer(response.json()["stream_url"], model_answer(WORDS))
     async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=30) as client:
-        task = asyncio.create_task(read_answer(client, response.json()["stream_url"], answer, ANSWER_SECONDS))
-        yield
+        task = asyncio.create_task(read_answer(client, answer, ANSWER_SECONDS))
+        yield answer
         await task
 
 
@@ -81,7 +84,7 @@ async def test_new_route_is_missing_on_old_machines_only(rollout: Rollout) -> No
 
 
 async def test_answer_continues_on_another_machine(rollout: Rollout) -> None:
-    assert (rollout.answer.final_event, rollout.answer.text.strip()) == ("done", model_answer(WORDS))
+    assert (rollout.answer.final_event, rollout.answer.text.strip()) == ("done", rollout.answer.expected)
 
 
 async def test_new_job_runs_once_for_each_new_entry(rollout: Rollout, site: Site) -> None:
