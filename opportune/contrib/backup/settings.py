@@ -89,8 +89,7 @@ class BackupSettings(BaseSettings):
 
 
 def _parse_url(url: SecretStr) -> Path | Bucket | None:
-    text = url.get_secret_value().strip()
-    if not text:
+    if not (text := url.get_secret_value().strip()):
         return None
     location = parse_location(text, "BACKUP_URL", EXAMPLE)
     if isinstance(location, DatabaseFiles):

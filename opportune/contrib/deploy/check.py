@@ -48,8 +48,7 @@ def check_deployment(deployment: Deployment) -> Iterator[Finding]:
 
 def check_current_host(settings: Settings) -> Iterator[Finding]:
     """Check a running site on a known host, without questions to the operator."""
-    host = current_host()
-    if not host:
+    if not (host := current_host()):
         return
     values = {name: os.environ[name] for name in setting_names() if os.environ.get(name)}
     deployment = Deployment(RECIPES[host.name], settings, values)

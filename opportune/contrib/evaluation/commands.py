@@ -146,15 +146,14 @@ def _describe(summary: Summary) -> str:
 
 
 def _as_json(summary: Summary) -> dict[str, object]:
-    run = summary.run
     return {
-        **run.model_dump(include={"id", "judge", "first", "second", "source", "questions"}),
+        **summary.run.model_dump(include={"id", "judge", "first", "second", "source", "questions"}),
         "judged": summary.judged,
-        "is_finished": run.finished_at is not None,
+        "is_finished": summary.run.finished_at is not None,
         "outcomes": {outcome.value: summary.outcomes[outcome] for outcome in Outcome},
         "scores": {str(score): summary.scores[score] for score in range(1, MAX_SCORE + 1)},
         "mean_score": summary.mean_score,
         "ratings": summary.rated,
         "agreeing_ratings": summary.agreeing,
-        "cost": _money(run.cost_micro),
+        "cost": _money(summary.run.cost_micro),
     }

@@ -128,8 +128,7 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
     """
     targets = await find_targets(request, view)
     names = require_targets(choices["columns"], table, targets)
-    fault = find_choice_fault(table, names, targets, natural_key_of(view.model), updates=choices["updates"])
-    if fault:
+    if fault := find_choice_fault(table, names, targets, natural_key_of(view.model), updates=choices["updates"]):
         raise ValidationRefused(fault)
     formats = {name: format_ for name, format_ in zip(names, choices["formats"], strict=False) if name and format_}
     columns = {name: targets[name] for name in names if name}

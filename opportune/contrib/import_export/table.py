@@ -192,8 +192,7 @@ def _decode(content: bytes) -> _DecodedText:
 
 def _lines_with_text(text: str) -> Iterator[TableRow]:
     """Yield each line that is not empty."""
-    separator_line = SEPARATOR_LINE.match(text)
-    if separator_line:
+    if separator_line := SEPARATOR_LINE.match(text):
         text = text[separator_line.end() :]
     separator = separator_line[1] if separator_line else _most_frequent_separator(text)
     skipped = 1 if separator_line else 0

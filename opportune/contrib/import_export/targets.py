@@ -144,8 +144,7 @@ def find_choice_fault(
     for heading, name in zip(table.header, chosen, strict=True):
         if name:
             headings.setdefault(targets[name].field, []).append(heading)
-    same = next((names for names in headings.values() if len(names) > 1), None)
-    if same:
+    if same := next((names for names in headings.values() if len(names) > 1), None):
         return gettext(SAME_FIELD, names=", ".join(same))
     if not headings:
         return gettext("Choose a field for at least one column.")

@@ -113,8 +113,7 @@ class LanguageModel(MediaCalls):
         """
         if not name or (self.model and name == self.model.name):
             return self
-        model = self._models_by_name.get(name)
-        if model:
+        if model := self._models_by_name.get(name):
             return model.charged_to(self._payer, self._usage) if self._uncharged else model
         message = gettext("There is no model %(name)s.", name=name)
         if self._models_by_name:
@@ -168,8 +167,7 @@ class LanguageModel(MediaCalls):
         return self.follows_choice and self.provider is None
 
     def _select(self, model: LlmModel | None) -> None:
-        old = vars(self).pop("provider", None)
-        if old:
+        if old := vars(self).pop("provider", None):
             self._replaced_providers.append(old)  # it still writes running answers
         self.model = model
         self.models = [model] if model else []

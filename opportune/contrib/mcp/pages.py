@@ -65,8 +65,7 @@ async def _find_token(request: Request) -> TokenMatch | None:
     settings = request.app.state.settings
     database = request.app.state.database
     for strategy in (McpTokenStrategy(settings, database), token_strategy(settings, database)):
-        match = await strategy.find_match(token)
-        if match:
+        if match := await strategy.find_match(token):
             record_use(request, match[0])
             return match
     return None

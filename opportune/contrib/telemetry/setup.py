@@ -64,13 +64,12 @@ def add_telemetry(app: FastAPI) -> None:
 @asynccontextmanager
 async def telemetry_running(services: Services) -> AsyncIterator[None]:
     """Report errors and send traces of a server or worker until the block ends."""
-    settings = services.settings
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(sentry.errors_reported(settings))
-        if settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
+        await stack.enter_async_context(sentry.errors_reported(services.settings))
+        if services.settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
             from opportune.contrib.telemetry.tracing import tracing  # sites without traces do not load it
 
-            await stack.enter_async_context(tracing(settings, services.database))
+            await stack.enter_async_context(tracing(services.settings, services.database))
         yield
 
 

@@ -21,14 +21,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/welcome")
 async def welcome(request: Request, _user: OptionalUser) -> Response:
-    state = request.app.state
     names = installed_names()
-    features = [feature for feature in state.features if feature.name in names]
+    features = [feature for feature in request.app.state.features if feature.name in names]
     context = {
         "features": features,
-        "has_appearance": any(feature.name == "operations" for feature in state.features),
+        "has_appearance": any(feature.name == "operations" for feature in request.app.state.features),
         "folders": await asyncio.to_thread(find_folders, [feature.name for feature in features]),
-        "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
+        "database": "PostgreSQL" if request.app.state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
     }
     return templates.render(request, "welcome.html", context)

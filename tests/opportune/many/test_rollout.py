@@ -38,15 +38,11 @@ class Rollout:
 async def rollout(site: Site) -> Rollout:
     # In the small form, machines of both releases remain.
     replaced = (site.web[0], site.workers[0])
-    async with (
-        load(site, "old-route") as old_route,
-        load(site, "new-route", NEW_PATH) as new_route,
-        reading(site, site.web[0]) as answer,
-    ):
+    async with load(site, "old-route") as old, load(site, "new-route", NEW_PATH) as new, reading(site) as answer:
         await replace_machine(site, replaced[0], migrates=True)
         for machine in replaced[1:]:
             await replace_machine(site, machine)
-    return Rollout(old_route, new_route, answer)
+    return Rollout(old, new, answer)
 
 
 async def replace_machine(site: Site, machine: Machine, *, migrates: bool = False) -> None:
@@ -63,9 +59,9 @@ async def replace_machine(site: Site, machine: Machine, *, migrates: bool = Fals
 
 
 @asynccontextmanager
-async def reading(site: Site, machine: Machine) -> AsyncIterator[StreamedAnswer]:
-    headers = await sign_in(machine, "rollout@example.com")
-    async with machine.client() as client:
+async def reading(site: Site) -> AsyncIterator[StreamedAnswer]:
+    headers = await sign_in(site.web[0], "rollout@example.com")
+    async with site.web[0].client() as client:
         question = {"content": f"Rehearsal: say {WORDS} words."}
         response = await client.post("/api/v1/conversations", json=question, headers=headers)
     answer = StreamedAnswer(response.json()["stream_url"], model_answer(WORDS))

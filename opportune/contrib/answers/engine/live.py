@@ -68,8 +68,7 @@ class LiveAnswer:
     async def render_blocks(self) -> MarkdownBlocks:
         """Render new text for all viewers. The HTML and `rendered_length` are valid until the next `await`."""
         await self._wait_for_rendering()
-        new_text = self.text[self.rendered_length :]
-        if new_text:
+        if new_text := self.text[self.rendered_length :]:
             self.rendered_length += len(new_text)
             self._blocks.feed(new_text)
             if self._blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:

@@ -157,8 +157,7 @@ class Rehearsal:
         written = read_env(file) if file.exists() else {}
         values = {**recipe.defaults, **recipe.sets, **written}
         settings = {name: value for name, value in values.items() if value and not LEADS_OUT.search(unquote(value))}
-        file_url = _copied_file(values.get("DATABASE_URL", ""))
-        if file_url:
+        if file_url := _copied_file(values.get("DATABASE_URL", "")):
             settings["DATABASE_URL"] = file_url
         return settings
 

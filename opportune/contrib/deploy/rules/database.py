@@ -37,8 +37,7 @@ DIRECT_PRISMA_CONNECTIONS = 5
 def check_database_url(deployment: Deployment) -> Iterator[Finding]:
     settings = deployment.settings
     for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", SETTING):
-        text = getattr(settings, name.lower()).get_secret_value()
-        if not text:
+        if not (text := getattr(settings, name.lower()).get_secret_value()):
             continue
         try:
             if name == SETTING:

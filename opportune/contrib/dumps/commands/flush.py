@@ -64,12 +64,11 @@ def delete_all_rows(url: DatabaseUrl) -> int:
 
 def refuse_foreign_references(connection: Connection) -> None:
     """Check that tables of other applications do not refer to our rows."""
-    site_tables = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
-        if table in site_tables:
+        if table in Model.metadata.tables:
             continue
         for key in keys:
-            if key["referred_table"] in site_tables:
+            if key["referred_table"] in Model.metadata.tables:
                 raise OperatorError(
                     f"Nothing was deleted, because the table {table} of no installed feature refers to "
                     f"{key['referred_table']}. Drop it, or install its feature."

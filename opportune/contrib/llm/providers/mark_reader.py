@@ -197,8 +197,7 @@ class MarkReader:
         found = table.pattern_of(marks, self._marks.call_object).match(content)
         if found is None and self._may_begin_with_mark(content, marks):
             return None
-        tag = table.THOUGHT_TAG.match(content)
-        if tag:
+        if tag := table.THOUGHT_TAG.match(content):
             self._pending = content[tag.end() :]
             return Part("thought", (f"</{tag[1]}>",))
         found = found or table.LEADING_TOKEN.match(content)

@@ -155,12 +155,8 @@ class Timeouts:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(
-            connect=settings.llm_connect_timeout,
-            first=settings.llm_first_byte_timeout,
-            idle=settings.llm_idle_timeout,
-            whole=settings.llm_timeout,
-        )
+        first, idle = settings.llm_first_byte_timeout, settings.llm_idle_timeout
+        return cls(settings.llm_connect_timeout, first, idle, settings.llm_timeout)
 
 
 EMPTY = _l("The model gave an empty answer. Try again.")

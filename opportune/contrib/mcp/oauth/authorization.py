@@ -83,8 +83,7 @@ async def read_request(session: AsyncSession, site: FastAPI, query: QueryParams)
         requested_scopes(site, query.get("scope")),
         site_url(settings),
     )
-    problem = _find_problem(settings, query, authorization)
-    if problem:
+    if problem := _find_problem(settings, query, authorization):
         url = authorization.url(error=problem.error, error_description=problem.description)
         raise RefusedRequest(problem.description, url)
     return authorization
@@ -97,8 +96,7 @@ class _Problem(NamedTuple):
 
 
 def _find_problem(settings: Settings, query: QueryParams, authorization: AuthorizationRequest) -> _Problem | None:
-    repeated = [name for name in PARAMETERS if len(query.getlist(name)) > 1]
-    if repeated:
+    if repeated := [name for name in PARAMETERS if len(query.getlist(name)) > 1]:
         return _Problem("invalid_request", f"{repeated[0]} is repeated.")
     if query.get("response_type") != "code":
         return _Problem("unsupported_response_type", "response_type must be code.")
