@@ -107,7 +107,8 @@ async def read_link(session: AsyncSession, token: str) -> tuple[TeamInvitation, 
     """Return the invitation and team of a link, or None if it is invalid, expired or withdrawn."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
     query = query.where(col(TeamInvitation.token_hash) == hash_token(token), TeamInvitation.is_open())
-    return (await session.execute(query)).tuples().first()
+    row = (await session.execute(query)).first()
+    return (row[0], row[1]) if row else None
 
 
 async def is_invited(session: AsyncSession, email: str) -> bool:
@@ -120,7 +121,7 @@ async def find_own_invitations(session: AsyncSession, user: User) -> Sequence[tu
     """Return the open invitations to the user's verified address, with their teams."""
     query = select(TeamInvitation, Team).join(Team, col(Team.id) == col(TeamInvitation.team_id))
     query = query.where(_is_invitation_for(user), TeamInvitation.is_open()).order_by(col(TeamInvitation.id))
-    return (await session.execute(query)).tuples().all()
+    return [(invitation, team) for invitation, team in await session.execute(query)]
 
 
 async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
