@@ -171,9 +171,8 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
         WrongCredential: One of the codes is wrong.
         TooManyRequests: There were too many wrong codes.
     """
-    session = request.state.session
-    await confirmation.check_emailed_code(context, user, session, codes.code)
+    await confirmation.check_emailed_code(context, user, request.state.session, codes.code)
     await context.session.commit()
     if user.has_two_factor:
         await confirmation.check_code(context, user, codes.second_factor)
-    await cookies.confirm_session(context.session, session, request)
+    await cookies.confirm_session(context.session, request.state.session, request)

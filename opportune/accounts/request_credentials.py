@@ -31,8 +31,8 @@ async def find_credential(request: HTTPConnection) -> CredentialMatch[Session] |
     takes_tokens = path_below_root(request.scope).startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
     if bearer_token is not None:
-        state = request.app.state
-        return await token_strategy(state.settings, state.database).find_match(bearer_token)
+        strategy = token_strategy(request.app.state.settings, request.app.state.database)
+        return await strategy.find_match(bearer_token)
     token = read_session_token(request)
     if not token:
         return None

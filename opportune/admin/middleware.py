@@ -65,8 +65,7 @@ async def _find_refusal(request: Request, user: User) -> Response | None:
         return problem(request, 403, NOT_AS_ANOTHER_USER)
     if not user.may_enter_admin:
         return problem(request, 403, NOT_STAFF)
-    state = request.app.state
-    if await setup_is_required(state.database, state.settings, user):
+    if await setup_is_required(request.app.state.database, request.app.state.settings, user):
         if request.method == "GET" and not wants_json(request):
             return RedirectResponse(TWO_FACTOR_PATH, 303)
         return problem(request, 403, NO_SECOND_FACTOR)

@@ -74,11 +74,10 @@ class RowWriter:
         Raises:
             HTTPException: The user may not change one of them.
         """
-        view = self.view
         # Always in the same order, so that two transactions do not deadlock.
-        writable = rows.where(*view.rules.writable(self.request)).order_by(None).order_by(*view.pk_columns)
-        loading = view.queries.loading([*self._to_one, *many_to_many_of(view.mapper)])
-        locked = (await self.session.scalars(writable.with_for_update(of=view.model).options(*loading))).all()
+        writable = rows.where(*self.view.rules.writable(self.request)).order_by(None).order_by(*self.view.pk_columns)
+        loading = self.view.queries.loading([*self._to_one, *many_to_many_of(self.view.mapper)])
+        locked = (await self.session.scalars(writable.with_for_update(of=self.view.model).options(*loading))).all()
         for row in locked:
             if not await check(self.request, row):
                 raise HTTPException(403)
@@ -154,20 +153,19 @@ class RowWriter:
 
     async def delete(self, rows: Sequence[Any]) -> None:
         """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
-        view = self.view
         is_purge = session_state(self.session).purges
-        is_permanent = is_purge or not issubclass(view.model, SoftDelete)
+        is_permanent = is_purge or not issubclass(self.view.model, SoftDelete)
         for row in rows:
-            await view.on_model_delete(row, self.request)
-            await view.before_delete(self.session, row, self.request)
+            await self.view.on_model_delete(row, self.request)
+            await self.view.before_delete(self.session, row, self.request)
             if is_permanent:
-                _delete_files_later(self.session, row, view.file_columns.keys())
+                _delete_files_later(self.session, row, self.view.file_columns.keys())
             action = PURGE if is_purge else "delete"
-            audit.record_row(self.session, self.request, action, view.identity, row, diff.diff_deleted(row))
+            audit.record_row(self.session, self.request, action, self.view.identity, row, diff.diff_deleted(row))
             await self.session.delete(row)
         await self.session.flush()
         for row in rows:
-            await view.after_delete(self.session, row, self.request)
+            await self.view.after_delete(self.session, row, self.request)
 
     async def _check_references(self, row: Any, values: Mapping[str, Any]) -> None:
         for name, lookup in self.view.references.items():
@@ -177,38 +175,35 @@ class RowWriter:
 
     async def _prepare(self, row: Any, values: Mapping[str, Any], *, is_created: bool) -> Change:
         """Set the values and run the hooks before a row is written."""
-        view = self.view
         before = {} if is_created else diff.snapshot(row)
-        related = {name: values[name] for name in view.form_extension.names if name in values}
-        linked = {name: values[name] for name in view.many_to_many if name in values}
+        related = {name: values[name] for name in self.view.form_extension.names if name in values}
+        linked = {name: values[name] for name in self.view.many_to_many if name in values}
         columns = {name: value for name, value in values.items() if name not in related and name not in linked}
         with self.session.no_autoflush:  # queries of hooks must not write the row
-            links = await link_rows(self.session, self.request, view.many_to_many, row, linked)
+            links = await link_rows(self.session, self.request, self.view.many_to_many, row, linked)
             if is_created:
                 _set_attributes(row, columns)
                 self.session.add(row)
                 await self._load_for_hooks(row)
-            await view.on_model_change(columns, row, is_created, self.request)
+            await self.view.on_model_change(columns, row, is_created, self.request)
             if not is_created:
-                _delete_files_later(self.session, row, columns.keys() & view.file_columns.keys())
+                _delete_files_later(self.session, row, columns.keys() & self.view.file_columns.keys())
             _set_attributes(row, columns)
             await self._load_for_hooks(row)
-            await view.before_save(self.session, row, self.request, is_created=is_created)
+            await self.view.before_save(self.session, row, self.request, is_created=is_created)
         return Change(row, is_created, before, columns, links, related)
 
     async def _finish(self, change: Change, tables: Sequence[Any] = ()) -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
-        view = self.view
-        row = change.row
-        changes = diff.diff_edited(change.before, row) | change.links
+        changes = diff.diff_edited(change.before, change.row) | change.links
         if change.related:
-            changes |= await view.form_extension.save(self.session, self.request, row, change.related)
+            changes |= await self.view.form_extension.save(self.session, self.request, change.row, change.related)
         if change.is_created or changes:
             action = "create" if change.is_created else "update"
-            audit.record_row(self.session, self.request, action, view.identity, row, changes)
+            audit.record_row(self.session, self.request, action, self.view.identity, change.row, changes)
         for table in tables:
-            await table.save(self.session, self.request, row)
-        await view.after_save(self.session, row, self.request, is_created=change.is_created)
+            await table.save(self.session, self.request, change.row)
+        await self.view.after_save(self.session, change.row, self.request, is_created=change.is_created)
 
     async def _load_for_hooks(self, row: Any) -> None:
         """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
@@ -289,13 +284,12 @@ class PersistenceMixin(DisplayMixin):
     @asynccontextmanager
     async def _writer_of_row(self, request: Request, values: Mapping[str, Any]) -> AsyncIterator[RowWriter]:
         """Open a transaction for a row with these values. Constraint violations become `FieldErrors`."""
-        database = self.site.database
         try:
             with translate_database_errors(self.table):
-                async with database.writer() as session:
+                async with self.site.database.writer() as session:
                     yield self.writer(session, request)
         except FieldErrors as error:
-            async with database.reader(fresh=True) as session:
+            async with self.site.database.reader(fresh=True) as session:
                 raise await explain_conflict(session, self.model, error, values, {}) from error
 
     async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:

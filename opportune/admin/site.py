@@ -85,13 +85,12 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
 
 class AdminSite(BaseAdminSite):
     def __init__(self, app: FastAPI, path: str, extensions: Sequence[type[AdminExtension]] = ()) -> None:
-        database = app.state.database
         self.site_app = app
-        self.database = database
+        self.database = app.state.database
         self.extension_classes = extensions
         self.extensions = Extensions()
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
-        reading_sessions = async_sessionmaker(database.reading_engine, class_=Session, expire_on_commit=False)
+        reading_sessions = async_sessionmaker(self.database.reading_engine, class_=Session, expire_on_commit=False)
         super().__init__(
             Starlette(),  # SQLAdmin mounts itself here; `add_admin` mounts it behind the middleware
             session_maker=reading_sessions,

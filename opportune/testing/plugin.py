@@ -50,9 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remove the plug-in of Hypothesis, which would import it for its summary, if no test uses it."""
-    plugins = session.config.pluginmanager
-    if "hypothesis" not in sys.modules and plugins.has_plugin(HYPOTHESIS_PLUGIN):
-        plugins.unregister(name=HYPOTHESIS_PLUGIN)
+    if "hypothesis" not in sys.modules and session.config.pluginmanager.has_plugin(HYPOTHESIS_PLUGIN):
+        session.config.pluginmanager.unregister(name=HYPOTHESIS_PLUGIN)
 
 
 def pytest_runtest_call() -> None:

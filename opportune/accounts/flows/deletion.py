@@ -61,14 +61,13 @@ async def delete_account(context: AccountContext, database: Database, features: 
     Raises:
         DeletionRefused: With a message for the user. The account stays, but rows that depend on it may be deleted.
     """
-    session = context.session
     await _check_may_delete(context, features, user)
     await context.session.commit()  # so that other requests can write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, features, user)
     try:
-        async with session.begin_nested():
-            await delete_personal_data(session, features, user)
+        async with context.session.begin_nested():
+            await delete_personal_data(context.session, features, user)
             await context.manager.delete(user)
     except IntegrityError as error:
         raise DeletionRefused(STILL_NEEDED) from error

@@ -63,9 +63,8 @@ async def request_sign_in(
         TooManyRequests: Too many e-mails were requested.
     """
     sign_in_request = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
-    client = context.client
-    device = describe_user_agent(client.user_agent)
-    job_call = send_sign_in_email(email, sign_in_request.number, next_path, device, client.address)
+    device = describe_user_agent(context.client.user_agent)
+    job_call = send_sign_in_email(email, sign_in_request.number, next_path, device, context.client.address)
     await context.request_email(email, job_call)
     return sign_in_request
 

@@ -117,13 +117,12 @@ async def _lock_user(session: AsyncSession, user_id: int, superuser: User) -> Us
 
 async def end_impersonation(context: AccountContext, user: User, ended_session: Session) -> tuple[Session, str] | None:
     """End an impersonation. Return the superuser's own session and its new token; None if that session has expired."""
-    session = context.session
-    superuser_session = await session.scalar(
+    superuser_session = await context.session.scalar(
         select(Session)
         .where(col(Session.id) == ended_session.impersonator_session_id, col(Session.expires_at) > utc_now())
         .with_for_update()
     )
-    await session.execute(delete(Session).where(col(Session.id) == ended_session.id))
+    await context.session.execute(delete(Session).where(col(Session.id) == ended_session.id))
     if superuser_session is None:
         return None
     token = secrets.token_urlsafe(32)

@@ -47,14 +47,13 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
     Raises:
         EmailTakenError: The address got an account since `check_email_change`.
     """
-    settings = context.settings
-    if not email_is_enabled(settings):
+    if not email_is_enabled(context.settings):
         await apply_email_change(context, user, email, is_verified=None)
         return False
-    token = signed_links.make_link_token(settings, CHANGE_EMAIL_PURPOSE, user, email=email)
+    token = signed_links.make_link_token(context.settings, CHANGE_EMAIL_PURPOSE, user, email=email)
     template = "email_taken" if await context.manager.is_taken(email) else "email_change"
     path = f"/accounts/change-email?token={token}"
-    send_account_email(context.session, settings, email, template, old=user.email, path=path)
+    send_account_email(context.session, context.settings, email, template, old=user.email, path=path)
     return True
 
 

@@ -154,10 +154,9 @@ async def find_user(context: AccountContext, identity: Identity) -> User | None:
     Raises:
         SocialSignInRefused: The account is deactivated.
     """
-    manager = context.manager
-    user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
+    user = await context.manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
     await context.session.commit()
-    if user and not await manager.lock_unchanged(user):
+    if user and not await context.manager.lock_unchanged(user):
         raise SocialSignInRefused("This account is deactivated.")
     return user
 
@@ -196,15 +195,14 @@ async def link(context: AccountContext, provider: Provider, identity: Identity, 
         SocialSignInRefused: The identity is linked already.
         AccountLinkedError: Another request has just linked it.
     """
-    manager = context.manager
-    if not await manager.lock_unchanged(user):
+    if not await context.manager.lock_unchanged(user):
         raise SocialSignInRefused(CHANGED_MEANWHILE)
-    linked_user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
+    linked_user = await context.manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
     if linked_user is not None:
         message = LINKED_TO_YOU if linked_user.id == user.id else LINKED_TO_ANOTHER
         raise _refusal(message, provider, identity)
     values = {"oauth_name": identity.issuer, "account_id": identity.subject, "account_email": identity.email}
-    await manager.user_db.add_oauth_account(user, values)
+    await context.manager.user_db.add_oauth_account(user, values)
     record_event(context, user, "account_linked", label=provider.label)
 
 

@@ -135,9 +135,8 @@ async def _finish_sign_in(
     if await email_sign_in.use_email(context, user, sign_in_request.number):
         if password_will_be_removed:
             flash(request, PASSWORD_REMOVED, "warning")
-        next_path = sign_in_request.next
         response = await responses.finish_first_step(
-            request, context, user, next_path, remember=sign_in_request.remember
+            request, context, user, sign_in_request.next, remember=sign_in_request.remember
         )
     else:
         response = responses.show_invalid_link(request, PATH)

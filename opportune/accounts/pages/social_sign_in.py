@@ -147,6 +147,5 @@ async def _read_identity(request: Request, provider: Provider, auth_request: Aut
     query = request.query_params
     if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(gettext("You were not signed in at %(label)s.", label=provider.label))
-    settings = request.app.state.settings
     issuer = query.get("iss")
-    return await social_sign_in.read_identity(settings, provider, auth_request, query["code"], issuer)
+    return await social_sign_in.read_identity(request.app.state.settings, provider, auth_request, query["code"], issuer)

@@ -141,8 +141,7 @@ class PasskeyCeremonies:
     async def _count_failure(self) -> Hit:
         """Count a failure in advance. The caller refunds it after the verification."""
         await self.context.session.commit()
-        user = self.user
-        failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(self.context.client.address)
+        failure = FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_IP.by(self.context.client.address)
         await self.context.limiter.hit(failure)
         return failure
 
@@ -197,16 +196,15 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
         NotFound: The user has no such passkey.
         PasskeyRefused: It is the user's last sign-in method, or the account was changed at the same moment.
     """
-    session = context.session
     # The lock keeps two concurrent requests from removing the last two methods.
     if not await context.manager.lock_unchanged(user):
         raise PasskeyRefused(CHANGED_MEANWHILE)
-    passkey = require_found(next((row for row in await find_passkeys(session, user) if row.id == row_id), None))
-    if passkey.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
+    passkey = require_found(next((row for row in await find_passkeys(context.session, user) if row.id == row_id), None))
+    if passkey.verifies_user and (await count_sign_in_methods(context.session, context.settings, user)).total <= 1:
         raise PasskeyRefused(LAST_SIGN_IN_METHOD)
-    await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
-    if not await second_factor.has_second_factor(session, user):
-        await second_factor.delete_recovery_codes(session, user)
+    await context.session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
+    if not await second_factor.has_second_factor(context.session, user):
+        await second_factor.delete_recovery_codes(context.session, user)
     record_event(context, user, "passkey_deleted", name=passkey.name)
 
 
@@ -218,16 +216,15 @@ def _create_row(
     Raises:
         PasskeyRefused: Its id or key is too long.
     """
-    credential_id = verified.credential_id
     public_key = verified.credential_public_key
-    if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
+    if len(verified.credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_VERIFIED)
     transports = credential["response"].get("transports")
     known_transports = [name for name in TRANSPORTS if isinstance(transports, list) and name in transports]
     return Passkey(
         user_id=user.id,
         name=name,
-        credential_id=base64_encode(credential_id).decode(),
+        credential_id=base64_encode(verified.credential_id).decode(),
         public_key=base64_encode(public_key).decode(),
         user_handle=handle,
         sign_count=verified.sign_count,

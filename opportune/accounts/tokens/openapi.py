@@ -28,7 +28,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
-    features = app.state.features
     schemes = schema.get("components", {}).get("securitySchemes", {})
     if oauth2_scheme.scheme_name in schemes:
         schemes[oauth2_scheme.scheme_name]["flows"]["password"]["scopes"] = scope_labels(app)
@@ -40,7 +39,7 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
         for method in context.methods or ():
             operation = schema["paths"].get(context.path_format, {}).get(method.lower(), {})
             # Signing out accepts any token.
-            _add_operation_scopes(operation, () if signs_out else needed_scopes(route, method, features))
+            _add_operation_scopes(operation, () if signs_out else needed_scopes(route, method, app.state.features))
 
 
 def _add_operation_scopes(operation: dict[str, Any], needed: Sequence[str]) -> None:

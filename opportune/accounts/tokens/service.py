@@ -77,14 +77,13 @@ async def end_weaker_sign_ins(context: AccountContext, user: User) -> None:
 
     The session or token of the request stays. Tokens that users created and named also stay.
     """
-    session = context.session
     current_id = context.browser_session.id if context.browser_session else None
-    await UserSessions(session, user.id).delete_all(keep=current_id)
-    await set_confirmed_at(session, user, None)
+    await UserSessions(context.session, user.id).delete_all(keep=current_id)
+    await set_confirmed_at(context.session, user, None)
     sign_ins = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
     if context.token:
         sign_ins = sign_ins.where(col(ApiToken.id) != context.token.id)
-    await session.execute(sign_ins)
+    await context.session.execute(sign_ins)
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

@@ -97,10 +97,9 @@ async def selected_rows_page(request: Request, view: AdminView) -> Response:
 
 def _read_page(editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:
     """Return the page with the submitted values. It has the fields that the user may change in the first row."""
-    view = editor.view
-    unwritable = unwritable_columns(editor.request, view, row)
-    hidden = [name for name in view.names.in_form if not _is_common_field(view, name)]
-    form_class = without_fields(editor.form_class, {*unwritable, *hidden, *view.form_extension.names})
+    unwritable = unwritable_columns(editor.request, editor.view, row)
+    hidden = [name for name in editor.view.names.in_form if not _is_common_field(editor.view, name)]
+    form_class = without_fields(editor.form_class, {*unwritable, *hidden, *editor.view.form_extension.names})
     chosen = set(map(str, sent.getlist(CHANGE)))
     form = form_class(sent if chosen else None, prefix=PREFIX)
     columns = [form_field.short_name for form_field in form if form_field.short_name in chosen]
@@ -129,15 +128,14 @@ async def _plan(editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
 
 
 async def _save(editor: RowEditor, page: Page) -> Response:
-    request = editor.request
     try:
         changed = await editor.save(page.edits)
     except FieldErrors as refusal:
         page.error = _("Nothing was changed. %(reason)s", reason=_(str(refusal)))
-        return await _render(request, editor.view, page)
+        return await _render(editor.request, editor.view, page)
     message = _("Changed %(rows)s.", rows=describe_rows(editor.view, len(changed)))
-    flash(request, message, undo=undo_url(request, editor.view))
-    return RedirectResponse(list_url(request, editor.view), 303)
+    flash(editor.request, message, undo=undo_url(editor.request, editor.view))
+    return RedirectResponse(list_url(editor.request, editor.view), 303)
 
 
 async def _render(request: Request, view: AdminView, page: Page) -> Response:

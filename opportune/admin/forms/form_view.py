@@ -163,21 +163,19 @@ async def _find_conflicts(request: Request, page: FormPage) -> bool:
 
 
 async def _save(request: Request, page: FormPage) -> Any:
-    view = page.view
-    storage = request.app.state.storage
     is_valid = not [table for table in page.tables if not table.clean()]  # each, so that the page shows all errors
-    values = view.clean(page.form, page.row)
+    values = page.view.clean(page.form, page.row)
     if not is_valid:
         raise ValidationRefused(INVALID_ROWS)
     values[INLINES_KEY] = page.tables
     async with AsyncExitStack() as uploads:
-        await uploads.enter_async_context(stored_uploads(storage, page.form, values))
+        await uploads.enter_async_context(stored_uploads(request.app.state.storage, page.form, values))
         for line in (line for table in page.tables for line in table.lines if line.is_filled_in):
-            await uploads.enter_async_context(stored_uploads(storage, line.form, line.values))
+            await uploads.enter_async_context(stored_uploads(request.app.state.storage, line.form, line.values))
         if page.row is None:
-            return await view.insert_model(request, values)
-        values[READ_VALUES_KEY] = edit_conflicts.columns_in_form(view, page.form, page.initial)
-        return await view.update_model(request, request.path_params["pk"], values)
+            return await page.view.insert_model(request, values)
+        values[READ_VALUES_KEY] = edit_conflicts.columns_in_form(page.view, page.form, page.initial)
+        return await page.view.update_model(request, request.path_params["pk"], values)
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:

@@ -62,10 +62,9 @@ class _TableBuilder:
     """Forms of lines, by whether the row is new and the fields left out."""
 
     async def may_edit(self) -> bool:
-        view = self.view
-        if view.names.hides(view.names.of(self.inline.by)) or not view.is_accessible(self.request):
+        if self.view.names.hides(self.view.names.of(self.inline.by)) or not self.view.is_accessible(self.request):
             return False
-        return may_edit_any(self.request, view) or await may_create(self.request, view)
+        return may_edit_any(self.request, self.view) or await may_create(self.request, self.view)
 
     async def build(self, parent: Any) -> InlineTable | None:
         rows = await self._load_rows(parent) if parent is not None else []
@@ -109,24 +108,21 @@ class _TableBuilder:
 
     async def _load_references(self, rows: Sequence[tuple[Any, bool]]) -> None:
         """Load the rows that all lines refer to, in one query per column instead of one per line."""
-        request = self.request
-        view = self.view
         names = inline_columns(self.inline, self.view)
-        await load_references(request, view, names, [row for row, _ in rows])
-        for name in view.many_to_many.keys() & {*names}:
-            lookup = view.many_to_many[name]
-            loaded = lookup.loaded_rows(request)
+        await load_references(self.request, self.view, names, [row for row, _ in rows])
+        for name in self.view.many_to_many.keys() & {*names}:
+            lookup = self.view.many_to_many[name]
+            loaded = lookup.loaded_rows(self.request)
             loaded.update((lookup.key_of(other), other) for row, _ in rows for other in getattr(row, name))
 
     async def _form_class(self, row: Any, *, is_readonly: bool = False) -> type[AdminForm]:
         """Return the form of a line: the columns of the inline that the user may change."""
-        view = self.view
-        columns = () if is_readonly else inline_columns(self.inline, view)
-        omitted = {name for name in (*view.names.in_form, *view.form_extension.names) if name not in columns}
-        omitted.update(unwritable_columns(self.request, view, row))
+        columns = () if is_readonly else inline_columns(self.inline, self.view)
+        omitted = {name for name in (*self.view.names.in_form, *self.view.form_extension.names) if name not in columns}
+        omitted.update(unwritable_columns(self.request, self.view, row))
         key = row is None, frozenset(omitted)
         if key not in self.form_classes:
-            form_class = await build_form_class(self.request, view, creating=row is None)
+            form_class = await build_form_class(self.request, self.view, creating=row is None)
             self.form_classes[key] = without_fields(form_class, omitted)
         return self.form_classes[key]
 

@@ -144,14 +144,13 @@ class InlineTable:
 
     async def _lock_unchanged(self, writer: RowWriter, request: Request, parent_key: Any, line: InlineRow) -> Any:
         """Lock the row of a line, and return it. Refuse it if another user has deleted, moved or changed it."""
-        view = self.view
-        has_key = match_primary_keys(view, [line.key])
-        rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent_key)
-        check = view.check_can_delete if line.is_deleted else view.check_can_edit
+        has_key = match_primary_keys(self.view, [line.key])
+        rows = self.view.list_query(request).where(has_key, getattr(self.view.model, self.by) == parent_key)
+        check = self.view.check_can_delete if line.is_deleted else self.view.check_can_edit
         locked = await writer.lock(rows, check)
         if not locked:
             raise ValidationRefused(ROW_IS_GONE)
-        refuse_changed_row(locked[0], columns_in_form(view, line.form, line.stored))
+        refuse_changed_row(locked[0], columns_in_form(self.view, line.form, line.stored))
         return locked[0]
 
     async def run_hooks(self, request: Request) -> None:
@@ -170,13 +169,12 @@ class InlineTable:
 
     def _set_positions(self) -> None:
         """Number the lines in the order of the page. Keep stored positions that have this order."""
-        name = self.inline.sortable
         saved = [line for line in self.lines if line.row is not None or line.is_filled_in]
         lines = [line for line in saved if not line.is_deleted]
-        positions = [None if line.row is None else getattr(line.row, name) for line in lines]
+        positions = [None if line.row is None else getattr(line.row, self.inline.sortable) for line in lines]
         for line, old, new in zip(lines, positions, _renumber(positions), strict=True):
             if old != new and (self.is_sortable or line.row is None):
-                line.values[name] = new
+                line.values[self.inline.sortable] = new
 
 
 def _renumber(positions: Sequence[int | None]) -> list[int]:

@@ -114,28 +114,26 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         return message_for(error)
 
     def _parse_control(self, text: str) -> Any:
-        control = self.control
-        if control.type == input_texts.JSON_TEXT:
+        if self.control.type == input_texts.JSON_TEXT:
             return input_texts.parse_json(text)
-        if control.type == input_texts.LINES and text.startswith("["):
+        if self.control.type == input_texts.LINES and text.startswith("["):
             with suppress(ValueError):
                 return input_texts.parse_json(text)
             return text
-        if control.choices:
+        if self.control.choices:
             return self._parse_choice(text)
-        if control.type in TIME_ERRORS:
+        if self.control.type in TIME_ERRORS:
             return self._parse_time(text)
-        return to_machine_format(control, text, self.source)
+        return to_machine_format(self.control, text, self.source)
 
     def _parse_choice(self, text: str) -> Any:
-        control = self.control
-        choice = find_choice(control.choices, text)
-        if choice not in control.choices:
-            labels = [label for value, label in translated_choices(control.choices).items() if value]
+        choice = find_choice(self.control.choices, text)
+        if choice not in self.control.choices:
+            labels = [label for value, label in translated_choices(self.control.choices).items() if value]
             examples = labels[:MAX_LISTED_CHOICES]
             more = ", …" if len(labels) > len(examples) else ""
             raise ValueError(gettext("Choose one of: %(choices)s.", choices=", ".join(examples) + more))
-        return control.values_by_text.get(choice, choice)
+        return self.control.values_by_text.get(choice, choice)
 
     def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
@@ -173,20 +171,19 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         options = {**(self.render_kw or {}), **attributes}
         extra = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
         classes = {*str(extra.pop("class", "")).split()} - STYLES
-        control = self.control
         text = self.text
-        is_long = control.type == "textarea" or (control.type == "text" and re.search(r"[\r\n]", text))
+        is_long = self.control.type == "textarea" or (self.control.type == "text" and re.search(r"[\r\n]", text))
         if is_long:
             classes.add("growing")
             extra.setdefault("rows", 1)
-        if control.type in TIME_ERRORS and text.count(":") > 1:
+        if self.control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
         choices = translated_choices(self._choices_with(text))
-        attributes = {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
+        attributes = {"id": self.id, "name": self.name, "required": required, **self.control.attributes, **extra}
         page_field = PageField(
             label=self.label.text,
-            type="textarea" if is_long else input_texts.input_type(control.type, text),
+            type="textarea" if is_long else input_texts.input_type(self.control.type, text),
             required=required,
             help=self.description,
             error=" ".join(map(str, self.errors)),

@@ -127,14 +127,13 @@ class RowBuilder:
     async def _cells(self, row: Any, pk: str, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
         for column in self.columns:
-            name = column.name
-            value, text = await self.view.get_list_value(row, name, self.request)
+            value, text = await self.view.get_list_value(row, column.name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
-            cell_url = url if not cells or (name == self.title_column and value) else ""
+            cell_url = url if not cells or (column.name == self.title_column and value) else ""
             if cell_url and isinstance(text, Markup) and "<a " in text:
                 text = text.striptags()  # links cannot contain links
-            cell = ListedCell(name, column.attributes, text, cell_url, column.is_truncated)
-            cells.append(self._make_editable(cell, column, pk, value) if name in editable else cell)
+            cell = ListedCell(column.name, column.attributes, text, cell_url, column.is_truncated)
+            cells.append(self._make_editable(cell, column, pk, value) if column.name in editable else cell)
         return cells
 
     def _make_editable(self, cell: ListedCell, column: ListedColumn, pk: str, value: Any) -> ListedCell:

@@ -26,9 +26,8 @@ def sortable_names(request: Request, view: BaseAdminView) -> list[str]:
 
 def sortable_paths(view: BaseAdminView, names: Sequence[str]) -> Iterator[str]:
     """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
-    columns = view.mapper.columns
     for name in names:
-        if name in columns and not is_json(columns[name]):  # JSON values have no order
+        if name in view.mapper.columns and not is_json(view.mapper.columns[name]):  # JSON values have no order
             yield from dict.fromkeys((sort_path(view, name), name))
 
 

@@ -75,8 +75,7 @@ def searched_paths(view: BaseAdminView) -> Sequence[AttributePath]:
 
 def visible_hierarchy(view: BaseAdminView) -> Any:
     """Return the date hierarchy of the list, or None if it has none or the current user may not see its column."""
-    hierarchy = view.hierarchy
-    return None if hierarchy is None or view.names.hides(hierarchy.name) else hierarchy
+    return None if view.hierarchy is None or view.names.hides(view.hierarchy.name) else view.hierarchy
 
 
 def list_narrowing_parameters(view: BaseAdminView) -> set[str]:

@@ -126,13 +126,12 @@ class PageReader:
         return type(self.view), self.request.state.user.id, current_language.get(), *query
 
     async def _find_cursor(self, text: str) -> listing.Cursor:
-        view = self.view
         position = listing.Position.parse(POSITION, text)
-        listed = view.list_query(self.request)
+        listed = self.view.list_query(self.request)
         row = listed.where(false())
         with suppress(HTTPException):  # no row can have this key
-            row = listed.where(match_primary_keys(view, [position.key]))
-        return await listing.find_cursor(self.session, position, order_terms(self.request, view), row)
+            row = listed.where(match_primary_keys(self.view, [position.key]))
+        return await listing.find_cursor(self.session, position, order_terms(self.request, self.view), row)
 
     def _make_page(self, listed: listing.ListedRows, number: int | None) -> ListPage:
         """Return a page with the URLs of its neighbours. A page at a position has no number."""

@@ -54,16 +54,15 @@ async def _open_names(stack: AsyncExitStack) -> dict[str, Any]:
     """Return the names for the shell. The stack closes their resources."""
     settings = get_settings()
     jobs = await stack.enter_async_context(open_job_queue(settings))
-    database = jobs.database
-    startup.require_file(database.url)
-    await database.setup()
-    await database.ping(reader=False)
+    startup.require_file(jobs.database.url)
+    await jobs.database.setup()
+    await jobs.database.ping(reader=False)
     stack.push_async_callback(jobs.drain)
-    session = await stack.enter_async_context(database.writer())
+    session = await stack.enter_async_context(jobs.database.writer())
     stack.push_async_callback(session.rollback)  # discard unsaved changes before writer() commits
     models = {model.__name__: model for feature in installed_features() for model in feature.models}
     tools = {"asyncio": asyncio, "func": func, "select": select}
-    site = {"settings": settings, "database": database, "session": session}
+    site = {"settings": settings, "database": jobs.database, "session": session}
     return {"__name__": "__main__", **tools, **site, **models}
 
 

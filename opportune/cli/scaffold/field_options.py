@@ -116,14 +116,13 @@ def _check_numbers(field: Field) -> None:
 
 
 def _default_code(field: Field) -> Code:
-    spec = field.spec
     text = field.options["default"]
     if text in field.choices:
         return Code(f"{field.enum}.{enum_member(text)}")
-    if text in spec.computed:
-        return spec.computed[text]
+    if text in field.spec.computed:
+        return field.spec.computed[text]
     try:
-        value = spec.read(text) if spec.read else None
+        value = field.spec.read(text) if field.spec.read else None
     except ValueError:  # Pydantic's errors are also of this type
         value = None
     if value is None or getattr(value, "tzinfo", None):
