@@ -19,11 +19,11 @@ FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURE
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
 RESERVED_SERVICES = (
-    *("settings", "features", "declared_permissions", "database", "storage", "services", "jobs", "shutting_down"),
-    *("opportune", "admin_editors", "health_check", "invited_at", "has_started", "is_draining", "is_migrated"),
-    *("answers", "documentation", "full_toolbox", "mcp_offers", "offered_tools", "request_records", "retrieval"),
-    *("toolbox", "upgrade", "workers", "is_test_app"),
-)
+    "settings", "features", "declared_permissions", "database", "storage", "services", "jobs", "shutting_down",
+    "opportune", "admin_editors", "health_check", "invited_at", "has_started", "is_draining", "is_migrated",
+    "answers", "documentation", "full_toolbox", "mcp_offers", "offered_tools", "request_records", "retrieval",
+    "toolbox", "upgrade", "workers", "is_test_app",
+)  # fmt: skip
 """Names in `app.state` that the framework sets itself."""
 
 

@@ -46,7 +46,8 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
     Raises:
         OperatorError: The expression is invalid.
     """
-    zone_name, expression = "UTC", " ".join(schedule.split())
+    zone_name = "UTC"
+    expression = " ".join(schedule.split())
     if expression.startswith(ZONE_PREFIX):
         zone_name, _, expression = expression.removeprefix(ZONE_PREFIX).partition(" ")
     try:

@@ -22,7 +22,8 @@ from opportune.services.tasks import cancel_and_wait
 
 BATCHING_DELAY_SECONDS = 0.01
 """Delay before a check of the queue, so that several new jobs need only one query."""
-LOCKED_RETRY_SECONDS, MAX_LOCKED_RETRY_SECONDS = 0.2, 5.0
+LOCKED_RETRY_SECONDS = 0.2
+MAX_LOCKED_RETRY_SECONDS = 5.0
 """Seconds until the next check if another transaction has locked the due jobs, or their queue is paused or full. They
 double with each check in a row."""
 DATABASE_RETRY_SECONDS = 5.0
@@ -133,7 +134,9 @@ class Worker:
         names = dict[int, str]()
         elapsed = 0.0
         before = time.monotonic()
-        self.concurrency, self.max_prefetched_jobs, self.polled_at = 1, 0, before
+        self.concurrency = 1
+        self.max_prefetched_jobs = 0
+        self.polled_at = before
         try:
             await self.scheduler.queue_all()
             while await self._exchange(self._count_free_slots() if elapsed < seconds else 0) or self._attempts:

@@ -65,7 +65,8 @@ class MaskedFormatter(LineFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # Another handler may have cached the traceback, and must not print the variables.
-        record.exc_text, cached_text = None, record.exc_text
+        cached_text = record.exc_text
+        record.exc_text = None
         text = super().format(record)
         record.exc_text = cached_text
         return SecretMask.of(get_settings()).mask_text(text)

@@ -71,8 +71,9 @@ class LoopStack:
         innermost = frames[0]
         frame = next((frame for frame in frames if is_project_code(Path(frame.f_code.co_filename))), innermost)
         inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
-        number, template = frame.f_lineno or 0, frame.f_globals.get("__jinja_template__")
-        number = template.get_corresponding_lineno(number) if template else number
+        number = frame.f_lineno or 0
+        if template := frame.f_globals.get("__jinja_template__"):
+            number = template.get_corresponding_lineno(number)
         source = linecache.getline(frame.f_code.co_filename, number).strip()
         return f"{display_path(Path(frame.f_code.co_filename))}:{number} ({source}{inside})"
 

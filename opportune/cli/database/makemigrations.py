@@ -78,7 +78,9 @@ def command(
     if concurrently or (concurrently is None and database == "postgresql"):
         drafts = [part for draft in drafts for part in new_migration.split_indexes(draft, message)]
     if not drafts:
-        _say_no_changes()
+        say("No changes detected")
+        for line in find_unmigrated_models():
+            warn(line)
     for draft in drafts:
         _write_draft(graph, draft, database, writes=writes)
     if check and drafts:
@@ -89,12 +91,6 @@ def _create_empty(graph: MigrationGraph, feature: str | None, message: str | Non
     if feature is None:
         raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
     return new_migration.create_empty_migration(graph, feature, message)
-
-
-def _say_no_changes() -> None:
-    say("No changes detected")
-    for line in find_unmigrated_models():
-        warn(line)
 
 
 def _write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:

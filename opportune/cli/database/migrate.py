@@ -88,17 +88,17 @@ def _print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None
     incompatible = {problem.migration for problem in problems}
     print("Planned operations:")
     for step in steps:
-        migration, is_upgrade = step.migration, step.direction == "upgrade"
+        is_upgrade = step.direction == "upgrade"
         verb = "Apply" if is_upgrade else "Unapply"
-        print(f"  {verb} {migration}")
-        for change in describe_planned_changes(migration, step.direction, database):
+        print(f"  {verb} {step.migration}")
+        for change in describe_planned_changes(step.migration, step.direction, database):
             print(f"    {change}")
         for warning in (*locks, *problems):
-            if warning.migration == migration:
+            if warning.migration == step.migration:
                 print(f"    ! {warning}")
-        if is_upgrade and migration.safety_assured:
-            print(f"    Compatible with the old version, by safety_assured: {migration.safety_assured}")
-        elif is_upgrade and not is_first and migration not in incompatible:
+        if is_upgrade and step.migration.safety_assured:
+            print(f"    Compatible with the old version, by safety_assured: {step.migration.safety_assured}")
+        elif is_upgrade and not is_first and step.migration not in incompatible:
             print("    Compatible with the old version.")
     if not steps:
         print("  No planned migration operations.")

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from functools import partial
 from logging.config import dictConfig
 from typing import Annotated
 
@@ -130,5 +131,6 @@ def check_database(settings: Settings, *, migrate: bool) -> None:
     logs_json = settings.log_format == "json"  # collectors parse each line of stderr
     if logs_json:
         dictConfig(logging_config(settings))
+    report = partial(logger.warning, "%s") if logs_json else warn
     for line in filter(None, lines):
-        logger.warning("%s", line) if logs_json else warn(line)
+        report(line)

@@ -154,7 +154,8 @@ def _plan_checks(*, is_updated: bool, needs_migration: bool, no_test: bool) -> t
 
     If the code is not updated, it lacks migrations that the new release needs.
     """
-    checks, next_steps = [CHECK], []
+    checks = [CHECK]
+    next_steps: list[list[str]] = []
     if needs_migration or not is_updated:
         # The user decides when to migrate the database. Until then, only the code is checked.
         checks = [[*CHECK, "--no-database"]]

@@ -147,9 +147,9 @@ ALIASES = {  # also of Django's fields: `PositiveIntegerField`
     "biginteger": "int",
 }
 WORDS_FOR_REFERENCES = (
-    *("fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield"),
-    *("reference", "references", "belongs_to", "ref", "relation"),
-)
+    "fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield",
+    "reference", "references", "belongs_to", "ref", "relation",
+)  # fmt: skip
 WORDS_FOR_OPTIONS = {
     "null": "optional",
     "nullable": "optional",

@@ -85,7 +85,8 @@ def _annotation_code(field: Field) -> Code:
 
 def _assigned_code(field: Field, model: NewModel) -> Code:
     """Return the code after the annotation: `Field(max_length=200)`, a plain default, or an empty text."""
-    default, function = field.default, field.spec.function
+    default = field.default
+    function = field.spec.function
     options = [*_field_arguments(field, model)]
     if not (options or default.is_factory or function):
         return default
