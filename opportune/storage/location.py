@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
@@ -108,12 +108,13 @@ def _parse_bucket(text: str) -> Bucket:
     key, _, secret = credentials.partition(":")
     if bool(key) != bool(secret):
         raise ValueError("has a key without a secret, or a secret without a key")
-    host, name, prefix, query = _split_location(location)
-    options = _parse_options(query, OPTIONS)
+    url = _split_url(location)
+    name, _, prefix = url.path.strip("/").partition("/")
+    options = _parse_options(url.query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
         raise ValueError("needs tls=true or tls=false")
-    region = options.get("region") or _region_of(host)
-    return Bucket(host, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
+    region = options.get("region") or _region_of(url.netloc)
+    return Bucket(url.netloc, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
 
 
 def _parse_database(text: str) -> DatabaseFiles:
@@ -134,17 +135,16 @@ def _parse_options(query: str, allowed: Collection[str]) -> dict[str, str]:
     return options
 
 
-def _split_location(location: str) -> tuple[str, str, str, str]:
-    """Return host with port, bucket, folder in the bucket and query."""
+def _split_url(location: str) -> SplitResult:
+    """Return the parts of a URL with a host, and with a bucket in its path."""
     try:
-        parts = urlsplit(f"s3://{location}")
-        has_valid_port = parts.port is None or parts.port > 0
+        url = urlsplit(f"s3://{location}")
+        has_valid_port = url.port is None or url.port > 0
     except ValueError:
         raise ValueError("has an invalid host or port") from None
-    name, _, prefix = parts.path.strip("/").partition("/")
-    if not (HOST.fullmatch(parts.netloc) and name and has_valid_port):
+    if not (HOST.fullmatch(url.netloc) and url.path.strip("/") and has_valid_port):
         raise ValueError("lacks the host or the bucket")
-    return parts.netloc, name, prefix, parts.query
+    return url
 
 
 def _region_of(host: str) -> str:
