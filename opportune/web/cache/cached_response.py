@@ -98,11 +98,9 @@ def _parse_head(head: bytes) -> tuple[int, bytes, tuple[Header, ...]]:
 
 
 def _matches_etag(scope: Scope, etag: bytes) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            tags = [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]
-            return etag.removeprefix(b"W/") in tags or tags == [b"*"]
-    return False
+    header = dict(scope["headers"]).get(b"if-none-match", b"")
+    tags = [tag.strip().removeprefix(b"W/") for tag in header.split(b",")]
+    return etag.removeprefix(b"W/") in tags or tags == [b"*"]
 
 
 class ResponseCapture:

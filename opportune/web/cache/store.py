@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from opportune.web.cache.rule import MAX_AGE_SECONDS
 
@@ -213,11 +213,11 @@ def _versions_by_tag(tags: Iterable[str], versions: Iterable[bytes | None]) -> d
     return {tag: version.decode("latin-1") if version else "" for tag, version in zip(tags, versions, strict=True)}
 
 
-def _parse(value: bytes | None) -> tuple[CacheEntry | None, dict[str, Any]]:
+def _parse(value: bytes | None) -> CacheLookup:
     """Return the stored entry and the versions of its tags. None if there is none, or another version wrote it."""
     head, _, body = (value or b"").partition(b"\n")
     try:
         built_at, versions = json.loads(head)
-        return CacheEntry(body, float(built_at)), dict(versions)
+        return CacheLookup(CacheEntry(body, float(built_at)), dict(versions))
     except (ValueError, TypeError):
-        return None, {}
+        return CacheLookup(None, {})

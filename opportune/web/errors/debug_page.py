@@ -13,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.schemas.masks import MASK, SECRET_NAME
 from opportune.web.errors.secret_mask import SecretMask
-from opportune.web.errors.source_lines import SourceLine, project_frame, source_line_of
+from opportune.web.errors.source_lines import SourceLine, find_last_line, source_line_of
 from opportune.web.routing.api_router import APIRouter
 
 MAX_VARIABLES = 40
@@ -43,8 +43,8 @@ class ErrorReport(NamedTuple):
 
 def build_report(error: BaseException, settings: Settings, request: Request | None = None) -> ErrorReport:
     mask = SecretMask.of(settings)
-    frame_and_line = project_frame(error)
-    frame = frame_and_line[0] if frame_and_line else None
+    line = find_last_line(error)
+    frame = line.frame if line else None
     return ErrorReport(
         type_name=type(error).__name__,
         message=mask.mask_text(str(error)),

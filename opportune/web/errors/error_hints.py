@@ -94,9 +94,10 @@ def _locked_database_hint(error: BaseException) -> ErrorHint | None:
 
 def _missing_value_hint(error: BaseException) -> ErrorHint | None:
     """Explain a new row without a value. An UPDATE has another cause, such as a deleted row with related rows."""
-    if not (isinstance(error, IntegrityError) and (match := NOT_NULL.search(str(error.orig)))):
+    if not isinstance(error, IntegrityError):
         return None
-    if not (error.statement or "").lstrip().upper().startswith("INSERT"):
+    match = NOT_NULL.search(str(error.orig))
+    if match is None or not (error.statement or "").lstrip().upper().startswith("INSERT"):
         return None
     column = ".".join(filter(None, match.groups()))
     return ErrorHint(

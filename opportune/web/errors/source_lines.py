@@ -23,23 +23,27 @@ class SourceLine(NamedTuple):
     """The line and the lines around it, with their numbers."""
 
 
+class ExecutedLine(NamedTuple):
+    """A line in a traceback."""
+
+    frame: FrameType
+    number: int
+
+
 def source_line_of(error: BaseException) -> SourceLine | None:
     """Return the last executed line of the project, or else of the framework."""
     if isinstance(error, ResponseValidationError) and error.endpoint_file and error.endpoint_line:
         return _read_source_line(Path(error.endpoint_file), error.endpoint_line)
-    frame_and_line = project_frame(error)
-    if frame_and_line is None:
-        return None
-    frame, number = frame_and_line
-    return _read_source_line(Path(frame.f_code.co_filename), number)
+    line = find_last_line(error)
+    return _read_source_line(Path(line.frame.f_code.co_filename), line.number) if line else None
 
 
-def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
-    """Return the frame and line number of the last executed line of the project, or else of the framework."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    ranks = ((code_rank(frame.f_code.co_filename), index) for index, (frame, _) in enumerate(frames))
+def find_last_line(error: BaseException) -> ExecutedLine | None:
+    """Return the last executed line of the project, or else of the framework."""
+    lines = [ExecutedLine(frame, number) for frame, number in traceback.walk_tb(error.__traceback__)]
+    ranks = ((code_rank(line.frame.f_code.co_filename), index) for index, line in enumerate(lines))
     rank, index = max(ranks, default=(LIBRARY_RANK, 0))
-    return None if rank == LIBRARY_RANK else frames[index]
+    return None if rank == LIBRARY_RANK else lines[index]
 
 
 def code_rank(file: str) -> int:

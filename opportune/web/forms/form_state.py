@@ -94,7 +94,8 @@ class FormState(Generic[M]):
         zones = {name: visitor_zone for name, control in self.controls.items() if control.type == DATETIME_LOCAL}
         if visitor_zone != "UTC":
             for name in zones:
-                if isinstance(moment := self._value_of(name), datetime) and moment.tzinfo:
+                moment = self._value_of(name)
+                if isinstance(moment, datetime) and moment.tzinfo:
                     zones[name] = zone_name(local(moment))
         return zones
 
@@ -208,7 +209,8 @@ class FormState(Generic[M]):
         """
         self._read_texts(submitted)
         with use_value(current_zone, zone_of(next(iter(self.zones.values()), ""))):  # that of the page
-            texts, zones = self._initial_values(), self._time_zones()
+            texts = self._initial_values()
+            zones = self._time_zones()
         changed = find_changed(hash_texts(self.values, texts), hash_texts(texts, texts), str(submitted.get(SEEN_FIELD)))
         # Other missing fields have no input with this name, such as translated ones and those outside the sections.
         unticked = {name for name, control in self.controls.items() if control.multiple or control.type == "checkbox"}

@@ -57,7 +57,8 @@ def _waiting_form(request: HTTPConnection) -> KeptForm | None:
 
 def take_kept_fields(request: HTTPConnection) -> FormData | None:
     """Return the fields for a page that has one form. None if no form was kept."""
-    if (kept := _waiting_form(request)) is None:
+    kept = _waiting_form(request)
+    if kept is None:
         return None
     kept.is_shown = True
     return kept.fields
@@ -65,7 +66,8 @@ def take_kept_fields(request: HTTPConnection) -> FormData | None:
 
 def restore_kept_form(request: HTTPConnection, *forms: Form[Any]) -> None:
     """Fill in the form that has most of the kept fields and fewest others. The page shows the texts if none has any."""
-    if (kept := _waiting_form(request)) is None:
+    kept = _waiting_form(request)
+    if kept is None:
         return
     fitting = [form for form in forms if any(form.has_field(name) for name in kept.fields)]
     if fitting:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.web.routing.root_path import path_below_root
@@ -29,7 +29,7 @@ GZIP_WINDOW_BITS = 16
 """Offset for the window size that selects the gzip format in zlib."""
 COMPRESSIBLE_TYPES = re.compile(rb"text/|image/svg\+xml|application/(?:[\w.-]+\+)?(?:json|xml|javascript|x-ndjson)\b")
 EVENT_STREAM = b"text/event-stream"
-TRUSTED_FETCH_SITES = (b"same-origin", b"none")
+TRUSTED_FETCH_SITES = ("same-origin", "none")
 UNCOMPRESSED_HEADERS = {b"content-encoding", b"content-range", b"accept-ranges"}
 
 
@@ -48,15 +48,9 @@ def accepts_gzip(accepted: str) -> bool:
 
 def may_compress(scope: Scope) -> bool:
     """Return whether the client accepts gzip and the request cannot come from another site."""
-    accepted, site, has_cookie = "", b"", False
-    for name, value in scope["headers"]:
-        if name == b"accept-encoding":
-            accepted += "," + value.decode("latin-1")
-        elif name == b"cookie":
-            has_cookie = True
-        elif name == b"sec-fetch-site":
-            site = value
-    return (not has_cookie or site in TRUSTED_FETCH_SITES) and accepts_gzip(accepted)
+    headers = Headers(scope=scope)
+    is_from_here = "cookie" not in headers or headers.get("sec-fetch-site") in TRUSTED_FETCH_SITES
+    return is_from_here and accepts_gzip(",".join(headers.getlist("accept-encoding")))
 
 
 class CompressionMiddleware:

@@ -108,8 +108,9 @@ class RequestMiddleware:
         except asyncio.CancelledError:
             if request.status or not is_stopping(scope[SITE]):
                 raise
-            # Clients must not repeat a stored change.
-            detail, headers = ("", RETRY_HEADERS) if scope["method"] in ("GET", "HEAD") else (STOPPED, None)
+            may_repeat = scope["method"] in ("GET", "HEAD")  # other methods may have stored a change
+            detail = "" if may_repeat else STOPPED
+            headers = RETRY_HEADERS if may_repeat else None
             response = problem(on_site(Request(scope)), 503, detail, headers=headers)
             await with_cors(response, self.settings)(scope, receive, send_complete)
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line

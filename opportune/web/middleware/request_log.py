@@ -48,10 +48,10 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     is_quiet = not is_wrong_token and (path in MACHINE_PATHS or f"{path}/".startswith(QUIET_FOLDERS))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
-        method, path = scope["method"], scope["path"]
         milliseconds = round(seconds * 1000, 1)
-        values = (method, path, status or "cut", milliseconds)  # "cut": the client left before a response
+        # "cut": the client left before a response
+        values = (scope["method"], scope["path"], status or "cut", milliseconds)
         # `logger.log` searches the stack for its caller, which doubles the cost of a line.
         record = logger.makeRecord(logger.name, level, __file__, 0, "%s %s %s %s ms", values, None)
-        vars(record).update(method=method, path=path, status=status, milliseconds=milliseconds)
+        vars(record).update(method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
         logger.handle(record)

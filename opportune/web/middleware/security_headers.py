@@ -50,7 +50,8 @@ def security_headers(
     if image_origin:
         policy["img-src"] += f" {image_origin}"
     if in_own_frames:
-        policy["frame-ancestors"], headers["X-Frame-Options"] = "'self'", "SAMEORIGIN"
+        policy["frame-ancestors"] = "'self'"
+        headers["X-Frame-Options"] = "SAMEORIGIN"
     headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
     return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
@@ -62,7 +63,8 @@ class SecurityHeaders:
     """Security headers of a site, built once from its settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self.is_production, self.base_url = settings.is_production, settings.base_url
+        self.is_production = settings.is_production
+        self.base_url = settings.base_url
         location = parse_storage_url(settings)
         origin = location.origin if isinstance(location, Bucket) else ""  # browsers load images from the bucket
         self.strict = security_headers(image_origin=origin)
@@ -88,7 +90,5 @@ class SecurityHeaders:
 
 def _cache_control(scope: Scope) -> bytes:
     """Keep pages of a user out of shared caches, and out of the browser's history after signing out."""
-    for name, _ in scope["headers"]:
-        if name in (b"cookie", b"authorization"):
-            return b"no-store"
-    return REVALIDATE
+    has_user = any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
+    return b"no-store" if has_user else REVALIDATE

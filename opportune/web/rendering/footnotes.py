@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 _LABEL = re.compile(r"\[\^(\w[\w-]{0,31})\]")
 _NOTE = re.compile(r'<section class="footnote"><sup>([^<]*)</sup>(.*?)</section>\n', re.DOTALL)
@@ -94,14 +95,18 @@ def read_note(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
 def add_footnotes(parser: "MarkdownIt") -> None:
     parser.inline.ruler.before("link", "footnote", read_reference)
     parser.block.ruler.before("reference", "footnote_note", read_note, {"alt": ["paragraph"]})
-    for type_, rule in _RENDER_RULES.items():
-        parser.add_render_rule(type_, rule)
+    parser.add_render_rule("footnote", _render_reference)
+    parser.add_render_rule("footnote_reference_open", _open_note)
+    parser.add_render_rule("footnote_reference_close", _close_note)
 
 
-_RENDER_RULES = {
-    "footnote": lambda _, tokens, idx, *__: f'<sup class="footnote-ref">{tokens[idx].content}</sup>',
-    "footnote_reference_open": lambda _, tokens, idx, *__: (
-        f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
-    ),
-    "footnote_reference_close": lambda *_: "</section>\n",
-}
+def _render_reference(_: object, tokens: "list[Token]", idx: int, *__: object) -> str:
+    return f'<sup class="footnote-ref">{tokens[idx].content}</sup>'
+
+
+def _open_note(_: object, tokens: "list[Token]", idx: int, *__: object) -> str:
+    return f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
+
+
+def _close_note(*_: object) -> str:
+    return "</section>\n"

@@ -96,7 +96,7 @@ class Assets(StaticFiles):
         expires_at, url_edition, url = self._urls.get(name, NO_URL)
         if expires_at < monotonic() or url_edition != edition:
             url = f"{STATIC_URL}/{name}?v={self._digest(name)}"
-            self._urls[name] = monotonic() + self.check_interval, edition, url
+            self._urls[name] = (monotonic() + self.check_interval, edition, url)
         return url
 
     def hash_files(self, directions: Iterable[str] = ()) -> None:
@@ -157,7 +157,7 @@ class Assets(StaticFiles):
         hashed, digest = self._digests.get(name, (0, ""))
         if is_generated or hashed != modified:
             digest = hashlib.blake2b(self.content(name), digest_size=8).hexdigest()
-            self._digests[name] = modified, digest
+            self._digests[name] = (modified, digest)
         return digest
 
     def _file(self, name: str) -> tuple[str, stat_result]:
@@ -211,7 +211,7 @@ class Assets(StaticFiles):
         compressed_digest, content = self._compressed.get(name, ("", b""))
         if compressed_digest != digest:
             content = gzip.compress(self.content(name), mtime=0)
-            self._compressed[name] = digest, content
+            self._compressed[name] = (digest, content)
         return content
 
 

@@ -153,7 +153,7 @@ def _is_composed(name: str, words: Words, beginnings: tuple[str, ...]) -> bool:
 
 def _rules(sheet: str) -> Iterator[tuple[str, str]]:
     """Yield the selector and the block of each rule, and statements without a block."""
-    start, opening, depth = 0, 0, 0
+    start = opening = depth = 0
     for match in DELIMITER.finditer(sheet):
         if match[0] == "{":
             if not depth:
@@ -175,7 +175,8 @@ def _drop_unused_variables(sheet: str, words: Words) -> str:
     waiting = [*VARIABLE.findall(PROPERTY.sub("", sheet)), *named]
     used = set()
     while waiting:
-        used.add(name := waiting.pop())
+        name = waiting.pop()
+        used.add(name)
         waiting += references.pop(name, ())
 
     def keep_used(match: re.Match[str]) -> str:
