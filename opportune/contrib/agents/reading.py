@@ -28,8 +28,7 @@ async def read(settings: Settings, work: Callable[[Connection], T]) -> T:
     require_file(database.url)
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS), database.reader() as session, time_limit(session, TIMEOUT_SECONDS):
-            connection = await session.connection()
-            return await connection.run_sync(work)
+            return await (await session.connection()).run_sync(work)
     except (TimeoutError, StatementTooLong):
         raise too_slow() from None
     except DBAPIError as error:

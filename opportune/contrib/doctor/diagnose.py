@@ -53,11 +53,10 @@ async def diagnose(context: DoctorContext) -> list[Diagnosis]:
 
 
 def _parse_urls(role: Role, context: DoctorContext) -> list[DatabaseUrl]:
-    settings = context.settings
-    url: str = getattr(settings, role.value.lower()).get_secret_value()
+    url: str = getattr(context.settings, role.value.lower()).get_secret_value()
     if role is Role.READER:
-        return [replica.url for replica in parse_replicas(url, settings.database_pooled)]
-    pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
+        return [replica.url for replica in parse_replicas(url, context.settings.database_pooled)]
+    pooled: Pooled = "auto" if role is Role.DIRECT else context.settings.database_pooled
     name = context.name if role is Role.WRITER else role.value
     return [DatabaseUrl.parse(url, pooled, name)] if url or role is Role.WRITER else []
 

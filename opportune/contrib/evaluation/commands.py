@@ -115,11 +115,10 @@ def _select_candidates(llm: LanguageModel, options: JudgeOptions) -> list[Langua
 
 
 def _announce(evaluation: Evaluation) -> None:
-    run = evaluation.run
-    total = run.questions
+    total = evaluation.run.questions
     remaining = len(evaluation.questions)
     if remaining < total:
-        say(f"Continuing evaluation {run.id}: {total - remaining} of {pluralize(total, 'question')} judged.")
+        say(f"Continuing evaluation {evaluation.run.id}: {total - remaining} of {pluralize(total, 'question')} judged.")
     answers, verdicts = evaluation.calls
     cost = evaluation.estimate_cost_micro()
     cost_note = f"about {_money(cost)}" if cost else "of unknown cost, because LLM_MODELS has no prices"

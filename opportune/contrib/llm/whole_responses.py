@@ -57,8 +57,7 @@ class ModelEndpoint:
 
     async def fetch(self, url: str, max_bytes: int) -> bytes:
         """Return the content of a link in a response; none if it cannot be followed."""
-        client = await self._client.open()
-        return await client.fetch(url, max_bytes)
+        return await (await self._client.open()).fetch(url, max_bytes)
 
     def failure(self, value: object, sentence: str) -> LlmError:
         """Return the error that a response without a result reports, also with status 200."""

@@ -76,12 +76,11 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
 
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now = utc_now()
-    settings = app.state.settings
-    names = scheduled_names(app.state.jobs.jobs.values(), settings)
+    names = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     async with app.state.database.reader(fresh=True) as session:
         schedules = await read_schedules(session, names)
-        mail = [light async for light in _mail_lights(session, settings)]
-    return [*(_schedule_light(schedule, now, settings.jobs) for schedule in schedules), *mail]
+        mail = [light async for light in _mail_lights(session, app.state.settings)]
+    return [*(_schedule_light(schedule, now, app.state.settings.jobs) for schedule in schedules), *mail]
 
 
 def late_state(mode: str) -> Literal["notice", "fault"]:

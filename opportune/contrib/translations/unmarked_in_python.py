@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from opportune.contrib.translations.extraction import KEYWORDS, sink_arguments, text_of
+from opportune.contrib.translations.extraction import KEYWORDS
+from opportune.contrib.translations.python_texts import sink_arguments, text_of
 from opportune.contrib.translations.readable_texts import EXPRESSION, Unmarked, has_words, readable
 
 SENTENCE = re.compile(rf"[A-Z{EXPRESSION}][^\n]* [^\n]*[.?!…]")

@@ -42,11 +42,10 @@ def _is_example(host: str) -> bool:
 
 
 def check_allowed_hosts(deployment: Deployment) -> Iterator[Finding]:
-    settings = deployment.settings
-    name = urlsplit(settings.base_url).hostname or ""
-    if not settings.allowed_hosts or not name:
+    name = urlsplit(deployment.settings.base_url).hostname or ""
+    if not deployment.settings.allowed_hosts or not name:
         return
-    if not any(fnmatch(name, pattern) for pattern in settings.allowed_hosts):
+    if not any(fnmatch(name, pattern) for pattern in deployment.settings.allowed_hosts):
         yield Finding(f"ALLOWED_HOSTS lacks {name}, the host of BASE_URL, so all requests would be refused: add it.")
 
 

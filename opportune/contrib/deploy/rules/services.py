@@ -57,9 +57,8 @@ def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_cache(deployment: Deployment) -> Iterator[Finding]:
-    settings = deployment.settings
-    bus = bus_kind(settings)
-    if settings.has_redis and deployment.is_out_of_reach(settings.cache_url.get_secret_value()):
+    bus = bus_kind(deployment.settings)
+    if deployment.settings.has_redis and deployment.is_out_of_reach(deployment.settings.cache_url.get_secret_value()):
         yield Finding("CACHE_URL names a Redis on your own machine: use one on the internet, or memory:.")
     elif bus == "memory" and deployment.processes > 1:
         yield Finding.warning(

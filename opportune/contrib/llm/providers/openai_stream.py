@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from opportune.contrib.llm.providers import pieces
+from opportune.contrib.llm.providers import pieces, wrapped_choices
 from opportune.contrib.llm.providers.error_reader import error_in, error_in_choice
 from opportune.contrib.llm.providers.errors import failure_of
 from opportune.contrib.llm.providers.events import END_OF_DOCUMENT, Event
@@ -73,13 +73,13 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name = event.name
-        value = pieces.unwrap({"type": name, **event.value} if name else event.value)
+        value = wrapped_choices.unwrap({"type": name, **event.value} if name else event.value)
         is_error = "error" in (name, value.get("type"))
         may_fail = value.get("error") or not value.get("choices") or is_error
         if may_fail and (error := error_in(value, is_error=is_error)):
             raise error
         others = value.keys() - UNCOUNTED_FIELDS
-        is_over = name == "done" or (len(others) > 0 and pieces.ends_answer(value))
+        is_over = name == "done" or (len(others) > 0 and wrapped_choices.ends_answer(value))
         if event.value:
             self._is_part = "done" in value
         reasoning = text = ""
@@ -104,7 +104,7 @@ class ChatCompletionReader:
 
     def _own_choices(self, value: pieces.Fields) -> Iterable[pieces.Fields]:
         """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = pieces.choices_of(value)
+        choices = wrapped_choices.choices_of(value)
         if len(choices) == 1 and self._begins_second(choices[0]):
             self._choice_index = self._first_index
         if len(choices) <= 1 and not self._choice_index:
