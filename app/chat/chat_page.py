@@ -203,6 +203,12 @@ def poll_again(request: Request, path: str, tries: int) -> HTMLResponse:
     return templates.render_block(request, "chat/title.html", "poll", {"path": path, "tries": tries})
 
 
+def download(text: str, filename: str, media_type: str) -> Response:
+    """Return a private file, which no cache stores."""
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
+    return Response(text, headers=headers, media_type=media_type)
+
+
 def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
     """Group conversations that are sorted by pin and last use."""
     today = _local_date(utc_now())

@@ -7,7 +7,7 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
-from app.chat.chat_page import poll_again
+from app.chat.chat_page import download, poll_again
 from app.chat.conversations import Conversations, find_leaf, read_branch
 from app.chat.dependencies import CurrentConversation, Tries
 from app.chat.models import Conversation, Message, TitledBy
@@ -94,17 +94,10 @@ async def export_conversation(
 ) -> Response:
     if kind == "md":
         messages = await read_branch(session, await find_leaf(session, conversation))
-        text = _to_markdown(conversation, messages)
-        media_type = "text/markdown"
-    else:
-        messages = await Conversations(session, user.id).list_all_messages(conversation.id)
-        text = ConversationExport.of(conversation, messages).model_dump_json(indent=2)
-        media_type = "application/json"
-    headers = {
-        "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
-        "Cache-Control": "no-store",
-    }
-    return Response(text, headers=headers, media_type=media_type)
+        return download(_to_markdown(conversation, messages), f"conversation-{conversation.id}.md", "text/markdown")
+    messages = await Conversations(session, user.id).list_all_messages(conversation.id)
+    text = ConversationExport.of(conversation, messages).model_dump_json(indent=2)
+    return download(text, f"conversation-{conversation.id}.json", "application/json")
 
 
 def _to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:

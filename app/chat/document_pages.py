@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from app.chat.chat_page import CurrentPage
+from app.chat.chat_page import CurrentPage, download
 from app.chat.conversation_view import view_conversation
 from app.chat.dependencies import CurrentAnswer
 from app.chat.documents import DocumentChanged, Documents, code_blocks, write_document
@@ -131,8 +131,4 @@ async def export_document(user: CurrentUser, answers: Answers, document: Current
     """Download the current version as Markdown."""
     async with answers.database.reader() as session:
         texts = await Documents(session, user.id).texts(document)
-    headers = {
-        "Content-Disposition": f'attachment; filename="document-{document.id}.md"',
-        "Cache-Control": "no-store",
-    }
-    return Response(f"{texts[document.version]}\n", headers=headers, media_type="text/markdown")
+    return download(f"{texts[document.version]}\n", f"document-{document.id}.md", "text/markdown")

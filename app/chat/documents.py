@@ -34,13 +34,16 @@ def code_blocks(text: str) -> list[str]:
     """Return the fenced code blocks of a Markdown text, with their fences."""
     lines = text.split("\n")
     last_numbers = {line.rstrip(" "): number for number, line in enumerate(lines)}
-    blocks, start, fence = [], 0, ""
+    blocks = []
+    start = 0
+    fence = ""
     for number, line in enumerate(lines):
         if fence and line.rstrip(" ") == fence:
             blocks.append("\n".join(lines[start : number + 1]))
             fence = ""
         elif not fence and (match := FENCE.match(line)) and last_numbers.get(match[0], 0) > number:
-            start, fence = number, match[0]
+            start = number
+            fence = match[0]
     return blocks
 
 

@@ -80,7 +80,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         for start in answers_to_start(answers.llm, conversation, default_model=setup.options["model"]):
             _check_question(start.model, question.content, attachments)
         if replaced_question:
-            parent_id, kept_files = replaced_question.parent_id, replaced_question.attachment_ids
+            parent_id = replaced_question.parent_id
+            kept_files = replaced_question.attachment_ids
         else:
             parent_id = await find_leaf(session, conversation, last_seen_id)
             kept_files = []

@@ -67,7 +67,9 @@ class Inventory:
         """Add the page or symbol of a line. Labels, parameters and lines of other formats are ignored."""
         if not (match := LINE.match(line)):
             return
-        name, role, uri = match["name"], f"{match['domain']}:{match['role']}", match["uri"]
+        name = match["name"]
+        role = f"{match['domain']}:{match['role']}"
+        uri = match["uri"]
         if uri.endswith("$"):  # abbreviation for the name
             uri = uri.removesuffix("$") + name
         if role == "std:doc":
