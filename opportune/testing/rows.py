@@ -93,7 +93,9 @@ async def _create_row(session: AsyncSession, model: type[M], arguments: Mapping[
     await _set_foreign_keys(session, mapper, related_rows, values)
     # Not a dict, whose `items` SQLModel would use for a relationship of that name.
     password = {"hashed_password": hashed(PASSWORD)} if issubclass(model, User) else {}
-    data = SimpleNamespace(**{**password, **_generated_values(model, values), **values})
+    missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
+    generated = {name: value_for(model, name, info) for name, info in missing.items()}
+    data = SimpleNamespace(**{**password, **generated, **values})
     row = model.model_validate(data, from_attributes=True)
     for name, value in related_rows.items():
         setattr(row, name, value)
@@ -120,11 +122,6 @@ async def _set_foreign_keys(
     for name, target in foreign_keys_of(mapper).items():
         if name not in values and fields[name].is_required():
             values[name] = (await _create_row(session, target, {})).id
-
-
-def _generated_values(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    missing = {name: info for name, info in model.model_fields.items() if info.is_required() and name not in values}
-    return {name: value_for(model, name, info) for name, info in missing.items()}
 
 
 def value_for(
