@@ -68,7 +68,8 @@ def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list
 
 def measure(server: Server, cookie_request: Request, options: Namespace, client: Executor) -> Figures:
     """Measure all rounds. A warm-up round is not counted; tests of the benchmark have none."""
-    is_test, figures = not options.is_judged, Figures()
+    is_test = not options.is_judged
+    figures = Figures()
     count = TEST_REQUESTS if is_test else REQUESTS
     for number in range(is_test, options.rounds + 1):
         round_figures = figures if number else Figures()
@@ -111,7 +112,9 @@ def percentile_99(times: Sequence[float]) -> float:
 
 
 async def _measure_health_latency(port: int, is_finished: Callable[[], bool]) -> list[float]:
-    times, tasks, idle = list[float](), set[asyncio.Task[None]](), list[Connection]()
+    times = list[float]()
+    tasks = set[asyncio.Task[None]]()
+    idle = list[Connection]()
 
     async def probe(scheduled_at: float) -> None:
         # On a free connection, because waiting in the client would count as a delay of the server.

@@ -10,7 +10,7 @@ plain list.
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -20,11 +20,10 @@ from statistics import median
 from bench.harness.databases import NewUrl, run_on_databases
 from bench.harness.options import BenchmarkParser
 from bench.harness.sites import Contestant, serve_site
-from bench.harness.tables import Figure
+from bench.harness.tables import Figures
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task, page_request
+from bench.speed import measure
 
-REQUESTS, TEST_REQUESTS = 40, 1
-TABLE_ROWS, TEST_ROWS = 100_000, 200
 MAX_RATIO = 0.5
 LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 PAGES = {
@@ -44,21 +43,19 @@ EDITABLE_PAGES = {
 TASKS = {page: Task(page, (page,), connections=1) for page in (*PAGES, *EDITABLE_PAGES)}
 MAX_EDITABLE_RATIO = 1.2
 
-Figures = dict[str, dict[str, list[Figure]]]
-"""Results of the rounds by page and site."""
-
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 5)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
-    parser.add_size("rows", TABLE_ROWS, TEST_ROWS)
+    parser.add_size("requests", 40, 1, help="of each kind in each round")
+    parser.add_size("rows", 100_000, 200)
     return run_on_databases(parser, run_on)
 
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> list[str]:
     with ProcessPoolExecutor(1, get_context("spawn")) as client, ExitStack() as stack:
         contestants = [start(stack, name, new_url(name), folder, client, options.rows) for name in LISTS]
-        figures = measure(contestants, options.rounds, options.requests)
+        tasks = {page: TASKS[page] for page in PAGES}
+        figures = measure(contestants, tasks, options.rounds, options.requests)
         editable = measure_editable(contestants[0], options.rounds, options.requests)
     return [*report(kind, options.rows, figures), *report_editable(kind, editable)]
 
@@ -77,18 +74,6 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor,
     if name == "ours":
         requests |= {page: page_request(path, site.cookie, "Entry") for page, path in EDITABLE_PAGES.items()}
     return Contestant(name, site.server, requests, client)
-
-
-def measure(contestants: Sequence[Contestant], rounds: int, count: int) -> Figures:
-    """Measure all rounds after a short warm-up round."""
-    figures: Figures = {page: {contestant.name: [] for contestant in contestants} for page in PAGES}
-    for number in range(rounds + 1):
-        for page in PAGES:
-            for contestant in contestants:
-                figure = contestant.run_task(TASKS[page], count if number else min(count, 2))
-                if number:
-                    figures[page][contestant.name].append(figure)
-    return figures
 
 
 def measure_editable(ours: Contestant, rounds: int, count: int) -> dict[str, float]:

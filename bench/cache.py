@@ -32,7 +32,6 @@ MIN_SAVING = 0.8
 PART = """{% cache "items", seconds=3600, tags=["items"] %}<ul>{% for row in rows %}
 <li class="list-group-item"><a href="{{ url("/items/%d" | format(row.id)) }}">{{ row.name }}</a></li>{% endfor %}
 </ul>{% endcache %}"""
-REQUESTS, TEST_REQUESTS = 1000, 20
 CLIENT_CONNECTIONS = 16
 JSON = "static JSON route"
 CACHED = "page from the cache"
@@ -47,7 +46,7 @@ MEASURED = {
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 7)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("requests", 1000, 20, help="of each kind in each round")
     options = parser.read()
     is_quick = report_values(options.rounds, options.requests)
     ratio = report("memory", "memory:", options.rounds, options.requests)

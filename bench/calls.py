@@ -20,7 +20,6 @@ from bench.harness.sites import prepare
 from bench.harness.tasks import TASKS
 
 APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain:app"}
-REQUESTS, TEST_REQUESTS = 21, 2
 COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
 MAX_CALLS: dict[str, dict[str, int]] = {
     "sqlite": {
@@ -53,7 +52,7 @@ Calls = Mapping[str, int]
 def main() -> int:
     parser = BenchmarkParser(__doc__, 3, "the lowest count is taken")
     parser.add_databases(*COUNTED)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("requests", 21, 2, help="of each kind in each round")
     options = parser.read()
     tasks = [task for task in COUNTED if task in options.only] or COUNTED
     exceeded: list[str] = []
@@ -63,7 +62,8 @@ def main() -> int:
         )
         print(f"{database:24}{'plain':>8}{'ours':>8}  of which {''.join(f'{group:>11}' for group in GROUPS)}")
         for task in tasks:
-            total, limit = sum(ours[task].values()), MAX_CALLS[database].get(task)
+            total = sum(ours[task].values())
+            limit = MAX_CALLS[database].get(task)
             groups = "".join(f"{ours[task].get(group, 0):>11}" for group in GROUPS)
             print(f"{TASKS[task].title:24}{sum(plain[task].values()):>8}{total:>8}           {groups}")
             if limit is not None and total > limit:

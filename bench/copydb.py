@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from bench.harness.databases import migrate
 from bench.harness.options import BenchmarkParser
@@ -59,6 +60,12 @@ SESSIONS = """
 """
 
 
+class Figure(NamedTuple):
+    rows_per_second: float
+    peak_kib: float
+    """Peak memory of the process in KiB."""
+
+
 def main() -> int:
     parser = BenchmarkParser(__doc__, 3)
     parser.add_size("rows", 1_000_000, FEW_ROWS)
@@ -66,21 +73,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="opportune-bench-") as folder:
         results = measure(Path(folder), options)
     print(f"{options.rows:,} rows, {options.rounds} rounds{'':19}median    limit")
-    for name, rate in results.items():
-        print(f"{name:32}{rate[0]:10,.0f} rows/s   peak {rate[1] / 1024:.0f} MiB")
+    for name, figure in results.items():
+        print(f"{name:32}{figure.rows_per_second:10,.0f} rows/s   peak {figure.peak_kib / 1024:.0f} MiB")
     if not options.is_judged:
         return 0
     small, all_rows = (results[f"SQLite to SQLite, {part}"] for part in ("a tenth", "all"))
-    growth = all_rows[1] / small[1]
+    growth = all_rows.peak_kib / small.peak_kib
     print(f"{'memory, all rows to a tenth':32}{growth:10.2f} x   {MAX_MEMORY_RATIO:.2f} x at most")
-    return int(all_rows[0] < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO)
+    return int(all_rows.rows_per_second < MIN_ROWS_PER_SECOND or growth > MAX_MEMORY_RATIO)
 
 
-def measure(folder: Path, options: Namespace) -> dict[str, tuple[float, float]]:
-    """Return the medians of rows per second and peak memory in KiB for each type of copy."""
+def measure(folder: Path, options: Namespace) -> dict[str, Figure]:
+    """Return the medians for each type of copy."""
     small = create_source(folder / "few.db", options.rows // 10)
     source = create_source(folder / "all.db", options.rows)
-    results: dict[str, list[tuple[float, float]]] = {}
+    results: dict[str, list[Figure]] = {}
     with postgres_of_run() as server:
         for number in range(options.rounds):
             postgres_copy, second_copy = (server.create_database(f"bench_{number}_{part}") for part in (1, 2))
@@ -100,8 +107,7 @@ def measure(folder: Path, options: Namespace) -> dict[str, tuple[float, float]]:
             for part in (1, 2):
                 server.drop_database(f"bench_{number}_{part}")
     return {
-        name: (median(rate for rate, _ in figures), median(peak for _, peak in figures))
-        for name, figures in results.items()
+        name: Figure(*(median(column) for column in zip(*figures, strict=True))) for name, figures in results.items()
     }
 
 
@@ -115,12 +121,12 @@ def create_source(path: Path, rows: int) -> str:
     return url
 
 
-def run_copies(urls: Sequence[tuple[str, str]], is_judged: bool) -> list[tuple[float, float]]:
+def run_copies(urls: Sequence[tuple[str, str]], is_judged: bool) -> list[Figure]:
     """Copy in a process each, which has its own peak of memory. Tests of the benchmark share one process."""
     if is_judged and len(urls) > 1:
         return [figure for pair in urls for figure in run_copies([pair], is_judged)]
     output = run(["-c", COPY, *(url for pair in urls for url in pair)], environment(PYTHONPATH=str(PROJECT)))
-    return [(rate, peak) for rate, peak in json.loads(output)]
+    return [Figure(*figures) for figures in json.loads(output)]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from argparse import Namespace
 from os import urandom
 from statistics import median
 from time import process_time
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -26,15 +27,23 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres_of_run
 
 IMAGE_BYTES = 100_000
-IMAGES, TEST_IMAGES = 50, 2
 LARGE_DATABASE_STORAGE = "database:?max_file_megabytes=200&max_total_megabytes=5000"
-VIDEO_MEGABYTES, TEST_VIDEO_MEGABYTES = 100, 2
+
+
+class Figures(NamedTuple):
+    save_seconds: float
+    """Seconds to store an image."""
+    read_seconds: float
+    send_seconds: float
+    """Seconds to send the video."""
+    growth_mb: float
+    """Megabytes that sending needs."""
 
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 5)
-    parser.add_size("images", IMAGES, TEST_IMAGES)
-    parser.add_size("megabytes", VIDEO_MEGABYTES, TEST_VIDEO_MEGABYTES, help="of the video")
+    parser.add_size("images", 50, 2)
+    parser.add_size("megabytes", 100, 2, help="of the video")
     options = parser.read()
     print(f"{'':12}{'save 100 kB':>14}{'read 100 kB':>14}{f'send {options.megabytes} MB':>14}{'memory':>10}")
     with postgres_of_run() as server, tempfile.TemporaryDirectory() as folder:
@@ -46,16 +55,16 @@ def main() -> int:
         for name, (url, storage_url) in storages.items():
             settings = settings_for(url).model_copy(update={"storage_url": SecretStr(storage_url)})
             migrate(url)
-            save_seconds, read_seconds, send_seconds, growth_mb = asyncio.run(measure(settings, options))
+            figures = asyncio.run(measure(settings, options))
             print(
-                f"{name:12}{save_seconds * 1000:>11.2f} ms{read_seconds * 1000:>11.2f} ms"
-                f"{send_seconds * 1000:>11.0f} ms{growth_mb:>7.1f} MB"
+                f"{name:12}{figures.save_seconds * 1000:>11.2f} ms{figures.read_seconds * 1000:>11.2f} ms"
+                f"{figures.send_seconds * 1000:>11.0f} ms{figures.growth_mb:>7.1f} MB"
             )
     return 0
 
 
-async def measure(settings: Settings, options: Namespace) -> tuple[float, float, float, float]:
-    """Return seconds to store and read an image and to send a video, and megabytes used for sending."""
+async def measure(settings: Settings, options: Namespace) -> Figures:
+    """Return the medians of the rounds, but the largest growth."""
     database = open_database(settings)
     await database.setup()
     storage = open_storage(settings, database)
@@ -63,13 +72,11 @@ async def measure(settings: Settings, options: Namespace) -> tuple[float, float,
     video = await storage.save("videos", "bin", urandom(video_bytes), "video/mp4")
     figures = [await _measure_round(storage, video, video_bytes, options.images) for _ in range(options.rounds)]
     await database.dispose()
-    save_seconds, read_seconds, send_seconds, _ = (median(column) for column in zip(*figures, strict=True))
-    return save_seconds, read_seconds, send_seconds, max(growth_mb for *_, growth_mb in figures)
+    medians = Figures(*(median(column) for column in zip(*figures, strict=True)))
+    return medians._replace(growth_mb=max(figure.growth_mb for figure in figures))
 
 
-async def _measure_round(
-    storage: Storage, video: str, video_bytes: int, images: int
-) -> tuple[float, float, float, float]:
+async def _measure_round(storage: Storage, video: str, video_bytes: int, images: int) -> Figures:
     initial_mb = resident_memory_bytes() / 1e6
     started = process_time()
     growth_mb = 0.0
@@ -83,7 +90,7 @@ async def _measure_round(
     started = process_time()
     for name in names:
         await storage.read_part(name, 0, PART_BYTES)
-    return save_seconds, (process_time() - started) / images, send_seconds, growth_mb
+    return Figures(save_seconds, (process_time() - started) / images, send_seconds, growth_mb)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,6 @@ from bench.harness.sites import serve_site
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
 from bench.peers.ours.entries import ROWS_VARIABLE, SHELF_ROWS
 
-REQUESTS, TEST_REQUESTS = 40, 1
-ROWS, TEST_ROWS = [1_000, 1_000_000], [200]
 MAX_GROWTH_RATIO = 1.15
 API = "/api/v1/entries"
 PATHS = {
@@ -63,8 +61,8 @@ class Target:
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 5)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
-    parser.add_size("rows", ROWS, TEST_ROWS, type=comma_separated_numbers, help="small,large")
+    parser.add_size("requests", 40, 1, help="of each kind in each round")
+    parser.add_size("rows", [1_000, 1_000_000], [200], type=comma_separated_numbers, help="small,large")
     return run_on_databases(parser, run_on)
 
 

@@ -31,12 +31,12 @@ def main() -> None:
 def measure(rounds: int, count: int) -> None:
     """Print the memory after the first page and after each round."""
     with serve_on_sqlite() as site:
-        server, requests = site.server, mixed_requests(site.cookie)
-        load_page(server.port, "/")
-        print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
+        requests = mixed_requests(site.cookie)
+        load_page(site.server.port, "/")
+        print(f"{'after the first page':38}{site.server.resident_mb():6.1f} MB")
         for number in range(1, rounds + 1):
-            drive(server.port, list(islice(requests, count)), count, MAX_CONNECTIONS)
-            print(f"{f'after {number * count:,} requests':38}{server.resident_mb():6.1f} MB", flush=True)
+            drive(site.server.port, list(islice(requests, count)), count, MAX_CONNECTIONS)
+            print(f"{f'after {number * count:,} requests':38}{site.server.resident_mb():6.1f} MB", flush=True)
 
 
 def mixed_requests(cookie: str) -> Iterator[Request]:

@@ -59,7 +59,7 @@ def main() -> int:
     with postgres_of_run() as server, tempfile.TemporaryDirectory() as folder:
         server.connection.execute("ALTER SYSTEM SET autovacuum = off")  # its transactions would also count
         server.connection.execute("SELECT pg_reload_conf()")
-        for kind in KINDS[not options.is_judged :]:
+        for kind in KINDS if options.is_judged else KINDS[1:]:
             measured = [
                 {peer: measure(peer, kind, server, Path(folder), task) for peer in peers} for _ in range(rounds)
             ]

@@ -23,8 +23,9 @@ from bench.harness.sites import serve_site
 from bench.harness.tasks import page_request
 
 LANGUAGES = ("de", "fr", "es", "ar", "ja", "zh-Hans")
-MAX_ENGLISH_RATIO, MAX_GERMAN_RATIO, MAX_LANGUAGE_MB = 1.05, 1.05, 3.0
-REQUESTS, TEST_REQUESTS = 30, 2
+MAX_ENGLISH_RATIO = 1.05
+MAX_GERMAN_RATIO = 1.05
+MAX_LANGUAGE_MB = 3.0
 SETTLE_SECONDS = 5.0
 
 
@@ -41,7 +42,7 @@ PAGES = {
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 30)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("requests", 30, 2, help="of each kind in each round")
     options = parser.read()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         english = start(stack, Path(folder), "en")

@@ -110,7 +110,8 @@ def main() -> int:
 
 def measure(name: str, rows: int, processes: int, options: Namespace, database: Postgres, folder: Path) -> None:
     """Print the figures of a site with so many rows and web processes."""
-    peer, url = PEERS[name], database.create_database(f"{name}_{rows}_{processes}")
+    peer = PEERS[name]
+    url = database.create_database(f"{name}_{rows}_{processes}")
     environ = environment(**peer.environ_for(url), **UNLIMITED, **{ADDITIONAL_ROWS_VARIABLE: str(FIRST_ROWS)})
     cookie = run(["-m", peer.prepare], environ)
     add_rows(url, TABLES[name], rows - FIRST_ROWS)

@@ -29,8 +29,7 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseUrl
 
 READERS = (1, 4, 16)
-LISTS, TEST_LISTS = 1600, 16
-OWNERS, TEST_OWNERS, ROWS_PER_OWNER = 1000, 10, 100
+ROWS_PER_OWNER = 100
 LIST_QUERY = text("SELECT id, title, done, body FROM item WHERE owner = :owner ORDER BY id DESC LIMIT 20")
 SLOW_QUERY = text("""
     WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 500000)
@@ -58,8 +57,8 @@ KINDS: dict[str, tuple[type[Database], str]] = {
 
 def main() -> None:
     parser = BenchmarkParser(__doc__, 7)
-    parser.add_size("lists", LISTS, TEST_LISTS, help="in each round")
-    parser.add_size("owners", OWNERS, TEST_OWNERS, help=f"with {ROWS_PER_OWNER} rows each")
+    parser.add_size("lists", 1600, 16, help="in each round")
+    parser.add_size("owners", 1000, 10, help=f"with {ROWS_PER_OWNER} rows each")
     options = parser.read()
     with example_file(options.owners) as path:
         uvloop.run(measure(path, options))
@@ -121,7 +120,8 @@ async def lists_beside_slow_query(database: Database, owners: int) -> float:
         async with database.reader() as session:
             await session.execute(SLOW_QUERY)
 
-    count, slow_query = 0, asyncio.create_task(run_slow_query())
+    count = 0
+    slow_query = asyncio.create_task(run_slow_query())
     await asyncio.sleep(0.05)  # until the thread runs the statement
     started = time.perf_counter()
     while not slow_query.done():

@@ -65,7 +65,8 @@ def main() -> int:
 
 def measure(name: str, client: Executor | None, group: Path | None, options: Namespace) -> tuple[float, float]:
     """Return MB after the first page, and the maximum while users sign in."""
-    peer, settle_seconds = PEERS[name], SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
+    peer = PEERS[name]
+    settle_seconds = SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
         run(in_group(group, ("-m", peer.prepare)), environ)  # the memory limit decides the cost of password hashes

@@ -8,7 +8,7 @@ The processor time is that of the server's processes, without the database serve
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -19,14 +19,12 @@ from bench.harness.options import BenchmarkParser
 from bench.harness.servers import PEERS, Peer
 from bench.harness.sites import Contestant, serve_site
 from bench.harness.tables import Figures, exceeded_limits, print_tables
-from bench.harness.tasks import TASKS, make_requests
-
-REQUESTS, TEST_REQUESTS = 400, 2
+from bench.harness.tasks import TASKS, Task, make_requests
 
 
 def main() -> int:
     parser = BenchmarkParser(__doc__, 5)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="of each kind in each round")
+    parser.add_size("requests", 400, 2, help="of each kind in each round")
     parser.add_names("--peers", [*PEERS], default=[*PEERS])
     return run_on_databases(parser, run_on, TASKS)
 
@@ -34,7 +32,8 @@ def main() -> int:
 def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> Iterator[str]:
     with ProcessPoolExecutor(1, get_context("spawn")) as client, ExitStack() as stack:
         contestants = [start(stack, name, new_url(name), folder, client) for name in options.peers]
-        figures = measure(contestants, selected_tasks(options), options.rounds, options.requests)
+        tasks = {name: TASKS[name] for name in selected_tasks(options)}
+        figures = measure(contestants, tasks, options.rounds, options.requests)
     print_tables(kind, figures, options.rounds)
     return exceeded_limits(kind, figures)
 
@@ -51,17 +50,17 @@ def start(
     return Contestant(name, site.server, make_requests(site.cookie), client)
 
 
-def measure(contestants: Sequence[Contestant], tasks: Sequence[str], rounds: int, count: int) -> Figures:
+def measure(contestants: Sequence[Contestant], tasks: Mapping[str, Task], rounds: int, count: int) -> Figures:
     """Return the results by round, task and peer. The work after the start and a short round are not counted."""
     for contestant in contestants:
         contestant.server.wait_until_idle()
-    figures: Figures = {task: {contestant.name: [] for contestant in contestants} for task in tasks}
+    figures: Figures = {name: {contestant.name: [] for contestant in contestants} for name in tasks}
     for number in range(rounds + 1):
-        for task in tasks:
+        for name, task in tasks.items():
             for contestant in contestants:
-                figure = contestant.run_task(TASKS[task], count if number else max(count // 5, 1))
+                figure = contestant.run_task(task, count if number else max(count // 5, 1))
                 if number:
-                    figures[task][contestant.name].append(figure)
+                    figures[name][contestant.name].append(figure)
     return figures
 
 

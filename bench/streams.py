@@ -72,7 +72,8 @@ def main() -> int:
 
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, folder: Path) -> Iterator[str]:
-    load, url = FULL if options.is_judged else SMALL, new_url("streams")
+    load = FULL if options.is_judged else SMALL
+    url = new_url("streams")
     prepare(PEERS["ours"], url, environment(**PEERS["ours"].environ_for(url)))
     with ProcessPoolExecutor(1, get_context("spawn")) as client:
         rounds = [
@@ -171,8 +172,10 @@ class Viewer(asyncio.Protocol):
         self.transport.write(f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        now, received = monotonic_ns() // 1000, self.unparsed + data
-        end, self.started_at = 0, self.started_at or now
+        now = monotonic_ns() // 1000
+        received = self.unparsed + data
+        end = 0
+        self.started_at = self.started_at or now
         for match in WORD.finditer(received):
             end = match.end()
             if int(match[1]) == self.word_count:  # the last event of a page's stream repeats all words

@@ -32,7 +32,9 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres_of_run
 from tests.opportune.search.books import Book, make_tables
 
-TOPICS, RESULT_COUNT, BATCH_ROWS = 1_000, 10, 2_000
+TOPICS = 1_000
+RESULT_COUNT = 10
+BATCH_ROWS = 2_000
 FIELDS = Fields(Book.__tablename__, {"title": "A"}, by_meaning=True)
 
 

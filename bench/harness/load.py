@@ -81,7 +81,8 @@ class _Client:
             self.close()
             return False
         self.socket = self.socket or self._connect()
-        self.request, self.received = request, b""
+        self.request = request
+        self.received = b""
         self.sent_at = perf_counter()
         self.socket.sendall(request.raw)
         return True

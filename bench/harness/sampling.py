@@ -51,7 +51,8 @@ class Sampler:
 
 def _start_timer(interval_ns: int) -> None:
     """Send SIGALRM at intervals of processor time of this thread. ITIMER_PROF would count all threads."""
-    libc, timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()
+    libc = ctypes.CDLL(None, use_errno=True)
+    timer = ctypes.c_void_p()
     interval = (ctypes.c_long * 4)(0, interval_ns, 0, interval_ns)
     if libc.timer_create(time.CLOCK_THREAD_CPUTIME_ID, None, ctypes.byref(timer)) or libc.timer_settime(
         timer, 0, interval, None

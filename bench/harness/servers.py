@@ -29,7 +29,8 @@ class Server:
 
     def wait_until_idle(self) -> None:
         """Wait until the work after a start has ended, such as hashing static files and indexing documents."""
-        deadline, before = time.monotonic() + START_TIMEOUT_SECONDS, -1.0
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        before = -1.0
         while (now := self.cpu_seconds()) - before > IDLE_CPU_SECONDS and time.monotonic() < deadline:
             before = now
             time.sleep(IDLE_WINDOW_SECONDS)

@@ -29,10 +29,12 @@ def prepare(peer: Peer, url: str, environ: Mapping[str, str]) -> str:
 
     Benchmarks with SQLite and no additional rows copy the files of `PREPARED_VARIABLE`, if `.ci/run` has set it.
     """
-    arguments, shared_folder = ["-m", peer.prepare], environ.get(PREPARED_VARIABLE)
+    arguments = ["-m", peer.prepare]
+    shared_folder = environ.get(PREPARED_VARIABLE)
     if not shared_folder or ADDITIONAL_ROWS_VARIABLE in environ or not url.startswith("sqlite:///"):
         return run(arguments, environ)
-    file, prepared = Path(url.removeprefix("sqlite:///")), Path(shared_folder, peer.prepare)
+    file = Path(url.removeprefix("sqlite:///"))
+    prepared = Path(shared_folder, peer.prepare)
     if not prepared.exists():
         folder = Path(tempfile.mkdtemp(dir=shared_folder))
         (folder / "cookie").write_text(run(arguments, environ), encoding="utf-8")

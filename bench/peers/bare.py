@@ -159,7 +159,8 @@ async def add_item(_scope: Mapping[str, Any], receive: Receive) -> Response:
 
 
 async def read_body(receive: Receive) -> bytes:
-    body, more = b"", True
+    body = b""
+    more = True
     while more:
         message = await receive()
         body += message.get("body", b"")

@@ -24,8 +24,6 @@ from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.testing import make_user, sign_in
 
-LENGTHS, TEST_LENGTHS = [20, 50, 2_000], [20, 50, 60]
-"""Numbers of messages: few, a full page, and many."""
 MAX_RATIO = 1.3
 """Maximum ratio to the processor time of a full page."""
 TEXT = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass.\n\n- One\n- Two\n"
@@ -38,12 +36,14 @@ def main() -> int:
         print("The feature whose page is measured, the chat, is not installed.")
         return 0
     parser = BenchmarkParser(__doc__, 15)
-    parser.add_size("lengths", LENGTHS, TEST_LENGTHS, type=comma_separated_numbers, help="messages: few,a page,many")
+    sizes = [20, 50, 2_000], [20, 50, 60]
+    parser.add_size("lengths", *sizes, type=comma_separated_numbers, help="messages: few,a full page,many")
     return run_on_databases(parser, run_on)
 
 
 def run_on(options: Namespace, kind: str, new_url: NewUrl, _folder: Path) -> list[str]:
-    migrate(url := new_url("conversations"))
+    url = new_url("conversations")
+    migrate(url)
     return report(kind, uvloop.run(measure(url, options.lengths, options.rounds)))
 
 
@@ -67,7 +67,8 @@ async def add_conversation(database: Database, owner_id: int, length: int) -> in
     from app.chat.models import Conversation, Message, Role  # the feature may have been deleted
 
     async with database.writer() as session:
-        session.add(conversation := Conversation(owner_id=owner_id, title=f"{length} messages"))
+        conversation = Conversation(owner_id=owner_id, title=f"{length} messages")
+        session.add(conversation)
         await session.flush()
         parent: int | None = None
         for number in range(length // 2):

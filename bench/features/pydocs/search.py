@@ -13,7 +13,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,10 +27,10 @@ from bench.harness.servers import environment, run, serve
 from bench.harness.sites import serve_site
 from tests.pydocs.sphinx_folder import make_sphinx_folder
 
-REQUESTS, TEST_REQUESTS = 2000, 20
-ENTRIES, TEST_ENTRIES = 20_000, 200
 CLIENT_CONNECTIONS = 32
-MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
+MIN_RATIO = 1.5
+MAX_TAIL_RATIO = 4
+MAX_INDEXING_SECONDS = 30
 PLAIN = ("-m", "uvicorn", "bench.features.pydocs.peer.app:app", "--port", "{port}")
 HEAD = (
     "GET /pydocs?q={} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n"
@@ -55,8 +55,8 @@ def main() -> int:
         print("The feature whose search is measured, pydocs, is not installed.")
         return 0
     parser = BenchmarkParser(__doc__, 5)
-    parser.add_size("requests", REQUESTS, TEST_REQUESTS, help="in each round")
-    parser.add_size("entries", ENTRIES, TEST_ENTRIES, help="of the searched index")
+    parser.add_size("requests", 2000, 20, help="in each round")
+    parser.add_size("entries", 20_000, 200, help="of the searched index")
     options = parser.read()
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, get_context("spawn")) as client:
         folder = Path(name)
@@ -113,12 +113,7 @@ def measure_searches(port: int, queries: Sequence[Request]) -> tuple[float, floa
 
 
 def summary(figures: Sequence[Figure]) -> Figure:
-    return Figure(
-        *(
-            median(getattr(figure, name) for figure in figures)
-            for name in ("rate", "median_seconds", "p99_seconds", "cpu_seconds")
-        )
-    )
+    return Figure(*(median(column) for column in zip(*map(astuple, figures), strict=True)))
 
 
 def report(seconds: float, ours: Figure, plain: Figure, options: Namespace) -> None:
