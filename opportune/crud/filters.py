@@ -137,7 +137,8 @@ class _LowerName:
 
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
-    relation, target = shape.mapper.relationships[name], shape.links[name]
+    relation = shape.mapper.relationships[name]
+    target = shape.links[name]
     type_ = Annotated[int, Reference(target)]
     label = label_of(name)
     key = inspect(target).primary_key[0]
