@@ -9,8 +9,6 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
-BusKind = Literal["memory", "redis", "postgresql"]
-
 
 def open_bus(settings: Settings) -> Bus:
     """Return the bus of a site that does not notify through PostgreSQL."""
@@ -24,7 +22,7 @@ def listening_url(settings: Settings) -> DatabaseUrl | None:
     return direct_url(settings) if bus_kind(settings) == "postgresql" else None
 
 
-def bus_kind(settings: Settings) -> BusKind:
+def bus_kind(settings: Settings) -> Literal["memory", "redis", "postgresql"]:
     """Return the bus of the settings.
 
     By default a site uses the Redis of CACHE_URL, or PostgreSQL if it has separate workers. A listening connection of

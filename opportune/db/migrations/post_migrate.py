@@ -18,9 +18,6 @@ VECTORS_PREFIX = "vectors_of_"
 LITESTREAM_PREFIX = "_litestream_"
 """Prefix of the tables that Litestream creates (oppman.py docs backups)."""
 
-StatementsFactory = Callable[[Connection], Sequence[str | Executable]]
-"""Return the statements to run, depending on the current tables."""
-
 SEARCH_INDEXES = "opportune.search.registry:due_statements"
 """Factory of the search indexes of every site. It is named as text, because the search imports this package."""
 
@@ -47,7 +44,8 @@ def run_due_statements(connection: Connection) -> None:
             progress.advance()
 
 
-def _factories() -> Iterator[StatementsFactory]:
+def _factories() -> Iterator[Callable[[Connection], Sequence[str | Executable]]]:
+    """Yield the functions that return the statements to run, depending on the current tables."""
     yield resolve_name(SEARCH_INDEXES)
     for feature in installed_features():
         yield from feature.data.post_migrate

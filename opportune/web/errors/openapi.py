@@ -61,7 +61,8 @@ def complete_responses(schema: dict[str, Any]) -> None:
         if content.get("application/json", {}).get("schema") == FASTAPI_ERROR:
             operation["responses"]["422"] = error_responses(422)[422]
         content = operation["responses"].get("200", {}).get("content", {})
-        if "$ref" in (schema := content.get("text/event-stream", {}).get("schema", {})):
-            schema.pop("type", None)  # which FastAPI writes next to the model of an event stream
+        event_schema = content.get("text/event-stream", {}).get("schema", {})
+        if "$ref" in event_schema:
+            event_schema.pop("type", None)  # which FastAPI writes next to the model of an event stream
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -53,5 +53,5 @@ class SharedParts(Extension):
         full_key = (id(settings), place, current_language.get(), key)
         part = self._parts.get(full_key)
         if part is None:
-            part = self._parts[full_key] = caller(), settings
+            part = self._parts[full_key] = (caller(), settings)
         return part[0]
