@@ -51,8 +51,7 @@ def main() -> int:
 async def measure(url: str, rounds: int, pairs: int) -> tuple[float, float]:
     """Return the medians of our database and of the engines configured by hand."""
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    database = open_database(settings)
-    peer = PlainEngines(url, settings)
+    database, peer = open_database(settings), PlainEngines(url, settings)
     await database.setup()
     targets: list[tuple[Sessions, Sessions]] = [(database.reader, database.writer), (peer.reader, peer.writer)]
     await create_table(database)

@@ -66,13 +66,12 @@ def main() -> int:
 def measure(name: str, client: Executor | None, group: Path | None, options: Namespace) -> tuple[float, float]:
     """Return MB after the first page, and the maximum while users sign in."""
     peer = PEERS[name]
-    settle_seconds = SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
         run(in_group(group, ("-m", peer.prepare)), environ)  # the memory limit decides the cost of password hashes
         with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             load_page(server.port, "/" if name in COMMANDS else "/items")
-            time.sleep(settle_seconds)
+            time.sleep(SETTLE_SECONDS if options.is_judged else TEST_SETTLE_SECONDS)
             first = server.resident_mb()
             return first, max(first, peak_while_signing_in(server, client, options.users)) if client else first
 

@@ -151,11 +151,10 @@ async def stream_answer(request: Request, answer_stream: CurrentStream) -> Event
 
 def paths_to_poll(stream: MessageStream, answer: Answer) -> Iterator[str]:
     """Yield the paths of what jobs write after an answer: a title, and suggested questions."""
-    message = stream.shown.message
     if stream.awaits_title and can_be_titled(answer):
-        yield f"/chat/{message.conversation_id}/title"
+        yield f"/chat/{stream.shown.message.conversation_id}/title"
     if MAX_FOLLOW_UPS and answer.status == AnswerStatus.DONE:
-        yield f"/chat/messages/{message.id}/follow-ups"
+        yield f"/chat/messages/{stream.shown.message.id}/follow-ups"
 
 
 @router.get("/messages/{message_id}/follow-ups")

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from opportune.accounts import request_rules
 from opportune.accounts.kept_forms import load_kept_form
-from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.models import ApiToken, User
 from opportune.accounts.request_credentials import find_credential, record_use
 from opportune.accounts.sessions.lookup import find_impersonator
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
@@ -74,17 +74,17 @@ async def _read_user(request: HTTPConnection) -> User | None:
     match = await find_credential(request)
     if match is None:
         return None
-    state = request.state
     row, user, permissions = match
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, get_request_scopes(request))
-    elif row.is_impersonation:
-        state.impersonator = await find_impersonator(request.app.state.database, row, user)
-        if state.impersonator is None:
-            return None
-    state.permissions = permissions
-    state.session = row if isinstance(row, Session) else None
-    state.token = row if isinstance(row, ApiToken) else None
+        request.state.token = row
+    else:
+        if row.is_impersonation:
+            request.state.impersonator = await find_impersonator(request.app.state.database, row, user)
+            if request.state.impersonator is None:
+                return None
+        request.state.session = row
+    request.state.permissions = permissions
     record_use(request, row)
     return user
 

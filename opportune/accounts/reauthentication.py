@@ -151,9 +151,8 @@ async def _check_passkey(context: AccountContext, user: User, assertion: str) ->
 
 
 async def _store_confirmation(context: AccountContext) -> None:
-    request = context.manager.request
-    if request and context.browser_session:
-        await cookies.confirm_session(context.session, context.browser_session, request)
+    if context.manager.request and context.browser_session:
+        await cookies.confirm_session(context.session, context.browser_session, context.manager.request)
 
 
 async def require_email_confirmation(request: Request, user: CurrentUser) -> None:

@@ -25,13 +25,12 @@ def _open_rate_limiter(services: Services) -> RateLimiter:
 async def _read_viewer(request: Request) -> Viewer | None:
     """Return what a response for this visitor may depend on; None for an impersonator, whose pages have a banner."""
     user = await get_optional_user(request)
-    state = request.state
     if user is None:
         return ()
-    if state.impersonator:
+    if request.state.impersonator:
         return None
-    scopes = state.token.scopes if state.token else None
-    return user.id, sorted(state.permissions), scopes, confirmation.is_confirmed(state.session, user)
+    scopes = request.state.token.scopes if request.state.token else None
+    return user.id, sorted(request.state.permissions), scopes, confirmation.is_confirmed(request.state.session, user)
 
 
 visitors = Feature(

@@ -71,7 +71,9 @@ def command(
     settings = get_settings()
     database = direct_url(settings).kind
     if make_empty:
-        drafts = [_create_empty(graph, feature, message)]
+        if feature is None:
+            raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
+        drafts = [new_migration.create_empty_migration(graph, feature, message)]
     else:
         drafts = draft_migrations(settings, graph, feature, message, choices)
     choices.refuse_unused()
@@ -85,12 +87,6 @@ def command(
         _write_draft(graph, draft, database, writes=writes)
     if check and drafts:
         raise typer.Exit(1)
-
-
-def _create_empty(graph: MigrationGraph, feature: str | None, message: str | None) -> new_migration.NewMigration:
-    if feature is None:
-        raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-    return new_migration.create_empty_migration(graph, feature, message)
 
 
 def _write_draft(graph: MigrationGraph, draft: new_migration.NewMigration, database: str, *, writes: bool) -> None:
