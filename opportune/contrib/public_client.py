@@ -83,11 +83,10 @@ class _PublicTransport(httpx2.AsyncHTTPTransport):
         if url.scheme not in ("http", "https") or not url.host:
             raise httpx2.UnsupportedProtocol("The URL does not begin with http:// or https:// and a host.")
         host = url.raw_host.decode()
-        address = await _resolve(host, url.port or url.scheme, self._is_allowed)
         response = await super().handle_async_request(
             httpx2.Request(
                 request.method,
-                url.copy_with(host=str(address)),
+                url.copy_with(host=str(await _resolve(host, url.port or url.scheme, self._is_allowed))),
                 headers=request.headers,
                 stream=request.stream,
                 extensions={**request.extensions, "sni_hostname": host},

@@ -82,8 +82,7 @@ async def _parse_input(data: dict[str, Any]) -> Any:
         FieldErrors: It is invalid, or does not end with a question.
         PackageMissing: The optional packages are not installed.
     """
-    models = await asyncio.to_thread(core)
-    run = _parse(models.RunAgentInput, data)
+    run = _parse((await asyncio.to_thread(core)).RunAgentInput, data)
     if not (run.resume or (run.messages and run.messages[-1].role == "user")):
         raise FieldErrors({"messages": _("The last message must be a question of the user.")})
     if max(len(run.thread_id), len(run.run_id)) > MAX_ID_LENGTH:

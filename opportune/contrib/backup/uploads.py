@@ -160,8 +160,7 @@ def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
 
 
 def _upload_names(client: "S3Store") -> Iterable[str]:
-    names = (str(item["path"]) for page in client.list() for item in page)
-    return (name for name in names if is_name(name))
+    return filter(is_name, (str(item["path"]) for page in client.list() for item in page))
 
 
 @contextmanager

@@ -138,8 +138,7 @@ async def render_step(
     }
     if file and file.state == "imported":
         context["summary"] = summary_of(view, file.result, updates=file.choices["updates"])
-    template = STEP_TEMPLATE if is_htmx(request) else TEMPLATE
-    return await render_page(request, view, template, context, status)
+    return await render_page(request, view, STEP_TEMPLATE if is_htmx(request) else TEMPLATE, context, status)
 
 
 class FaultGroup(NamedTuple):

@@ -73,11 +73,10 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
     changes = [service.find_changes(old.values, new.values) if old else {} for new, old in pairs]
     authors = await load_emails(view, (version.actor_id for version in page))
-    differences = await list_differences(request, view, changes)
     return {
         "versions": [
             VersionEntry(version, authors.get(version.actor_id, ""), fields, is_newest=version.id == newest[0].id)
-            for version, fields in zip(page, differences, strict=True)
+            for version, fields in zip(page, await list_differences(request, view, changes), strict=True)
         ],
         "older_versions": page[-1].number if len(rows) > len(page) else None,
         "may_restore": may_restore and view.can_edit and await view.check_can_edit(request, row),

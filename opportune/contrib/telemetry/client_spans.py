@@ -42,11 +42,10 @@ def _client_span(tracer: Tracer, request: httpx2.Request) -> Iterator[Span]:
     if not trace.get_current_span().is_recording():
         yield trace.INVALID_SPAN
         return
-    port = request.url.port or (443 if request.url.scheme == "https" else 80)
     attributes: dict[str, str | int] = {
         "http.request.method": request.method,
         "server.address": request.url.host,
-        "server.port": port,
+        "server.port": request.url.port or (443 if request.url.scheme == "https" else 80),
     }
     span = tracer.start_span(request.method, kind=SpanKind.CLIENT, attributes=attributes)
     try:

@@ -28,8 +28,7 @@ def make_endpoint(function: Function, dependencies: Iterable[Parameter], result_
 
 
 def _as_keyword(parameter: Parameter) -> Parameter:
-    is_context = parameter.annotation is JobContext
-    type_ = Annotated[Any, Depends(job_context)] if is_context else parameter.annotation
+    type_ = Annotated[Any, Depends(job_context)] if parameter.annotation is JobContext else parameter.annotation
     return parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=type_)
 
 

@@ -63,8 +63,7 @@ async def cancel_jobs(session: AsyncSession, answer_id: int, indexes: Iterable[i
     keys = [job_key(answer_id, index) for index in indexes]
     if not keys:
         return
-    ids = await session.scalars(select(col(Job.id)).where(col(Job.key).in_(keys)))
-    for job_id in ids.all():
+    for job_id in (await session.scalars(select(col(Job.id)).where(col(Job.key).in_(keys)))).all():
         with suppress(OperatorError):  # it has just ended
             await cancel(session, job_id)
 

@@ -98,8 +98,7 @@ def find_approval(runs: Sequence[Run], call: ToolCall) -> bool | None:
     index = _find_open_run(runs, call)
     if index is not None and runs[index]["approval"]:
         return runs[index]["approval"] in (ALLOWED, ALWAYS)
-    is_always_allowed = any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs)
-    return True if is_always_allowed else None
+    return True if any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs) else None
 
 
 def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:

@@ -13,8 +13,9 @@ from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.streams import first_answer
 from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.provider import Chunks, LlmError, Message, Timeouts, ToolCall, ToolSchema
-from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, compacted_answer, connect, url_of
+from opportune.contrib.llm.providers.request_forms import Body
 from opportune.contrib.llm.providers.returned_fields import fields_for
 
 

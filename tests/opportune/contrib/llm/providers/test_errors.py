@@ -14,8 +14,8 @@ from functools import partial
 import pytest
 
 from opportune.contrib.llm import Done, LlmError
-from opportune.contrib.llm.providers.error_reader import seconds_to_wait
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.contrib.llm.providers.retry_waits import seconds_to_wait
 from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
 from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, event, text
