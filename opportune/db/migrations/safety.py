@@ -56,6 +56,14 @@ class Risk(NamedTuple):
         return self.message
 
 
+class Step(NamedTuple):
+    """Step of a migration on a table that it does not create."""
+
+    migration: Migration
+    operation: ops.MigrateOperation
+    table: str
+
+
 class TableLock(NamedTuple):
     """Lock of a migration on a table of PostgreSQL."""
 
@@ -84,15 +92,13 @@ def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -
         if isinstance(operation, ops.DropConstraintOp):
             dropped_constraints.add(str(operation.constraint_name))
         if not migration.safety_assured and not _constrains_new_column(operation, nullable_columns):
-            for reason, advice in _find_problems(operation, table, dropped_constraints):
-                risks.append(Risk(migration, f"The old version may fail: {reason}. {advice}"))
+            problems = _find_problems(operation, table, dropped_constraints)
+            risks += [Risk(migration, f"The old version may fail: {problem}") for problem in problems]
     return list(dict.fromkeys(risks))
 
 
-def _steps_on_existing_tables(
-    migrations: Sequence[Migration], dialect_name: str
-) -> Iterator[tuple[Migration, ops.MigrateOperation, str]]:
-    """Yield the steps of migrations with their tables, except steps on tables that the migrations create."""
+def _steps_on_existing_tables(migrations: Sequence[Migration], dialect_name: str) -> Iterator[Step]:
+    """Yield the steps of migrations, except steps on tables that the migrations create."""
     created_tables: set[str] = set()
     for migration in migrations:
         for operation in record(migration, dialect_name=dialect_name):
@@ -100,7 +106,7 @@ def _steps_on_existing_tables(
             if isinstance(operation, ops.CreateTableOp):
                 created_tables.add(table)
             if table not in created_tables:
-                yield migration, operation, table
+                yield Step(migration, operation, table)
 
 
 def _is_filled(operation: ops.AddColumnOp) -> bool:
@@ -120,24 +126,22 @@ def _constrains_new_column(operation: ops.MigrateOperation, nullable_columns: Se
     return any(f"{table_of(operation)}.{column}" in nullable_columns for column in columns)
 
 
-def _find_problems(
-    operation: ops.MigrateOperation, table: str, dropped_constraints: Set[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield reasons why the previous version may fail, with advice."""
+def _find_problems(operation: ops.MigrateOperation, table: str, dropped_constraints: Set[str]) -> Iterator[str]:
+    """Yield reasons why the previous version may fail, each with advice."""
     match operation:
         case ops.DropTableOp():
-            yield f"it uses the table {table}, which is dropped", DROP_LATER
+            yield f"it uses the table {table}, which is dropped. {DROP_LATER}"
         case ops.RenameTableOp(new_table_name=name):
-            yield f"it uses the table {table}, which is renamed to {name}", WRITE_BOTH
+            yield f"it uses the table {table}, which is renamed to {name}. {WRITE_BOTH}"
         case ops.DropColumnOp(column_name=column):
-            yield f"it uses {table}.{column}, which is dropped", DROP_LATER
+            yield f"it uses {table}.{column}, which is dropped. {DROP_LATER}"
         case ops.AddColumnOp(column=column):
             if not (column.nullable or _is_filled(operation)):
-                yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
+                yield f"it inserts rows into {table} without {column.name}, which is NOT NULL. {ALLOW_NULL_FIRST}"
         case ops.AlterColumnOp():
             yield from _find_alter_problems(operation, f"{table}.{operation.column_name}")
         case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in dropped_constraints:
-            yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
+            yield f"{name} of {table} allows other values, which it may not write or read. {CHANGE_MEMBERS_LATER}"
         case (
             ops.CreateCheckConstraintOp(constraint_name=name)
             | ops.CreateUniqueConstraintOp(constraint_name=name)
@@ -145,21 +149,21 @@ def _find_problems(
             | ops.CreatePrimaryKeyOp(constraint_name=name)
             | ops.CreateIndexOp(index_name=name, unique=True)
         ):
-            yield f"it may write rows to {table} that {name} forbids", SATISFY_FIRST
+            yield f"it may write rows to {table} that {name} forbids. {SATISFY_FIRST}"
         case ops.ExecuteSQLOp(sqltext=sql) if match := BREAKING_SQL.search(str(sql)):
-            yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()})", DROP_LATER
+            yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()}). {DROP_LATER}"
 
 
-def _find_alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
+def _find_alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[str]:
     if operation.modify_name is not None:
-        yield f"it uses {name}, which is renamed to {operation.modify_name}", WRITE_BOTH
+        yield f"it uses {name}, which is renamed to {operation.modify_name}. {WRITE_BOTH}"
     if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
-        yield f"it uses {name} with another type", WRITE_BOTH
+        yield f"it uses {name} with another type. {WRITE_BOTH}"
     if operation.modify_nullable is False:
-        yield f"it may leave {name} NULL", WRITE_VALUES_FIRST
+        yield f"it may leave {name} NULL. {WRITE_VALUES_FIRST}"
     elif operation.modify_server_default is None and not (operation.modify_nullable or operation.existing_nullable):
         # Written by makemigrations for a Python default: existing rows get it, rows of the previous version do not.
-        yield f"it inserts rows without {name}, which is NOT NULL", ALLOW_NULL_FIRST
+        yield f"it inserts rows without {name}, which is NOT NULL. {ALLOW_NULL_FIRST}"
 
 
 def find_table_locks(migrations: Sequence[Migration]) -> list[Risk]:
