@@ -128,7 +128,9 @@ class ModelComparison:
         choices = choices or questions.Choices()
         differences = self._find_differences(feature, choices)
         types = find_type_steps(self.connection, differences.upgrade)
-        upgrade, downgrade = _add_mutual_keys_last(differences.upgrade, differences.downgrade)
+        mutual_keys = _move_mutual_keys(differences.upgrade)
+        upgrade = [*differences.upgrade, *mutual_keys]
+        downgrade = [*(addition.reverse() for addition in mutual_keys), *differences.downgrade]
         described = [*flatten(upgrade)]
         members = EnumMembers(feature, choices)
         for alteration in _changed_tables(upgrade):
@@ -236,20 +238,15 @@ def comparison_options(graph: MigrationGraph, features: Collection[str], owners:
     return {**OPTIONS, "include_name": include_name, "include_object": include_object}
 
 
-def _add_mutual_keys_last(
-    upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
-) -> tuple[Operations, Operations]:
-    """Move foreign keys with `use_alter` out of CREATE TABLE."""
-    additions: Operations = []
-    drops: Operations = []
-    for operation in upgrade:
+def _move_mutual_keys(operations: Operations) -> list[ops.ModifyTableOps]:
+    """Move foreign keys with `use_alter` out of CREATE TABLE, and return the operations that add them."""
+    additions: list[ops.ModifyTableOps] = []
+    for operation in operations:
         for key in _remove_mutual_keys(operation):
-            table = str(key.parent.name)
             addition = ops.CreateForeignKeyOp.from_constraint(key)
             addition.kw.pop("use_alter", None)
-            additions.append(ops.ModifyTableOps(table, [addition]))
-            drops.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
-    return [*upgrade, *additions], [*drops, *downgrade]
+            additions.append(ops.ModifyTableOps(str(key.parent.name), [addition]))
+    return additions
 
 
 def _remove_mutual_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConstraint]:
