@@ -92,10 +92,11 @@ async def find_deletion_impact(
         related = [and_(condition, ~selected) for condition in conditions[1:]] if table is root else conditions
         if related and table not in link_tables:
             impact.deleted += await counter.count(table, or_(*related))
-    for key, rule, condition in _find_references(deleted, rules):
-        column = key.columns[0].name if key.referred_table is root and len(key.columns) == 1 else ""
-        affected = impact.cleared if rule == "SET NULL" else impact.blocking
-        affected += await counter.count(key.table, condition, column)
+    for rows in _find_references(deleted, rules):
+        columns = [*rows.key.columns] if rows.key.referred_table is root else []
+        column = columns[0].name if len(columns) == 1 else ""
+        affected = impact.cleared if rows.rule == "SET NULL" else impact.blocking
+        affected += await counter.count(rows.key.table, rows.condition, column)
     return impact
 
 
@@ -112,10 +113,16 @@ def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Co
     return deleted
 
 
-def _find_references(
-    deleted: ConditionsByTable, rules: dict[Any, str]
-) -> Iterator[tuple[ForeignKeyConstraint, str, Condition]]:
-    """Yield foreign key, rule and condition of rows that reference a deleted row and are not deleted themselves."""
+class _ReferencingRows(NamedTuple):
+    """Rows of a table that reference a deleted row and are not deleted themselves."""
+
+    key: ForeignKeyConstraint
+    rule: str
+    """SET NULL, or an empty string if the rows block the deletion."""
+    condition: Condition
+
+
+def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[_ReferencingRows]:
     for table, conditions in deleted.items():
         for key in foreign_keys_to(table):
             rule = _deletion_rule(key, rules)
@@ -126,7 +133,7 @@ def _find_references(
                 row_key = key.table.primary_key.columns
                 deleted_keys = select(*row_key).where(or_(*same_table)).correlate(None)
                 condition = and_(condition, single_or_tuple(row_key).not_in(deleted_keys))
-            yield key, rule, condition
+            yield _ReferencingRows(key, rule, condition)
 
 
 def _deletion_rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
