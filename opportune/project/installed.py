@@ -113,4 +113,5 @@ def feature_of_table(table: str, features: Sequence[str]) -> str | None:
         return USERS
     if adopted_tables.get(table) in features:
         return adopted_tables[table]
-    return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
+    prefixes = (table[:end] for end, letter in enumerate(table) if letter == "_")
+    return max((prefix for prefix in prefixes if prefix in features), key=len, default=None)
