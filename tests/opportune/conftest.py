@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.services.clock import clock
-from tests.opportune.shared_features import share_checks_of_features, share_checks_of_views, share_settings_of_features
+from tests.opportune import shared_features
 
 SLOWEST_MODULES = (
     *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
@@ -36,9 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> Iterator[None]:
     """Share caches also between sites that tests create without the fixture `app`."""
     with pytest.MonkeyPatch.context() as patch:
-        share_checks_of_features(patch)
-        share_checks_of_views(patch)
-        share_settings_of_features(patch)
+        shared_features.share_checks_of_features(patch)
+        shared_features.share_parts_of_views(patch)
+        shared_features.share_settings_of_features(patch)
         yield
 
 

@@ -1,15 +1,14 @@
-"""Checks and settings of features, and checks of views, which each site of the tests would repeat."""
+"""Checks and settings of features, and parts of views, which each site of the tests would repeat."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 
 from opportune import application
-from opportune.admin import views
 from opportune.admin.declared_permissions import DeclaredPermissions
-from opportune.admin.options import option_faults
+from opportune.admin.sqladmin_adapter import AdapterViewMeta
+from opportune.admin.view_parts import CrudRules
 from opportune.config import settings as settings_module
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.feature import Feature
@@ -41,20 +40,29 @@ def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(DeclaredPermissions, "require_existing", require_existing_once)
 
 
-def share_checks_of_views(patch: pytest.MonkeyPatch) -> None:
-    """Check the options of each view of the admin once, and not those of its subclass for each site."""
-    checked: WeakSet[type[Any]] = WeakSet()
+def share_parts_of_views(patch: pytest.MonkeyPatch) -> None:
+    """Make the columns, filters and lookups of a view late, because tests use few. The first of a class shows which."""
+    late: dict[type[Any], set[str]] = {}
 
-    def faults_once(view: Any, base: type[Any]) -> Iterator[str]:
-        class_, parent, *_ = type(view).__mro__
-        if parent in checked:
-            return iter(())
-        faults = list(option_faults(view, base))
-        if "site" in vars(class_) and not faults:
-            checked.add(parent)
-        return iter(faults)
+    def make(class_: Any) -> Any:
+        view = object.__new__(class_)
+        parent = class_.__mro__[1]
+        if "site" not in vars(class_) or parent not in late:
+            view.__init__()
+            late[parent] = {*vars(view)}
+            return view
+        view.rules = CrudRules(view.crud, view.identity)  # for the menu
 
-    patch.setattr(views, "option_faults", faults_once)
+        def get(view: Any, name: str) -> Any:
+            if name in late[parent] and name not in vars(view):
+                del class_.__getattribute__
+                view.__init__()
+            return object.__getattribute__(view, name)
+
+        class_.__getattribute__ = get
+        return view
+
+    patch.setattr(AdapterViewMeta, "__call__", make)
 
 
 def share_settings_of_features(patch: pytest.MonkeyPatch) -> None:

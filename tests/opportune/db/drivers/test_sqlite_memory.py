@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -21,6 +20,7 @@ from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.guides import code_blocks, read_guide, run_code
+from tests.opportune.site_with import client_of
 
 WORD = text("SELECT word FROM fact")
 
@@ -196,8 +196,7 @@ async def test_file_in_read_only_folder_is_read(path: Path, monkeypatch: pytest.
 
 async def test_read_only_site_refuses_writes(database_url: str) -> None:
     app = create_app(settings_for(database_url.replace("sqlite:", "sqlite+memory:")))
-    browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
-    async with app.router.lifespan_context(app), browser:
+    async with app.router.lifespan_context(app), client_of(app) as browser:
         assert [(await browser.get(page)).status_code for page in ("/", "/health", "/health/ready")] == [200] * 3
         form = {"email": "a@example.com", "password": "a long password"}
         response = await browser.post("/accounts/login", data=form)
@@ -213,8 +212,7 @@ async def test_guide_example_of_memory_database(path: Path) -> None:
     app = FastAPI(lifespan=names["lifespan"])
     app.include_router(names["router"])
     app.state.settings = settings_for("sqlite:///unused.db")
-    browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
-    async with app.router.lifespan_context(app), browser:
+    async with app.router.lifespan_context(app), client_of(app) as browser:
         assert (await browser.get("/api/facts")).json() == ["old"]
         write(path, "new")
         await app.state.facts.refresh()

@@ -1,6 +1,5 @@
 """Flash messages."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
@@ -14,6 +13,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, sign_in
 from opportune.web import cached, flash, templates
 from opportune.web.rendering.flash import COOKIE_NAME, MAX_COOKIE_BYTES
+from tests.opportune.site_with import site_fixture
 
 router = APIRouter()
 
@@ -53,11 +53,7 @@ async def show_page_cached_per_user(request: Request) -> Response:
     return templates.render(request, "accounts/email_sent.html")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_test_app(settings, [Feature("messages", "Messages.", pages=router)])
-    async with app.router.lifespan_context(app):
-        yield app
+app = site_fixture(Feature("messages", "Messages.", pages=router))
 
 
 async def test_message_is_shown_once_and_escaped(client: AsyncClient) -> None:
