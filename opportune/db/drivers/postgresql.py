@@ -110,10 +110,7 @@ def _timed_connection() -> "type[TimedConnection]":
 
 
 def _compare_clocks(_connection: object, record: ConnectionPoolEntry) -> None:
-    connection = cast("TimedConnection", record.driver_connection)
-    started_at = monotonic()
-    server_time = await_(connection.read_clock())
-    clock.compare(server_time, monotonic() - started_at)
+    clock.compare(*cast("TimedConnection", record.driver_connection).clock_reading)
 
 
 def _set_read_only(connection: Any, _record: object) -> None:

@@ -28,6 +28,8 @@ CONNECT_TIMEOUT_SECONDS = 4
 """Seconds to connect, over all attempts."""
 CANCEL_TIMEOUT_SECONDS = 1
 """Seconds in which the server must confirm the cancellation of an abandoned statement."""
+POOLER_TIMEOUT_SECONDS = 1
+"""Seconds in which a pooler reports that it has lost the server. It needs longer if all its connections are in use."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 WAKE_RETRY_SECONDS = 0.6
 """Seconds between further attempts while a suspended server starts."""
@@ -49,6 +51,8 @@ FAILED_TRANSACTION = (
     "a statement of this transaction has failed, so nothing can be saved. Run a statement that may fail in "
     "`async with session.begin_nested():`."
 )
+LOST_SERVER = "server login has been failing"
+"""Part of PgBouncer's message while it cannot reach the server."""
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """Message to which every server and pooler responds with one byte, before authentication."""
 
@@ -68,6 +72,8 @@ class TimedConnection(AsyncConnection[Any]):
     """Seconds without a response before the server is probed."""
     probe_timeout_seconds: float = 1.5
     """Seconds to wait for the response to a probe."""
+    clock_reading: tuple[float, float]
+    """Time of the server when it was connected, in seconds since 1970, and seconds until it responded."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -83,6 +89,7 @@ class TimedConnection(AsyncConnection[Any]):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 connection = await cls._retry_connect(*arguments, **options)
+                connection.clock_reading = await connection.read_clock()  # a pooler without a server stays silent
         except TimeoutError:
             raise ConnectionTimeout("connection timeout expired") from None
         connection.statement_timeout_seconds = statement_timeout_seconds
@@ -166,7 +173,7 @@ class TimedConnection(AsyncConnection[Any]):
     async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
         deadline = monotonic() + self.statement_timeout_seconds - self.probe_after_seconds
         while (remaining := deadline - monotonic()) > 0:
-            probe = asyncio.create_task(server_responds(self.info.hostaddr or self.info.host, self.info.port))
+            probe = asyncio.create_task(self._responds_to_new_client())
             try:
                 return await self._wait_for(gen, self.probe_timeout_seconds)
             except TimeoutError:
@@ -179,6 +186,19 @@ class TimedConnection(AsyncConnection[Any]):
                 return await self._wait_for(gen, min(remaining, self.probe_after_seconds))
         self._abandon()
         raise OperationalError("statement timeout")
+
+    async def _responds_to_new_client(self) -> bool:
+        """Return whether the server responds. A pooler that has lost it refuses a new client, but not the first one."""
+        if not await server_responds(self.info.hostaddr or self.info.host, self.info.port):
+            return False
+        try:
+            async with asyncio.timeout(POOLER_TIMEOUT_SECONDS):
+                if self.prepare_threshold is None:  # perhaps a pooler
+                    async with await AsyncConnection.connect(self.info.dsn, password=self.info.password) as connection:
+                        await connection.execute(";")
+        except (Error, TimeoutError) as error:
+            return LOST_SERVER not in str(error)
+        return True
 
     def _abandon(self) -> None:
         """Close the connection, and cancel the statement on the server, which would otherwise keep its locks."""
@@ -200,13 +220,14 @@ class TimedConnection(AsyncConnection[Any]):
             return False
         return True
 
-    async def read_clock(self) -> float:
-        """Return the time of the server in seconds since 1970. Costs a round trip."""
+    async def read_clock(self) -> tuple[float, float]:
+        """Return the time of the server in seconds since 1970, and the seconds until it responds: a round trip."""
+        started_at = monotonic()
         await self.set_autocommit(True)
         cursor = await self.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
         await self.set_autocommit(False)
         ((seconds,),) = await cursor.fetchall()
-        return float(seconds)
+        return float(seconds), monotonic() - started_at
 
     def has_pending_data(self) -> bool:
         """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
@@ -234,17 +255,14 @@ async def _cancel(connection: PGcancelConn) -> None:
 
 async def server_responds(host: str, port: int) -> bool:
     """Return whether a server or pooler responds to a new client. Needs no password and no connection slot."""
-    try:
+    with suppress(OSError):
         if sys.platform != "win32" and host.startswith("/"):
             reader, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         else:
             reader, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
-    try:
-        writer.write(SSL_REQUEST)
-        return bool(await reader.read(1))
-    except OSError:
-        return False
-    finally:
-        writer.transport.abort()
+        try:
+            writer.write(SSL_REQUEST)
+            return bool(await reader.read(1))
+        finally:
+            writer.transport.abort()
+    return False
