@@ -4,10 +4,12 @@ The link is valid for a day, or until the site has a superuser.
 """
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from multiprocessing import parent_process
 
 from fastapi import FastAPI
 from itsdangerous import BadData
@@ -18,6 +20,7 @@ from sqlmodel import col
 
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
+from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.accounts.users.queries import delete_all_sessions, delete_sign_in_methods
@@ -30,6 +33,7 @@ from opportune.db.errors import explain
 from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import NotFound, OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.server.workers import WORKERS_VARIABLE
 from opportune.services.clock import clock
 from opportune.services.tasks import running
 
@@ -107,16 +111,27 @@ async def _invite_if_needed(app: FastAPI) -> None:
 
 
 async def send_invitation(app: FastAPI) -> None:
-    """Log a link at most once a minute, and send it to ADMIN_EMAIL at most once an hour."""
+    """Log a link at most once a minute per server, and send it to ADMIN_EMAIL at most once an hour."""
     settings: Settings = app.state.settings
     now = time.monotonic()
     if now - getattr(app.state, "invited_at", -LOG_INTERVAL_SECONDS) < LOG_INTERVAL_SECONDS:
         return
     app.state.invited_at = now
+    if not await _claims_invitation(app.state.database):
+        return
     link = make_setup_link(settings)
     logger.warning("This site has no superuser. To become the first one, open this link within 24 hours: %s", link)
     if invitation_is_emailed(settings):
         await _send_email(app.state.database, settings, link)
+
+
+async def _claims_invitation(database: Database) -> bool:
+    """Return False if another worker of this server has logged a link within the last minute."""
+    parent = parent_process()
+    group = os.environ.get(WORKERS_VARIABLE) or (parent and parent.pid)
+    with suppress(SQLAlchemyError):
+        return not group or await DatabaseSubmissions(database).claim(f"accounts.setup {group}")
+    return True
 
 
 def invitation_is_emailed(settings: Settings) -> bool:

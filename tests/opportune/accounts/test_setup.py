@@ -47,6 +47,12 @@ async def read_superusers(database: Database) -> list[User]:
     return await read_all(database, User, is_superuser=True)
 
 
+async def start(settings: Settings) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        await setup._invite_if_needed(app)
+
+
 async def read_emails(database: Database) -> list[dict[str, str]]:
     return [job.arguments[0] for job in await read_all(database, Job, name="mail.send")]
 
@@ -136,15 +142,22 @@ async def test_setup_is_404_with_superuser(client: AsyncClient, app: FastAPI, ca
 async def test_invitation_is_hourly(settings: Settings, database: Database, caplog: pytest.LogCaptureFixture) -> None:
     site = {"jobs": "off", "base_url": "https://example.org"}
     settings_with_email = settings.model_copy(update={"admin_email": EMAIL, **site})
-    for _ in range(3):  # several workers and restarts
-        app = create_app(settings_with_email)
-        async with app.router.lifespan_context(app):
-            await setup._invite_if_needed(app)
+    for _ in range(3):  # restarts
+        await start(settings_with_email)
     [email] = await read_emails(database)
     assert email["to"] == EMAIL
     assert find_links(caplog)[0] in email["text"]
     assert find_links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
     assert len(find_links(caplog)) == 3
+
+
+async def test_only_one_worker_of_a_server_logs_a_link(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPPORTUNE_WORKERS", "group:2")
+    for _ in range(2):
+        await start(settings.model_copy(update={"jobs": "off"}))
+    assert len(find_links(caplog)) == 1
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -154,9 +167,7 @@ async def test_start_without_tables_or_server_logs_one_line(
 ) -> None:
     caplog.set_level(logging.INFO)
     url = empty_database_url if has_server else "postgresql://ada:s3cret@127.0.0.1:1/none"
-    app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
-    async with app.router.lifespan_context(app):
-        await setup._invite_if_needed(app)
+    await start(settings_for(url).model_copy(update={"jobs": "off"}))
     assert "The search for a superuser failed" in caplog.text
     assert not any(text in caplog.text for text in ("Traceback", "s3cret"))
     assert find_links(caplog) == []
