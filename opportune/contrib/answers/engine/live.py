@@ -112,23 +112,34 @@ class LiveAnswer:
     async def follow(self, offset: int) -> AsyncIterator[Growth]:
         """Yield all that is new after `offset` characters of the text, and after each change until the answer ends.
 
-        The reasoning and existing calls always come first, because a call may wait for an approval. After
-        `HEARTBEAT_INTERVAL_SECONDS` without a change, yield a heartbeat.
+        The reasoning and existing calls always come first, because a call may wait for an approval. Text before a new
+        call precedes it, even if it is committed later. After `HEARTBEAT_INTERVAL_SECONDS` without a change, yield a
+        heartbeat.
         """
         reasoning_length = 0
         tools_version = -1 if self.tool_runs else 0
         while True:
             has_new_calls = self.tools_version > tools_version
-            growth = Growth(self.text[offset:], self.reasoning[reasoning_length:], has_new_calls)
+            end = len(self.text)
+            if has_new_calls and offset < (start := self._start_of_last_call()):
+                has_new_calls = False
+                end = start
+            growth = Growth(self.text[offset:end], self.reasoning[reasoning_length:], has_new_calls)
             if not growth.is_heartbeat:
                 offset += len(growth.text)
                 reasoning_length += len(growth.reasoning)
-                tools_version = self.tools_version
+                if has_new_calls:
+                    tools_version = self.tools_version
                 yield growth
             elif self.ended or self._is_closed:
                 return
             elif not await self._wait_for_change():
                 yield growth
+
+    def _start_of_last_call(self) -> int:
+        """Return the length of the text before the last call, which a running answer may commit later."""
+        start: int = max((run.get("at", 0) for run in self.tool_runs), default=0)
+        return min(start, len(self.text)) if self.ended else start
 
     def _wait_for_change(self) -> asyncio.Future[bool]:
         """Return a future with the result True after a change, and False if a heartbeat is due.

@@ -149,6 +149,7 @@ class AnswerStream:
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
         """Yield events for API clients: `status`, `delta` with `text`, then one `done` or `error`.
 
+        The text before a tool call comes before the `status` event with the call.
         A `status` event may have `tools` (tool calls; with status "waiting", some need an approval) or `reasoning`,
         which starts at `reasoning_offset`. A resumed stream sends the complete reasoning again. The field `key` is
         the id.

@@ -105,6 +105,18 @@ async def test_last_calls_are_sent_before_the_end() -> None:
     assert Event.of(await anext(events))["tools"] == [{"name": "find_book", "result": "Dune"}]
 
 
+async def test_call_comes_after_the_text_before_it() -> None:
+    live = make_live_answer()
+    events = AnswerStream(live, 0, 7).json()
+    await anext(events)
+    live.update_tool_runs([{"name": "find_book", "at": 8, "result": None}])
+    live.add("I lo")
+    assert Event.of(await anext(events)).id == "7:4"
+    live.add("ok. Found it.")
+    received = [Event.of(await anext(events)) for _ in range(3)]
+    assert [(event.event, event.id) for event in received] == [("delta", "7:8"), ("status", "7:8"), ("delta", "7:17")]
+
+
 @pytest.mark.parametrize("kind", ["html", "json"])
 async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
     connected, disconnected = asyncio.Event(), asyncio.Event()
