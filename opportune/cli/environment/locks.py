@@ -3,6 +3,7 @@
 import os
 import re
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 from opportune.cli.environment.installation import InstallError
@@ -30,6 +31,8 @@ SETTINGS_BY_LOCK = {
     "llm-vendors": ("LLM_DIALECT",),
 }
 """Optional locks of features that a site lists, which a command needs if one of these settings has another value."""
+FLAGS = re.compile(r"-[lnqsvx]+|(?!-).*", re.DOTALL)
+"""Words of a command after which another word is a path, not the value of a pytest option."""
 VALUES_WITHOUT_LOCK = {"", "openai"}
 OPTIONAL_LOCKS = {name: f"requirements/{name}.lock" for name in (*SECRET_STORES, *SETTINGS_BY_LOCK, "office", "ag-ui")}
 """Locks that a project gets when it needs them, by name."""
@@ -42,7 +45,7 @@ def required_locks(arguments: list[str]) -> list[str]:
     words = _words(arguments)
     locks = [BASE, *_secrets_locks()]
     if words[:1] == ["test"]:
-        locks += locks_of_tests(arguments)
+        locks += locks_of_tests(arguments[arguments.index("test") + 1 :])
     elif any(words[: len(command)] == command for command in DEVELOPMENT_COMMANDS):
         locks.append(DEV)
     # Importing the list of features would need the packages.
@@ -56,7 +59,16 @@ def _words(arguments: list[str]) -> list[str]:
 
 
 def locks_of_tests(arguments: list[str]) -> list[str]:
-    """Return the locks for these pytest arguments. The framework's tests need more packages."""
+    """Return the locks for these pytest arguments. The framework's tests need more packages.
+
+    Raises:
+        InstallError: A file or folder does not exist. pytest would report it only after the installation.
+    """
+    for before, word in pairwise(["", *arguments]):
+        name = word.partition("::")[0]
+        is_path = re.match(r"(?!-)[^/]*(/|\.py$)", name) and FLAGS.fullmatch(before)
+        if is_path and not os.path.lexists(PROJECT / name):
+            raise InstallError(f"{PROJECT} has no {name}. Name a file or folder with tests.")
     return [DEV] if _project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
 
 

@@ -258,3 +258,9 @@ def test_misspelt_command_installs_nothing(machine: Machine) -> None:
     assert not machine.calls.exists()
     assert not machine.venv.exists()
     assert machine.run("books")[:2] == (0, "ran books\n"), "it may be of a feature"
+
+
+def test_missing_test_file_installs_nothing(machine: Machine) -> None:
+    message = f"{machine.project} has no tests/nope. Name a file or folder with tests."
+    assert machine.run("test", "-x", "tests/nope::test_it") == (1, "", [message])
+    assert not machine.venv.exists()
