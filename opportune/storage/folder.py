@@ -118,6 +118,12 @@ class FolderStorage(Storage):
                 "The site may not write to %(folder)s: change its owner, or set STORAGE_URL to another place.",
                 folder=existing,
             )
-        if disk_usage(existing).free < MIN_FREE_BYTES:
-            return _("The disk of %(path)s is full. Free some space.", path=existing)
+        return describe_full_disk(existing)
+
+
+def describe_full_disk(folder: Path) -> str:
+    """Return a message if the disk of a folder is full, else an empty text. Folders of a disk have the same message."""
+    if disk_usage(folder).free >= MIN_FREE_BYTES:
         return ""
+    disk = next(path for path in (folder, *folder.parents) if path.is_mount())
+    return _("The disk of %(path)s is full. Free some space.", path=disk)

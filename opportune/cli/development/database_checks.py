@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from shutil import disk_usage
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +22,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
-from opportune.storage import folder
+from opportune.storage.folder import describe_full_disk
 
 MAY_CREATE = text(
     "SELECT installed_version IS NOT NULL OR"
@@ -62,8 +61,8 @@ def _check_writes(url: DatabaseUrl) -> Iterator[Finding]:
     if url.kind == "sqlite":
         if not all(os.access(path, os.W_OK) for path in (url.path, url.path.parent)):
             yield Finding(f"{url.path} cannot be written. Make the file, its folder and its disk writable.")
-        if disk_usage(url.path.parent).free < folder.MIN_FREE_BYTES:
-            yield Finding(f"The disk of {url.path} is full. Free some space for migrations and uploads.")
+        if problem := describe_full_disk(url.path.resolve().parent):
+            yield Finding(problem)
 
 
 def _check_pending(settings: Settings) -> Iterator[Finding]:

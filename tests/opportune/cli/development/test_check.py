@@ -104,8 +104,11 @@ async def test_missing_pgvector_is_reported(database: Database) -> None:
 
 def test_unwritable_disk_is_an_error(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.storage.folder.MIN_FREE_BYTES", 1 << 62)
-    out = oppman("check", DATABASE_URL=database_url).out
-    assert out.count(" is full. Free some space") == 2, "the disks of the database and of the uploads"
+    monkeypatch.setattr("os.access", lambda *_: True)
+    folder = Path(database_url.removeprefix("sqlite:///")).parent
+    for uploads, disks in ((folder, 1), ("/proc", 2)):
+        out = oppman("check", DATABASE_URL=database_url, STORAGE_URL=f"file:{uploads}").out
+        assert out.count(" is full. Free some space") == disks, "the disks of the database and of the uploads"
     monkeypatch.setattr("os.access", lambda *_: False)
     out = oppman("check", DATABASE_URL=database_url).out
     assert re.search("may not write to.*cannot be written", out, re.DOTALL)
