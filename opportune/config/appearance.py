@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.config import themes
+from opportune.project.text_files import write_text
 
 FILE = "static/colours.css"
 HEADER = re.compile(r"/\* Theme: ([a-z]+)\. Corners: ([a-z]+)\. Density: ([a-z]+)\.")
@@ -75,6 +76,4 @@ def _read_template(name: str) -> str:
 
 def write_style_sheet(project: Path, appearance: Appearance) -> None:
     """Write `static/colours.css` of the project in this folder."""
-    path = project / FILE
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(style_sheet(appearance), encoding="utf-8", newline="\n")
+    write_text(project / FILE, style_sheet(appearance))

@@ -14,10 +14,10 @@ from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.i18n.pseudo_language import PseudoTranslations
-from opportune.project.atomic_files import open_replacement
 from opportune.project.current import project_folder
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
+from opportune.project.text_files import write_text
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
@@ -162,8 +162,7 @@ def _compile(path: Path) -> NullTranslations | None:
     translations = _load(content)
     compiled = path.with_suffix(".mo")
     with suppress(OSError, OperatorError):
-        with open_replacement(compiled) as file:
-            file.write(content)
+        write_text(compiled, content)
         shutil.copystat(path, compiled)  # readable by the same users, and outdated as soon as the catalogue changes
     return translations
 

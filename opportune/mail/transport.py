@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import open_replacement
+from opportune.project.text_files import write_text
 
 logger = logging.getLogger("opportune.mail")
 
@@ -101,9 +101,7 @@ def write_eml(folder: Path, message: EmailMessage) -> None:
         OSError: The file cannot be written.
         OperatorError: Another process writes the file, or it belongs to another user.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open_replacement(folder / _file_name(message)) as file:
-        file.write(message.as_bytes())
+    write_text(folder / _file_name(message), message.as_bytes(), is_private=True)
 
 
 def _file_name(message: EmailMessage) -> str:

@@ -125,6 +125,15 @@ def sync_file(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def copy_owner(old: Path, new: Path) -> None:
+    """Copy mode and owner, so that the server can read files written by root. Folders include their content."""
+    status = old.stat()
+    new.chmod(status.st_mode & 0o777)
+    if sys.platform != "win32" and os.geteuid() == 0:
+        for path in (new, *new.rglob("*")):
+            os.chown(path, status.st_uid, status.st_gid)
+
+
 def file_mode_mask() -> int:
     """Return the umask of this process, which can only be read by setting it."""
     mask = os.umask(0)

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import open_replacement
 from opportune.project.layout import PROJECT
+from opportune.project.text_files import write_text
 
 CERTIFICATE = PROJECT / "data/https.pem"
 """File with the key and the certificate. git ignores the folder."""
@@ -27,9 +27,7 @@ def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
     names = list(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), host)))
     if not _is_valid(path, names):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open_replacement(path) as file:
-                file.write(create_certificate(names, LIFETIME_DAYS))
+            write_text(path, create_certificate(names, LIFETIME_DAYS), is_private=True)
         except OSError as error:
             raise OperatorError(
                 f"{path} cannot be written ({error.strerror}). --https stores its certificate there."

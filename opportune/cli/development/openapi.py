@@ -18,6 +18,7 @@ from opportune.cli.output import print_json, say
 from opportune.cli.process import find_program, last_line
 from opportune.errors import OperatorError
 from opportune.project.modules import site_application
+from opportune.project.text_files import write_text
 from opportune.web.errors.openapi import operations
 
 
@@ -75,7 +76,7 @@ def _require_distinct_names(document: dict[str, Any]) -> None:
 
 def _write_document(document: dict[str, Any], path: Path) -> None:
     try:
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise OperatorError(f"{path} cannot be written: {error.strerror}.") from None
 

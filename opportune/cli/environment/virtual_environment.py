@@ -29,6 +29,7 @@ from opportune.cli.environment.locks import (
 )
 from opportune.project.atomic_files import try_lock
 from opportune.project.layout import PROJECT
+from opportune.project.text_files import write_text
 
 SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
@@ -86,8 +87,7 @@ def add_lock(lock: str) -> None:
     if lock not in OPTIONAL_LOCKS.values() or (PROJECT / lock).exists():
         return
     content = get_data("opportune", f"starter/{lock}") or b""
-    (PROJECT / lock).parent.mkdir(exist_ok=True)
-    (PROJECT / lock).write_bytes(content)
+    write_text(PROJECT / lock, content)
     echo(f"Wrote {lock}. Commit it.")
     base = pins((PROJECT / BASE).read_text(encoding="utf-8"))
     if any(base.get(name, version) != version for name, version in pins(content.decode()).items()):

@@ -15,6 +15,7 @@ from opportune.config.env_example import describe_settings, env_example
 from opportune.config.settings import get_settings
 from opportune.project.installed import installed_features
 from opportune.project.layout import PROJECT
+from opportune.project.text_files import write_text
 
 command = typer.Typer()
 
@@ -68,5 +69,5 @@ def init() -> None:
 @command.command()
 def example() -> None:
     """Write .env.example from all settings."""
-    (PROJECT / ".env.example").write_text(env_example(settings_classes()), encoding="utf-8")
+    write_text(PROJECT / ".env.example", env_example(settings_classes()))
     say("Wrote .env.example.")

@@ -2,8 +2,6 @@
 
 import os
 import re
-import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
@@ -16,10 +14,9 @@ from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, genera
 from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import open_replacement
 from opportune.project.current import OPPMAN
 from opportune.project.env_values import quoted_if_needed
-from opportune.project.text_files import line_break_of
+from opportune.project.text_files import line_break_of, write_text
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 
@@ -40,8 +37,9 @@ def write_env(path: Path) -> bool:
 def create_env(path: Path, text: str) -> None:
     """Create the file, readable by the current user only."""
     with _report_errors(path):
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(text, encoding="utf-8")
+        if path.exists():
+            raise FileExistsError(path)
+        write_text(path, text, is_private=True)
 
 
 def add_to_env(path: Path, **values: str) -> None:
@@ -79,9 +77,8 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     fallbacks = [old_key, *older_keys] if keep else []
     new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={quoted_if_needed(','.join(fallbacks))}\n"
     lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
-    with _report_errors(path), open_replacement(path.resolve()) as file:
-        file.write("".join(lines).replace("\n", line_break_of(path)).encode())
-        _copy_permissions(path, file.fileno())
+    with _report_errors(path):
+        write_text(path, "".join(lines))
     return len(fallbacks)
 
 
@@ -94,14 +91,6 @@ def _replace_settings(text: str, names: Sequence[str], new_lines: str) -> Iterat
         else:
             yield line[: len(line) - len(line.lstrip())] + new_lines  # keeps blank lines, which belong to the binding
             new_lines = ""
-
-
-def _copy_permissions(path: Path, descriptor: int) -> None:
-    """Copy owner and mode of the replaced file, because root may run this for the site's user."""
-    if sys.platform != "win32":
-        original = path.stat()
-        os.fchown(descriptor, original.st_uid, original.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(original.st_mode))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ after a cooldown, in which malicious ones are usually found.
 """
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from opportune.cli.output import progress, say
 from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.errors import OperatorError
+from opportune.project import text_files
 from opportune.project.layout import PROJECT
 from opportune.project.pyproject import PYPROJECT, read_pyproject
 
@@ -55,7 +55,7 @@ def command(
         if check and changed_locks:
             raise OperatorError(f"Out of date: {', '.join(changed_locks)}. Run: python3 oppman.py lock")
         for lock in changed_locks:
-            shutil.copyfile(Path(folder) / lock, PROJECT / lock)
+            text_files.write_text(PROJECT / lock, read_text(Path(folder) / lock))
     say("\n".join(f"Changed {lock}" for lock in changed_locks) or "The locks are up to date.")
 
 

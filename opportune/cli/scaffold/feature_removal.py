@@ -14,7 +14,7 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.plurals import list_first, pluralize
 from opportune.project.feature_packages import PREFIX, feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
-from opportune.project.text_files import line_break_of
+from opportune.project.text_files import write_text
 
 PARENT_FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Parents of the feature's folders."""
@@ -58,7 +58,7 @@ class FeatureRemoval:
         path = self.project  # the path in the message
         try:
             for path, text in self.new_texts.items():
-                path.write_text(text, encoding="utf-8", newline=line_break_of(path))
+                write_text(path, text)
             for path in reversed(self.paths):  # the package last, because `check` needs it when this is run again
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:

@@ -10,7 +10,7 @@ from opportune.cli.scaffold.source import Source, UnexpectedStructure, read_sour
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
 from opportune.project.ruff import find_formatted, format_files
-from opportune.project.text_files import line_break_of
+from opportune.project.text_files import write_text
 
 
 class FileTexts:
@@ -58,7 +58,7 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
         with _removed_on_failure(texts, folder), restored_on_failure((*texts, *deleted)) as before:
             formatted = find_formatted(path for path in code if before[path])
             for path, text in texts.items():
-                _write(path, text)
+                write_text(path, text)
             format_files([*(path for path in code if before[path] is None), *formatted])
             for path in deleted:
                 path.unlink()
@@ -86,11 +86,3 @@ def _removed_on_failure(paths: Iterable[Path], folder: Path) -> Iterator[None]:
         for new_folder in new_folders:
             shutil.rmtree(new_folder, ignore_errors=True)
         raise
-
-
-def _write(path: Path, text: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(text, bytes):
-        path.write_bytes(text)
-    else:
-        path.write_text(text, encoding="utf-8", newline=line_break_of(path))

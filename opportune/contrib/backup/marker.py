@@ -10,9 +10,10 @@ from opportune.config.settings import Settings
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.project.atomic_files import open_replacement, remove_abandoned, sync_folder
+from opportune.project.atomic_files import remove_abandoned, sync_folder
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
+from opportune.project.text_files import write_text
 from opportune.services import Services
 from opportune.storage.location import parse_storage_url
 
@@ -47,8 +48,7 @@ class RestoreMarker:
         """Write the marker before the block replaces the database."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_abandoned(self._path)
-        with open_replacement(self._path) as file:
-            file.write(f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n".encode())
+        write_text(self._path, f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n", is_private=True)
         yield
         self.is_database_replaced = True
 

@@ -1,6 +1,5 @@
 """SQLite files: snapshot of a live database, integrity check, and safe replacement."""
 
-import os
 import shutil
 import sqlite3
 import sys
@@ -13,7 +12,7 @@ from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, has_other_f
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.project.atomic_files import replace_file, temporary_path, unused_path
+from opportune.project.atomic_files import copy_owner, replace_file, temporary_path, unused_path
 
 LOCK_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 5.0
@@ -142,15 +141,6 @@ def _refuse_locked(path: Path) -> None:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, SHARED_BYTES, FIRST_SHARED_BYTE)
         except OSError as error:
             raise OperatorError(IN_USE.format(path=path)) from error
-
-
-def copy_owner(old: Path, new: Path) -> None:
-    """Copy mode and owner, so that the server can read files restored by root. Folders include their content."""
-    status = old.stat()
-    new.chmod(status.st_mode & 0o777)
-    if sys.platform != "win32" and os.geteuid() == 0:
-        for path in (new, *new.rglob("*")):
-            os.chown(path, status.st_uid, status.st_gid)
 
 
 def _link_previous(path: Path) -> Path:

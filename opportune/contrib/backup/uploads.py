@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import UPLOADS, Archive, ArchiveWriter
-from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
+from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -119,7 +119,7 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
 def replace_folder(location: Path, new: Path) -> Path | None:
     previous = None
     if location.exists():
-        copy_owner(location, new)
+        atomic_files.copy_owner(location, new)
         previous = _keep_previous(location)
     new.rename(location)
     atomic_files.sync_folder(location.parent)

@@ -189,7 +189,8 @@ def row_error(table: Table, key: object, reason: str, column: str = "") -> Opera
     position = f"{table.name}.{column}" if column else table.name
     if key is not None:
         position += f", row {key}"
-    return OperatorError(f"{position}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
+    reason = reason.removeprefix(f"{table.name}: ").removesuffix(".")
+    return OperatorError(f"{position}: {reason}. {NOTHING_WRITTEN}")
 
 
 def _error_reason(error: BaseException | None) -> str:

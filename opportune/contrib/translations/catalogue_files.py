@@ -9,8 +9,8 @@ from babel.messages.pofile import write_po
 
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import parse_catalogue
-from opportune.project.atomic_files import open_replacement
 from opportune.project.layout import PROJECT, display_path
+from opportune.project.text_files import write_text
 
 LINE_LENGTH = 100
 NEEDLESS_HEADERS = re.compile(
@@ -48,6 +48,4 @@ def as_bytes(catalogue: Catalog) -> bytes:
 
 
 def write_catalogue(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_replacement(path) as file:
-        file.write(content)
+    write_text(path, content)

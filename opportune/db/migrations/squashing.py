@@ -22,6 +22,7 @@ from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import restored_on_failure
 from opportune.project.layout import display_path
+from opportune.project.text_files import write_text
 
 
 class Squash(NamedTuple):
@@ -75,7 +76,7 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
                 path.unlink()
             _write(squash)
             for path in dependent_files:
-                path.write_text(_replace_revisions(path.read_text(encoding="utf-8"), squash), encoding="utf-8")
+                write_text(path, _replace_revisions(path.read_text(encoding="utf-8"), squash))
             _verify(MigrationGraph(graph.features, graph.versions), squash, metadata)
     except OSError as error:
         path = Path(error.filename or squash.path)
@@ -97,7 +98,7 @@ def _write(squash: Squash) -> None:
     text = squash.path.read_text(encoding="utf-8")
     replaced = tuple(old for migration in squash.migrations for old in (*migration.replaces, migration.revision))[:-1]
     with_replaced = text.replace("\ndepends_on =", f"\nreplaces = {replaced!r}\ndepends_on =", 1)
-    squash.path.write_text(with_replaced, encoding="utf-8")
+    write_text(squash.path, with_replaced)
 
 
 def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:

@@ -10,6 +10,7 @@ from opportune.cli.output import say
 from opportune.errors import OperatorError
 from opportune.project.access_lines import HEADING, AccessLine
 from opportune.project.layout import display_path
+from opportune.project.text_files import write_text
 from opportune.testing.access.responses import request_all_routes
 from opportune.testing.access.sites import sqlite_site
 from opportune.testing.access.table import Table, table_file, table_files
@@ -54,7 +55,7 @@ def accept(file: Path, text: str) -> bool:
     heading, *lines = text.splitlines()
     if committed == [heading, *lines]:
         return False
-    file.write_text(text, encoding="utf-8")
+    write_text(file, text)
     keys = {_key(line) for line in lines}
     changed = [line for line in lines if line not in committed]
     changed += [f"{line} (gone)" for line in committed[1:] if _key(line) not in keys]

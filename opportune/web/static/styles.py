@@ -9,14 +9,15 @@ The result is stored in the environment, unless that is read-only, so that later
 
 import contextlib
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK
+from opportune.project.text_files import write_text
 from opportune.web.static.icons import SOURCE_SUFFIXES, files_below, source_files
 
 NOT_IN_WORDS = bytes(code if re.match(rb"[\w-]", bytes([code])) else 32 for code in range(256))
@@ -90,11 +91,8 @@ def _read_stored(path: str, modified: int, sources: Sources) -> str | None:
 
 def _store(path: str, modified: int, sources: Sources, rules: str) -> None:
     file = stored_file(Path(path).name)
-    temporary = file.with_suffix(f".{os.getpid()}")
-    with contextlib.suppress(OSError):  # the environment is read-only
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(f"{state_of((*sources, (path, modified)))}\n{rules}", encoding="utf-8")
-        temporary.replace(file)
+    with contextlib.suppress(OSError, OperatorError):  # the environment is read-only, or another process writes it
+        write_text(file, f"{state_of((*sources, (path, modified)))}\n{rules}")
 
 
 @lru_cache(maxsize=1)

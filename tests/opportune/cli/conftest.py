@@ -36,7 +36,6 @@ from opportune.db.models.model import Model
 """
 MIGRATION = Path(__file__).with_name("badge_migration.txt").read_text(encoding="utf-8")
 REQUIRED_FEATURES = ("accounts", USERS, "admin", "jobs")
-COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 TIMEOUT_SECONDS = 60
 """Timeout of operations that are fast even on a busy machine."""
 
@@ -56,7 +55,7 @@ class ProjectCopy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env_file = folder / ".env"
-        for part in COPIED_PATHS:
+        for part in ("app", "opportune", "migrations", "static", "templates", "oppman.py"):
             if (PROJECT / part).is_dir():
                 copy = link if part == "opportune" else link_compiled
                 # Includes bytecode, but not the temporary files of another process that writes it.

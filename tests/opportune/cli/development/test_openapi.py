@@ -12,6 +12,7 @@ from opportune.application import create_app
 from opportune.cli.development import openapi, routes
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
+from tests.opportune.full_disk import files_no_larger_than
 
 
 def buy(_seats: list[int]) -> None: ...
@@ -51,6 +52,14 @@ def test_document_is_complete(document: Any) -> None:
 def test_document_is_written_to_file(oppman: Oppman, tmp_path: Path, document: Any) -> None:
     assert oppman("openapi", "--output", str(tmp_path / "api.json")).code == 0
     assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == document
+
+
+def test_full_disk_keeps_the_earlier_file(oppman: Oppman, tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text("{}", encoding="utf-8")
+    with files_no_larger_than(1000):
+        outcome = oppman("openapi", "--output", str(tmp_path / "api.json"))
+    assert outcome == (1, "", f"{tmp_path / 'api.json'} cannot be written: File too large.\n")
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"api.json": "{}"}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def main():
 PROGRAM_FILES = (
     *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/context.py", "opportune/config/__init__.py"),
     *("opportune/features/__init__.pyi", "opportune/project/assignments.py", "opportune/project/atomic_files.py"),
+    "opportune/project/text_files.py",
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
     *(
         f"opportune/project/{name}.py"

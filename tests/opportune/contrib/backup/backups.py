@@ -1,11 +1,9 @@
 """A site to back up: a database with one account, and an upload."""
 
 import os
-import resource
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,14 +99,3 @@ def enlarge(site: Site) -> None:
     """Add 100 kB to a SQLite database, which is small in a project without features."""
     with closing(sqlite3.connect(site.path)) as connection:
         connection.execute("CREATE TABLE filler AS SELECT zeroblob(100000)")
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """Limit the size of files, which simulates a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

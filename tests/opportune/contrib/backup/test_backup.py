@@ -24,7 +24,8 @@ from opportune.project.atomic_files import temporary_path
 from opportune.project.installed import adopted_tables, installed_names
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step
-from tests.opportune.contrib.backup.backups import Site, enlarge, error_line, files_no_larger_than, only_postgresql
+from tests.opportune.contrib.backup.backups import Site, enlarge, error_line, only_postgresql
+from tests.opportune.full_disk import files_no_larger_than
 from tests.opportune.guides import read_guide
 
 

@@ -25,8 +25,9 @@ from opportune.project.installed import installed_names
 from opportune.services import Services
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step, restore_until_commit
-from tests.opportune.contrib.backup.backups import Site, enlarge, error_line, files_no_larger_than, only_postgresql
+from tests.opportune.contrib.backup.backups import Site, enlarge, error_line, only_postgresql
 from tests.opportune.contrib.backup.corrupted_backups import CORRUPTIONS, rewrite
+from tests.opportune.full_disk import files_no_larger_than
 
 
 @pytest.fixture

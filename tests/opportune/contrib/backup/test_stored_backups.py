@@ -22,7 +22,8 @@ from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.backup.backups import Site, error_line, files_no_larger_than, only_postgresql
+from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql
+from tests.opportune.full_disk import files_no_larger_than
 from tests.opportune.storage.s3_server import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures

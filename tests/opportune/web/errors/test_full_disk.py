@@ -4,8 +4,6 @@ import errno
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +17,8 @@ from opportune.storage.storage import DiskFullError, UrlSigner
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web import Upload, read_form
+from tests.opportune.full_disk import files_no_larger_than
 
-resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
 MESSAGE = "The disk of this site is full, so nothing was saved. Please try again later."
 MAX_FILE_BYTES = 1_500_000
 """Larger than the memory buffer of the parser, and smaller than the upload."""
@@ -55,20 +53,9 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@contextmanager
-def small_disk(max_bytes: int = MAX_FILE_BYTES) -> Iterator[None]:
-    """Limit the size of files of this process. Larger writes fail with EFBIG."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 async def test_full_disk_during_upload_is_507(client: AsyncClient) -> None:
     for path in ("/api/form", "/form", "/api/fastapi"):
-        with small_disk():
+        with files_no_larger_than(MAX_FILE_BYTES):
             response = await client.post(path, files=FILE, headers={"Accept": "text/html"})
         assert (response.status_code, MESSAGE in response.text) == (507, True), path
 
@@ -77,7 +64,7 @@ async def test_failed_upload_is_logged_and_leaves_no_file(
     client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with small_disk(), caplog.at_level(logging.ERROR):
+    with files_no_larger_than(MAX_FILE_BYTES), caplog.at_level(logging.ERROR):
         await client.post("/api/form", files=FILE)
     assert not files_in(tmp_path)
     assert [record.exc_info for record in caplog.records] == [None], "without a traceback"
@@ -91,6 +78,6 @@ async def test_only_a_full_disk_in_a_route_is_507(client: AsyncClient) -> None:
 
 async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path, UrlSigner(["x" * 32]))
-    with small_disk(), pytest.raises(DiskFullError):
+    with files_no_larger_than(MAX_FILE_BYTES), pytest.raises(DiskFullError):
         await storage.save("papers", "bin", bytes(3_000_000), "application/octet-stream")
     assert not files_in(tmp_path)
