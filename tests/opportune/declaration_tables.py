@@ -10,13 +10,12 @@ from opportune.project.layout import FRAMEWORK, PROJECT
 GUIDE = PROJECT / "docs" / "features.md"
 SECTION = re.compile(r"(?<=^## Fields of declarations\n).*?(?=^## )", re.DOTALL | re.MULTILINE)
 INTRODUCTION = "\nEach class is imported from `opportune.feature`. Fields without a default are required.\n"
-DESCRIBED_ABOVE = {"Feature", "Service"}
 
 
 def render_tables(folder: Path = FRAMEWORK / "feature") -> str:
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.py"))]
     classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
-    return INTRODUCTION + "".join(_table(node) for node in classes if node.name not in DESCRIBED_ABOVE) + "\n"
+    return INTRODUCTION + "".join(_table(node) for node in classes if node.name not in {"Feature", "Service"}) + "\n"
 
 
 def _table(node: ast.ClassDef) -> str:

@@ -23,7 +23,6 @@ COMMAND = re.compile(r'(?:python3? oppman\.py|"oppman\.py",) "?([a-z]+)\b(?![.-]
 COMMANDS_OF_EXAMPLES = {"books", "handbook"}
 """Commands that examples of the documentation add."""
 MODULE_NAME = re.compile(r"\bopportune(?:\.[a-z_]+)+\b")
-PAGES_OF_OLD_NAMES = ("changelog", "upgrading")
 OTHER_DOTTED_NAMES = {"opportune.security", "opportune.security.fuzz", "opportune.state.jobs.enqueue"}
 """Loggers, a program of the tests, and an attribute of a project's application."""
 
@@ -39,7 +38,7 @@ def test_pages_name_existing_commands_and_modules() -> None:
     named = {name for text in texts for name in COMMAND.findall(text)}
     assert {"quickstart", "startapp"} < named
     assert named - {*MODULES, *feature_modules(), *COMMANDS_OF_EXAMPLES} == set()
-    pages = [page for page in (PROJECT / "docs").rglob("*.md") if page.stem not in PAGES_OF_OLD_NAMES]
+    pages = [page for page in (PROJECT / "docs").rglob("*.md") if page.stem not in ("changelog", "upgrading")]
     named = {name for page in pages for name in MODULE_NAME.findall(page.read_text())}
     for name in named - OTHER_DOTTED_NAMES:
         assert resolve_name(name)

@@ -18,7 +18,6 @@ from opportune.testing.services.accessibility import find_violations
 pytestmark = pytest.mark.usefixtures("small_index")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]
 
 
 async def test_search_without_javascript(client: AsyncClient) -> None:
@@ -41,7 +40,7 @@ async def test_search_without_javascript(client: AsyncClient) -> None:
 
 
 async def test_query_is_escaped(client: AsyncClient) -> None:
-    for query in UNUSUAL_QUERIES:
+    for query in ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]:
         for headers in ({}, HTMX):
             response = await client.get("/pydocs", params={"q": query}, headers=headers)
             assert response.status_code == 200, query[:20]

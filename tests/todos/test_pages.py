@@ -14,7 +14,6 @@ from opportune.testing import make_user, sign_in_browser
 from tests.todos.conftest import MakeTodo, board_numbers
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]
 INVALID_FORMS: list[tuple[dict[str, str], str]] = [
     ({}, "title"),
     ({"title": "  "}, "title"),
@@ -97,7 +96,7 @@ async def test_htmx_gets_the_board(browser: AsyncClient, user: User, make_todo: 
 
 async def test_foreign_todo_is_hidden(browser: AsyncClient, database: Database, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob, "Secret")
-    for method, path in TODO_ROUTES:
+    for method, path in [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]:
         response = await browser.request(
             method, f"/todos/{todo.id}{path}", data=TODO_FORM if method == "POST" else None
         )

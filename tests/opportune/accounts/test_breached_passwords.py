@@ -19,14 +19,13 @@ from opportune.testing.plugin import settings_for
 PASSWORD = "rX7#pQ2zuW5"
 EMAIL = "ada@example.com"
 DIGEST = hashlib.sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper()
-LISTED = f"{'0' * 35}:7\r\n{DIGEST[5:]}:3\r\n{'F' * 35}:0"
 
 
 @dataclass
 class BreachService:
     """A fake of api.pwnedpasswords.com."""
 
-    body: str = LISTED
+    body: str = f"{'0' * 35}:7\r\n{DIGEST[5:]}:3\r\n{'F' * 35}:0"
     status: int = 200
     request_headers: list[str] = field(default_factory=list)
     port: int = 0

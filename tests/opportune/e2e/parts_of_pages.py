@@ -12,7 +12,6 @@ from opportune.contrib.documents.html import TreeParser
 Key = TypeVar("Key")
 
 LANDMARKS = {"aside", "footer", "form", "header", "main", "nav", "section"}
-LANDMARKS_IF_NAMED = {"form", "section"}
 NAMES_OR_ROLES = {"aria-label", "aria-labelledby", "role"}
 FIELDS = {"input", "select", "textarea"}
 CHANGED_BY_SCRIPTS = re.compile(r"data-(?!largest|too-large)")
@@ -103,7 +102,7 @@ def _parts(html: str) -> Iterator[tuple[RenderMode, int]]:
         landmarks[tag, label] += tag in LANDMARKS
         previous_heading = heading if tag in HEADINGS else ""
         heading = tag if previous_heading else heading
-        is_landmark = tag not in LANDMARKS_IF_NAMED or not NAMES_OR_ROLES.isdisjoint(attributes)
+        is_landmark = tag not in {"form", "section"} or not NAMES_OR_ROLES.isdisjoint(attributes)
         is_invalid = ids[attributes.get("id", "")] > 1 or (is_landmark and landmarks[tag, label] > 1)
         is_labelled = tag in FIELDS and (bool(label) or attributes.get("id") in labelled)
         name_facts = [bool(text), label is not None and text.casefold() in label.casefold(), is_labelled]

@@ -14,7 +14,6 @@ from tests.opportune.jobs.processes import work_in_process
 from tests.opportune.jobs.tasks import kill, register, register_in_one_attempt, register_in_two_attempts
 
 EMAILS = [f"{number}@example.com" for number in range(4)]
-MAX_DEATHS = 12
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals
 async def work_until_normal_end(settings: Settings, max_parallel_jobs: int | None = None) -> list[int | None]:
     """Run jobs in new processes until one ends normally. Return the exit codes of the others."""
     codes: list[int | None] = []
-    while (code := await asyncio.to_thread(work_in_process, settings, max_parallel_jobs)) and len(codes) < MAX_DEATHS:
+    while (code := await asyncio.to_thread(work_in_process, settings, max_parallel_jobs)) and len(codes) < 12:
         codes.append(code)
     return codes
 

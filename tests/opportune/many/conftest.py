@@ -28,8 +28,6 @@ from tests.opportune.many.machines import Balancer, Machine
 FOLDER = Path(__file__).parent
 CLOCK_OFFSETS = {"web1": 0, "web2": 3600, "web3": -3600, "worker1": 3600, "worker2": -3600}
 """Seconds by which the clock of each machine is wrong."""
-WEB_COMMAND = ("runserver", "--workers", "1")
-CONNECTIONS = 30
 COPY_SECONDS = 90.0
 """Time for all jobs to end, including those of machines that died."""
 
@@ -78,7 +76,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         primary.connection.execute("SELECT pg_reload_conf()")
         url = primary.create_database("many")
         standby = stack.enter_context(replica(primary))
-        pooled_url = stack.enter_context(pgbouncer(url, CONNECTIONS))
+        pooled_url = stack.enter_context(pgbouncer(url, 30))
         redis_url = stack.enter_context(redis())
         services = Services()
         service_port = await stack.enter_async_context(serving(services.create_application()))
@@ -154,7 +152,7 @@ async def _connect(
         cables.append(FaultyProxy(address.port))
         await stack.enter_async_context(cables[-1].open())
         variables[variable] = address.set(port=cables[-1].port).render_as_string(hide_password=False)
-    command = WEB_COMMAND if name.startswith("web") else ("worker",)
+    command = ("runserver", "--workers", "1") if name.startswith("web") else ("worker",)
     offset = {"CLOCK_OFFSET": str(CLOCK_OFFSETS[name])}
     machine = Machine(name, folder / name, command, {**environ, **variables, **offset}, cables)
     machine.install()

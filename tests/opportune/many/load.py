@@ -12,7 +12,6 @@ import httpx2
 
 from tests.opportune.many.conftest import Site
 
-CLIENTS = 3
 FAILURE_SECONDS = 3.0
 MAX_ERROR_SECONDS = 5.0
 """A request that fails must end within this time."""
@@ -58,7 +57,7 @@ async def load(site: Site, name: str, path: str = ENTRIES_PATH) -> AsyncIterator
                 await current.send(client, f"{name}-{next(numbers)}")
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    tasks = [asyncio.create_task(add_entries()) for _ in range(CLIENTS)]
+    tasks = [asyncio.create_task(add_entries()) for _ in range(3)]
     try:
         await asyncio.sleep(1)
         yield current

@@ -19,8 +19,6 @@ from opportune.project.layout import PROJECT
 from opportune.testing.services.ports import free_port
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
-SHARED_FOLDERS = ("opportune", "tests", "templates", "static", "locale", "migrations")
-START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 30.0
 CHECK_SECONDS = 0.3
 """Pause between two health checks of the balancer."""
@@ -31,7 +29,6 @@ INSTALLED = (*INSTALLED, ledger)
 """
 MIGRATIONS = Path("migrations", "versions")
 NEXT_MIGRATION = Path(__file__).with_name("next_migration.py")
-ALL_CONNECTIONS = 1_000_000
 
 
 @dataclass
@@ -48,7 +45,7 @@ class Machine:
     def install(self) -> None:
         """Create the folder of the machine: a copy of the project with the feature of the tests."""
         self.folder.mkdir()
-        for name in SHARED_FOLDERS:
+        for name in ("opportune", "tests", "templates", "static", "locale", "migrations"):
             (self.folder / name).symlink_to(PROJECT / name)
         shutil.copytree(PROJECT / "app", self.folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("oppman.py", "alembic.ini", "pyproject.toml"):
@@ -106,7 +103,7 @@ class Machine:
         return httpx2.AsyncClient(base_url=self.url, timeout=options.get("seconds", 15.0), headers={"Origin": self.url})
 
     async def wait_until_ready(self) -> None:
-        async with asyncio.timeout(START_TIMEOUT_SECONDS), health_client() as client:
+        async with asyncio.timeout(60.0), health_client() as client:
             while not await is_ready(client, self.port):
                 assert self.is_running, self.log
                 await asyncio.sleep(0.1)
@@ -129,7 +126,7 @@ class Machine:
     def cut_off(self) -> None:
         """Close all connections to services, and refuse new ones."""
         for cable in self.cables:
-            cable.cut(next_connections=ALL_CONNECTIONS)
+            cable.cut(next_connections=1_000_000)
 
     async def reconnect(self) -> None:
         for cable in self.cables:

@@ -15,7 +15,6 @@ from opportune.db.listeners import listening
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.tasks import TASKS, job_queue
 
-BACKLOG = 20_000
 CLAIMED = 50
 MAX_READ_ROWS = 1_000
 """Rows that all statements of a claim may read."""
@@ -33,7 +32,7 @@ Statement = tuple[str, Any]
 @pytest.fixture
 async def site(settings: Settings, database: Database) -> AsyncIterator[DatabaseJobQueue]:
     async with database.writer() as session:
-        await session.execute(text(FILL), {"number": BACKLOG})
+        await session.execute(text(FILL), {"number": 20_000})
         await session.execute(text("ANALYZE jobs_job"))
     site = job_queue(settings, database, TASKS)
     yield site

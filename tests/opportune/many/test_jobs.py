@@ -9,7 +9,6 @@ from psycopg.rows import dict_row
 
 from tests.opportune.many.conftest import Site
 
-ENDED_SECONDS = 60.0
 UNKNOWN = "ledger.removed"
 QUEUE_JOB = """
 INSERT INTO jobs_job (state, name, arguments, attempt, due_at, created_at, cancel_asked, done, total, note, error)
@@ -40,7 +39,7 @@ def read_job(site: Site, job_id: int) -> dict[str, Any]:
 
 
 async def wait_until_ended(site: Site, job_id: int) -> dict[str, Any]:
-    async with asyncio.timeout(ENDED_SECONDS):
+    async with asyncio.timeout(60.0):
         while (job := await asyncio.to_thread(read_job, site, job_id))["state"] in ("held", "waiting", "running"):
             await asyncio.sleep(0.1)
     return job

@@ -15,9 +15,8 @@ EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
 # Form data of unchanged rows, as a browser sends it.
 RED_ROW, BLUE_ROW = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
-BOLD_FIELDS = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
 BLANK_ROW = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
-FORM = {**SHELF_FORM, **RED_ROW, **BLUE_ROW, **BOLD_FIELDS, **BLANK_ROW}
+FORM = {**SHELF_FORM, **RED_ROW, **BLUE_ROW, "label-1-is_bold": "y", "label-2-is_bold": "y", **BLANK_ROW}
 
 
 @pytest.fixture

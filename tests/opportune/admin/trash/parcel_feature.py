@@ -11,8 +11,6 @@ from opportune.db import SoftDelete, utc_now
 from opportune.feature import Admin, Feature
 from tests.opportune.tables import UnmigratedTable
 
-LOCKED = "Locked"
-
 
 class Parcel(UnmigratedTable, SoftDelete, table=True):
     code: str = Field(max_length=50, unique=True)
@@ -36,7 +34,7 @@ class ParcelAdmin(AdminView, model=Parcel):
     file_columns = {"label": FileColumn("labels")}
 
     async def before_delete(self, session: AsyncSession, row: Parcel, request: Request) -> None:
-        if row.code == LOCKED:
+        if row.code == "Locked":
             raise ValidationRefused("This parcel is locked.")
 
 

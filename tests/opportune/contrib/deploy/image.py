@@ -28,7 +28,6 @@ from opportune.testing.services.ports import free_port
 MAX_ENVIRONMENT_MEGABYTES = 185
 """A quarter less than all of requirements.lock with bytecode, which has 242 MB (`du -sm --apparent-size`)."""
 START_SECONDS = 120
-STOP_SECONDS = 30
 PAGES = ("/", "/accounts/login", "/admin/")
 PIP_FILES = ("/etc/pip.conf", "/etc/xdg/pip", "/etc/ssl/certs")
 """Configuration of machines without access to the public package index."""
@@ -136,7 +135,7 @@ def test_image_runs_read_only_as_its_user(image: Image) -> None:
             assert httpx2.get(f"http://127.0.0.1:{port}{path}", timeout=30, follow_redirects=True).status_code == 200
     finally:
         server.send_signal(signal.SIGTERM)
-    assert server.wait(STOP_SECONDS) == 0
+    assert server.wait(30) == 0
 
 
 def wait_for(address: str, server: "subprocess.Popen[bytes]") -> httpx2.Response:

@@ -25,7 +25,6 @@ from opportune.web.routing.router import router_of
 from tests.opportune.contrib.request_panel.conftest import Probe
 
 JSON = {"Accept": "application/json"}
-PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ async def test_list_links_to_requests(client: AsyncClient, found: RequestRecord)
 
 async def test_only_queries_are_explained(client: AsyncClient, found: RequestRecord) -> None:
     url = plan_url(found, "SELECT id FROM")
-    fragment = (await client.get(url, headers=PARTIAL)).text
+    fragment = (await client.get(url, headers={"HX-Request": "true", "HX-Request-Type": "partial"})).text
     assert fragment.lstrip().startswith("<pre")
     assert "accounts_user" in fragment
     heading, plan = (await client.get(url)).text.split("<h1>Query plan</h1>")

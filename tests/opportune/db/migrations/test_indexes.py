@@ -10,7 +10,6 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
-COLLATIONS = {"sqlite": "NOCASE", "postgresql": "C"}
 QUERIES = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE name LIKE 'own%%'",
     "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'own%%'",
@@ -56,7 +55,7 @@ def declare(sample: SampleFeatures, database_kind: str) -> Declare:
     def declare(indexes: DeclareIndexes, title_length: int) -> None:
         columns = Column("title", String(title_length)), Column("pages", Integer), Column("is_new", Boolean)
         table = sample.table("library_book", *columns)
-        for index in indexes(table, COLLATIONS[database_kind]):
+        for index in indexes(table, {"sqlite": "NOCASE", "postgresql": "C"}[database_kind]):
             if index.table is None:
                 table.append_constraint(index)
 

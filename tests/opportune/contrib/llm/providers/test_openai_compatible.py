@@ -16,7 +16,6 @@ from tests.opportune.contrib.llm.providers.endpoint import Step, json_response, 
 from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import ARGS, FIND, FINDS
 
-PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
 PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
 SEEN = [{"type": "image_url", "image_url": {"url": url}} for url in PICTURE_URLS]
 FIND_TOOL = ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})
@@ -67,7 +66,7 @@ async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
     [(True, [{"type": "text", "text": "What is it?"}, *SEEN]), (False, f"What is it?\n\n{UNSEEN}\n\n{UNSEEN}")],
 )
 async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
-    question = Message("user", "What is it?", pictures=PICTURES)
+    question = Message("user", "What is it?", pictures=(Picture(b"drawn"), Picture(b"png", "image/png")))
     async with model_answers.serve_provider(EVENTS, text("A cat."), DONE) as (provider, endpoint):
         provider.sees_images = sees_images
         assert await LanguageModel(lambda: provider).complete([question], system="Look.", temperature=0.5) == "A cat."
