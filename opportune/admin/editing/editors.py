@@ -64,7 +64,7 @@ async def _last_change(request: Request, view: AdminView, since: datetime, user:
     if not may_see_history(request, view):
         return None
     async with view.site.database.reader(fresh=True) as session:
-        return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)
+        return await read_last_change_by_others(session, view, request.path_params["pk"], since, user.id)
 
 
 def _editors_of(app: FastAPI) -> "Editors":

@@ -68,7 +68,7 @@ async def describe_conflicts(
     entries = {}
     if may_see_history(request, view):
         async with view.site.database.reader(fresh=True) as session:
-            entries = await read_last_changes(session, view.identity, row_id, changed)
+            entries = await read_last_changes(session, view, row_id, changed)
     names = await load_names(view, [entry.actor for entry in entries.values() if entry])
     authors = {name: names[entry.actor] for name, entry in entries.items() if entry}
     another = gettext("Another user")

@@ -15,9 +15,10 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
+from opportune.accounts.permissions import identity_of
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite, BaseAdminView
-from opportune.admin.current_request import changed_identities
+from opportune.admin.current_request import changed_identities, values_of_request
 from opportune.admin.lists.row_keys import key_of, listed_keys, unquote_key
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry, recorded_key
@@ -52,7 +53,6 @@ def record(
         address=client_address(request)[:64],
     )
     session.add(entry)
-    mark_recorded(request)
     recorded_entries(request).append(entry)
     request.state.changed_identities = {*changed_identities(request), identity}
 
@@ -63,14 +63,12 @@ def mark_recorded(request: Request) -> None:
 
 
 def recorded_entries(request: Request) -> list[AuditEntry]:
-    if not hasattr(request.state, "recorded_entries"):
-        request.state.recorded_entries = list[AuditEntry]()
-    entries: list[AuditEntry] = request.state.recorded_entries
+    entries: list[AuditEntry] = values_of_request(request, "audit_log").setdefault("entries", [])
     return entries
 
 
 def is_recorded(request: Request) -> bool:
-    return getattr(request.state, "is_recorded", False)
+    return bool(recorded_entries(request)) or getattr(request.state, "is_recorded", False)
 
 
 def record_row(session: AsyncSession, request: Request, action: str, identity: str, row: Any, changes: Changes) -> None:
@@ -78,27 +76,33 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
     record(session, request, action, identity, row_id=key_of(row), title=title_of(row), changes=changes)
 
 
-def entries_of(identity: str, row_id: str) -> Select[Any]:
+def entries_of(view: BaseAdminView, row_id: str) -> Select[Any]:
+    """Select the entries of a row by all views of its model, and by pages, the API, jobs and tools."""
     return select(AuditEntry).where(
-        col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == recorded_key(unquote_key(row_id))
+        col(AuditEntry.identity).in_(_identities_of(view)), col(AuditEntry.row_id) == recorded_key(unquote_key(row_id))
     )
 
 
+def _identities_of(view: BaseAdminView) -> list[str]:
+    others = [other.identity for other in view.site.row_views if other.model is view.model]
+    return [identity_of(view.model), *others]
+
+
 async def read_last_changes(
-    session: AsyncSession, identity: str, row_id: str, names: Iterable[str]
+    session: AsyncSession, view: BaseAdminView, row_id: str, names: Iterable[str]
 ) -> dict[str, AuditEntry | None]:
     """Return the newest entry that has changed each of these columns. Old changes are not found."""
-    newest = entries_of(identity, row_id).order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES)
+    newest = entries_of(view, row_id).order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES)
     entries = (await session.scalars(newest)).all()
     return {name: next((entry for entry in entries if name in entry.changes), None) for name in names}
 
 
 async def read_last_change_by_others(
-    session: AsyncSession, identity: str, row_id: str, since: datetime, user_id: int | None
+    session: AsyncSession, view: BaseAdminView, row_id: str, since: datetime, user_id: int | None
 ) -> AuditEntry | None:
     """Return the newest entry of a row after a time that is not of this user."""
     is_by_other_user = col(AuditEntry.actor_id).is_distinct_from(user_id)
-    entries = entries_of(identity, row_id).where(col(AuditEntry.at) > since, is_by_other_user)
+    entries = entries_of(view, row_id).where(col(AuditEntry.at) > since, is_by_other_user)
     entry: AuditEntry | None = await session.scalar(entries.order_by(col(AuditEntry.id).desc()).limit(1))
     return entry
 
@@ -153,7 +157,7 @@ def is_of_present_row(view: BaseAdminView) -> ColumnElement[bool]:
     """Return the condition for entries of a row that still exists. SQLite may give its id to another row."""
     later = aliased(AuditEntry)
     ends = [PURGE] if issubclass(view.model, SoftDelete) else [PURGE, "delete"]
-    is_of_same_id = (col(later.identity) == AuditEntry.identity) & (col(later.row_id) == AuditEntry.row_id)
+    is_of_same_id = col(later.identity).in_(_identities_of(view)) & (col(later.row_id) == AuditEntry.row_id)
     is_of_other_row = (col(later.id) > AuditEntry.id) & col(later.action).in_(["create", *ends])
     other_row = select(col(later.id)).where(is_of_same_id, is_of_other_row).exists()
     return col(AuditEntry.action).not_in(ends) & ~other_row

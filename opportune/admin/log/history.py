@@ -151,7 +151,8 @@ class LogAdmin(AdminView, model=AuditEntry):
         return self._display(obj, prop, request) or await super().get_detail_value(obj, prop, request)
 
     def _render_changes(self, entry: AuditEntry, request: Request, *, is_short: bool = False) -> Markup:
-        changes = list_change_rows(entry.changes, self._view_of(entry), request.state.names_in_changes[entry.identity])
+        view = self.site.view_by_identity(entry.identity)
+        changes = list_change_rows(entry.changes, view, request.state.names_in_changes[entry.identity])
         number_left_out = 0
         if is_short:
             number_left_out = max(len(changes) - MAX_LISTED_CHANGES, 0)
@@ -164,15 +165,12 @@ class LogAdmin(AdminView, model=AuditEntry):
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         if prop == "changes":
-            return get_visible_changes(obj.changes, self._view_of(obj))
+            return get_visible_changes(obj.changes, self.site.view_by_identity(obj.identity))
         return await super().get_prop_value(obj, prop)
-
-    def _view_of(self, entry: AuditEntry) -> BaseAdminView | None:
-        return self.site.view_by_identity(entry.identity)
 
     def _display(self, entry: AuditEntry, prop: str, request: Request | None) -> tuple[str, str] | None:
         """Return the stored value of a column and the text to show; None for columns that show their value."""
-        view = self._view_of(entry)
+        view = self.site.view_by_identity(entry.identity)
         if prop == "action":
             return entry.action, get_action_label(entry, view)
         if prop == "channel":
@@ -231,7 +229,7 @@ async def _require_access(request: Request, view: AdminView, pk: str, row: Any) 
 
 def entries_of_row(request: Request, view: AdminView, pk: str, row: Any) -> Select[Any]:
     """Select the entries of a row, without those of a deleted row that had its key."""
-    entries = entries_of(view.identity, pk)
+    entries = entries_of(view, pk)
     if is_limited(view, request):  # the list that had a deleted row is unknown
         entries = entries.where(is_by_user(request) if row is None else is_of_present_row(view))
     if created_at := getattr(row, "created_at", None):

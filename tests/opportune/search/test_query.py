@@ -8,10 +8,6 @@ from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
 from opportune.search.results import MAX_SNIPPET_CHARS, Highlighter
 
 
-def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
-    return [(choice.required, choice.excluded) for choice in Query.parse(text).choices]
-
-
 def test_query_has_words_phrases_and_choices() -> None:
     for text, expected, last_word in (
         ("event loop", [([("event",)], [])], "loop"),
@@ -27,8 +23,9 @@ def test_query_has_words_phrases_and_choices() -> None:
         ("Café", [([], [])], "cafe"),
         ("- * ' NEAR(", [([], [])], "near"),
     ):
-        assert choices(text) == expected, text
-        assert Query.parse(text).last_word == last_word, text
+        query = Query.parse(text)
+        assert [(choice.required, choice.excluded) for choice in query.choices] == expected, text
+        assert query.last_word == last_word, text
 
 
 def test_query_without_words_is_empty() -> None:

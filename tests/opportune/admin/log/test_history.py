@@ -1,25 +1,31 @@
 """The log of changes in the admin, and the history of a row."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
+from opportune.admin import AdminView
 from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
+from opportune.feature import Admin
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, gadgets, make_makers
+from tests.opportune.admin.gadget_feature import GADGET_FORM, Gadget, GadgetAdmin, MakerAdmin, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, get_row, make_staff, read_all
 
 NEW_PASSWORD = "an altogether new one"
-app = site_fixture(gadgets, make_makers)
 
 
-async def read_entries(app: FastAPI) -> list[AuditEntry]:
-    return await read_all(app, AuditEntry)
+class LightGadgetAdmin(AdminView, model=Gadget):
+    identity = "light-gadget"
+
+
+views = Admin((MakerAdmin, GadgetAdmin, LightGadgetAdmin))
+app = site_fixture(replace(gadgets, admin=views), make_makers)
 
 
 async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> None:
@@ -29,7 +35,7 @@ async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> 
     assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
     await admin.post("/admin/gadget/action/polish?pks=1,999", data={"confirmed": "yes", "notes": "waxed"})
     await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-    created, edited, polished, deleted = await read_entries(app)
+    created, edited, polished, deleted = await read_all(app, AuditEntry)
     assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
     assert created.changes["name"] == [None, "Anvil"]
     name, colour = ["Anvil", "Heavy anvil"], ["red", "deep_blue"]
@@ -48,10 +54,19 @@ async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> 
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
 
+async def test_history_has_changes_by_other_views_and_pages(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    await add_rows(app, AuditEntry(identity="gadget", row_id="1", action="update", actor="ann@example.com"))
+    await admin.post("/admin/light-gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})
+    for identity in ("gadget", "light-gadget"):
+        history = (await admin.get(f"/admin/{identity}/history/1")).text
+        assert [text in history for text in ("Hammer", "ann@example.com")] == [True, True], identity
+
+
 async def test_log_shows_titles_of_visible_references(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
     assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2"})).status_code == 303
-    entry = (await read_entries(app))[1]
+    entry = (await read_all(app, AuditEntry))[1]
     assert entry.changes == {"maker_id": [1, 2]}
     for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
         assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
@@ -74,7 +89,7 @@ async def test_refused_changes_are_not_logged(app: FastAPI, admin: AsyncClient, 
     await admin.post("/admin/maker/delete?pks=2,1", data={"confirmed": "yes"})  # the database refuses to delete maker 1
     await admin.post(f"/admin/user/action/deactivate?pks={superuser.id}", data={"confirmed": "yes"})
     await admin.post(f"/admin/user/password/{superuser.id}", data={"password": "short", "password_again": "short"})
-    assert await read_entries(app) == []
+    assert await read_all(app, AuditEntry) == []
 
 
 async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
@@ -83,7 +98,7 @@ async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: Asy
     await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:update"]})
     user = await make_user(app.state.database)
     await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
-    created, changed, joined = await read_entries(app)
+    created, changed, joined = await read_all(app, AuditEntry)
     assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}
     assert changed.changes == {"permissions": [["user:list"], ["user:list", "user:update"]]}
     assert joined.changes == {"groups": [[], ["Editors"]]}
@@ -115,11 +130,11 @@ async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient,
 async def test_log_hides_password_hashes(admin: AsyncClient, app: FastAPI) -> None:
     new_user = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
     await admin.post("/admin/user/create", data=new_user)
-    created = (await read_entries(app))[-1]
+    created = (await read_all(app, AuditEntry))[-1]
     assert created.changes["hashed_password"] == [None, "(not shown)"]
     await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     await admin.post(f"/admin/user/password/{created.row_id}", data={"password": PASSWORD, "password_again": PASSWORD})
-    entry = (await read_entries(app))[-1]
+    entry = (await read_all(app, AuditEntry))[-1]
     assert (entry.action, entry.title, entry.changes) == ("set password", "new@example.com", {})
     page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
     assert "Set password" in page
