@@ -23,7 +23,7 @@ from opportune.schemas.annotations import options_of
 from opportune.web import url
 
 MAX_DEFAULT_COLUMNS = 6
-NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
+NO_WRAP_TYPES = (Boolean, Date, Integer, Interval, Numeric, Time)
 """Column types whose values are short and never wrap."""
 SEPARATOR = "\0"
 """Joins texts, so that one call escapes all of them. Texts that contain it are escaped one by one."""
@@ -46,7 +46,10 @@ class ListColumn:
     links_to_row: bool = False
     """Whether its cells link to the page of the row."""
     css_class: str = ""
-    """Values of the class `whole` never wrap, because they are short. Those of `num` are amounts."""
+    """Values of the class `whole` never wrap, because they are short. Those of `num` are amounts.
+
+    Times and choices have `wraps`: they wrap on narrow screens.
+    """
 
     @property
     def opening(self) -> str:
@@ -197,11 +200,12 @@ def _css_class(shape: Shape, name: str) -> str:
     column = shape.columns.get(name)
     if column is None:
         return ""
-    if choices_of(shape.model, name) or options_of(shape.model.model_fields[name]).type == "tel":
-        return "whole"
+    if choices_of(shape.model, name) or isinstance(type_of(column), DateTime):
+        return "whole wraps"
     if is_amount(column):
         return "whole num"
-    return "whole" if isinstance(type_of(column), NO_WRAP_TYPES) else ""
+    is_short = options_of(shape.model.model_fields[name]).type == "tel" or isinstance(type_of(column), NO_WRAP_TYPES)
+    return "whole" if is_short else ""
 
 
 async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
