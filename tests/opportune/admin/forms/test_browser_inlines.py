@@ -37,6 +37,7 @@ async def test_lines_are_sorted_and_stored(app: FastAPI, page: Page) -> None:
     await up.focus()
     await page.keyboard.press("Enter")
     await expect(up).to_be_focused()
+    await expect(up).to_have_css("outline-style", "solid")
     await expect(page.get_by_text("Row 2 of 3")).to_be_attached()
     await expect(page.locator("tbody tr").nth(1).get_by_label("Text of third")).to_be_visible()
     handle = page.locator("[data-drag]").first

@@ -20,7 +20,7 @@ VERSION = "/admin/leaflet/version/1"
 
 
 def _words(response: Response) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.text))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub("</?bdi[^>]*>", "", response.text)))
 
 
 async def _read_leaflet(app: FastAPI) -> Leaflet:
