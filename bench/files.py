@@ -22,9 +22,9 @@ from opportune.config.settings import Settings
 from opportune.contrib.telemetry.process import resident_memory_bytes
 from opportune.db.factory import open_database
 from opportune.storage import Storage, open_storage
-from opportune.storage.routes import PART_BYTES
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres_of_run
+from opportune.web.stored_files import PART_BYTES
 
 IMAGE_BYTES = 100_000
 LARGE_DATABASE_STORAGE = "database:?max_file_megabytes=200&max_total_megabytes=5000"

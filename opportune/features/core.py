@@ -15,8 +15,8 @@ from opportune.project.layout import PACKAGE
 from opportune.search.feature import search
 from opportune.server.loop_monitor import monitor_loop
 from opportune.services import Services
-from opportune.storage.feature import storage
 from opportune.web.feature import web
+from opportune.web.stored_files import storage
 
 CORE_FEATURES = (visitors, web, storage, mail, search)
 """Features of every site. They have no tables, and a project does not list them."""

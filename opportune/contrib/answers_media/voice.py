@@ -23,9 +23,9 @@ from opportune.contrib.llm.media.calls import NO_TEXT
 from opportune.db import Database
 from opportune.errors import require_found
 from opportune.storage import Storage
-from opportune.storage.routes import file_headers, file_response
 from opportune.storage.storage import deleting_files_on_error
 from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redirect, templates
+from opportune.web.stored_files import file_headers, file_response
 
 CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
 TAG = re.compile("<[^>]*>")

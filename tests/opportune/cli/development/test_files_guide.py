@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.storage import open_storage, routes
+from opportune.storage import open_storage
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from opportune.testing.plugin import settings_for
+from opportune.web import stored_files
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.storage.pictures import photo
 
@@ -32,7 +33,7 @@ async def test_code_runs(tmp_path: Path) -> None:
     namespace = run_code(block)
     app = FastAPI()
     app.include_router(namespace["router"])
-    app.include_router(routes.router)
+    app.include_router(stored_files.router)
     app.state.settings = settings_for("sqlite:///x").model_copy(update={"storage_url": SecretStr(f"file:{tmp_path}")})
     app.state.storage = open_storage(app.state.settings)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", follow_redirects=True) as client:

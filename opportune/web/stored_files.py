@@ -1,18 +1,20 @@
-"""Serves files by signed URLs, and public files."""
+"""Feature that serves files by signed URLs, and public files."""
 
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from opportune.feature import Feature, Site
 from opportune.i18n import gettext_lazy as _l
 from opportune.services.clock import clock
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import is_public, read_part
 from opportune.storage.storage import FILES_PATH, Storage, StorageDependency, UrlSigner
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(include_in_schema=False)
 
@@ -103,3 +105,6 @@ def content_disposition(content_type: str, download_as: str) -> str:
     if not download_as:
         return "inline" if content_type in CONTENT_TYPES else "attachment"
     return f"attachment; filename*=UTF-8''{quote(download_as, safe='', errors='replace')}"
+
+
+storage = Feature("storage", "Uploaded files and their signed URLs.", site=Site(routes=router))
