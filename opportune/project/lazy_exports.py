@@ -37,7 +37,8 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
             raise ImportError(f"{package} has no {name}. It is called {place} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        # With `fromlist`, the export can also be a module of a package.
-        return getattr(__import__(find_modules()[name], fromlist=[name]), name)
+        # With `fromlist`, the export can also be a module of a package. Imports ask for each about eight times.
+        export = vars(sys.modules[package])[name] = getattr(__import__(find_modules()[name], fromlist=[name]), name)
+        return export
 
     return import_export
