@@ -47,11 +47,10 @@ def _has_function(value: object) -> bool:
 
 def _broken_constraint(value: object, annotation: Any) -> str | None:
     """Return Pydantic's message about the first constraint that a value breaks; None if there is none."""
-    type_ = _type_of(annotation)
-    if "Annotated[" not in str(type_):
+    if (validator := _validator_of(_type_of(annotation))) is None:
         return None
     try:
-        _validator_of(type_).validate_python(value)
+        validator.validate_python(value)
     except ValidationError as error:
         fault = error.errors()[0]
         if fault["type"] == "value_error":
@@ -60,7 +59,10 @@ def _broken_constraint(value: object, annotation: Any) -> str | None:
     return None
 
 
-_validator_of = cache(TypeAdapter[Any])
+@cache
+def _validator_of(annotation: Any) -> TypeAdapter[Any] | None:
+    """Return a validator of the constraints in an annotation; None if it has none."""
+    return TypeAdapter(annotation) if "Annotated[" in str(annotation) else None
 
 
 def _type_of(annotation: Any) -> Any:
