@@ -5,7 +5,6 @@ import socket
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from fastapi import FastAPI
 
@@ -138,6 +137,8 @@ async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
 
 def _first_hop(url: str) -> str:
     """Return the URL of an endpoint, or of the proxy that `HTTPS_PROXY` sets for it."""
+    from urllib.request import getproxies, proxy_bypass  # the status page alone needs it
+
     parts = urlsplit(url)
     is_direct = url.startswith(UNPROXIED) or proxy_bypass(parts.hostname or "")
     proxies = {} if is_direct else getproxies()
