@@ -22,11 +22,12 @@ from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
-NAME_OPTIONS = (
+LOOSE_OPTIONS = (
     "column_exclude_list", "column_details_exclude_list", "column_export_exclude_list", "column_import_exclude_list",
     "column_formatters", "column_formatters_detail", "column_labels",
     "fieldsets", "form_excluded_columns", "non_link_related_fields",
 )  # fmt: skip
+"""Options that accept computed columns and other attributes of the model."""
 SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
 SEARCH_OPTIONS = ("column_searchable_list",)
 FILTER_OPTIONS = ("column_filters",)
@@ -38,7 +39,7 @@ FORM_OPTIONS = (
 COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
 DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)
-NAMES_OPTIONS = (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, "column_sortable_list", "load")
+SEQUENCE_OPTIONS = (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, "column_sortable_list", "load")
 """Options with several names, which a text without a comma is not."""
 RENAMED_OPTIONS = {
     **ADMIN_VIEW,
@@ -116,8 +117,8 @@ def _unknown_names(view: Any, base: type[Any]) -> Iterator[str]:
 
 def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
-    for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
-        names: Any = Annotated[Sequence[Any], DISTINCT] if option in NAMES_OPTIONS else Sequence[Any]
+    for option in (*SEQUENCE_OPTIONS, *LOOSE_OPTIONS):
+        names: Any = Annotated[Sequence[Any], DISTINCT] if option in SEQUENCE_OPTIONS else Sequence[Any]
         value = getattr(view, option)
         type_ = Mapping if isinstance(getattr(base, option), Mapping) else names
         if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
@@ -131,7 +132,8 @@ def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, Non
         OperatorError: A name does not exist, so the hook would protect nothing.
     """
     columns = dict.fromkeys(map(view.names.of, names))
-    for name in columns.keys() - {*view.names.in_form, *view.readonly_names} if columns else ():
+    unchecked = columns.keys() - {*view.names.in_form, *view.readonly_names}
+    for name in unchecked:
         if fault := _name_fault(view, view.mapper, "form_columns", name, _form_fault):
             raise OperatorError(f"{_name_of(view)}.{method}: {fault}")
     return columns
@@ -151,7 +153,7 @@ def filter_fault(view: Any, parameter: str) -> str:
     name = filtered_name(parameter)
     mapper = inspect(view.model)
     names = [str(getattr(item, "parameter_name", getattr(item, "key", item))) for item in view.column_filters]
-    if not names or name in [*names, *(column_of_relation(mapper, name) for name in names)]:
+    if not names or name in names or name in [column_of_relation(mapper, listed) for listed in names]:
         return _path_fault(mapper, name)
     return f"{name!r} is not in {_name_of(view)}.{written_name(view, 'column_filters')}."
 
@@ -187,7 +189,7 @@ def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: C
     if option in SECRET_FREE_OPTIONS and (fault := secret_name_message(name)):
         return fault
     computed = {*view.column_formatters, *view.column_formatters_detail, *view._form_extension.names}
-    if option in (*DISPLAY_OPTIONS, *NAME_OPTIONS) and (name in computed or hasattr(view.model, name)):
+    if option in (*DISPLAY_OPTIONS, *LOOSE_OPTIONS) and (name in computed or hasattr(view.model, name)):
         return ""
     return check(mapper, name)
 
@@ -243,7 +245,7 @@ def _date_fault(mapper: Mapper[Any], name: str) -> str:
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
-    ((*DISPLAY_OPTIONS, *NAME_OPTIONS, *FILTER_OPTIONS), _path_fault),
+    ((*DISPLAY_OPTIONS, *LOOSE_OPTIONS, *FILTER_OPTIONS), _path_fault),
     (SORT_OPTIONS, partial(_path_fault, check=_sort_fault)),
     (SEARCH_OPTIONS, partial(_path_fault, check=_search_fault)),
     (FORM_OPTIONS, _form_fault),

@@ -25,7 +25,7 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
             lines = package_module.__loader__.get_data(stub).decode().splitlines()
         except OSError:
             raise ImportError(f"{stub} is missing. The framework needs its .pyi files, so install it again.") from None
-        return {name: module for _from, module, _import, name, *_as in map(str.split, lines)}
+        return {words[3]: words[1] for words in map(str.split, lines) if words[:1] == ["from"]}
 
     def import_export(name: str) -> Any:
         if name == "__all__":

@@ -75,9 +75,11 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 @contextmanager
 def _handled_signals(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """Handle these signals in the main thread. Other threads receive no signals."""
-    is_main = threading.current_thread() is threading.main_thread()
-    original_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items() if is_main}
+    original_handlers: dict[signal.Signals, Any] = {}
     try:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                original_handlers[number] = signal.signal(number, handler)
         yield
     finally:
         for number, original_handler in original_handlers.items():

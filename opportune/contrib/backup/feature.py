@@ -68,7 +68,7 @@ async def _has_schedule(app: FastAPI) -> bool:
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """List the backups at BACKUP_URL, without writing there."""
-    if settings.of(BackupSettings).location and not BackupStore(settings).all():
+    if settings.of(BackupSettings).location and not BackupStore(settings).list_own():
         yield Finding.warning(f"BACKUP_URL has no backup yet. Create one: {OPPMAN} backup")
 
 

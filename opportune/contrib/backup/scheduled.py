@@ -46,7 +46,7 @@ class BackupResult:
     superseded: list[StoredBackup]
 
     def __str__(self) -> str:
-        return f"{self.backup.name} ({self.backup.bytes / 1000:,.0f} kB)"
+        return f"{self.backup.name} ({self.backup.size / 1000:,.0f} kB)"
 
 
 def send_backup(
@@ -69,7 +69,7 @@ def send_backup(
         write_content = partial(_write_archive, settings, graph, folder, notify)
         sent = _write_until(stop, store, name, write_content) if stop else store.write(name, write_content)
     store.verify(name, sent)
-    stored = store.all()
+    stored = store.list_own()
     new_backup = store.find(name, stored)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
     candidates = [backup for backup in stored if backup.created <= new_backup.created]

@@ -44,7 +44,8 @@ class StoredBackup:
     created: datetime
     """Time of creation in UTC."""
     name: str
-    bytes: int
+    size: int
+    """Bytes."""
     site: str
     """Prefix of the name, from BASE_URL or SITE_NAME."""
 
@@ -77,7 +78,7 @@ class BackupStore:
         suffix = SUFFIX if is_encrypting(self._settings) else ""
         return f"{self.site}-{datetime.now(UTC).strftime(TIME_FORMAT)}-{kind}.zip{suffix}"
 
-    def all(self) -> list[StoredBackup]:
+    def list_own(self) -> list[StoredBackup]:
         """Return the backups of this site, newest first."""
         return self._of_this_site(self._backups_of_all_sites())
 
@@ -133,7 +134,8 @@ class BackupStore:
 
     def verify(self, name: str, sent: Member) -> None:
         """Compare a stored backup with the sent one, and delete it if they differ."""
-        arrived = copy_stream(self._open(name), None)
+        with self._open(name) as source:
+            arrived = copy_stream(source, None)
         if arrived != sent:
             with self._connected() as client:
                 client.delete(name)

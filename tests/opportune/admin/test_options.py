@@ -15,7 +15,7 @@ from opportune.admin.options import (
     DISPLAY_OPTIONS,
     FILTER_OPTIONS,
     FORM_OPTIONS,
-    NAME_OPTIONS,
+    LOOSE_OPTIONS,
     SEARCH_OPTIONS,
     SORT_OPTIONS,
     option_faults,
@@ -60,7 +60,7 @@ def option_value(option: str, name: str) -> Any:
 
 @pytest.mark.parametrize(
     "option",
-    [*DISPLAY_OPTIONS, *NAME_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, *COLUMN_OPTIONS],
+    [*DISPLAY_OPTIONS, *LOOSE_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, *COLUMN_OPTIONS],
 )
 def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
     value = option_value(option, "pricce")

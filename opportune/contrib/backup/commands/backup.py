@@ -80,8 +80,8 @@ def send_backup(settings: Settings) -> None:
 
 def read_stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
     """Yield name, time and size of the backups at BACKUP_URL, which are not downloaded."""
-    for backup in BackupStore(settings).all():
-        yield {"file": backup.name, "created": backup.created, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
+    for backup in BackupStore(settings).list_own():
+        yield {"file": backup.name, "created": backup.created, "bytes": backup.size, "encrypted": backup.is_encrypted}
 
 
 def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Sign-in by link or code of an e-mail, on pages and in the SIGN_IN_API."""
+"""Sign-in by link or code of an e-mail, on pages and in the API."""
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient

@@ -1,4 +1,4 @@
-"""Pages and TWO_FACTOR_API of a user's second factor."""
+"""Pages and API of a user's second factor."""
 
 import html
 import re
