@@ -32,7 +32,7 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres_of_run
 from tests.opportune.search.books import Book, make_tables
 
-TOPICS = 1_000
+TOPIC_COUNT = 1_000
 RESULT_COUNT = 10
 BATCH_ROWS = 2_000
 FIELDS = Fields(Book.__tablename__, {"title": "A"}, by_meaning=True)
@@ -50,7 +50,7 @@ class Corpus:
     def __init__(self, rows: int, dimensions: int, questions: int) -> None:
         self.random = random.Random(1)  # noqa: S311 - the same in each run
         self.dimensions = dimensions
-        self.topics = [[self.random.gauss(0, 1) for _ in range(dimensions)] for _ in range(TOPICS)]
+        self.topics = [[self.random.gauss(0, 1) for _ in range(dimensions)] for _ in range(TOPIC_COUNT)]
         self.vectors = [self.make_vector() for _ in range(rows)]
         self.questions = [self.make_vector() for _ in range(questions)]
 

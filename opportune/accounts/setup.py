@@ -127,8 +127,7 @@ async def send_invitation(app: FastAPI) -> None:
 
 async def _claims_invitation(database: Database) -> bool:
     """Return False if another worker of this server has logged a link within the last minute."""
-    parent = parent_process()
-    group = os.environ.get(WORKERS_VARIABLE) or (parent and parent.pid)
+    group = os.environ.get(WORKERS_VARIABLE) or getattr(parent_process(), "pid", None)
     with suppress(SQLAlchemyError):
         return not group or await DatabaseSubmissions(database).claim(f"accounts.setup {group}")
     return True

@@ -132,8 +132,7 @@ def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, Non
         OperatorError: A name does not exist, so the hook would protect nothing.
     """
     columns = dict.fromkeys(map(view.names.of, names))
-    unchecked = columns.keys() - {*view.names.in_form, *view.readonly_names}
-    for name in unchecked:
+    for name in columns.keys() - {*view.names.in_form, *view.readonly_names}:
         if fault := _name_fault(view, view.mapper, "form_columns", name, _form_fault):
             raise OperatorError(f"{_name_of(view)}.{method}: {fault}")
     return columns

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,13 +103,6 @@ def restored_on_failure(paths: Iterable[Path]) -> Iterator[Mapping[Path, bytes |
             elif path.parent.is_dir():
                 path.unlink(missing_ok=True)
         raise
-
-
-def unused_path(path: Path, suffix: str = "") -> Path:
-    """Return `path` with the suffix, or the first of `path-2`, `path-3` … with it that does not exist."""
-    names = chain([path.name], (f"{path.name}-{number}" for number in count(2)))
-    candidates = (path.with_name(name + suffix) for name in names)
-    return next(candidate for candidate in candidates if not os.path.lexists(candidate))
 
 
 def replace_file(new_path: Path, path: Path) -> None:

@@ -31,8 +31,8 @@ def write_text(path: Path, text: str | bytes, *, is_private: bool = False) -> No
         OperatorError: Another process writes it.
     """
     content = text if isinstance(text, bytes) else text.replace("\n", line_break_of(path)).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path.resolve(), content, is_private=is_private)  # keeps a symbolic link
     except OSError as error:
         error.filename = str(path)  # not that of the temporary file

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, cast
 
@@ -75,15 +75,11 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 @contextmanager
 def _handled_signals(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """Handle these signals in the main thread. Other threads receive no signals."""
-    original_handlers: dict[signal.Signals, Any] = {}
-    try:
+    with ExitStack() as restored:
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
-                original_handlers[number] = signal.signal(number, handler)
+                restored.callback(signal.signal, number, signal.signal(number, handler))
         yield
-    finally:
-        for number, original_handler in original_handlers.items():
-            signal.signal(number, original_handler)
 
 
 def _create_handlers(

@@ -10,12 +10,13 @@ from opportune.config.settings import Settings
 from opportune.contrib.backup import uploads
 from opportune.contrib.backup.archive import ArchiveWriter, Manifest, Sink, open_archive
 from opportune.contrib.backup.database_copy import DatabaseCopy, Notify
+from opportune.contrib.backup.unused_paths import unused_path
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import open_replacement, remove_abandoned_in, temporary_path, unused_path
+from opportune.project.atomic_files import open_replacement, remove_abandoned_in, temporary_path
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url

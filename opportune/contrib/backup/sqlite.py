@@ -8,11 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from opportune.contrib.backup.unused_paths import unused_path
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, has_other_format, is_locked
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.project.atomic_files import copy_owner, replace_file, temporary_path, unused_path
+from opportune.project.atomic_files import copy_owner, replace_file, temporary_path
 
 LOCK_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 5.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX
+from opportune.contrib.backup.unused_paths import unused_path
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -130,7 +131,7 @@ def _keep_previous(location: Path) -> Path | None:
     if not any(location.iterdir()):
         location.rmdir()
         return None
-    return location.rename(atomic_files.unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))
+    return location.rename(unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))
 
 
 def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.contrib.documents.databases import engine_for
 from opportune.contrib.documents.document import IndexDefinition, IndexMissing, by_meaning
 from opportune.contrib.documents.engine import Engine
+from opportune.contrib.embedding_batches import embed_accepted
 from opportune.db.database import Database
 from opportune.db.queries.batches import batches_of
 from opportune.jobs import JobContext, job
-from opportune.search.embeddings import BATCH_TEXTS, EMBEDDINGS, Embeddings, Vector, embed_accepted
+from opportune.search.embeddings import BATCH_TEXTS, EMBEDDINGS, Embeddings, Vector
 from opportune.search.hybrid import find_nearest
 from opportune.search.indexes import Fields
 from opportune.search.registry import VECTORS

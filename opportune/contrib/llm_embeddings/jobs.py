@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.contrib.embedding_batches import embed_accepted
 from opportune.db import before_commit
 from opportune.db.database import Database
 from opportune.jobs import JobContext, defer, job
 from opportune.search import registry
-from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
+from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector
 from opportune.services.clock import clock
 
 DELAY_SECONDS = 5

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from opportune.contrib.deploy.rehearsal.certificates import make_certificate
 from opportune.mail import EmailMessage, send_email, smtp
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import DeliveryError, PermanentDeliveryError
-from opportune.testing.services.certificates import make_certificate
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.smtp_server import PASSWORD, USER, smtp_server
 

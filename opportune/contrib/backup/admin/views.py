@@ -89,7 +89,7 @@ class BackupAdmin(OperationsPage):
             context: dict[str, Any] = {"backups": await read_backup_state(session, settings), "files": [], "error": ""}
         try:
             store = BackupStore(settings)
-            context |= {"location": store.label, "files": await asyncio.to_thread(store.all)}
+            context |= {"location": store.label, "files": await asyncio.to_thread(store.list_own)}
         except OperatorError as error:
             context["error"] = str(error)
         return await self.render(request, "backup/list.html", context)

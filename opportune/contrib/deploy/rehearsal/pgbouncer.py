@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from opportune.contrib.deploy.rehearsal.certificates import make_certificate
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.ports import free_port, running_server
 from opportune.testing.services.postgres import unprivileged_account

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes
+from opportune.contrib.deploy.rehearsal.certificates import make_certificate
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
 from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
@@ -25,7 +26,6 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
-from opportune.testing.services.certificates import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres, postgres
 

@@ -13,11 +13,11 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.config import Settings
+from opportune.contrib.deploy.rehearsal.certificates import make_certificate
 from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, Provider, ToolSchema
 from opportune.contrib.llm_vendors import vendor_model
 from opportune.contrib.llm_vendors.vendor_model import VendorModel
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.certificates import make_certificate
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error
 from tests.opportune.contrib.llm_vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, candidate, events

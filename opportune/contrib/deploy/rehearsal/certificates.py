@@ -1,4 +1,4 @@
-"""Certificates of servers in tests and rehearsals."""
+"""Certificates of servers in rehearsals and tests."""
 
 from pathlib import Path
 
