@@ -105,9 +105,11 @@ def action_slugs(view: type[Any]) -> frozenset[str]:
     return frozenset(action._slug for action in _actions(view))
 
 
-def action_texts(view: type[Any]) -> list[str]:
-    """Return the labels and questions of a view's actions."""
-    return [text for action in _actions(view) for text in (action._label, action._confirmation_message) if text]
+def action_texts(view: type[Any]) -> list[tuple[str, str]]:
+    """Return the labels and questions of a view's actions, each with the module of the action."""
+    actions = _actions(view)
+    texts = [(action.__module__, text) for action in actions for text in (action._label, action._confirmation_message)]
+    return [(module, text) for module, text in texts if text]
 
 
 def _actions(view: Any) -> list[Any]:

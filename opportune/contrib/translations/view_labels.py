@@ -16,7 +16,7 @@ from opportune.db.models.labels import label_of, label_of_field
 def view_labels(view: Any, feature: str) -> Iterator[Label]:
     for option, values in _texts_of_view(view):
         yield from ((_module_of_option(view, option), text) for text in values if isinstance(text, str))
-    yield from ((view.__module__, text) for text in action_texts(view))
+    yield from action_texts(view)
     if not view.category:
         yield view.__module__, menu_label(view, feature)
     if hasattr(view, "model"):
