@@ -125,5 +125,5 @@ def describe_full_disk(folder: Path) -> str:
     """Return a message if the disk of a folder is full, else an empty text. Folders of a disk have the same message."""
     if disk_usage(folder).free >= MIN_FREE_BYTES:
         return ""
-    disk = next(path for path in (folder, *folder.parents) if path.is_mount())
+    disk = next(path for path in (folder, *folder.parents) if os.path.ismount(path))
     return _("The disk of %(path)s is full. Free some space.", path=disk)

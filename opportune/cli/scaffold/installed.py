@@ -18,7 +18,7 @@ INSTALLED = f"{PACKAGE}/installed.py"
 
 def one_at_a_time(project: Path) -> AbstractContextManager[object]:
     """Refuse a second command that changes code, because it would overwrite the changes of the first one."""
-    return private_file(temporary_path(project / INSTALLED))
+    return private_file(temporary_path(project / PACKAGE))
 
 
 def with_feature(text: str, name: str, module: str = "") -> str:

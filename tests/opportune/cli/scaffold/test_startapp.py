@@ -78,7 +78,7 @@ def test_unwritable_folder_leaves_nothing(oppman: Oppman, project: Path) -> None
 
 def test_second_command_at_the_same_time_is_refused(oppman: Oppman, project: Path) -> None:
     with one_at_a_time(project):
-        assert "app/installed.py. Wait until it ends" in oppman("startapp", "notes").line()
+        assert "/app. Wait until it ends" in oppman("startapp", "notes").line()
 
 
 @pytest.mark.parametrize(
