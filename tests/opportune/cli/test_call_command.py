@@ -60,4 +60,4 @@ def test_wrong_usage_and_unknown_options_are_raised() -> None:
 
 def test_command_that_replaces_the_process_is_refused(settings: Settings) -> None:
     with pytest.raises(CommandError, match="Start it with subprocess instead"):
-        call_command("test", "tests/todos", settings=settings)
+        call_command("test", "tests/opportune", settings=settings)
