@@ -10,7 +10,6 @@ from babel.messages.pofile import write_po
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import parse_catalogue
 from opportune.project.layout import PROJECT, display_path
-from opportune.project.text_files import write_text
 
 LINE_LENGTH = 100
 NEEDLESS_HEADERS = re.compile(
@@ -45,7 +44,3 @@ def as_bytes(catalogue: Catalog) -> bytes:
     buffer = BytesIO()
     write_po(buffer, catalogue, width=LINE_LENGTH, include_lineno=False, sort_by_file=True)
     return NEEDLESS_HEADERS.sub(b"", buffer.getvalue())
-
-
-def write_catalogue(path: Path, content: bytes) -> None:
-    write_text(path, content)

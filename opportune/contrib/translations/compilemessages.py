@@ -7,12 +7,13 @@ wrong placeholders are left out.
 from pathlib import Path
 
 from opportune.cli.output import say, warn
-from opportune.contrib.translations.catalogue_files import is_editable, not_a_catalogue, write_catalogue
+from opportune.contrib.translations.catalogue_files import is_editable, not_a_catalogue
 from opportune.contrib.translations.catalogue_state import examine_catalogue
 from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.i18n.catalogues import locale_folders
 from opportune.plurals import pluralize
 from opportune.project.layout import display_path
+from opportune.project.text_files import write_text
 
 
 def command() -> None:
@@ -25,7 +26,7 @@ def command() -> None:
             raise not_a_catalogue(path, error) from error
         for message, problem in problems.items():
             warn(f"{display_path(path)}: {message!r}: {problem}")
-        write_catalogue(path.with_suffix(".mo"), content)
+        write_text(path.with_suffix(".mo"), content)
     say(f"Compiled {pluralize(len(paths), 'catalogue')}.")
 
 

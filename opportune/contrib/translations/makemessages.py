@@ -16,7 +16,7 @@ from opportune.cli.output import say
 from opportune.cli.project.shared_files import STARTER_ROOT
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
 from opportune.config.settings import get_settings
-from opportune.contrib.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
+from opportune.contrib.translations.catalogue_files import as_bytes, read_catalogue
 from opportune.contrib.translations.catalogue_state import examine_catalogue
 from opportune.contrib.translations.extraction import Source, find_sources
 from opportune.contrib.translations.unmarked import find_unmarked
@@ -28,6 +28,7 @@ from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import pluralize
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PACKAGE, display_path
+from opportune.project.text_files import write_text
 
 
 def command(
@@ -98,7 +99,7 @@ def update_catalogues(source: Source, codes: Sequence[str], *, check: bool = Fal
             continue
         changed.append(display_path(path))
         if not check:
-            write_catalogue(path, content)
+            write_text(path, content)
             state = examine_catalogue(content)
             number = pluralize(len(catalogue), "text")
             say(f"{display_path(path)}: {number}, {state.missing} missing, {state.fuzzy} fuzzy")
