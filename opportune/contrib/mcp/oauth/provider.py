@@ -176,14 +176,6 @@ class Provider(oauth.OAuthAuthorizationServerProvider[GrantedCode, oauth.Refresh
             row.used_at = utc_now()
         return _token_response(token)
 
-    async def load_access_token(self, token: str) -> oauth.AccessToken | None:
-        """Not used: `/mcp` reads tokens itself."""
-        return None
-
-    async def revoke_token(self, token: oauth.AccessToken | oauth.RefreshToken) -> None:
-        """Called by the SDK's endpoint `/revoke`."""
-        await self.strategy.destroy_token(token.token)
-
     async def _belongs_to_client(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
         query = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
         query = query.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
