@@ -93,6 +93,7 @@ class RowPicker extends HTMLElement {
       this.wait();
       try {
         const response = await fetch(`${url}?${new URLSearchParams({ name: this.select.name, term })}`, { signal: this.request.signal });
+        if (response.status >= 500) throw new Error(response.statusText);
         if (!response.ok) return this.close();
         this.open((await response.json()).results);
       } catch (error) {

@@ -12,7 +12,7 @@
 
 // htmx requested a part and received a page, such as an error or another location. Show it as a page.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
-  if (!/^\s*<!doctype html/i.test(ctx.text)) return;
+  if (!/^\s*<(!doctype )?html/i.test(ctx.text)) return;
   ctx.target = document.body;
   ctx.swap = "outerSync";
   // The URL of a failed form cannot be reloaded.
@@ -25,6 +25,16 @@ document.addEventListener("htmx:error", ({ detail: { error } }) => {
   if (error instanceof TypeError) unreachable(false);
 });
 document.addEventListener("htmx:before:response", () => unreachable(true));
+
+// Error pages of a proxy lack the request id of the site. They count as no response.
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  const { fetch } = ctx;
+  ctx.fetch = async (...request) => {
+    const response = await fetch(...request);
+    if (response.status >= 500 && !response.headers.has("X-Request-ID")) throw new TypeError(`status ${response.status}`);
+    return response;
+  };
+});
 
 // Without a network, the browser's own page would replace a form that loads a page. A site on this computer still responds.
 const { src: siteScript } = document.currentScript;

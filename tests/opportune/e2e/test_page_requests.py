@@ -9,7 +9,7 @@ from tests.opportune.e2e.note_page import app, blocked_adding, titles
 __all__ = ["app", "blocked_adding"]  # fixtures
 
 
-async def test_lost_connection_is_reported_in_view(chromium: Browser, site: str) -> None:
+async def test_no_response_of_the_site_is_reported_in_view(chromium: Browser, site: str) -> None:
     async with await chromium.new_context(base_url=site) as context:  # its console shows the lost connection
         page = await context.new_page()
         await page.goto("/notes")
@@ -17,7 +17,17 @@ async def test_lost_connection_is_reported_in_view(chromium: Browser, site: str)
         await page.get_by_label("Title").fill("Milk")
         await context.set_offline(True)
         await page.get_by_role("button", name="Add", exact=True).click()
-        await expect(page.get_by_text("The server does not respond.")).to_be_in_viewport(ratio=1)
+        notice = page.get_by_text("The server does not respond.")
+        await expect(notice).to_be_in_viewport(ratio=1)
+        await context.set_offline(False)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#notes")).to_have_text("Milk")
+        await expect(notice).to_be_hidden()
+        bad_gateway = {"status": 502, "content_type": "text/html", "body": "<html>Bad Gateway</html>"}
+        await page.route("/notes", lambda route: route.fulfill(**bad_gateway))
+        await page.keyboard.press("Enter")
+        await expect(notice).to_be_visible()
+        await expect(page.locator("#notes")).to_have_text("Milk")
 
 
 async def test_enter_twice_adds_one_note(page: Page, blocked_adding: asyncio.Event) -> None:

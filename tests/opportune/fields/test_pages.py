@@ -3,7 +3,6 @@
 import re
 from decimal import Decimal
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
@@ -58,14 +57,8 @@ def test_template_filters_for_markdown_and_money() -> None:
     assert template.render(text="*a*", price=Decimal("1234.5")) == html
 
 
-@pytest.fixture
-async def browser_page(app: FastAPI, page: Page, site: str, superuser: User) -> Page:
+async def test_browser_fills_slug_preview_and_time_zone(app: FastAPI, page: Page, site: str, superuser: User) -> None:
     await sign_in_browser(page, app, superuser, site)
-    return page
-
-
-async def test_browser_fills_slug_preview_and_time_zone(app: FastAPI, browser_page: Page) -> None:
-    page = browser_page
     # Time zone of New York.
     await page.add_init_script(
         "const original = Intl.DateTimeFormat.prototype.resolvedOptions;"
