@@ -21,9 +21,11 @@ _VAGUE = (None, 400, 500, 502)
 _CODE_FIELDS = ("code", "status", "statuscode", "errorcode", "type", "name", "reason")
 _MESSAGE_FIELDS = "errors", "errormsg", "errormessage", "detail", "message", "msg", "statusmsg", "title", "faultstring"
 _ANSWER_FIELDS = ("choices", "delta", "finish_reason")
-_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation", "warning")
-"""Fields with texts of the request or the answer."""
-_SUCCESS = ("", "0", "200", "ok", "success")
+_IGNORED_FIELDS = frozenset(
+    {"input", "messages", "prompt", "body", "choices", "failed_generation", "warning", "prompt_filter_results"}
+)
+"""Fields with texts of the request or the answer, and Azure's report on a filter that failed and stopped nothing."""
+_NO_FAILURE = ("", "0", "200", "ok", "success", "status", "queued", "pending", "processing", "in_progress", "starting")
 
 
 def error_for_status(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> LlmError:
@@ -62,7 +64,7 @@ def error_in_choice(choice: Mapping[str, Any]) -> LlmError | None:
 
 def _has_content(error: object) -> bool:
     if isinstance(error, dict):
-        return any(text not in _SUCCESS for _, text in _texts_in(error))
+        return any(text not in _NO_FAILURE for _, text in _texts_in(error))
     return bool(error)
 
 
@@ -79,7 +81,7 @@ def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     if len(others) == len(texts):
         return False
     is_failure = value.get("object") == "error" or value.get("success") is False
-    return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)
+    return is_failure or not others or any(field in _CODE_FIELDS and text not in _NO_FAILURE for field, text in others)
 
 
 def _describe(error: object, status: int | None = None, headers: Sequence[tuple[str, str]] = ()) -> LlmError:

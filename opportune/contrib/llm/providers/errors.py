@@ -97,7 +97,8 @@ REASONS = (
         "Check LLM_MODEL and LLM_BASE_URL.",
         r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not a valid model|unknown.model"
         r"|models? (are )?loaded|work with the specified|model (not exist|identifier|disabled)|(invalid|such).model"
-        r"|model.not.available|non-serverless|on-demand throughput|provider not provided|configure ai gateway",
+        r"|model.not.available|non-serverless|on-demand throughput|provider not provided|configure ai gateway"
+        r"|access to (the )?model",
         r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|unknown.?model|模型不存在",
     ),
     # A redirect would send the key elsewhere.
@@ -115,7 +116,7 @@ REASONS = (
     ),
 )
 FILTER_REASONS = re.compile(
-    r"filter|safety|sensitive|recitation|prohibited|block|refusal|guardrail|toxic|spii|policy|armor|moderat|language|risk"
+    r"(?<!call_)filter|safety|sensitive|recitation|prohibited|block|refusal|guardrail|toxic|spii|policy|armor|moderat|language|risk"
 )
 FAILURE_REASONS = re.compile(
     r"error(?!_limit)|abort|insufficient|malformed|unexpected|fail|cancel|overload|timeout|exception|preempt|other$"
@@ -135,7 +136,7 @@ def failure_of(reason: str, done: Done, *, has_text: bool, has_reasoning: bool) 
 
     `reason`: why the answer ended, in lower case and in the words of the endpoint.
     """
-    if FILTER_REASONS.search(reason) and "malformed" not in reason:
+    if FILTER_REASONS.search(reason):
         return FILTERED.error(done=done)
     if FAILURE_REASONS.search(reason):
         return LlmError("interrupted", provider.INTERRUPTED, done=done) if has_text else UNAVAILABLE.error(done=done)

@@ -60,13 +60,8 @@ def test_values_formatted_together_equal_single_values() -> None:
         assert [str(escape(format_value(value))) for value in values] == texts, values
 
 
-@pytest.fixture
-async def printed_volume(app: FastAPI) -> None:
+async def test_filters_use_the_time_zone_of_the_visitor(app: FastAPI, client: AsyncClient) -> None:
     await add_rows(app, volume(title="Printed", slug="printed", printed_at=datetime(2026, 5, 1, 10, tzinfo=UTC)))
-
-
-@pytest.mark.usefixtures("printed_volume")
-async def test_filters_use_the_time_zone_of_the_visitor(client: AsyncClient) -> None:
     client.cookies.set("time_zone", "Asia/Tokyo")  # where it is 19:00
     earlier = (await client.get("/volumes?printed_at__gte=2026-05-01T18:30")).text
     assert "Printed" in earlier

@@ -186,6 +186,7 @@ FINISHES = {
     **{reason: ends(YES, finish(reason), truncated=True) for reason in ("length", "ERROR_LIMIT", "out_of_tokens")},
     **{reason: fails("filtered", text("Ye"), finish(reason), text="Ye") for reason in ("high_risk", "LANGUAGE")},
     **{reason: fails("interrupted", text("Ye"), finish(reason), text="Ye") for reason in ("abort", "preempt", "OTHER")},
+    "unexpected call": fails("unavailable", finish("function_call_filter: UNEXPECTED_TOOL_CALL")),
     "only white space": fails("empty", text("\n"), END, text="\n"),
     "only reasoning": fails("out_of_tokens", finish("length")),
 }
@@ -194,6 +195,8 @@ ERRORS = {
     "context_length_exceeded": fails("context_too_long", error(code="context_length_exceeded")),
     "warning": says(event({"warning": {"code": 1, "message": "Deprecated"}}), YES),
     "progress": says(event({"type": "", "message": "You are number 3", "position": 3}), YES),
+    "queue": says(event({"status": "queued", "message": "You are number 3"}), YES),
+    "filter that failed": says(event({"prompt_filter_results": [{"error": {"code": "x", "message": "Failed"}}]}), YES),
     "header of Spark": fails("unavailable", event({"header": {"code": 10013, "message": "x"}})),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
@@ -217,6 +220,7 @@ ERRORS = {
             ("context_too_long", "total number of tokens in the prompt cannot exceed 4081"),
             ("rate_limited", "Open api qps request limit reached"),
             ("unauthorised", "Insufficient USD or Diem balance"),
+            ("not_configured", "Project x does not have access to model y"),
         )
     },
 }
