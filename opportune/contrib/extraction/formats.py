@@ -9,19 +9,12 @@ from opportune.contrib.extraction.markdown import read_markdown
 from opportune.contrib.extraction.office import read_office
 from opportune.contrib.extraction.pages import Page, Unreadable
 from opportune.contrib.extraction.pdf import open_pdf
+from opportune.contrib.extraction.signatures import OLE, RTF, ZIP
 from opportune.contrib.extraction.web import read_html
 
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""Beginning of old office files, and of office files with a password."""
-RTF = b"{\\rtf"
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype html|html|head|body)\b")
 CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
-
-
-def is_packed(content: bytes) -> bool:
-    """Return whether a file needs a program to be read: it is a PDF, an office file or RTF."""
-    return b"%PDF-" in content[:1024] or content.startswith((b"PK\x03\x04", OLE, RTF))
 
 
 def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
@@ -36,7 +29,7 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
         return open_pdf(content)
     if content.startswith((OLE, RTF)):
         raise Unreadable("locked" if ENCRYPTED_PACKAGE in content else "old")
-    if content.startswith(b"PK\x03\x04"):
+    if content.startswith(ZIP):
         return 0, read_office(content)
     text = _decode(content)
     if HTML.match(text) or suffix in (".html", ".htm"):

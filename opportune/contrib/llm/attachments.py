@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 
-from opportune.contrib.extraction.formats import is_packed
 from opportune.contrib.extraction.pages import Limits, Unreadable
 from opportune.contrib.extraction.reader import DocumentReader, describe_problem
+from opportune.contrib.extraction.signatures import is_packed
 from opportune.contrib.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
