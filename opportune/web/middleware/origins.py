@@ -8,7 +8,6 @@ because every browser since 2020 sends `Origin` with forms.
 from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -109,7 +108,7 @@ def refuse_foreign_page(connection: HTTPConnection) -> None:
         HTTPException: Another site has sent the request.
     """
     check = CsrfMiddleware(connection.app, connection.app.state.settings)
-    if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope, connection.headers):
+    if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope):
         raise HTTPException(403, FOREIGN_FORM)
 
 
@@ -123,11 +122,11 @@ class CsrfMiddleware:
         self.shows_hints = settings.environment == "development"
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "websocket" and self.is_foreign(scope, Headers(scope=scope)):
+        if scope["type"] == "websocket" and self.is_foreign(scope):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
             return send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if is_unsafe and self.is_foreign(scope, Headers(scope=scope)):
+        if is_unsafe and self.is_foreign(scope):
             response = problem(Request(scope), 403, FOREIGN_FORM, hint=self._hint(Request(scope)))
             return response(scope, receive, send)
         return self.app(scope, receive, send)
@@ -139,7 +138,8 @@ class CsrfMiddleware:
         form_url = request.headers.get("origin") or request.headers.get("referer") or "another site"
         return csrf_hint(form_url, f"{request.url.scheme}://{request.url.netloc}")
 
-    def is_foreign(self, scope: Scope, headers: Headers) -> bool:
+    def is_foreign(self, scope: Scope) -> bool:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         origin = headers.get("origin", "")
         is_bearer = headers.get("authorization", "").lower().startswith("bearer ")
         # Browsers never add a bearer token. The API also takes calls of CORS_ORIGINS, such as to sign in for a token.

@@ -28,6 +28,7 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 REVALIDATE = b"private, no-cache"
+CREDENTIAL_HEADERS = {b"cookie", b"authorization"}
 HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 Header = tuple[bytes, bytes]
@@ -90,5 +91,5 @@ class SecurityHeaders:
 
 def _cache_control(scope: Scope) -> bytes:
     """Keep pages of a user out of shared caches, and out of the browser's history after signing out."""
-    has_user = any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
-    return b"no-store" if has_user else REVALIDATE
+    is_anonymous = CREDENTIAL_HEADERS.isdisjoint(dict(scope["headers"]))
+    return REVALIDATE if is_anonymous else b"no-store"
