@@ -321,26 +321,21 @@ class Crud(RowStatements, Generic[M]):
             in_transaction: Whether the caller had already begun a transaction, so that a savepoint is needed.
         """
         stored = {**vars(row)} if row else {}  # a rollback expires them
+        state = session_state(self.session)  # a rollback of the transaction discards the callbacks in it
+        needs_savepoint = in_transaction or state.before_commit or state.after_commit
         try:
             with translate_database_errors(self.model.__table__, deleting=values is None):
-                async with self._undoes_on_error(in_transaction=in_transaction):
+                if needs_savepoint:
+                    async with self.session.begin_nested():
+                        yield
+                else:
                     yield
-        except FieldErrors as error:
+        except Exception as error:
+            if not needs_savepoint:
+                await self.session.rollback()
+            if not isinstance(error, FieldErrors):
+                raise
             raise await explain_conflict(self.session, self.model, error, values or {}, stored) from error
-
-    @asynccontextmanager
-    async def _undoes_on_error(self, *, in_transaction: bool) -> AsyncIterator[None]:
-        """Roll back to a savepoint, or the whole transaction if the caller has done nothing in it."""
-        state = session_state(self.session)  # a rollback of the transaction discards the callbacks in it
-        if in_transaction or state.before_commit or state.after_commit:
-            async with self.session.begin_nested():
-                yield
-            return
-        try:
-            yield
-        except Exception:
-            await self.session.rollback()
-            raise
 
 
 def _key_of(row: Model | Key) -> Any:
