@@ -227,7 +227,7 @@ class ReadonlyContext:
             raise RuntimeError("This context is already open. Open a second context for other transactions.")
         self._owner = asyncio.current_task()
         async with AsyncExitStack() as stack:
-            stack.callback(self._clear_owner)
+            stack.callback(setattr, self, "_owner", None)
             await self._open_sessions(stack)
             self._stack = stack.pop_all()
         return self
@@ -236,9 +236,6 @@ class ReadonlyContext:
         self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(type_, error, trace)
-
-    def _clear_owner(self) -> None:
-        self._owner = None
 
     async def _open_sessions(self, stack: AsyncExitStack) -> None:
         self._reader = await stack.enter_async_context(self.database.reader())

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from psycopg import AsyncConnection, Error, OperationalError, generators, waiting
 from psycopg.abc import RV, PQGen
@@ -59,6 +59,10 @@ SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 # psycopg also logs errors that follow the error which it raises, such as at the end of a failed `executemany`.
 logging.getLogger("psycopg").addFilter(lambda record: "error ignored" not in str(record.msg))
+
+
+_probes: dict[str, asyncio.Task[bool]] = {}
+"""The newest probe of each server."""
 
 
 class TimedConnection(AsyncConnection[Any]):
@@ -139,8 +143,7 @@ class TimedConnection(AsyncConnection[Any]):
                     return await self._wait_while_alive(gen)
                 state = gen.send(Ready.R)
         except StopIteration as end:
-            result: RV = end.value
-            return result
+            return cast("RV", end.value)
         with suppress(TimeoutError):
             return await self._wait_for(gen, self.probe_after_seconds)
         return await self._wait_while_alive(gen)
@@ -173,32 +176,37 @@ class TimedConnection(AsyncConnection[Any]):
     async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
         deadline = monotonic() + self.statement_timeout_seconds - self.probe_after_seconds
         while (remaining := deadline - monotonic()) > 0:
-            probe = asyncio.create_task(self._responds_to_new_client())
-            try:
+            probe = self.probe_server()
+            with suppress(TimeoutError):
                 return await self._wait_for(gen, self.probe_timeout_seconds)
-            except TimeoutError:
-                if not (probe.done() and probe.result()):
-                    self.pgconn.finish()
-                    raise OperationalError("timeout: the server is silent") from None
-            finally:
-                probe.cancel()
+            if not (probe.done() and probe.result()):
+                self.pgconn.finish()
+                raise OperationalError("timeout: the server is silent")
             with suppress(TimeoutError):
                 return await self._wait_for(gen, min(remaining, self.probe_after_seconds))
         self._abandon()
         raise OperationalError("statement timeout")
 
+    def probe_server(self) -> asyncio.Task[bool]:
+        """Return the running probe of the server, or start one. Behind a pooler, each probe opens a connection."""
+        probe = _probes.get(self.info.dsn)
+        if probe is None or probe.done() or probe.get_loop() is not asyncio.get_running_loop():
+            probe = _probes[self.info.dsn] = run_in_background(self._responds_to_new_client())
+        return probe
+
     async def _responds_to_new_client(self) -> bool:
         """Return whether the server responds. A pooler that has lost it refuses a new client, but not the first one."""
-        if not await server_responds(self.info.hostaddr or self.info.host, self.info.port):
-            return False
+        responds = False
         try:
+            async with asyncio.timeout(self.probe_timeout_seconds):
+                responds = await server_responds(self.info.hostaddr or self.info.host, self.info.port)
             async with asyncio.timeout(POOLER_TIMEOUT_SECONDS):
-                if self.prepare_threshold is None:  # perhaps a pooler
+                if responds and self.prepare_threshold is None:  # perhaps a pooler
                     async with await AsyncConnection.connect(self.info.dsn, password=self.info.password) as connection:
                         await connection.execute(";")
         except (Error, TimeoutError) as error:
-            return LOST_SERVER not in str(error)
-        return True
+            return responds and LOST_SERVER not in str(error)
+        return responds
 
     def _abandon(self) -> None:
         """Close the connection, and cancel the statement on the server, which would otherwise keep its locks."""
@@ -243,8 +251,7 @@ def _resume(gen: PQGen[RV]) -> PQGen[RV]:
         while True:
             state = gen.send((yield state))
     except StopIteration as end:
-        result: RV = end.value
-        return result
+        return cast("RV", end.value)
 
 
 async def _cancel(connection: PGcancelConn) -> None:

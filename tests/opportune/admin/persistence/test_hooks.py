@@ -1,6 +1,5 @@
 """Hooks run in the transaction with a complete row, before and after it is written."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,41 +62,37 @@ async def test_hooks_run_before_and_after_a_deletion(app: FastAPI, admin: AsyncC
     assert await read_labels(app) == ["new: Crime", "Saga is gone: True"]
 
 
-@pytest.fixture
-def hooks_of_this_test() -> Iterator[None]:
-    with temporary_hooks():
-        yield
-
-
-@pytest.mark.usefixtures("hooks_of_this_test")
 async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
+    with temporary_hooks():
+        calls: list[str] = []
 
-    async def before_save(_self: Any, _session: Any, row: Novel, _request: Request, *, is_created: bool) -> None:
-        calls.append("view, before")
-        row.added_by = "a hook"
+        async def before_save(_self: Any, _session: Any, row: Novel, _request: Request, *, is_created: bool) -> None:
+            calls.append("view, before")
+            row.added_by = "a hook"
 
-    async def after_save(_self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool) -> None:
-        calls.append("view, after")
+        async def after_save(
+            _self: Any, _session: AsyncSession, _row: Any, _request: Request, *, is_created: bool
+        ) -> None:
+            calls.append("view, after")
 
-    @before_create(Novel)
-    async def before(session: AsyncSession, novel: Novel) -> None:
-        calls.append(f"model, before: {novel.added_by}")
-        if novel.title == "Refused":
-            raise FieldErrors({"title": "Not this title."})
+        @before_create(Novel)
+        async def before(session: AsyncSession, novel: Novel) -> None:
+            calls.append(f"model, before: {novel.added_by}")
+            if novel.title == "Refused":
+                raise FieldErrors({"title": "Not this title."})
 
-    @after_create(Novel)
-    async def after(session: AsyncSession, novel: Novel) -> None:
-        calls.append(f"model, after: {novel.id}")
+        @after_create(Novel)
+        async def after(session: AsyncSession, novel: Novel) -> None:
+            calls.append(f"model, after: {novel.id}")
 
-    monkeypatch.setattr(NovelAdmin, "before_save", before_save)
-    monkeypatch.setattr(NovelAdmin, "after_save", after_save)
-    assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
-    assert calls == ["view, before", "model, before: a hook", "model, after: 1", "view, after"]
-    response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Refused"})
-    assert "Not this title." in response.text.split('id="error-title">')[1]
-    preview = await upload_file(admin, "/admin/novel/import", "title\nOne\nRefused\n")
-    assert "Title: Not this title." in preview.text
+        monkeypatch.setattr(NovelAdmin, "before_save", before_save)
+        monkeypatch.setattr(NovelAdmin, "after_save", after_save)
+        assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
+        assert calls == ["view, before", "model, before: a hook", "model, after: 1", "view, after"]
+        response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Refused"})
+        assert "Not this title." in response.text.split('id="error-title">')[1]
+        preview = await upload_file(admin, "/admin/novel/import", "title\nOne\nRefused\n")
+        assert "Title: Not this title." in preview.text
 
 
 async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> None:

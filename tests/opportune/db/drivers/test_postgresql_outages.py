@@ -180,6 +180,12 @@ async def test_slow_statement_continues_while_server_responds(sql_client: AsyncC
     assert (await sql_client.get("/api/read", params=slow)).json() == "done"
 
 
+async def test_slow_statements_share_a_probe(app: FastAPI) -> None:
+    async with app.state.database.engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver.probe_server() is driver.probe_server()
+
+
 RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%pg_sleep(60)'"
 
 
