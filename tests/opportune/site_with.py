@@ -9,10 +9,9 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlmodel import SQLModel
 
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.db import Database, Model
 from opportune.feature import Feature
-from opportune.project.installed import installed_features
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.stored_rows import add_rows, make_staff

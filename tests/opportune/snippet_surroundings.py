@@ -16,8 +16,7 @@ from sqlmodel import Field, Relationship, col
 
 from opportune.accounts import User
 from opportune.admin import AdminView
-from opportune.config.base_settings import BaseSettings
-from opportune.config.settings import Settings
+from opportune.config import BaseSettings, Settings
 from opportune.contrib.teams import TeamOwned
 from opportune.crud import Crud
 from opportune.db import Model, ModelBase, ReadSession, RowId, WriteSession, after_create, load, utc_now

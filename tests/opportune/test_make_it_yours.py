@@ -14,8 +14,7 @@ from opportune.mail.addresses import sender_address
 from opportune.mail.email import render_email
 from opportune.mail.templates import environment as email_environment
 from opportune.project.layout import FRAMEWORK, PROJECT
-from opportune.web.rendering.templates import templates
-from opportune.web.static.files import assets
+from opportune.web import assets, templates
 from tests.opportune.guides import read_guide
 
 GUIDE = read_guide("make-it-yours.md")

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from opportune import __version__
-from opportune.config.settings import Settings
+from opportune.config import PROJECT, Settings
 from opportune.crud.registry import crud_classes
 from opportune.db import Model
 from opportune.feature import Feature
-from opportune.project.layout import PROJECT
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with

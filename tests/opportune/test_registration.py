@@ -13,7 +13,7 @@ from sqladmin import BaseView
 from starlette.requests import Request
 
 from opportune.application import create_app
-from opportune.config.settings import Settings
+from opportune.config import Settings, installed_features
 from opportune.contrib.answers.screens.dependencies import Answers, get_answers
 from opportune.contrib.llm.dependencies import Llm as Llm_
 from opportune.contrib.llm.dependencies import get_llm
@@ -22,13 +22,11 @@ from opportune.contrib.teams.dependencies import get_user_teams
 from opportune.db import after_create
 from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
-from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, Site
+from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, Service, Services, Site
 from opportune.features.consistency import find_registration_errors
 from opportune.features.core import CORE_FEATURES, installed_hooks
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
-from opportune.project.installed import installed_features
-from opportune.services import Service, Services
 from opportune.testing.plugin import settings_for
 
 THIS_MODULE = __name__

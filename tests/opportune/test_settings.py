@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from opportune.config import PROJECT, installed_features
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import AREAS, describe_settings, env_example
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import SettingsError
-from opportune.project.installed import installed_features
-from opportune.project.layout import PROJECT
 from opportune.project.modules import settings_class
 from tests.opportune.unreadable import unreadable
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import tracemalloc
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import pytest
@@ -46,11 +46,10 @@ async def user(database: Database, make: Make) -> User:
 
 
 @pytest.fixture
-async def ada_client(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, user) as client:
-        token = {"name": "Script", "days": 30, "current_password": PASSWORD}
-        assert (await client.post(f"{ME}/tokens", json=token)).status_code == 201
-        yield client
+async def ada_client(recorded_jobs: RecordedJobs, user_client: AsyncClient) -> AsyncClient:
+    token = {"name": "Script", "days": 30, "current_password": PASSWORD}
+    assert (await user_client.post(f"{ME}/tokens", json=token)).status_code == 201
+    return user_client
 
 
 def find_user_columns() -> Iterator[tuple[Table, Column[Any]]]:

@@ -71,34 +71,32 @@ async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncCl
     assert (await client.post(CONFIRMATION_API, headers=headers, json=form)).status_code == 409
 
 
-async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app) as client:
-        page, old_token = await client.get("/accounts/tokens"), client.cookies["session"]
-        assert 'name="current_password"' in page.text
-        created = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})
-        assert "Your new token" in created.text
-        assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
-        assert "Your new token" in (await client.post("/accounts/tokens", data=NEW_TOKEN)).text
-        # A typed password is still checked.
-        response = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": "wrong"})
-        assert (response.status_code, "This is not your current password." in response.text) == (422, True)
-        # Confirming replaces the token, so copies of the old cookie are invalid.
-        client.cookies.clear()
-        copied = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
-        assert copied.status_code == 303
-        assert await count(database, Session) == 1
+async def test_password_in_a_form_confirms_the_session(database: Database, user_client: AsyncClient) -> None:
+    page, old_token = await user_client.get("/accounts/tokens"), user_client.cookies["session"]
+    assert 'name="current_password"' in page.text
+    created = await user_client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})
+    assert "Your new token" in created.text
+    assert 'name="current_password"' not in (await user_client.get("/accounts/tokens")).text
+    assert "Your new token" in (await user_client.post("/accounts/tokens", data=NEW_TOKEN)).text
+    # A typed password is still checked.
+    response = await user_client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": "wrong"})
+    assert (response.status_code, "This is not your current password." in response.text) == (422, True)
+    # Confirming replaces the token, so copies of the old cookie are invalid.
+    user_client.cookies.clear()
+    copied = await user_client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
+    assert copied.status_code == 303
+    assert await count(database, Session) == 1
 
 
-async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: Database) -> None:
+async def test_form_with_other_errors_keeps_the_session(database: Database, user_client: AsyncClient) -> None:
     await make_user(database, "bob@example.com")
-    async with signed_in_client(app) as client:
-        old_token = client.cookies["session"]
-        form = {"email": "nonsense", "current_password": PASSWORD}
-        assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
-        assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
-        new_tokens = [item.value for item in client.cookies.jar if item.name == "session" and item.value != old_token]
-        cookie = {"Cookie": f"session={new_tokens[-1]}"}
-        assert (await client.get("/accounts/tokens", headers=cookie)).status_code == 200
+    old_token = user_client.cookies["session"]
+    form = {"email": "nonsense", "current_password": PASSWORD}
+    assert (await user_client.post("/accounts/data/delete", data=form)).status_code == 422
+    assert (await user_client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
+    new_tokens = [item.value for item in user_client.cookies.jar if item.name == "session" and item.value != old_token]
+    cookie = {"Cookie": f"session={new_tokens[-1]}"}
+    assert (await user_client.get("/accounts/tokens", headers=cookie)).status_code == 200
 
 
 async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
@@ -152,17 +150,16 @@ async def test_user_without_password_confirms_by_sign_in(site: FastAPI, database
         assert (page.status_code, "Sign out, sign in again" in page.text) == (422, True)
 
 
-async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_confirmation_attempts_are_limited(monkeypatch: pytest.MonkeyPatch, user_client: AsyncClient) -> None:
     assert PASSWORDS_PER_USER.limit == 10
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
-    async with signed_in_client(app) as client:
-        for _ in range(2):
-            assert (await client.post(CONFIRMATION_PAGE, data={"current_password": "wrong"})).status_code == 422
-        for response in (
-            await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD}),
-            await client.post(CONFIRMATION_API, json={"current_password": PASSWORD}),
-        ):
-            assert response.status_code == 429
-            assert int(response.headers["retry-after"]) > 0
-        for invalid_form in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
-            assert (await client.post(CONFIRMATION_PAGE, data=invalid_form)).status_code in {422, 429}
+    for _ in range(2):
+        assert (await user_client.post(CONFIRMATION_PAGE, data={"current_password": "wrong"})).status_code == 422
+    for response in (
+        await user_client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD}),
+        await user_client.post(CONFIRMATION_API, json={"current_password": PASSWORD}),
+    ):
+        assert response.status_code == 429
+        assert int(response.headers["retry-after"]) > 0
+    for invalid_form in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
+        assert (await user_client.post(CONFIRMATION_PAGE, data=invalid_form)).status_code in {422, 429}

@@ -1,6 +1,6 @@
 """Pages of a model by permission."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 import pytest
 from fastapi import FastAPI
@@ -51,9 +51,8 @@ async def group(app: FastAPI, staff: User) -> Group:
 
 
 @pytest.fixture
-async def client(app: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, staff) as client:
-        yield client
+def client(group: Group, staff_client: AsyncClient) -> AsyncClient:
+    return staff_client
 
 
 async def send_request(client: AsyncClient, request: str) -> Response:

@@ -1,6 +1,6 @@
 """The page /search: pages, actions and rows that the current user may open."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,11 +61,10 @@ app = site_fixture(searched, make_rows)
 
 
 @pytest.fixture
-async def member(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+async def member(app: FastAPI, user: User, user_client: AsyncClient) -> AsyncClient:
     other = await make_user(app.state.database)
     await add_rows(app, Note(owner_id=user.id, text="Emma, mine"), Note(owner_id=other.id, text="Emma, theirs"))
-    async with signed_in_client(app, user) as client:
-        yield client
+    return user_client
 
 
 async def read(client: AsyncClient, query: str = "", at: str = "/", **headers: Any) -> str:

@@ -14,10 +14,8 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.database import Database
+from opportune.db import Database, DatabaseUrl, open_database
 from opportune.db.errors import EXPLANATIONS, explain, is_outage
-from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.stored_rows import read_one

@@ -16,8 +16,7 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.db import Database, open_database
-from opportune.db.errors import is_outage
+from opportune.db import Database, is_outage, open_database
 from opportune.speedups import statements
 from opportune.testing import make_user
 

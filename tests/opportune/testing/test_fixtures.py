@@ -9,8 +9,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.db import Database
-from opportune.jobs import defer
-from opportune.jobs.stored_files import delete_files
+from opportune.jobs import defer, delete_files
 from opportune.testing import RecordedJobs
 from opportune.testing.fixtures import start_postgres
 from opportune.testing.services import postgres

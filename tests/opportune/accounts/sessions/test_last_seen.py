@@ -37,31 +37,28 @@ def is_now(moment: datetime) -> bool:
     return abs(utc_now() - moment) < timedelta(minutes=1)
 
 
-async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app) as client:
-        await backdate(database, 6)
-        assert (await client.get(PROFILE)).status_code == 200
+async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database, user_client: AsyncClient) -> None:
+    await backdate(database, 6)
+    assert (await user_client.get(PROFILE)).status_code == 200
     row = await read_session(app)
     assert is_now(row.seen_at)
     assert is_now(row.expires_at - timedelta(days=1))
     assert row.address == "127.0.0.1"
 
 
-async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> None:
+async def test_recent_use_writes_nothing(app: FastAPI, database: Database, user_client: AsyncClient) -> None:
     writes: list[str] = []
-    async with signed_in_client(app) as client:
-        await backdate(database, 4)
-        event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: writes.append(args[2]))
-        await client.get(PROFILE)
+    await backdate(database, 4)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: writes.append(args[2]))
+    await user_client.get(PROFILE)
     assert not is_now((await read_session(app)).seen_at)
     assert writes == []
 
 
-async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app) as client:
-        started = utc_now() - MONTH + timedelta(hours=1)
-        await backdate(database, 6, created_at=started)
-        await client.get(PROFILE)
+async def test_session_ends_after_a_month(app: FastAPI, database: Database, user_client: AsyncClient) -> None:
+    started = utc_now() - MONTH + timedelta(hours=1)
+    await backdate(database, 6, created_at=started)
+    await user_client.get(PROFILE)
     assert (await read_session(app)).expires_at == started + MONTH
 
 
@@ -88,12 +85,11 @@ async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, dat
     assert is_now(used_at)
 
 
-async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app) as client:
-        await backdate(database, 6)
-        async with app.state.database.writer() as session:
-            await session.execute(update(Session).values(agent="busy"))  # blocks other writers
-            assert (await client.get(PROFILE)).status_code == 200
+async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database, user_client: AsyncClient) -> None:
+    await backdate(database, 6)
+    async with app.state.database.writer() as session:
+        await session.execute(update(Session).values(agent="busy"))  # blocks other writers
+        assert (await user_client.get(PROFILE)).status_code == 200
     assert is_now((await read_session(app)).seen_at)
 
 

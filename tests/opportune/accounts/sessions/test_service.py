@@ -88,20 +88,18 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
         assert (await other_browser.get(PROFILE)).status_code == 200
 
 
-async def test_links_and_other_sites_cannot_sign_in_or_out(app: FastAPI, user: User) -> None:
+async def test_links_and_other_sites_cannot_sign_in_or_out(user: User, user_client: AsyncClient) -> None:
     foreign = {"Origin": "https://evil.example"}
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/accounts/logout")).status_code == 405
-        assert (await client.post("/accounts/logout", headers=foreign)).status_code == 403
-        data = {"email": user.email, "password": PASSWORD}
-        assert (await client.post("/accounts/login", headers=foreign, data=data)).status_code == 403
-        assert (await client.get(PROFILE)).status_code == 200
+    assert (await user_client.get("/accounts/logout")).status_code == 405
+    assert (await user_client.post("/accounts/logout", headers=foreign)).status_code == 403
+    data = {"email": user.email, "password": PASSWORD}
+    assert (await user_client.post("/accounts/login", headers=foreign, data=data)).status_code == 403
+    assert (await user_client.get(PROFILE)).status_code == 200
 
 
-async def test_expired_session_is_deleted(app: FastAPI, user: User, client: AsyncClient, database: Database) -> None:
-    async with signed_in_client(app, user) as expired:
-        await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
-        assert (await expired.get(PROFILE)).status_code == 303
+async def test_expired_session_is_deleted(client: AsyncClient, database: Database, user_client: AsyncClient) -> None:
+    await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
+    assert (await user_client.get(PROFILE)).status_code == 303
     await post_sign_in(client)
     assert await count(database, Session) == 1
 

@@ -172,25 +172,24 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
 
 @pytest.mark.parametrize("channel", ["page", "api"])
 async def test_setup_ends_sign_ins_without_a_code(
-    app: FastAPI, client: AsyncClient, database: Database, user: User, channel: str
+    client: AsyncClient, database: Database, user: User, channel: str, user_client: AsyncClient
 ) -> None:
     other_tokens = [await make_token(database, user), await make_token(database, await make_user(database))]
     async with database.writer() as session:
         _, backup_token = await create_token(session, user, "Backup", timedelta(days=7))
         other_tokens.append(backup_token)
     own_token = await make_token(database, user)
-    async with signed_in_client(app, user) as browser:
-        if channel == "api":
-            browser.cookies.clear()
-            browser.headers.update(bearer(own_token))
-        started = (await browser.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
-        form = {"sealed": started["sealed"], "code": make_code(started["key"])}
-        if channel == "page":
-            page = (await browser.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).text
-            assert "Tokens that you created stay" in page
-            assert 'href="/accounts/tokens"' in page
-        else:
-            assert (await browser.put(TWO_FACTOR_API, json=form)).status_code == 200
+    if channel == "api":
+        user_client.cookies.clear()
+        user_client.headers.update(bearer(own_token))
+    started = (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
+    form = {"sealed": started["sealed"], "code": make_code(started["key"])}
+    if channel == "page":
+        page = (await user_client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).text
+        assert "Tokens that you created stay" in page
+        assert 'href="/accounts/tokens"' in page
+    else:
+        assert (await user_client.put(TWO_FACTOR_API, json=form)).status_code == 200
     statuses = [await token_status(client, token) for token in (*other_tokens, own_token)]
     # A page shows the codes to the browser, so it also ends the user's own program.
     assert statuses == [401, 200, 200, 200 if channel == "api" else 401]

@@ -9,10 +9,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import MetaData, select
 from sqlmodel import Field, SQLModel
 
-from opportune.accounts import User
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
-from opportune.testing import signed_in_client
 from tests.opportune.contrib.answers.waiting_answers import StartManager, wait_for_tasks
 from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.stored_rows import read_one
@@ -52,12 +50,11 @@ def writer(app: FastAPI) -> FakeProvider:
 
 
 @pytest.fixture
-async def client(app: FastAPI, user: User, names: dict[str, Any]) -> AsyncIterator[AsyncClient]:
+async def client(app: FastAPI, names: dict[str, Any], user_client: AsyncClient) -> AsyncIterator[AsyncClient]:
     async with app.state.database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.create_all)
     app.include_router(names["router"])
-    async with signed_in_client(app, user) as client:
-        yield client
+    yield user_client
     async with app.state.database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.drop_all)
 

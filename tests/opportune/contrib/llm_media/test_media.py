@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.contrib.answers.monitoring import check_spending
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
-from opportune.contrib.llm import LanguageModel, LlmError, MediaModel
+from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError, MediaModel
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.feature import check_llm

@@ -14,8 +14,7 @@ from opportune.crud import Crud
 from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.testing import Make, make_token, make_user, signed_in_client
-from opportune.testing.factories import add_permission
+from opportune.testing import Make, add_permission, make_token, make_user, signed_in_client
 from opportune.web.redirects import with_next
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import add_member, member_id
@@ -104,19 +103,18 @@ async def test_routes_of_a_project_take_team_and_role(client: AsyncClient, clien
     assert (await clients["member"].get("/board/greeting")).json() == "Crew"
 
 
-async def test_user_without_a_team_creates_one_first(app: FastAPI) -> None:
-    async with signed_in_client(app) as browser:
-        for path in ("/projects?q=oak", "/board"):
-            page = await browser.get(path)
-            assert page.status_code == 303
-            assert page.headers["location"].startswith(with_next("/teams/new", path.partition("?")[0]))
-        response = await browser.post(API, json={"name": "Ours"})
-        assert (response.status_code, response.json()["detail"]) == (403, "You are not in a team yet.")
-        partial = {"HX-Request-Type": "partial"}
-        assert (await browser.get("/board", headers=partial)).headers["hx-redirect"] == "/teams/new?next=%2F"
-        created = await browser.post("/teams/new", data={"name": "Mine", "next": "/projects?q=oak"})
-        assert created.headers["location"] == "/projects?q=oak"
-        assert (await browser.get("/projects")).status_code == 200
+async def test_user_without_a_team_creates_one_first(user_client: AsyncClient) -> None:
+    for path in ("/projects?q=oak", "/board"):
+        page = await user_client.get(path)
+        assert page.status_code == 303
+        assert page.headers["location"].startswith(with_next("/teams/new", path.partition("?")[0]))
+    response = await user_client.post(API, json={"name": "Ours"})
+    assert (response.status_code, response.json()["detail"]) == (403, "You are not in a team yet.")
+    partial = {"HX-Request-Type": "partial"}
+    assert (await user_client.get("/board", headers=partial)).headers["hx-redirect"] == "/teams/new?next=%2F"
+    created = await user_client.post("/teams/new", data={"name": "Mine", "next": "/projects?q=oak"})
+    assert created.headers["location"] == "/projects?q=oak"
+    assert (await user_client.get("/projects")).status_code == 200
 
 
 async def test_program_names_the_team_in_a_header(app: FastAPI, crew: Crew, database: Database) -> None:

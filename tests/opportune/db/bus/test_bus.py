@@ -10,12 +10,11 @@ from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
 from opportune.config.settings import Settings
+from opportune.db import Database, open_database
 from opportune.db.bus import Bus, MemoryBus
 from opportune.db.bus.base import MAX_MESSAGE_BYTES
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.bus.redis import RedisBus
-from opportune.db.database import Database
-from opportune.db.factory import open_database
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for

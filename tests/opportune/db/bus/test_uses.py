@@ -9,8 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.visitors import visitors
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.factory import open_database
+from opportune.db import Database, open_database
 from opportune.jobs.models import Job, JobState
 from opportune.services import Services
 from opportune.web.cache import open_cache

@@ -18,8 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db import Database, open_database
-from opportune.db.clock import utc_now
+from opportune.db import Database, open_database, utc_now
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.pool import Pool, close_once
 from opportune.db.drivers.psycopg_timeouts import TimedConnection

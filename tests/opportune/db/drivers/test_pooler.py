@@ -8,8 +8,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
 from opportune.accounts.models import User
 from opportune.contrib.deploy.rehearsal.pgbouncer import pgbouncer
-from opportune.db.database import Database
-from opportune.db.factory import open_database
+from opportune.db import Database, open_database
 from opportune.testing.plugin import settings_for
 
 pytestmark = pytest.mark.database("postgresql")

@@ -16,12 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, ReadonlyCtx, ReadSession, RWCtx, WriteSession, open_database, utc_now
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
-from opportune.db.factory import open_database
-from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs.execution import run_attempt

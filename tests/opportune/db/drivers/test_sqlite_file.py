@@ -11,10 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from opportune.contrib.copydb.copy import copy
-from opportune.db.database import Database
+from opportune.db import Database, DatabaseUrl
 from opportune.db.drivers.sqlite_file import discard_unused, has_other_format, make_private
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.installed import installed_names
 from tests.opportune.stored_rows import execute

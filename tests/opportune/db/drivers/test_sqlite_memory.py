@@ -14,9 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.application import create_app
+from opportune.db import MemoryDatabase, open_database
 from opportune.db.drivers import sqlite_memory
-from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.guides import code_blocks, read_guide, run_code

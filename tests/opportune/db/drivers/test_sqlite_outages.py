@@ -18,10 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db.database import Database
+from opportune.db import Database, ReadSession, WriteSession, open_database
 from opportune.db.drivers import sqlite
-from opportune.db.factory import open_database
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.speedups.sqlite_driver import DRIVER
 from opportune.testing.plugin import settings_for
 from tests.opportune.stored_rows import execute, read_all

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db import after_create, after_delete, after_update, before_create, before_delete, before_update
-from opportune.db.database import Database
+from opportune.db import Database, after_create, after_delete, after_update, before_create, before_delete, before_update
 from opportune.db.hooks.registry import temporary_hooks
 from tests.opportune.db.hooks.plays import Play
 from tests.opportune.tables import make_tables

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, inspect
 
-from opportune.config.settings import Settings
+from opportune.config import PROJECT, Settings
 from opportune.db.migrations.autogenerate import ModelComparison, comparison_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -19,7 +19,6 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import Model
 from opportune.project.installed import installed_names
-from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
 FEATURES = installed_names()

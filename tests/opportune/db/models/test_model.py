@@ -19,17 +19,14 @@ from sqlalchemy.schema import CreateIndex
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import User
-from opportune.db import MAX_ID, PartialIndex, Reference
-from opportune.db.hooks.registry import changes
+from opportune.db import MAX_ID, PartialIndex, Reference, changes
 from opportune.db.models.field_usages import find_usages
 from opportune.db.models.labels import title_of
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.db.models.references import reference_of
 from opportune.errors import OperatorError
-from opportune.fields import Translated
+from opportune.fields import Stored, Text, Translated
 from opportune.schemas import field_faults
-from opportune.schemas.annotations import Stored
-from opportune.schemas.text import Text
 from tests.opportune.crud.library import Writer
 
 

@@ -8,11 +8,9 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship
 
-from opportune.db.database import Database
+from opportune.db import Database, ModelBase, load
 from opportune.db.models import foreign_keys
 from opportune.db.models.foreign_keys import load_targets
-from opportune.db.models.model import ModelBase
-from opportune.db.queries.paths import load
 from opportune.errors import OperatorError
 from tests.opportune.stored_rows import add_rows, count
 from tests.opportune.tables import UnmigratedTable, make_tables

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Attempt, Session, User
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import before_delete, temporary_hooks
 from opportune.db.listeners import listening
 from opportune.db.queries import batches

@@ -7,9 +7,7 @@ import pytest
 from sqlalchemy import MetaData, inspect, select, text
 from sqlmodel import Field, Relationship, col
 
-from opportune.db import SoftDelete, with_deleted
-from opportune.db.clock import utc_now
-from opportune.db.database import Database
+from opportune.db import Database, SoftDelete, utc_now, with_deleted
 from opportune.db.queries import indexed_search
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words

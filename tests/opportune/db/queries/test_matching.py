@@ -5,8 +5,7 @@ from sqlalchemy import select
 from sqlmodel import Field, col
 
 from opportune.crud.operators import CONTAINS, STARTS_WITH
-from opportune.db import contains, starts_with
-from opportune.db.database import Database
+from opportune.db import Database, contains, starts_with
 from opportune.db.queries.matching import SIGMA, matches, patterns_of
 from tests.opportune.stored_rows import add_rows, read_all
 from tests.opportune.tables import UnmigratedTable, make_tables

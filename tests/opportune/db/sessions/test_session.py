@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.db import after_commit
-from opportune.db.database import Context, Database, ReadonlyContext
+from opportune.db import Context, Database, ReadonlyContext, after_commit
 from opportune.db.listeners import listening
 from opportune.db.sessions import dependencies
 from opportune.db.sessions.missing_awaits import collect_missing_awaits

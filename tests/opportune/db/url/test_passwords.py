@@ -11,11 +11,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
-from opportune.db.errors import explain, is_outage
-from opportune.db.factory import open_database
+from opportune.db import Database, DatabaseUrl, explain, is_outage, open_database
 from opportune.db.migrations.connection import connect
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres

@@ -6,8 +6,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseUrl
+from opportune.db import DatabaseUrl, open_database
 from opportune.db.url.formats import Pooled
 from opportune.db.url.parser import parse_postgresql_url
 from opportune.project.layout import PROJECT

@@ -14,11 +14,10 @@ from opportune.db.models.labels import label_of
 from opportune.db.models.references import Reference
 from opportune.fields import FieldOptions, Line, Money, Password, Text, money_field
 from opportune.i18n import gettext, use_language
-from opportune.web import Form, templates
+from opportune.web import Form, ImageUpload, Upload, templates
 from opportune.web.forms.controls import Control, controls_of
 from opportune.web.forms.error_messages import INVALID_NUMBER
 from opportune.web.forms.input_texts import as_text
-from opportune.web.forms.uploads import ImageUpload, Upload
 
 
 class Colour(Enum):

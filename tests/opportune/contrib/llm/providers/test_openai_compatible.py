@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, Message, Picture
+from opportune.contrib.llm import Done, LanguageModel, Message, Picture, ToolSchema
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE as UNSEEN
-from opportune.contrib.llm.providers.provider import ToolSchema
 from tests.opportune.contrib.llm.providers import model_answers
 from tests.opportune.contrib.llm.providers.endpoint import Step, json_response, response
 from tests.opportune.contrib.llm.providers.event_stream import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, text
