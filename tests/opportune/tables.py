@@ -30,6 +30,20 @@ class UnmigratedTable(Model):
         return "test_" + re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
+class Named:
+    """Mixin of models whose rows are called by their name."""
+
+    def __str__(self: Any) -> str:
+        return str(self.name)
+
+
+class Titled:
+    """Mixin of models whose rows are called by their title."""
+
+    def __str__(self: Any) -> str:
+        return str(self.title)
+
+
 async def make_tables(database: Database, *models: type[SQLModel]) -> None:
     """Create the tables of models, and those that foreign keys connect with them. None of them exists."""
     for metadata in {model.metadata for model in models}:

@@ -25,7 +25,7 @@ RECOVERY_CODE_COUNT = 10
 RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 RECOVERY_CODE_LENGTH = 16
 GROUP_LENGTH = 4
-"""Characters between two hyphens."""
+"""Characters of a key or code that are shown together."""
 CLOCK_DRIFT_PERIODS = 1
 """Number of 30-second periods by which the clock of a phone may be wrong."""
 SETUP_TIMEOUT_SECONDS = 600
@@ -85,8 +85,8 @@ class PendingSetup(NamedTuple):
 
     @property
     def spaced(self) -> str:
-        """The key in groups of four characters, easier to type."""
-        return " ".join(wrap(self.key, 4))
+        """The key in groups of characters, easier to type."""
+        return " ".join(wrap(self.key, GROUP_LENGTH))
 
     @property
     def picture(self) -> str:

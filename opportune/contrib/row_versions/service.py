@@ -28,10 +28,10 @@ def row_key(row: SQLModel) -> tuple[str, str]:
 
 def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:
     """Select the versions of a row, newest first. Those before the last number 1 are of a deleted row with this id."""
-    is_of_row = col(RowVersion.model_table) == model_table, col(RowVersion.row_id) == row_id
-    first = select(func.max(col(RowVersion.id))).where(*is_of_row, col(RowVersion.number) == 1).scalar_subquery()
-    since_first = col(RowVersion.id) >= func.coalesce(first, 0)
-    return select(RowVersion).where(*is_of_row, since_first).order_by(col(RowVersion.id).desc())
+    is_of_id = (col(RowVersion.model_table) == model_table) & (col(RowVersion.row_id) == row_id)
+    first = select(func.max(col(RowVersion.id))).where(is_of_id, col(RowVersion.number) == 1).scalar_subquery()
+    is_of_row = col(RowVersion.id) >= func.coalesce(first, 0)
+    return select(RowVersion).where(is_of_id, is_of_row).order_by(col(RowVersion.id).desc())
 
 
 def select_version(row: SQLModel, number: int) -> Select[RowVersion]:

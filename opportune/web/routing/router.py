@@ -257,4 +257,4 @@ def build_mounted_routes(routes: Sequence[BaseRoute]) -> None:
     """
     for route in routes:
         if isinstance(route, Mount):
-            _ = route.routes
+            _ = route.routes  # the admin builds its routes when this property is read

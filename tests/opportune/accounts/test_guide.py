@@ -80,12 +80,11 @@ def add_router(app: FastAPI, containing: str) -> dict[str, Any]:
     return names
 
 
-async def test_guide_code_requires_its_permission(app: FastAPI, database: Database) -> None:
+async def test_guide_code_requires_its_permission(app: FastAPI, database: Database, user: User) -> None:
     add_router(app, "may(")
     features = [*installed_features(), replace(run_example("Feature(")["menu"], models=[Menu])]
     app.state.declared_permissions = DeclaredPermissions(features)
     assert list(app.state.declared_permissions.faults()) == []
-    user = await make_user(database)
     async with signed_in_client(app, user) as client:
         assert (await client.get("/menu/costs")).status_code == 403
         await add_permission(database, user, "menu", "export")

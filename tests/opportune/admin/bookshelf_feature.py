@@ -10,7 +10,7 @@ from sqlmodel import Field, Relationship
 from opportune.admin import AdminView, FileColumn, ImageColumn, Inline
 from opportune.db import ModelBase
 from opportune.feature import Admin, Feature
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, Titled, UnmigratedTable
 
 
 class Status(StrEnum):
@@ -19,7 +19,7 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Country(UnmigratedTable, table=True):
+class Country(Named, UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_country"
 
     natural_key: ClassVar[str] = "name"
@@ -27,19 +27,13 @@ class Country(UnmigratedTable, table=True):
     name: str = Field(max_length=60)
     """Not unique in the database, so two countries can have the same name."""
 
-    def __str__(self) -> str:
-        return self.name
 
-
-class Author(UnmigratedTable, table=True):
+class Author(Named, UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_author"
 
     name: str = Field(max_length=100, unique=True)
     country_id: int | None = Field(default=None, foreign_key="test_bookshelf_country.id", index=True)
     country: Country | None = Relationship()
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class BookTag(ModelBase, table=True):
@@ -51,16 +45,13 @@ class BookTag(ModelBase, table=True):
     note: str = Field(default="", max_length=40)
 
 
-class Tag(UnmigratedTable, table=True):
+class Tag(Named, UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_tag"
 
     name: str = Field(max_length=50, unique=True)
 
-    def __str__(self) -> str:
-        return self.name
 
-
-class Book(UnmigratedTable, table=True):
+class Book(Titled, UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_book"
 
     natural_key: ClassVar[str] = "isbn"
@@ -76,9 +67,6 @@ class Book(UnmigratedTable, table=True):
     status: Status = Status.DRAFT
     author: Author = Relationship()
     tags: list[Tag] = Relationship(link_model=BookTag)
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class ReviewTag(ModelBase, table=True):

@@ -17,7 +17,7 @@ from opportune.admin import AdminView, ValidationRefused
 from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from opportune.fields import Markdown
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, UnmigratedTable
 
 
 class Colour(Enum):
@@ -25,12 +25,9 @@ class Colour(Enum):
     DEEP_BLUE = "deep_blue"
 
 
-class Maker(UnmigratedTable, table=True):
+class Maker(Named, UnmigratedTable, table=True):
     name: str = Field(max_length=50)
     api_key: str = ""
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Gadget(UnmigratedTable, table=True):

@@ -12,7 +12,7 @@ from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.feature import Admin, Feature
 from opportune.fields import Country, FieldOptions
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Titled, UnmigratedTable
 
 
 class Mood(Enum):
@@ -20,7 +20,7 @@ class Mood(Enum):
     VERY_COLD = "very_cold"
 
 
-class Lamp(UnmigratedTable, table=True):
+class Lamp(Titled, UnmigratedTable, table=True):
     __tablename__ = "lamps_lamp"
 
     title: str = Field(max_length=20, description="As on the box.")
@@ -28,9 +28,6 @@ class Lamp(UnmigratedTable, table=True):
     is_dimmable: bool = False
     height: Annotated[int, FieldOptions(suffix="inches")] = Field(default=0, title="Total height")
     origin: Country = ""
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Lamps(Crud[Lamp]):

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from opportune.admin import AdminView, ValidationRefused
 from opportune.feature import Admin, Feature
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, Titled, UnmigratedTable
 
 BANNED = "Banned"
 
@@ -23,11 +23,8 @@ class NovelGenre(UnmigratedTable, table=True):
     genre_id: int = Field(foreign_key="test_genre.id", index=True)
 
 
-class Genre(UnmigratedTable, table=True):
+class Genre(Named, UnmigratedTable, table=True):
     name: str = Field(max_length=50, unique=True)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Language(UnmigratedTable, table=True):
@@ -37,7 +34,7 @@ class Language(UnmigratedTable, table=True):
 SHELF = SqlTable("test_plain_shelf", UnmigratedTable.metadata, Column("id", Integer, primary_key=True))
 
 
-class Novel(UnmigratedTable, table=True):
+class Novel(Titled, UnmigratedTable, table=True):
     title: str = Field(max_length=80)
     language: str | None = Field(default=None, max_length=2, foreign_key="test_language.code")
     """A foreign key to a text column."""
@@ -46,9 +43,6 @@ class Novel(UnmigratedTable, table=True):
     added_by: str
     genres: list[Genre] = Relationship(link_model=NovelGenre)
     items: list["Copy"] = Relationship()
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Copy(UnmigratedTable, table=True):
@@ -62,13 +56,10 @@ class Loan(UnmigratedTable, table=True):
     until: str
 
 
-class Reader(UnmigratedTable, table=True):
+class Reader(Named, UnmigratedTable, table=True):
     name: str = Field(max_length=50, unique=True)
     lent: list[Genre] = Relationship(link_model=Loan)
     """The link table has a required column, so forms cannot add links."""
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class GenreAdmin(AdminView, model=Genre):

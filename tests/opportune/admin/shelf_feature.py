@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.admin import AdminView, FileColumn, ImageColumn, Inline
 from opportune.admin.forms.files import stored_uploads
 from opportune.feature import Admin, Feature
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Titled, UnmigratedTable
 
 
 def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[None]]) -> None:
@@ -26,7 +26,7 @@ def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awai
     monkeypatch.setattr("opportune.admin.forms.form_view.stored_uploads", run_first)
 
 
-class Shelf(UnmigratedTable, table=True):
+class Shelf(Titled, UnmigratedTable, table=True):
     title: str = Field(max_length=80, unique=True, description="Printed on the front.")
     slug: str = Field(default="", max_length=40)
     code: str = Field(default="", max_length=20)
@@ -34,16 +34,10 @@ class Shelf(UnmigratedTable, table=True):
     photo: str = Field(default="", max_length=100)
     plan: str | None = Field(default=None, max_length=100)
 
-    def __str__(self) -> str:
-        return self.title
 
-
-class Book(UnmigratedTable, table=True):
+class Book(Titled, UnmigratedTable, table=True):
     shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
     title: str = Field(max_length=80)
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Label(UnmigratedTable, table=True):

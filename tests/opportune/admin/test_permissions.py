@@ -131,11 +131,9 @@ async def test_lost_permission_ends_immediately(app: FastAPI, client: AsyncClien
     assert "for staff" in response.text
 
 
-async def test_permissions_without_staff_flag_open_nothing(app: FastAPI) -> None:
-    user = await make_user(app.state.database)
+async def test_permissions_without_staff_flag_open_nothing(app: FastAPI, user: User, user_client: AsyncClient) -> None:
     await add_permission(app.state.database, user, "*", "*")
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/admin/")).status_code == 403
+    assert (await user_client.get("/admin/")).status_code == 403
 
 
 async def test_required_second_factor_is_set_up_first(settings: Settings) -> None:

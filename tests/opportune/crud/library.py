@@ -15,7 +15,7 @@ from opportune.crud import Crud, Permission, filter_by
 from opportune.db import BigId, utc_now
 from opportune.schemas.text import Line, Text
 from tests.opportune.stored_rows import read_all
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, UnmigratedTable
 
 
 def user_key() -> Any:
@@ -28,15 +28,12 @@ class BookStatus(StrEnum):
     PUBLISHED = "published"
 
 
-class Writer(UnmigratedTable, table=True):
+class Writer(Named, UnmigratedTable, table=True):
     __tablename__ = "library_writer"
 
     name: Line = Field(max_length=100, unique=True)
     api_key: str = Field(default="", max_length=40)
     is_hidden: bool = False
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Topic(UnmigratedTable, table=True):

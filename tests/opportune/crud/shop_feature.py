@@ -10,17 +10,14 @@ from opportune.admin import AdminView, Inline
 from opportune.crud import Crud, CrudApi, CrudPages, Permission, filter_by
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Line
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, UnmigratedTable
 
 
-class Vendor(UnmigratedTable, table=True):
+class Vendor(Named, UnmigratedTable, table=True):
     __tablename__ = "shop_vendor"
 
     region: Line = Field(max_length=50)
     name: Line = Field(max_length=100)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Mark(UnmigratedTable, table=True):
@@ -37,7 +34,7 @@ class WareMark(SQLModel, table=True):
     mark_id: int = Field(foreign_key="shop_mark.id", primary_key=True, ondelete="CASCADE")
 
 
-class Ware(UnmigratedTable, table=True):
+class Ware(Named, UnmigratedTable, table=True):
     __tablename__ = "shop_ware"
     search_index = ("name", "note")
 
@@ -56,9 +53,6 @@ class Ware(UnmigratedTable, table=True):
     @property
     def margin(self) -> Decimal:
         return self.price - self.cost
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Vendors(Crud[Vendor]):

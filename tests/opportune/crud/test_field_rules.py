@@ -36,13 +36,11 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def buyer(app: FastAPI, user: User, user_client: AsyncClient) -> AsyncClient:
     """Client of a user with the permission `cost`, who sees and writes all fields."""
-    user = await make_user(app.state.database)
     await add_permission(app.state.database, user, "ware", "cost")
     await add_permission(app.state.database, user, "vendor", "cost")
-    async with signed_in_client(app, user) as client:
-        yield client
+    return user_client
 
 
 async def read_ware(app: FastAPI, name: str) -> Ware:

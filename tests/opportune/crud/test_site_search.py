@@ -114,8 +114,7 @@ async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient,
     assert ">Add volume<" in await read(member, "add")
 
 
-async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient, staff: User) -> None:
     for identity in ("volume", "writer"):  # the admin has no view of writers
         await add_permission(app.state.database, staff, identity, "get")
     async with signed_in_client(app, staff) as client:

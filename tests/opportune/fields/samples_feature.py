@@ -11,7 +11,7 @@ from opportune import fields
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.feature import Admin, Feature
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Titled, UnmigratedTable
 
 
 class Status(StrEnum):
@@ -19,7 +19,7 @@ class Status(StrEnum):
     FOR_SALE = "for_sale"
 
 
-class Sample(UnmigratedTable, table=True):
+class Sample(Titled, UnmigratedTable, table=True):
     title: fields.Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
     slug: fields.Slug = fields.slug_field("title", max_length=30)
     status: Status = Status.DRAFT
@@ -37,9 +37,6 @@ class Sample(UnmigratedTable, table=True):
     cover: fields.Image = fields.image_field("covers", {"thumb": 20}, default="")
     contract: fields.File = fields.file_field("contracts", max_length=90, default="")
     starts_at: datetime | None = None
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Follower(UnmigratedTable, table=True):

@@ -12,7 +12,6 @@ from opportune.testing.access.addresses import example_path
 from opportune.testing.access.responses import status_word
 from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import Response, send_request
-from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import insert_sample_rows
 from tests.opportune.security import hostile
 from tests.opportune.security.visit import Visit
@@ -31,9 +30,8 @@ async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
 
 
 @pytest.mark.database("postgresql")
-async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> None:
+async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit, superuser: User) -> None:
     owner = await insert_sample_rows(app.state.database, app.state.features)
-    superuser = await make_user(app.state.database, is_superuser=True)
     await send_request(app, "GET", ADMIN_PATH, {})  # the first request creates the admin routes
     for client, in_admin in ((_UserClient(app, owner), False), (_UserClient(app, superuser), True)):
         forms = _find_forms(visit, in_admin=in_admin)

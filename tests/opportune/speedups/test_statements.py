@@ -55,8 +55,7 @@ async def test_equal_statements_keep_their_literal_values(database: Database) ->
         assert [tuple(row) for row in await fetch(database, statement, {})] == [(count,)]
 
 
-async def test_unsupported_statement_uses_the_public_api(database: Database) -> None:
-    user = await make_user(database)
+async def test_unsupported_statement_uses_the_public_api(database: Database, user: User) -> None:
     by_ids = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
     assert await fetch(database, by_ids, {"ids": [user.id]}) is None
     assert await fetch(database, text("SELECT 1"), {}) is None

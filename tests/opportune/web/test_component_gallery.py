@@ -16,10 +16,10 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.mark.parametrize("update", [{"debug": False}, {"environment": "production"}])
-async def test_gallery_exists_only_with_debug(settings: Settings, update: dict[str, object]) -> None:
+async def test_gallery_and_welcome_exist_only_with_debug(settings: Settings, update: dict[str, object]) -> None:
     app = create_test_app(settings.model_copy(update=update))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
-        assert (await client.get(ADDRESS)).status_code == 404
+        assert [(await client.get(path)).status_code for path in (ADDRESS, "/welcome")] == [404, 404]
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,8 @@ async def stop_answer(session: AsyncSession, answer_id: int) -> None:
 async def stop_answers_of_inactive_user(session: AsyncSession, user: User) -> None:
     """Request the workers to stop. An answer that waits is refused when it continues."""
     if not user.is_active and "is_active" in changes(user):
-        is_written = col(Answer.owner_id) == user.id, col(Answer.status) == AnswerStatus.STREAMING
-        await session.execute(update(Answer).where(*is_written).values(stop_requested=True))
+        is_written_for_user = (col(Answer.owner_id) == user.id) & (col(Answer.status) == AnswerStatus.STREAMING)
+        await session.execute(update(Answer).where(is_written_for_user).values(stop_requested=True))
 
 
 async def take_over_answers(

@@ -39,8 +39,6 @@ MAX_NOTE_LENGTH = 200
 WORKER_DIED = f"The server stopped during each of {MAX_ATTEMPTS} attempts of this call."
 CANCELLED = "The operator has cancelled this call."
 LOST = "The job of this call has ended without a result."
-
-
 UNLIMITED_ATTEMPTS = 1_000_000
 """The job counts its attempts itself, because the answer needs a result after the last one."""
 

@@ -38,8 +38,7 @@ async def run_action(client: AsyncClient, action: str, *users: User) -> Response
     return await client.post(f"/admin/user/action/{action}?pks={pks}", data=CONFIRMED)
 
 
-async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
-    database = app.state.database
+async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient, database: Database) -> None:
     form_data = {"name": "Editors", "permissions": ["user:list", "user:get"], "save": "Save"}
     refused = await admin.post("/admin/group/create", data=form_data)
     assert refused.headers["location"].startswith("/accounts/confirm?next=")
@@ -75,8 +74,7 @@ async def test_staff_cannot_give_permissions_they_lack(app: FastAPI, staff_clien
     assert await read_permissions(app.state.database, "Mine") == set()
 
 
-async def test_staff_keep_permissions_of_groups_they_lack(app: FastAPI, staff_client: AsyncClient) -> None:
-    database = app.state.database
+async def test_staff_keep_permissions_of_groups_they_lack(staff_client: AsyncClient, database: Database) -> None:
     group = await add_permission(database, await make_user(database), "team", "delete")
     form_data = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
     assert (await staff_client.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
@@ -86,8 +84,7 @@ async def test_staff_keep_permissions_of_groups_they_lack(app: FastAPI, staff_cl
     assert await read_permissions(database, "Renamed") == {"team:delete", "user:list"}
 
 
-async def test_staff_cannot_change_users_with_more_permissions(app: FastAPI, staff_client: AsyncClient) -> None:
-    database = app.state.database
+async def test_staff_cannot_change_users_with_more_permissions(staff_client: AsyncClient, database: Database) -> None:
     member = await make_user(database, "member@example.com")
     await add_permission(database, member, "team", "export")
     form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
@@ -98,8 +95,7 @@ async def test_staff_cannot_change_users_with_more_permissions(app: FastAPI, sta
     assert await reload(database, member) == member
 
 
-async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
-    database = app.state.database
+async def test_staff_cannot_set_privileges_of_users(staff_client: AsyncClient, staff: User, database: Database) -> None:
     user = await make_user(database, "user@example.com")
     page = (await staff_client.get(f"/admin/user/edit/{user.id}")).text
     assert not any(f'name="{name}"' in page for name in ("is_superuser", "is_staff"))
@@ -160,11 +156,9 @@ async def test_staff_assign_groups_within_permissions(app: FastAPI, staff_client
     assert await read_all(database, Membership, user_id=user.id) == []
 
 
-async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) -> None:
-    database = app.state.database
+async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI, database: Database, user: User) -> None:
     support = await make_user(database, "support@example.com", is_staff=True)
     group = await add_permission(database, support, "user", "*")
-    user = await make_user(database)
     async with signed_in_client(app, support) as client:
         assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
         form_data = {"email": user.email, "is_active": "y", "groups": str(group.id), "save": "Save"}
@@ -173,8 +167,7 @@ async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) ->
     assert await read_all(database, Membership, user_id=user.id) == []
 
 
-async def test_permissions_for_missing_models_are_kept(app: FastAPI, admin: AsyncClient) -> None:
-    database = app.state.database
+async def test_permissions_for_missing_models_are_kept(admin: AsyncClient, database: Database) -> None:
     group = await add_permission(database, await make_user(database), "*", "list")
     await add_rows(database, GroupPermission(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
@@ -226,8 +219,7 @@ async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser:
     assert await count(app, User, is_superuser=True) == 1
 
 
-async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
-    database = app.state.database
+async def test_deactivation_of_several_users_is_atomic(admin: AsyncClient, superuser: User, database: Database) -> None:
     users = [await make_user(database) for _ in range(2)]
     await run_action(admin, "deactivate", *users, superuser)
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text

@@ -198,7 +198,7 @@ async def test_session_is_deleted_but_not_edited(app: FastAPI, admin: AsyncClien
     assert (await admin.get("/admin/session/ajax/lookup?name=token_hash&term=a")).status_code == 404
 
 
-async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncClient, user: User) -> None:
+async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncClient, user: User, staff: User) -> None:
     columns = [UserColumn("Browsers", Session.user_id), UserColumn("Seen", Session.user_id, func.max(Session.seen_at))]
     app.state.features = (*app.state.features, Feature("other", admin=Admin(user_columns=columns)))
     path = f"/admin/user/details/{user.id}"
@@ -209,7 +209,6 @@ async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncCli
     assert f"{cell}2</dd>" in page
     assert '<h1 class="page-title text-break">ada@<wbr>example.<wbr>com</h1>' in page, "long addresses wrap"
     assert " UTC</dd>" in page.partition("Seen</dt>")[2]
-    staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "get"):
         await add_permission(app.state.database, staff, "user", action)
     async with signed_in_client(app, staff) as browser:

@@ -149,8 +149,7 @@ async def test_wrong_codes_are_limited(user_client: AsyncClient, monkeypatch: py
     assert (limited.status_code, int(limited.headers["retry-after"]) > 0) == (429, True)
 
 
-async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
+async def test_api_manages_the_second_factor(app: FastAPI, database: Database, user: User) -> None:
     async with database.writer() as session:
         _, token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
     async with signed_in_client(app, user) as browser, new_client(app, **bearer(token)) as client:

@@ -22,10 +22,10 @@ from opportune.db.clock import utc_now
 from opportune.feature import Admin, Feature
 from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin
 from tests.opportune.stored_rows import get_row, read_all
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, UnmigratedTable
 
 
-class Part(UnmigratedTable, table=True):
+class Part(Named, UnmigratedTable, table=True):
     name: str = Field(max_length=20, unique=True)
     maker_id: int | None = Field(default=None, foreign_key="test_maker.id")
     state: Literal["new", "used"] = "new"
@@ -36,9 +36,6 @@ class Part(UnmigratedTable, table=True):
     tags: list[str] = Field(default_factory=list)
     saves: int = 0
     updated_at: datetime = Field(default_factory=utc_now)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class PartAdmin(AdminView, model=Part):

@@ -92,11 +92,10 @@ async def test_refused_changes_are_not_logged(app: FastAPI, admin: AsyncClient, 
     assert await read_all(app, AuditEntry) == []
 
 
-async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
+async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient, user: User) -> None:
     await admin.post("/accounts/confirm", data={"current_password": PASSWORD})
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": ["user:list"]})
     await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:update"]})
-    user = await make_user(app.state.database)
     await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
     created, changed, joined = await read_all(app, AuditEntry)
     assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}
@@ -115,8 +114,7 @@ async def test_log_is_escaped_and_read_only(admin: AsyncClient) -> None:
         assert (await admin.post(f"/admin/audit-entry/{path}", data={"confirmed": "y"})).status_code in (403, 405), path
 
 
-async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient, app: FastAPI) -> None:
-    user = await make_user(app.state.database)
+async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient, app: FastAPI, user: User) -> None:
     hour = timedelta(hours=1)
     for at, actor in ((user.created_at - hour, "deleted user"), (user.created_at + hour, "current user")):
         await add_rows(app, AuditEntry(at=at, identity="user", row_id=str(user.id), action="update", actor=actor))

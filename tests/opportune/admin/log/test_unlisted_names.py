@@ -16,7 +16,7 @@ from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, change_row, make_staff
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Titled, UnmigratedTable
 
 SECRET, OWN = "Telltale merger", "Telltale picnic"
 
@@ -26,13 +26,10 @@ class FolderPaper(UnmigratedTable, table=True):
     paper_id: int = Field(foreign_key="test_paper.id", ondelete="CASCADE")
 
 
-class Paper(UnmigratedTable, SoftDelete, table=True):
+class Paper(Titled, UnmigratedTable, SoftDelete, table=True):
     title: str = Field(max_length=80)
     owner_id: int = Field(sa_column=user_key())
     folder_id: int | None = Field(default=None, foreign_key="test_folder.id")
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Folder(UnmigratedTable, table=True):

@@ -2,16 +2,14 @@
 
 from datetime import timedelta
 
-from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
+from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session, User
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
 from tests.opportune.stored_rows import count
 
 
-async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
-    user = await make_user(database)
+async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run, user: User) -> None:
     async with database.writer() as session:
         for name, hours in (("expired", -1), ("old", -2), ("valid", 1)):
             end = utc_now() + timedelta(hours=hours)

@@ -23,7 +23,7 @@ from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession
 from opportune.feature import Feature
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import make_token, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import StartManager, ask_until_waiting
@@ -60,10 +60,9 @@ async def read_events(client: AsyncClient, path: str, **headers: str) -> list[di
     return [{**event, "data": json.loads(event["data"])} for event in fields if event]
 
 
-async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, user: User) -> None:
+async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, user: User, superuser: User) -> None:
     answer = await ask_question(app, user)
     await wait_until_ended(app.state.answers, answer)
-    superuser = await make_user(app.state.database, is_superuser=True)
     async with signed_in_client(app) as stranger, signed_in_client(app, superuser) as root:
         for method, template in ROUTES:
             path = template.format(answer_id=answer.id, call=0)

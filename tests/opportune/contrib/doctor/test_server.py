@@ -26,7 +26,7 @@ from tests.opportune.contrib.doctor.findings import examine, find_finding, run_c
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 PREPARED_STATEMENTS = "SELECT name FROM pg_prepared_statements"
-on_postgresql = pytest.mark.database("postgresql")
+pytestmark = pytest.mark.database("postgresql")
 
 
 async def check_prepared(settings: Settings) -> Finding:
@@ -107,7 +107,6 @@ async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> 
     assert (finding.status, finding.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
 
 
-@on_postgresql
 async def test_no_statement_is_left_on_the_only_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared_statements, "SECOND_CLIENT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
@@ -126,14 +125,12 @@ def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iter
     postgres_server.connection.execute("DROP ROLE weak")
 
 
-@on_postgresql
 async def test_user_without_permissions_is_a_fault(unprivileged_settings: Settings) -> None:
     diagnosis = await examine(unprivileged_settings)
     assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
     assert diagnosis.faults[0].fix.endswith("GRANT CREATE ON SCHEMA public TO weak")
 
 
-@on_postgresql
 async def test_user_of_migrations_must_create_tables(unprivileged_settings: Settings) -> None:
     direct = {"database_direct_url": unprivileged_settings.database_url}
     writer, migrator = await diagnose(DoctorContext(unprivileged_settings.model_copy(update=direct), installed_names()))
@@ -141,7 +138,6 @@ async def test_user_of_migrations_must_create_tables(unprivileged_settings: Sett
     assert find_finding("writes", migrator.findings).status == Status.FAULT
 
 
-@on_postgresql
 async def test_read_only_user_is_a_fault(unprivileged_settings: Settings, postgres_server: Postgres) -> None:
     postgres_server.connection.execute("ALTER ROLE weak SET default_transaction_read_only = on")
     finding = await run_check("writes", unprivileged_settings)
@@ -149,7 +145,6 @@ async def test_read_only_user_is_a_fault(unprivileged_settings: Settings, postgr
     assert "read-only" in finding.text
 
 
-@on_postgresql
 async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None:
     reader = settings.model_copy(update={"database_reader_url": settings.database_url})
     _, diagnosis = await diagnose(DoctorContext(reader, installed_names()))
@@ -158,7 +153,6 @@ async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None
     assert "writes" not in {finding.check for finding in diagnosis.findings}
 
 
-@on_postgresql
 async def test_connection_limit_below_demand_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
     name = sql.Identifier(str(DatabaseUrl.parse(settings.database_url.get_secret_value()).url.database))
     postgres_server.connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(name))
@@ -166,14 +160,12 @@ async def test_connection_limit_below_demand_is_a_fault(settings: Settings, post
     assert (finding.status, finding.values["limit"]) == (Status.FAULT, 10)
 
 
-@on_postgresql
 async def test_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MIN_SERVER_VERSION", 99)
     finding = await run_check("server", settings)
     assert (finding.status, finding.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
 
 
-@on_postgresql
 @pytest.mark.parametrize(("limit", "status"), [(60, Status.NOTICE), (-1, Status.FAULT)])
 async def test_clock_drift(settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int, status: Status) -> None:
     monkeypatch.setattr(server, "MAX_DIFFERENCE_SECONDS", -60)
@@ -183,7 +175,6 @@ async def test_clock_drift(settings: Settings, monkeypatch: pytest.MonkeyPatch, 
     assert abs(clock.values["difference_seconds"]) < 60
 
 
-@on_postgresql
 @pytest.mark.parametrize(
     ("processes", "bus", "needed", "fix"),
     [
@@ -199,7 +190,6 @@ async def test_all_processes_are_counted(settings: Settings, processes: int, bus
     assert finding.fix.startswith(fix)
 
 
-@on_postgresql
 async def test_refused_check_is_a_notice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(context: ServerContext) -> Finding:
         await context.row("SELECT pg_read_file('/nowhere')")
@@ -217,7 +207,6 @@ async def test_refused_check_is_a_notice(settings: Settings, monkeypatch: pytest
         assert find_finding(name, diagnosis.findings).text == message
 
 
-@on_postgresql
 async def test_silent_server_times_out(
     settings: Settings, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +230,6 @@ async def check_tls(database_url: str, sslmode: str) -> Finding:
     return await run_check("tls", settings_for(url.render_as_string(hide_password=False)))
 
 
-@on_postgresql
 async def test_tls_is_described(database_url: str) -> None:
     with pgbouncer(database_url, certificate_days=90) as url:
         finding = await check_tls(url, "require")
@@ -255,7 +243,6 @@ async def test_tls_is_described(database_url: str) -> None:
     assert finding.fix.startswith("Renew the certificate")
 
 
-@on_postgresql
 async def test_missing_tls_is_a_notice_unless_local(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = await check_tls(database_url, "disable")
     assert (finding.status, finding.values["in_use"]) == (Status.OK, False)
@@ -265,7 +252,6 @@ async def test_missing_tls_is_a_notice_unless_local(database_url: str, monkeypat
     assert "sslmode=require" in finding.fix
 
 
-@on_postgresql
 async def test_certificate_of_known_authority_is_trusted(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pgbouncer(database_url) as pooled_url:
         url = DatabaseUrl.parse(pooled_url).url

@@ -2,15 +2,14 @@
 
 import base64
 import hashlib
-import re
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from httpx2 import AsyncClient, Response
 
 from opportune.testing import PASSWORD
+from tests.opportune.accounts.social_sign_in.conftest import refresh_url
 from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, SITE
 
 CALLBACK = "https://assistant.example/callback"
@@ -60,7 +59,7 @@ class Program:
         return await self.browser.post(self.url(**changes), data=form or consent_form())
 
     async def request_code(self, *scopes: str) -> str:
-        return parse_query(read_redirect(await self.consent(consent_form(*scopes))))["code"]
+        return parse_query(refresh_url(await self.consent(consent_form(*scopes))))["code"]
 
     async def exchange(self, code: str, **changes: str | None) -> Response:
         form: dict[str, str | None] = {
@@ -96,12 +95,6 @@ def read_tokens(response: Response) -> tuple[str, str]:
     tokens = response.json()
     assert response.status_code == 200, response.text
     return tokens["access_token"], tokens["refresh_token"]
-
-
-def read_redirect(page: Response) -> str:
-    match = re.search(r'http-equiv="refresh" content="0;url=([^"]*)"', page.text)
-    assert match, page.text
-    return unescape(match[1])
 
 
 def parse_query(url: str) -> dict[str, str]:

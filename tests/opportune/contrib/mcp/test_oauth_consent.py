@@ -14,8 +14,9 @@ from opportune.accounts.models import AccountEvent, ApiToken, Session
 from opportune.contrib.mcp.oauth.models import McpGrant
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
+from tests.opportune.accounts.social_sign_in.conftest import refresh_url
 from tests.opportune.contrib.mcp.library import SITE, open_mcp_client, read_text
-from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, Program, consent_form, parse_query, read_redirect
+from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, Program, consent_form, parse_query
 from tests.opportune.stored_rows import change, read_all, read_one
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
 
     async def open_browser(url: str) -> None:
         assert (await browser.get(url)).status_code == 200
-        redirects.append(read_redirect(await browser.post(url, data=consent_form("library:read"))))
+        redirects.append(refresh_url(await browser.post(url, data=consent_form("library:read"))))
 
     async def wait_for_redirect() -> AuthorizationCodeResult:
         redirect = redirects.pop()
@@ -164,7 +165,7 @@ async def test_anonymous_user_signs_in_first(program: Program) -> None:
 
 
 async def test_denied_request_stores_no_grant(program: Program, database: Database) -> None:
-    redirect = read_redirect(await program.consent(DENIAL))
+    redirect = refresh_url(await program.consent(DENIAL))
     assert parse_query(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
     assert await read_all(database, McpGrant) == []
 

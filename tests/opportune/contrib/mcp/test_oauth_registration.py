@@ -10,8 +10,9 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database, utc_now
 from opportune.jobs.cleanup import clean_up
+from tests.opportune.accounts.social_sign_in.conftest import refresh_url
 from tests.opportune.contrib.mcp.library import SITE
-from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, OAUTH, Program, read_error, read_redirect, register
+from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, OAUTH, Program, read_error, register
 from tests.opportune.stored_rows import read_all, set_all
 
 
@@ -65,7 +66,7 @@ async def test_editor_registers_and_gets_its_redirect(http: AsyncClient, browser
     redirects = [callback, "https://www.cursor.com/agents/mcp/oauth/callback", "http://localhost:8787/callback"]
     registered = await register(http, client_name="Cursor", redirect_uris=redirects, application_type="web")
     program = Program(http, browser, registered["client_id"])
-    assert read_redirect(await program.consent(redirect_uri=callback)).startswith(f"{callback}?code=")
+    assert refresh_url(await program.consent(redirect_uri=callback)).startswith(f"{callback}?code=")
     denied = (await program.consent(DENIAL, redirect_uri=callback)).text
     assert f'href="{callback}?error=access_denied' in denied
     assert 'http-equiv="refresh"' not in denied, "a denial must not open a program"

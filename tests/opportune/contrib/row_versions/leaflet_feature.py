@@ -20,7 +20,7 @@ from opportune.db import ModelBase, SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 from tests.opportune.site_with import site_with
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Named, Titled, UnmigratedTable
 
 BANNED = "Banned"
 
@@ -30,16 +30,13 @@ class Status(StrEnum):
     PRINTED = "printed"
 
 
-class Editor(UnmigratedTable, SoftDelete, table=True):
+class Editor(Named, UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_leaflet_editor"
 
     name: str = Field(max_length=50)
 
-    def __str__(self) -> str:
-        return self.name
 
-
-class Leaflet(UnmigratedTable, Versioned, table=True):
+class Leaflet(Titled, UnmigratedTable, Versioned, table=True):
     __tablename__ = "test_leaflet"
 
     title: str = Field(max_length=50, unique=True)
@@ -52,9 +49,6 @@ class Leaflet(UnmigratedTable, Versioned, table=True):
     number: int = 0
     api_key: str = Field(default="", max_length=50)
     editor_id: int | None = Field(default=None, foreign_key="test_leaflet_editor.id")
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Note(ModelBase, Versioned, table=True):

@@ -29,8 +29,7 @@ async def set_time(database: Database, user: User, time: datetime) -> None:
     await execute(database, update(User).where(col(User.id) == user.id).values(created_at=time))
 
 
-async def test_rows_of_other_days_and_releases_are_recognised(database: Database) -> None:
-    user = await make_user(database)
+async def test_rows_of_other_days_and_releases_are_recognised(database: Database, user: User) -> None:
     async with database.reader() as session:
         time, _ = (await demo_users.missing(session))[0]
     await set_time(database, user, time - timedelta(30))

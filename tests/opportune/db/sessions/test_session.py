@@ -231,7 +231,7 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-async def test_reader_refuses_to_lose_changes(database: Database, operation: str) -> None:
+async def test_reader_refuses_to_lose_changes(database: Database, operation: str, user: User) -> None:
     async def change() -> None:
         async with database.reader() as session:
             stored = await session.get_one(User, user.id)
@@ -242,7 +242,6 @@ async def test_reader_refuses_to_lose_changes(database: Database, operation: str
             else:
                 await session.delete(stored)
 
-    user = await make_user(database)
     with pytest.raises(RuntimeError, match=r"User was changed in a reader.* Use a WriteSession"):
         await change()
 

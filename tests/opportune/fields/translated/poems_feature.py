@@ -7,17 +7,14 @@ from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.db.models.model import Versioned
 from opportune.feature import Accounts, Admin, Feature, PersonalData
 from opportune.fields import Line, Markdown, Text, Translated
-from tests.opportune.tables import UnmigratedTable
+from tests.opportune.tables import Titled, UnmigratedTable
 
 
-class Poem(UnmigratedTable, Versioned, table=True):
+class Poem(Titled, UnmigratedTable, Versioned, table=True):
     title: Translated[Line] = Field(max_length=20, description="As it is in the book.")
     about: Translated[Text] = ""
     note: Translated[Line] | None = Field(default=None, max_length=5)
     user_id: int | None = None
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class Verse(UnmigratedTable, table=True):

@@ -145,9 +145,8 @@ async def test_socket_has_origin_zone_and_language(app: FastAPI) -> None:
     assert json.loads(message["text"]) == [user.id, "page", "127.0.0.1", "Asia/Tokyo", "en"]
 
 
-async def test_socket_needs_a_user_with_its_permission(app: FastAPI) -> None:
+async def test_socket_needs_a_user_with_its_permission(app: FastAPI, user: User) -> None:
     assert await connect(app, "/live/export") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
-    user = await make_user(app.state.database)
     headers = await session_headers(app, user)
     (refusal,) = await connect(app, "/live/export", headers=headers)
     assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from httpx2 import AsyncClient
 from starlette.routing import Route
 
-from opportune.accounts import CurrentUser, may
+from opportune.accounts import CurrentUser, User, may
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
@@ -21,7 +21,7 @@ from opportune.config import Settings, installed_features
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
 from opportune.feature import Feature, Llm
-from opportune.testing import make_token, make_user
+from opportune.testing import make_token
 from opportune.testing.app import create_test_app
 from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten
 
@@ -175,10 +175,9 @@ async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     assert {"shelves:read", "shelves:write"} <= scope_labels(app).keys()
 
 
-async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database) -> None:
+async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database, user: User) -> None:
     assert (await client.get(PAGE_PATH)).headers["location"].startswith("/accounts/login?")
     assert (await client.get(API_PATH)).status_code == 401
-    user = await make_user(database)
     for scopes, status in (("shelves:write", 403), ("shelves:read", 200)):
         headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
         assert (await client.get(API_PATH, headers=headers)).status_code == status
