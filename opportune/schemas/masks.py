@@ -33,12 +33,9 @@ NAME_AND_SIGN = rf"""
     )
 """
 QUOTED = """ "[^"]*" | '[^']*' """
-QUOTED_PAIR = re.compile(f"{NAME_AND_SIGN} (?:{QUOTED})", re.IGNORECASE | re.VERBOSE)
-"""Pairs such as `name='value'` and `"name": "value"`."""
-SECRET_PAIR = re.compile(
-    rf"{NAME_AND_SIGN} (?:{QUOTED} | (?:(?:Bearer|Basic)[ ])? [^\s,;&)}}\]]+)", re.IGNORECASE | re.VERBOSE
-)
-"""The same, and pairs without quotes in other text, such as `name=value`."""
+"""Values of pairs such as `name='value'` and `"name": "value"`."""
+QUOTED_OR_PLAIN = rf"{QUOTED} | (?:(?:Bearer|Basic)[ ])? [^\s,;&)}}\]]+"
+"""The same, and values without quotes in other text, such as `name=value`."""
 FRAME = re.compile(r"""^([ |+]*)File "[^"\n]+", line \d+.*(?:\n\1  .*)*""", re.MULTILINE)
 """A frame of a traceback: its file and the lines of its code."""
 PASSWORD_IN_URL = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
@@ -76,14 +73,15 @@ def mask_pairs(text: str) -> str:
     masked = ""
     end = 0
     for frame in FRAME.finditer(text):
-        masked += _mask_values(SECRET_PAIR, text[end : frame.start()]) + _mask_values(QUOTED_PAIR, frame[0])
+        masked += _mask_values(QUOTED_OR_PLAIN, text[end : frame.start()]) + _mask_values(QUOTED, frame[0])
         end = frame.end()
-    masked += _mask_values(SECRET_PAIR, text[end:])
+    masked += _mask_values(QUOTED_OR_PLAIN, text[end:])
     return PASSWORD_IN_URL.sub(rf"\1{MASK}@", masked)
 
 
-def _mask_values(pairs: re.Pattern[str], text: str) -> str:
-    return pairs.sub(rf"\g<name>{MASK}", text)
+def _mask_values(values: str, text: str) -> str:
+    # Compiled on first use, because that takes milliseconds and most processes mask nothing.
+    return re.sub(f"(?ix) {NAME_AND_SIGN} (?:{values})", rf"\g<name>{MASK}", text)
 
 
 def mask_tokens(text: str) -> str:
