@@ -42,8 +42,9 @@ def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], optio
         values = accepted.bind(*args, **options).arguments
     except TypeError as error:
         raise OperatorError(f"{label}(…): {error}.") from None
-    for name, annotation in ((parameter.name, parameter.annotation) for parameter in parameters):
-        if name in values and (mismatch := describe_mismatch(values[name], annotation)):
+    for parameter in parameters:
+        name = parameter.name
+        if name in values and (mismatch := describe_mismatch(values[name], parameter.annotation)):
             shows_name = parameters[0].name == "name" and "name" in values and name != "name"
             first = f"{values['name']!r}, " if shows_name else ""
             raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")

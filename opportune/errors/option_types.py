@@ -27,6 +27,8 @@ shortened = _ShortRepr().repr
 
 def describe_mismatch(value: object, annotation: Any) -> str | None:
     """Return `needs Sequence[str], not 5`; None if the value has the annotated type and satisfies its constraints."""
+    if type(value) is annotation:  # the usual case, without constraints
+        return None
     if conforms(value, annotation):
         return _broken_constraint(value, annotation)
     if isinstance(value, str) and conforms((value,), annotation):
