@@ -42,12 +42,17 @@ async def site_with(
         yield app
 
 
-def site_fixture(feature: Feature, make_rows: Callable[[], Iterable[SQLModel]] = tuple) -> Any:
-    """Return a fixture with a started site that has one additional feature, and rows."""
+def site_fixture(
+    feature: Feature,
+    make_rows: Callable[[], Iterable[SQLModel]] = tuple,
+    others: Collection[str] = ADMIN_FEATURES,
+    **changes: Any,
+) -> Any:
+    """Return a fixture with a started site that has one additional feature, rows, and changed settings."""
 
     @pytest.fixture
     async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-        async with site_with(feature, settings, *make_rows()) as app:
+        async with site_with(feature, settings.model_copy(update=changes), *make_rows(), others=others) as app:
             yield app
 
     return app

@@ -1,6 +1,6 @@
 """Permissions of groups and their names."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Any
 
@@ -17,17 +17,16 @@ from opportune.accounts import FORBIDDEN, may, read_permissions
 from opportune.accounts.models import GroupPermission, User
 from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of, matches_permission
 from opportune.application import create_app
-from opportune.config import Settings, installed_features
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.feature import Feature
-from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
 from tests.opportune.accounts.conftest import new_client
 from tests.opportune.admin.bookshelf_feature import Book, BookTag
+from tests.opportune.site_with import site_fixture
 
 PAGE, API = "/books", "/api/v1/books"
 pages, api = APIRouter(), APIRouter()
@@ -49,12 +48,7 @@ async def shown(request: Request) -> Response:
     return templates.render(request, "books/shown.html")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    books = Feature("books", "Books.", models=[Book, BookTag], pages=pages, api=api)
-    site = create_test_app(settings, [*installed_features(), books])
-    async with site.router.lifespan_context(site):
-        yield site
+app = site_fixture(Feature("books", "Books.", models=[Book, BookTag], pages=pages, api=api))
 
 
 async def get_statuses(app: FastAPI, user: User) -> tuple[int, int]:

@@ -1,20 +1,17 @@
 """Labels that are derived from names, in the visitor's language: in pages of `crud` and in the admin."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.config.settings import Settings
 from opportune.contrib.translations import field_labels, labels
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, Mood, lamps
 from tests.opportune.contrib.import_export.import_steps import extract_text, open_columns
-from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.site_with import site_fixture
 
 GERMAN = {
     "Lamp": "Lampe",
@@ -38,6 +35,13 @@ FRAMEWORK_TEXTS = {"Add %(name)s": "%(name)s hinzufügen", "%(label)s from": "%(
 DE = {"Accept-Language": "de"}
 
 
+def make_lamps() -> list[Lamp]:
+    return [Lamp(title="Sun", mood=Mood.VERY_COLD, height=3, origin="AT")]
+
+
+app = site_fixture(lamps, make_lamps, languages=["en", "de"])
+
+
 @pytest.fixture(autouse=True)
 def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = catalogues.catalogue_path(tmp_path, "de")
@@ -48,14 +52,6 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     catalogues.clear_catalogues()
     yield
     catalogues.clear_catalogues()
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    settings = settings.model_copy(update={"languages": ["en", "de"]})
-    async with site_with(lamps, settings) as app:
-        await add_rows(app, Lamp(title="Sun", mood=Mood.VERY_COLD, height=3, origin="AT"))
-        yield app
 
 
 GERMAN_PAGES: list[tuple[str, list[str]]] = [

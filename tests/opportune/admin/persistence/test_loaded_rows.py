@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.views import AdminView
-from opportune.config.settings import Settings
 from opportune.feature import Admin, Feature
 from opportune.testing import make_user, sign_in
 from tests.opportune.admin import bookshelf_feature as bookshelf
 from tests.opportune.admin.bookshelf_feature import Author, Book, Country, Review, Tag
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows
 
 
@@ -61,13 +60,7 @@ class ReviewAdmin(AdminView, model=Review):
 
 views = (bookshelf.CountryAdmin, CriticAdmin, ReviewAdmin)
 reviews = Feature("reviews", models=bookshelf.bookshelf.models, admin=Admin(views))
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    development = settings.model_copy(update={"environment": "development"})
-    async with site_with(reviews, development) as app:
-        yield app
+app = site_fixture(reviews, environment="development")
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
 """A site in English, German and Arabic with translated texts."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from fastapi import FastAPI
 
-from opportune.config.settings import Settings
 from opportune.fields import TranslatedText
 from tests.opportune.fields.translated.poems_feature import Poem, poems
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 GERMAN = {"accept-language": "de"}
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    languages = {"language": "en", "languages": ["de", "en", "ar"]}
-    async with site_with(poems, settings.model_copy(update=languages)) as app:
-        yield app
+app = site_fixture(poems, language="en", languages=["de", "en", "ar"])
 
 
 @pytest.fixture

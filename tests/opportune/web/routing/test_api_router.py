@@ -1,7 +1,7 @@
 """Routes that are analysed on first use, and nested routers, whose routes permissions, OpenAPI and tools see."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import fastapi
 import pytest
@@ -22,8 +22,8 @@ from opportune.contrib.tools import api_tools
 from opportune.db import Database
 from opportune.feature import Feature, Llm
 from opportune.testing import make_token
-from opportune.testing.app import create_test_app
 from opportune.web.routing.api_router import APIRouter, LazyRoute, flatten
+from tests.opportune.site_with import site_fixture
 
 
 class Unknown:
@@ -156,14 +156,7 @@ def build_feature() -> Feature:
     return Feature("shelves", "Shelves.", api=outer_api, pages=outer_pages, llm=tools)
 
 
-@pytest.fixture
-async def app(settings: Any) -> AsyncIterator[FastAPI]:
-    required = [feature for feature in installed_features() if feature.name in ("accounts", "users", "jobs")]
-    app = create_test_app(settings, [*required, build_feature()])
-    async with app.router.lifespan_context(app):
-        yield app
-
-
+app = site_fixture(build_feature(), others=("accounts", "users", "jobs"))
 API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
 
 
