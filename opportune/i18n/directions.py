@@ -19,9 +19,10 @@ def is_right_to_left() -> bool:
 def isolate(value: Any) -> Any:
     """Isolate a text with letters of the other direction, such as a name or an e-mail address.
 
-    Numbers, texts that have the marks, and URLs, which programs read up to the next space, are returned unchanged.
+    Numbers, texts that have the marks, and URLs, which programs read up to the next space, are returned unchanged. So
+    are all texts in languages that are written from left to right.
     """
-    if not isinstance(value, str) or "://" in (text := str(value)):
+    if not (isinstance(value, str) and is_right_to_left()) or "://" in (text := str(value)):
         return value
     visible_text = ISOLATED.sub("", value.striptags() if isinstance(value, Markup) else text)
     if all(unicodedata.bidirectional(character) not in ("L", "ES") for character in visible_text):

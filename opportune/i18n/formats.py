@@ -138,8 +138,7 @@ def format_list(items: Sequence[str], style: str = "standard") -> str:
         return f"{', '.join(first)} {word} {last}" if first else last
     from babel import lists
 
-    items = [isolate(item) for item in items] if is_right_to_left() else [*items]
-    return lists.format_list(items, style, get_language().locale)  # type: ignore[arg-type]
+    return lists.format_list([isolate(item) for item in items], style, get_language().locale)  # type: ignore[arg-type]
 
 
 def format_size(number: float) -> str:

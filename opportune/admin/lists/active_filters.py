@@ -63,7 +63,8 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
     if has_facets:
         controls = [await _add_counts(request, view, control) for control in controls]
     search = request.query_params.get("search", "").strip()
-    active = [ActiveFilter(f"“{search}”", parameters.url_without(request, {"search"}))] if search else []
+    text = gettext("“%(text)s”", text=search)
+    active = [ActiveFilter(text, parameters.url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
     hierarchy = parameters.visible_hierarchy(view)
     return {

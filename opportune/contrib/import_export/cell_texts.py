@@ -12,6 +12,7 @@ from opportune.contrib.import_export.name_resolver import NameResolver
 from opportune.contrib.import_export.named_columns import NamedColumn, normal_name
 from opportune.contrib.import_export.targets import Target
 from opportune.db.models.columns import is_text, python_type_of
+from opportune.i18n.directions import isolate
 from opportune.i18n.parsing import parse_yes_no
 from opportune.schemas.text import make_storable
 from opportune.web.forms.form_state import ZONE_SUFFIX
@@ -43,7 +44,7 @@ class CellTexts:
                 texts[target.field] = self._text_of(name, target, cells.get(name))
                 texts[target.field + ZONE_SUFFIX] = "UTC"
             except ValueError as error:
-                faults[target.field] = f"{target.label}: {error}"
+                faults[target.field] = f"{isolate(target.label)}: {error}"
         return FieldTexts(texts, faults)
 
     def _text_of(self, name: str, target: Target, value: Any) -> str:
@@ -72,9 +73,7 @@ class CellTexts:
 
     def _ids_of(self, column: NamedColumn, value: Any) -> str:
         ids = self._names.ids(column, column.names_in(value))
-        if not ids:
-            return "" if column.is_many else NO_CHOICE
-        return ",".join(map(quote_key, ids))
+        return ",".join(map(quote_key, ids)) or ("" if column.is_many else NO_CHOICE)
 
 
 def form_text(column: Any, value: Any) -> str:

@@ -29,6 +29,7 @@ from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.directions import isolate
 from opportune.i18n.parsing import Source
 
 NOT_EDITABLE = _l("This cannot be changed.")
@@ -163,7 +164,7 @@ class ImportPlan:
         """
         for name, cell in cells.items():
             if self.columns[name].field in fields and str(cell_of(stored_cells[name])) != str(cell_of(cell)):
-                raise ValidationRefused(f"{self.columns[name].label}: {NOT_EDITABLE}")
+                raise ValidationRefused(f"{isolate(self.columns[name].label)}: {NOT_EDITABLE}")
 
     async def _stored_cell(self, row: Any, target: Target) -> Any:
         """Return the stored value as an export writes it: of a related row its natural key, or else its id."""
@@ -180,7 +181,6 @@ class ImportPlan:
             ValidationRefused: The form refuses them.
         """
         read = self._cell_texts.by_field(line.cells)
-        faults = read.faults
         form = form_class(FileCells(read.texts, Source.MACHINE), data=stored or {})
         keep_unsent(form, read.texts, is_stored=stored is not None)
         try:
@@ -188,11 +188,11 @@ class ImportPlan:
         except FieldErrors as refusal:
             form_message = add_refusal(form, refusal)
             # The field of a cell with a fault is empty, and must not also be reported as missing.
-            fields = [field for field in form if field.errors and field.name not in faults]
-            messages = [f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields]
-            raise ValidationRefused(" ".join([*faults.values(), *messages] or [form_message])) from None
-        if faults:
-            raise ValidationRefused(" ".join(faults.values()))
+            fields = [field for field in form if field.errors and field.name not in read.faults]
+            messages = [f"{isolate(field.label.text)}: {' '.join(map(str, field.errors))}" for field in fields]
+            raise ValidationRefused(" ".join([*read.faults.values(), *messages] or [form_message])) from None
+        if read.faults:
+            raise ValidationRefused(" ".join(read.faults.values()))
         return values
 
 

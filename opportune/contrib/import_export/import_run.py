@@ -35,6 +35,7 @@ from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.directions import isolate
 from opportune.i18n.languages import use_language
 from opportune.plurals import pluralize
 
@@ -268,7 +269,7 @@ class ImportWriter:
         except FieldErrors as refusal:
             self.plan.rows.remove(planned)
             message = gettext(str(refusal))
-            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
+            labels = ", ".join(isolate(str(self.view.labels.get(name, name))) for name in refusal.errors if name)
             self.plan.faults.append((planned.line.number, f"{labels}: {message}" if labels else message))
 
 

@@ -148,7 +148,7 @@ async def toggle_default_view(request: Request, view: AdminView) -> Response:
                 await queries.set_default_view(session, request.state.user, view.identity, new_default)
     except FieldErrors:  # the view was deleted at the same time, or chosen twice
         raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
-    start = gettext("the plain list") if is_default else f"“{row.name}”"
+    start = gettext("the plain list") if is_default else gettext("“%(text)s”", text=row.name)
     flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=start))
     return open_list(request, view, row)
 

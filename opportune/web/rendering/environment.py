@@ -26,6 +26,8 @@ from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
 from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 
+BREAK = re.compile(r"(?<=[@/])(?=\w)|(?<=\.)(?=\w[\w.-]{7})")
+"""Places for a new line in an e-mail address or URL. Short endings such as .com stay with their word."""
 FRAMEWORK_PREFIX = "opportune/"
 
 
@@ -226,5 +228,5 @@ class TemplateLoader(FileSystemLoader):
 
 
 def with_breaks(text: str) -> Markup:
-    """Escape a text. The e-mail addresses in it may continue on the next line after `@` and full stops."""
-    return Markup("<wbr>").join(re.split(r"(?<=[@.])(?=\w)", text)) if "@" in text else escape(text)
+    """Escape a text. E-mail addresses and URLs in it may continue on the next line after `@`, `/` and full stops."""
+    return Markup("<wbr>").join(BREAK.split(text)) if "@" in text or "://" in text else escape(text)

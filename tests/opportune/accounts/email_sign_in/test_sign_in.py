@@ -53,7 +53,7 @@ async def test_link_in_another_browser_names_requester(app: FastAPI, client: Asy
         token = await emails.read_newest_token(app)
         page = (await client.get(f"{emails.SIGN_IN_PAGE}/link", params={"token": token})).text
         assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
-        assert ">ada@<wbr>example.<wbr>com</strong>" in page
+        assert ">ada@<wbr>example.com</strong>" in page
         assert (await emails.submit_link(client, token)).headers["location"] == "/accounts/tokens"
         assert await is_signed_in(client)
         assert not await is_signed_in(other_browser)

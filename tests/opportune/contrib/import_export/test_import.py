@@ -182,6 +182,11 @@ async def test_refused_file_is_explained_in_german(admin: AsyncClient, language:
     assert "Diese Datei ist kein Text." in (await upload(admin, "name\n\0")).text
 
 
+@pytest.mark.language("ar")
+async def test_labels_in_arabic_faults_are_isolated(admin: AsyncClient, language: str) -> None:
+    assert "\u2068Size\u2069: " in (await upload(admin, f"{HEADER}\na,1,red,new,many")).text
+
+
 async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"file": ("rows.csv", "name\nNew\n")}
     for path in ("maker", "user", "session"):
