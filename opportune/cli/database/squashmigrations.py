@@ -13,7 +13,7 @@ from opportune.cli.options import NoInput, confirm
 from opportune.cli.output import say, warn
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
+from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
@@ -33,10 +33,6 @@ def command(feature: Annotated[str, typer.Argument(help="Feature of the migratio
         warn(f"Notice: {migration.name} runs code or SQL on rows. New databases will not have its changes.")
     if not yes:
         confirm("Squashing", "Are they applied to every database, and are the files in git?")
-    _write_files(graph, squash)
-
-
-def _write_files(graph: MigrationGraph, squash: Squash) -> None:
     dependents = write_squash(graph, squash, Model.metadata)
     say(f"Created {display_path(squash.path)}, which replaces {pluralize(len(squash.migrations), 'file')}.")
     for path in dependents:

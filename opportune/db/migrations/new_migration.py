@@ -15,7 +15,7 @@ from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.rendering import render_code, write_file
 from opportune.errors import OperatorError
 from opportune.project.installed import feature_of_table
-from opportune.project.layout import USERS, display_path
+from opportune.project.layout import USERS
 
 EXPLANATION = """\
 # Built concurrently, outside a transaction. A failed attempt leaves an invalid index, so drop it first.
@@ -51,10 +51,7 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     path = graph.folder(draft.feature) / f"{draft.name}.py"
     follows = newest.revision if newest else None
     depends_on = _dependencies(graph, draft)
-    try:
-        write_file(path, draft.upgrade, draft.downgrade, follows=follows, depends_on=depends_on)
-    except OSError as error:
-        raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
+    write_file(path, draft.upgrade, draft.downgrade, follows=follows, depends_on=depends_on)
     return path
 
 

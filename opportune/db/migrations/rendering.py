@@ -18,7 +18,9 @@ from opportune.db.migrations.code_operations import insert_code
 from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.migrations.portable_sql import PortableDialect
 from opportune.db.migrations.type_code import render_item
-from opportune.project.layout import PROJECT
+from opportune.errors import OperatorError
+from opportune.project.atomic_files import restored_on_failure
+from opportune.project.layout import PROJECT, display_path
 from opportune.project.ruff import format_files
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
@@ -54,7 +56,11 @@ def write_file(
     depends_on: tuple[str, ...] | None = None,
     revision: str = "",
 ) -> None:
-    """Write the migration file `<feature>/NNNN_title.py` from the template, by default with a new revision."""
+    """Write the migration file `<feature>/NNNN_title.py` from the template, by default with a new revision.
+
+    Raises:
+        OperatorError: The file cannot be written. A half-written one is removed.
+    """
     feature = path.parent.name
     number, _, title = path.stem.partition("_")
     imports: set[str] = set()
@@ -67,9 +73,13 @@ def write_file(
         "upgrades": _render(ops.UpgradeOps(upgrade), imports),
         "downgrades": _render(ops.DowngradeOps(downgrade), imports),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    template_to_file(TEMPLATE, path, "utf-8", **variables, imports="\n".join(sorted(imports)))
-    format_files([path], rules="")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with restored_on_failure([path]):
+            template_to_file(TEMPLATE, path, "utf-8", **variables, imports="\n".join(sorted(imports)))
+            format_files([path], rules="")
+    except OSError as error:
+        raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
 
 
 def render_code(operations: Sequence[ops.MigrateOperation]) -> str:

@@ -1,6 +1,7 @@
 """Merging several last migrations of a feature, and squashing all into one."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Column, Integer, String
@@ -71,10 +72,7 @@ def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest
     with pytest.raises(OperatorError, match=r"Nothing was squashed: .*Drop column pages of library_book"):
         write_squash(books.graph, planned, books.metadata)
     assert {path: path.read_text() for path in books.versions.rglob("*.py")} == before
-
-    def fail(*_arguments: object, **_options: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    fail = Mock(side_effect=OSError(28, "No space left on device"))
     for name in ("write_file", "_replace_revisions"):
         with monkeypatch.context() as patch:
             patch.setattr(f"opportune.db.migrations.squashing.{name}", fail)

@@ -17,6 +17,7 @@ from opportune.project.installed import installed_features
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.forked import PROCESSES
+from tests.opportune.full_disk import files_no_larger_than
 
 
 @pytest.fixture
@@ -91,6 +92,8 @@ def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> N
 
 def test_migration_written_since_the_draft_is_not_replaced(books: SampleFeatures) -> None:
     draft = create_empty_migration(books.graph, "library", "by hand")
+    with files_no_larger_than(9), pytest.raises(OperatorError, match=r"by_hand.py cannot be written: File too large"):
+        write_migration(books.graph, draft)  # leaves no half file
     books.write_migration("library", "pass")
     with pytest.raises(OperatorError, match=r"written library.0002_by_hand. Run makemigrations again"):
         write_migration(books.graph, draft)
