@@ -164,19 +164,19 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """Add to the number of completed units."""
         self.done += count
-        if is_terminal(sys.stderr):
-            self._draw()
-        elif time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS and not is_quiet():
+        self._draw()
+        if not self._bar and time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS and not is_quiet():
             self._printed_at = time.monotonic()
+            sys.stdout.flush()  # keeps the order if both streams go to one file
             print(self, file=sys.stderr, flush=True)
 
     def describe(self, label: str) -> None:
         self.label = label
-        if is_terminal(sys.stderr):
-            self._draw()
+        self._draw()
 
     def _draw(self) -> None:
-        if not self._bar and time.monotonic() - self.started >= BAR_DELAY_SECONDS and not is_quiet():
+        is_due = time.monotonic() - self.started >= BAR_DELAY_SECONDS and not is_quiet()
+        if not self._bar and is_due and is_terminal(sys.stderr):
             self._bar = _new_bar(self.unit)
             self._bar.add_task(self.label)
             self._bar.start()

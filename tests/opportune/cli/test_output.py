@@ -46,9 +46,7 @@ def test_only_terminals_get_colours(
     environ: dict[str, str], is_tty: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, environ.get(name, ""))
     stream = Terminal() if is_tty else io.StringIO()
     assert (terminal.styled("x", "red", stream) == "\x1b[31mx\x1b[0m") is expected
 
