@@ -25,7 +25,7 @@ class Limits:
     def apply_to(self, pid: int) -> None:
         """Apply the limits to a process and its children."""
         if group := self.create_group():
-            (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
+            _write(group / "cgroup.procs", str(pid))
         elif self.memory_bytes:
             _limit_data_segment(pid, self.memory_bytes)
 
@@ -81,11 +81,17 @@ def _create_group(group: Path, values: Mapping[str, str]) -> bool:
         group.mkdir()
         try:
             for name, value in values.items():
-                (group / name).write_text(value, encoding="utf-8")
+                _write(group / name, value)
             return True
         except OSError:
             group.rmdir()
     return False
+
+
+def _write(file: Path, value: str) -> None:
+    """Write a file of a control group. In a folder that is none, such as the one above version 1, it is missing."""
+    with file.open("r+", encoding="utf-8") as stream:
+        stream.write(value)
 
 
 def _limit_data_segment(pid: int, size_bytes: int) -> None:

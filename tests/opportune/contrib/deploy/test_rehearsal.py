@@ -21,11 +21,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
-from opportune.contrib.deploy.rehearsal import process
+from opportune.contrib.deploy.rehearsal import limits, process
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, model_answer
 from opportune.contrib.deploy.rehearsal.host_rules import HostRules
-from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.network import SiteRelay
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
@@ -36,7 +35,7 @@ from opportune.testing.services.web_server import serving
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 
 BAD_SITE = Path(__file__).with_name("bad_site.py")
-NO_LIMITS = Limits(None, None)
+NO_LIMITS = limits.Limits(None, None)
 
 
 async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
@@ -146,12 +145,12 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Limits, "create_group", lambda _limits: None)
+def test_memory_is_limited_without_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
     with subprocess.Popen(["sleep", "30"]) as sleeper:
         try:
-            Limits(64 * 1024**2, None).apply_to(sleeper.pid)
-            limits = Path(f"/proc/{sleeper.pid}/limits").read_text(encoding="utf-8")
+            limits.Limits(64 * 1024**2, None).apply_to(sleeper.pid)
+            text = Path(f"/proc/{sleeper.pid}/limits").read_text(encoding="utf-8")
         finally:
             sleeper.kill()
-    assert re.search(r"Max data size +67108864 +67108864", limits)
+    assert re.search(r"Max data size +67108864 +67108864", text)
