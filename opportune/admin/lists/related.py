@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy import inspect
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import load_references
 from opportune.admin.lists.row_keys import key_of
+from opportune.db.models.columns import references_of
 from opportune.db.models.labels import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -63,8 +65,8 @@ def find_referring_views(parent: BaseAdminView) -> list[tuple[BaseAdminView, str
     return [
         (view, name)
         for view in parent.site.row_views
-        for name, lookup in view.references.items()
-        if lookup.model is parent.model and not view.names.hides(name)
+        for name, model in references_of(inspect(view.model)).items()
+        if model is parent.model and not view.names.hides(name)
     ]
 
 
