@@ -17,7 +17,7 @@ from packaging.version import Version
 from opportune.cli.environment.locks import BASE, BUILD, DEV, FRAMEWORK, FRAMEWORK_PIN, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
 from opportune.cli.project.release import find_uv
-from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
+from opportune.cli.project.shared_files import FIND_LINKS, VENDOR
 from opportune.errors import OperatorError
 from opportune.project import text_files
 from opportune.project.layout import PROJECT
@@ -73,7 +73,7 @@ def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> lis
     """
     groups = _groups_to_lock()
     (folder / DEV).parent.mkdir()
-    write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
+    text_files.write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
     pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
     command_line = [uv, "pip", "compile", "--project", str(folder)]
     if upgrade:
@@ -81,7 +81,7 @@ def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> lis
     with progress("Locking", 1 + len(groups), "locks") as bar:
         framework = [folder / "framework.txt"] if pin else []
         if pin:  # only `upgrade` changes the framework's version
-            write_text(framework[0], f"opportune=={pin[1]}\n")
+            text_files.write_text(framework[0], f"opportune=={pin[1]}\n")
         wheels = ["--find-links", f"./{VENDOR}"] if pin and (PROJECT / VENDOR).is_dir() else []
         _resolve([*command_line, PYPROJECT, *wheels], folder, BASE, framework, cooldown)
         bar.advance()
@@ -92,7 +92,7 @@ def _create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> lis
     if pin:
         # The locked hash, whatever the index has under this name and version.
         text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(folder / BASE))
-        write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
+        text_files.write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
     return [lock for lock in (BASE, *groups) if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
@@ -115,7 +115,7 @@ def _resolve(command_line: list[str], folder: Path, lock: str, constraints: Sequ
     options = [word for file in (*constraints, folder / KEPT) for word in ("-c", str(file))]
     first_failure = ""
     while True:  # until uv refuses no other locked package for its age
-        write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
+        text_files.write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
         limits = _age_limits(cooldown, (*kept, *settled))
         failure = _run_uv([*command_line, *options, *limits], folder, lock)
         first_failure = first_failure or failure
@@ -143,7 +143,7 @@ def _age_limits(cooldown: int, settled: Iterable[str]) -> list[str]:
 def _run_uv(command_line: list[str], folder: Path, lock: str) -> str:
     """Run uv, which begins with the project's lock. Return its message if it fails, else an empty text."""
     if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
-        write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
+        text_files.write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
     command = [*command_line, *OPTIONS, "-o", str(folder / lock)]
     process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     return process.stderr if process.returncode or NO_UPLOAD_TIME.search(process.stderr) else ""

@@ -95,7 +95,7 @@ class Merge:
                 name, version, *_ = wheel.name.split("-")
                 if name != NAME:
                     text = shared_files.with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
-        shared_files.write_text(self.project / path, text)
+        shared_files.write_with_line_feeds(self.project / path, text)
         added_by_project = pins(current).items() - pins(old).items()
         if added_by_project - pins(text).items():
             self.replaced_locks.append(path)
@@ -140,7 +140,7 @@ def merge_release(
     if release.wheel:
         copyfile(release.wheel, vendor / wheel_name(release.version))
     elif not any(vendor.iterdir()):
-        shared_files.write_text(vendor / "README.md", shared_files.EMPTY_VENDOR)  # images copy the folder
+        shared_files.write_with_line_feeds(vendor / "README.md", shared_files.EMPTY_VENDOR)  # images copy the folder
     git("add", "--all", ".")
     git("add", "--force", shared_files.VENDOR)
     return merge

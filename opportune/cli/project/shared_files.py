@@ -105,7 +105,7 @@ class ProjectNames(NamedTuple):
 
 def write_record(root: Path, names: ProjectNames) -> None:
     """Write the names that `upgrade` needs for the shared files of later releases."""
-    write_text(root / RECORD, json.dumps(names._asdict(), indent=1) + "\n")
+    write_with_line_feeds(root / RECORD, json.dumps(names._asdict(), indent=1) + "\n")
 
 
 def read_record(root: Path) -> ProjectNames | None:
@@ -124,14 +124,14 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
     copy_files(root, folder, set(shared_files(root)) - set(OPTIONAL_LOCKS.values()))
     for name in FILES_WITH_BLOCKS:
         text = STARTER_BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
-        write_text(folder / name, PROJECT_LINE.sub(r"\1", text))
+        write_with_line_feeds(folder / name, PROJECT_LINE.sub(r"\1", text))
     pyproject = folder / "pyproject.toml"
     substitute(pyproject, r'^name = ".*"$', f'name = "{names.slug}"')
     # The version of the project, which upgrades of the framework do not change.
     substitute(pyproject, r'^version = ".*"$', f'version = "{FIRST_VERSION}"')
     substitute(pyproject, r'^description = ".*"$', f"description = {json.dumps(names.title, ensure_ascii=False)}")
     lock = folder / BASE_LOCK
-    write_text(lock, with_wheel(lock.read_text(encoding="utf-8"), FRAMEWORK.name, __version__, wheel_hash))
+    write_with_line_feeds(lock, with_wheel(lock.read_text(encoding="utf-8"), FRAMEWORK.name, __version__, wheel_hash))
     render("AGENTS.md", folder, {"title": names.title})
 
 
@@ -181,16 +181,16 @@ def with_wheel(lock: str, name: str, version: str, wheel_hash: str) -> str:
 def render(name: str, folder: Path, placeholders: Mapping[str, str]) -> None:
     """Write a file from its template in the skeleton."""
     text = Template((SKELETON / f"{name}.tmpl").read_text(encoding="utf-8")).substitute(placeholders)
-    write_text(folder / name, text)
+    write_with_line_feeds(folder / name, text)
 
 
 def substitute(path: Path, pattern: str, replacement: str) -> None:
     """Replace the first match of a pattern in a file."""
     text = path.read_text(encoding="utf-8")
-    write_text(path, re.sub(pattern, lambda _match: replacement, text, count=1, flags=re.MULTILINE))
+    write_with_line_feeds(path, re.sub(pattern, lambda _match: replacement, text, count=1, flags=re.MULTILINE))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_with_line_feeds(path: Path, text: str) -> None:
     """Write a file with the same line endings on all platforms, because `upgrade` compares bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")

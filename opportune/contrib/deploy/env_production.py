@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from opportune.config.env_lines import unreadable_line
 from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
 from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
-from opportune.contrib.deploy.text_files import write_text
+from opportune.contrib.deploy.text_files import write_deploy_file
 from opportune.errors import OperatorError
 from opportune.project.text_files import read_text
 
@@ -61,7 +61,7 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
     Return the added names, or None for a new file.
     """
     if not path.exists():
-        write_text(path, render_env(recipe, site), is_private=True)
+        write_deploy_file(path, render_env(recipe, site), is_private=True)
         return None
     text = read_text(path)
     added = []
@@ -71,7 +71,7 @@ def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
             added.append(name)
             text = new_text
     if added:
-        write_text(path, text, is_private=True)
+        write_deploy_file(path, text, is_private=True)
     return added
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
-from opportune.contrib.deploy.text_files import write_text
+from opportune.contrib.deploy.text_files import write_deploy_file
 from opportune.project.text_files import read_text
 
 RECORD = ".opportune-deploy.json"
@@ -77,7 +77,7 @@ def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) ->
         result = _write_file(root / path, path, text, written_hash=record.get(path), force=force)
         if result.outcome is not FileOutcome.KEPT and record.get(path) != _hash(text):
             record[path] = _hash(text)
-            write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
+            write_deploy_file(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         results.append(result)
     return results
 
@@ -89,7 +89,7 @@ def _write_file(target: Path, path: str, text: str, *, written_hash: str | None,
     if current is not None and not force and _hash(current) != written_hash:
         lines = unified_diff(current.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
         return FileResult(path, FileOutcome.KEPT, "\n".join(lines))
-    write_text(target, text + tail)
+    write_deploy_file(target, text + tail)
     return FileResult(path, FileOutcome.WRITTEN if current is None else FileOutcome.UPDATED)
 
 

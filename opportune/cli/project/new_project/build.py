@@ -77,7 +77,7 @@ def _write_project_files(folder: Path, names: shared_files.ProjectNames, selecte
     else:
         with TemporaryDirectory() as packages:
             wheel_hash = hash_of_running_release(Path(packages, "release"))
-        shared_files.write_text(folder / shared_files.VENDOR / "README.md", shared_files.EMPTY_VENDOR)
+        shared_files.write_with_line_feeds(folder / shared_files.VENDOR / "README.md", shared_files.EMPTY_VENDOR)
     shared_files.write_shared_files(shared_files.STARTER_ROOT, folder, names, wheel_hash)
     for example in examples():
         if example not in selected:

@@ -163,7 +163,7 @@ def write_language(folder: Path, language: str) -> None:
         catalogue = Path(feature.relative_to(folder), "locale", language.replace("-", "_"), "LC_MESSAGES/messages.po")
         if (shared_files.STARTER_ROOT / catalogue).exists():
             text = PRESENTATION_MESSAGE.sub("", (shared_files.STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
-            shared_files.write_text(folder / catalogue, text)
+            shared_files.write_with_line_feeds(folder / catalogue, text)
 
 
 def describe_language(language: str) -> Iterator[str]:

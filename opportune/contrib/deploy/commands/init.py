@@ -12,7 +12,7 @@ from opportune.contrib.deploy import host_files, site_names
 from opportune.contrib.deploy.commands.host_names import HostName, find_recipe
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.contrib.deploy.recipes import Recipe
-from opportune.contrib.deploy.text_files import write_text
+from opportune.contrib.deploy.text_files import write_deploy_file
 from opportune.errors import OperatorError
 from opportune.project.current import OPPMAN
 from opportune.project.layout import PROJECT
@@ -81,5 +81,5 @@ def ignore_in_git() -> None:
     path = PROJECT / ".gitignore"
     text = read_text(path) if path.exists() else ""
     if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
-        write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
+        write_deploy_file(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
         warn(f"Added {ENV_PRODUCTION} to .gitignore, because it will contain secrets.")
