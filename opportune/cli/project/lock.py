@@ -154,7 +154,7 @@ def _explain(message: str) -> str:
     if match := NO_UPLOAD_TIME.search(message):
         return f"the index does not say when {match[1]} was uploaded. Run: python3 oppman.py lock --cooldown 0"
     if match := UNREACHABLE.search(message):
-        return f"{match[1]} cannot be reached. Check the network, the proxy and UV_DEFAULT_INDEX."
+        return f"{match[1]} cannot be reached. Check the network, the proxy, SSL_CERT_FILE and UV_DEFAULT_INDEX."
     if match := TOO_YOUNG.search(message):
         return f"{match[1]} needs a newer release than --cooldown allows. For a security fix, add --cooldown 0."
     line = " ".join(message.split())

@@ -130,7 +130,7 @@ def test_locked_release_of_the_last_days_is_kept(oppman: Oppman, uv: Uv, project
         (
             "error: Request failed after 3 retries in 9.9s\n"
             "  cause: Failed to fetch: http://user:secret@index.example/simple/babel/\n  cause: dns error",
-            "index.example cannot be reached.",
+            "index.example cannot be reached. Check the network, the proxy, SSL_CERT_FILE and UV_DEFAULT_INDEX.",
         ),
         (
             "error: No solution found when resolving dependencies\n"
