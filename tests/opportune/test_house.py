@@ -19,7 +19,7 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 88_071,
+    "code lines of the framework": 88_060,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 31,
@@ -28,7 +28,7 @@ LIMITS = {
     "files directly in opportune/cli": 13,
     "adapters": 1,
     "public names of AdminView": 150,
-    "lines of tests": 85_110,
+    "lines of tests": 84_950,
 }
 
 

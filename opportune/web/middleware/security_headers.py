@@ -91,5 +91,4 @@ class SecurityHeaders:
 
 def _cache_control(scope: Scope) -> bytes:
     """Keep pages of a user out of shared caches, and out of the browser's history after signing out."""
-    is_anonymous = CREDENTIAL_HEADERS.isdisjoint(dict(scope["headers"]))
-    return REVALIDATE if is_anonymous else b"no-store"
+    return REVALIDATE if CREDENTIAL_HEADERS.isdisjoint(dict(scope["headers"])) else b"no-store"
