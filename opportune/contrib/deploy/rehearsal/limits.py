@@ -1,6 +1,11 @@
-"""Memory and processor limits of a host, as a control group of each process, or else as a limit of its data."""
+"""Memory and processor limits of a host, as a control group of each process, or else as a check of its memory."""
 
+import os
+import re
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,6 +15,9 @@ from uuid import uuid4
 PERIOD_MICROSECONDS = 100_000
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
+CHECK_SECONDS = 0.02
+OWN_MEMORY = re.compile(r"^RssAnon:\s*(\d+) kB", re.MULTILINE)
+"""Memory of a process without files, which a host can drop and read again."""
 
 
 @dataclass
@@ -27,7 +35,7 @@ class Limits:
         if group := self.create_group():
             _write(group / "cgroup.procs", str(pid))
         elif self.memory_bytes:
-            _limit_data_segment(pid, self.memory_bytes)
+            threading.Thread(target=_kill_above, args=(pid, self.memory_bytes), daemon=True).start()
 
     def create_group(self) -> Path | None:
         """Create the group of one process. None if there are no limits, or this user may not create groups."""
@@ -48,7 +56,7 @@ class Limits:
             return "all memory of this machine"
         size = f"{self.memory_bytes // 1024**2} MB"
         if not self.groups:
-            return f"{size} of data (setrlimit, because this user may not create a control group)"
+            return f"{size} (checked, because this user may not create a control group)"
         share = f" and {self.cpu_cores:g} of a core" if self.cpu_cores else ""
         return f"{size}{share} (cgroup)"
 
@@ -94,8 +102,13 @@ def _write(file: Path, value: str) -> None:
         stream.write(value)
 
 
-def _limit_data_segment(pid: int, size_bytes: int) -> None:
-    if sys.platform == "linux":
-        import resource
-
-        resource.prlimit(pid, resource.RLIMIT_DATA, (size_bytes, size_bytes))
+def _kill_above(pid: int, size_bytes: int) -> None:
+    """Kill a process that uses more memory, like the kernel of a host. Return when it has ended."""
+    if sys.platform != "linux":
+        return
+    status = Path(f"/proc/{pid}/status")
+    with suppress(OSError):  # it has ended
+        while used := OWN_MEMORY.search(status.read_text(encoding="utf-8")):
+            if int(used[1]) * 1024 > size_bytes:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(CHECK_SECONDS)

@@ -44,7 +44,7 @@ async def create_first_superuser(stage: Stage) -> str:
         raise StepFailed(f"the link from the log returns {page.status}", "set BASE_URL to the public address")
     page = await stage.superuser.submit(page, form, email=stage.admin_email, password=token_urlsafe(18))
     if page.status != 200 or not page.path.startswith("/admin"):
-        raise StepFailed(f"creating the superuser returns {page.status}", suggest_fix(instance.output))
+        raise StepFailed(f"creating the superuser returns {page.status}", suggest_fix(instance))
     return "created with the link from the log, without a shell"
 
 
@@ -58,7 +58,7 @@ async def sign_up(stage: Stage) -> str:
     start = time.monotonic()
     page = await visitor.submit(page, form, email=stage.email, password=stage.password)
     if page.status >= 400:
-        raise StepFailed(f"registration returns {page.status}", suggest_fix(require_instance(stage).output))
+        raise StepFailed(f"registration returns {page.status}", suggest_fix(require_instance(stage)))
     link = await _wait_for_mailed_link(stage)
     duration = time.monotonic() - start
     page = await visitor.get(link)
@@ -148,14 +148,14 @@ async def check_admin(stage: Stage) -> str:
         raise StepSkipped("the site has no admin")
     pages = {path: await stage.superuser.get(path) for path in lists}
     if failed_lists := [f"{path} {page.status}" for path, page in pages.items() if page.status != 200]:
-        raise StepFailed(f"lists with errors: {', '.join(failed_lists)}", suggest_fix(require_instance(stage).output))
+        raise StepFailed(f"lists with errors: {', '.join(failed_lists)}", suggest_fix(require_instance(stage)))
     paths = {path for page in pages.values() for path in _linked_paths(page) if EDIT_LINK.search(path)}
     for path in sorted(paths, key=lambda path: "user" not in path):  # users can be saved without changes
         page = await stage.superuser.get(path)
         if form := page.form_to(path):
             result = await stage.superuser.submit(page, form)
             if result.status >= 400:
-                raise StepFailed(f"saving {path} returns {result.status}", suggest_fix(require_instance(stage).output))
+                raise StepFailed(f"saving {path} returns {result.status}", suggest_fix(require_instance(stage)))
             return f"{len(lists)} lists open, and a row was saved"
     return f"{len(lists)} lists open; no row can be edited"
 

@@ -23,6 +23,8 @@ from opportune.contrib.deploy.rehearsal.visitor import Visitor
 
 VISITOR_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """On Linux it differs from the proxy's address, to detect a site that uses that. Other systems have one address."""
+KILLED = -9
+"""Code of a process that the limit of memory has ended."""
 MEMORY_FIX = "use a larger machine, or fewer features (app/installed.py)"
 MAX_RESTARTS = 5
 HEALTH_TIMEOUT_SECONDS = 5.0
@@ -166,17 +168,21 @@ def start_error(rules: HostRules, instance: Instance, failures: int) -> StepFail
             f"{rules.host.health_path} did not return 200 within {rules.start_seconds:g} s: {instance.last_line}",
             "do less before the port opens, or allow the health check more time",
         )
-    if instance.process.returncode == -9:
+    if instance.process.returncode == KILLED:
         return StepFailed(f"killed {failures} times: it needs more memory than {rules.host.title} has", MEMORY_FIX)
-    return StepFailed(f"it ended {failures} times: {instance.last_line}", suggest_fix(instance.output))
+    return StepFailed(f"it ended {failures} times: {instance.last_line}", suggest_fix(instance))
 
 
-def suggest_fix(log: str) -> str:
+def suggest_fix(instance: Instance | None) -> str:
+    """Return what to do about an error of the site, from its log and how its process ended."""
+    log = instance.output if instance else ""
     if "Read-only file system" in log or "PermissionError" in log or "Permission denied" in log:
         return "the disk is read-only: write temporary files to tempfile's folder, and others to STORAGE_URL"
     if "sqlite" in log.lower() or "unable to open database file" in log:
         return "set DATABASE_URL to PostgreSQL: this host has no disk for a SQLite file"
-    return MEMORY_FIX if "MemoryError" in log else "read the whole log with --keep"
+    if "MemoryError" in log or (instance and instance.process.poll() == KILLED):
+        return MEMORY_FIX
+    return "read the whole log with --keep"
 
 
 def require_instance(stage: Stage) -> Instance:

@@ -77,7 +77,7 @@ async def start_first_time(stage: Stage) -> str:
     stage.launcher.start_worker()
     page = await stage.visitor.get("/")
     if page.status >= 500:
-        raise StepFailed(f"the start page returns {page.status}", suggest_fix(stage.instance.output))
+        raise StepFailed(f"the start page returns {page.status}", suggest_fix(stage.instance))
     stage.freeze(True)
     refused = f", {pluralize(stage.gate.refused, 'connection')} refused by the database" if stage.gate.refused else ""
     restarts = f" after {pluralize(stage.restarts, 'restart')}" if stage.restarts else ""
@@ -161,5 +161,5 @@ async def _run_step(name: str, step: Step, stage: Stage) -> Result:
     except StepFailed as failure:
         return Result(name, Outcome.FAILED, failure.text, failure.fix)
     except httpx2.HTTPError as error:
-        log = stage.instance.output if stage.instance else ""
-        return Result(name, Outcome.FAILED, f"no response: {str(error) or type(error).__name__}", suggest_fix(log))
+        text = f"no response: {str(error) or type(error).__name__}"
+        return Result(name, Outcome.FAILED, text, suggest_fix(stage.instance))
