@@ -20,7 +20,7 @@ UNIT = re.compile(
     re.VERBOSE,
 )
 
-CODES = {"SYNCHRONOUS_FULL", "RETRIEVAL_ROUND", "UNREAD"}
+CODES = {"KILLED", "SYNCHRONOUS_FULL", "RETRIEVAL_ROUND", "UNREAD"}
 """Numbers that are codes, not quantities."""
 
 
