@@ -103,12 +103,20 @@ def _write(file: Path, value: str) -> None:
 
 
 def _kill_above(pid: int, size_bytes: int) -> None:
-    """Kill a process that uses more memory, like the kernel of a host. Return when it has ended."""
-    if sys.platform != "linux":
-        return
-    status = Path(f"/proc/{pid}/status")
-    with suppress(OSError):  # it has ended
-        while used := OWN_MEMORY.search(status.read_text(encoding="utf-8")):
-            if int(used[1]) * 1024 > size_bytes:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(CHECK_SECONDS)
+    """Kill a process and its children if they use more memory, like the kernel of a host, until it has ended."""
+    process = Path(f"/proc/{pid}")  # exists on Linux only
+    while process.exists():
+        if sys.platform == "linux" and _memory_of(process) > size_bytes:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(pid, signal.SIGKILL)
+        time.sleep(CHECK_SECONDS)
+
+
+def _memory_of(process: Path) -> int:
+    """Return the bytes that a process and its children use, 0 if it has just ended."""
+    try:
+        used = OWN_MEMORY.search((process / "status").read_text(encoding="utf-8"))
+        children = [pid for file in process.glob("task/*/children") for pid in file.read_text("ascii").split()]
+    except OSError:
+        return 0
+    return (int(used[1]) * 1024 if used else 0) + sum(_memory_of(Path("/proc", pid)) for pid in children)

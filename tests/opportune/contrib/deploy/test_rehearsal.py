@@ -145,9 +145,9 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_limited_without_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_children_is_limited_without_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CGROUPS", tmp_path)
-    code = "import sys; memory = b'x' * 100_000_000; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as program:
+    code = "import os, sys; os.fork() and os.wait(); memory = b'x' * 100_000_000; sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True) as program:
         limits.Limits(64 * 1024**2, None).apply_to(program.pid)
         assert program.wait(60) == -signal.SIGKILL
